@@ -1,0 +1,51 @@
+# What a person types. Every target makes the environment first, if it is missing or older than the lock.
+
+PYTHON ?= python3
+BIN := .venv/bin
+NIGHT := predictions/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint lock deploy worker clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/installed  ## make .venv with the locked packages
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}; name another: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: install  ## the demo: images, training, registration, and a folder classified into a CSV
+	$(BIN)/nightshift data demo
+	$(BIN)/nightshift train
+	$(BIN)/nightshift data holdout $(NIGHT)-images
+	$(BIN)/nightshift classify $(NIGHT)-images $(NIGHT) --labels data/manifest.parquet
+	@echo
+	@$(BIN)/nightshift status
+
+test: install  ## all tests
+	$(BIN)/python -m pytest
+
+lint: install  ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+lock: install  ## requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--upgrade --no-header --extra demo --extra dev pyproject.toml --output-file requirements.lock
+
+deploy: install  ## tell a running Prefect server of both flows, the nightly one with its schedule
+	$(BIN)/prefect work-pool create nightshift --type process --overwrite
+	NIGHTSHIFT_HOME=$(CURDIR) $(BIN)/prefect --no-prompt deploy --all
+
+worker: install  ## run what the Prefect server schedules; leave it running
+	NIGHTSHIFT_HOME=$(CURDIR) PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/prefect worker start --pool nightshift
+
+clean:  ## delete what the pipeline made; images, models in MLflow and predictions stay
+	rm -rf data/manifest.parquet data/prepared data/features models/current reports .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

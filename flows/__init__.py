@@ -1,0 +1,13 @@
+"""What a person schedules: order, retries, artifacts. Computes nothing; all work is in `pipeline`.
+
+As in `pipeline`, switches that a library reads when it is imported; a value already set wins.
+"""
+
+import os
+
+for _name, _value in {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # the first start on a slow disk takes longer than its 20
+}.items():
+    os.environ.setdefault(_name, _value)

@@ -1,0 +1,137 @@
+"""The command `nightshift`. Starts fast: each command imports what it needs when it runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Learn from labelled images, then classify folders of new ones, every night, into a CSV you can trust.",
+)
+data = typer.Typer(no_args_is_help=True, help="The images to learn from, in data/raw/<class>/.")
+app.add_typer(data, name="data")
+
+WithPrefect = Annotated[
+    bool,
+    typer.Option("--prefect/--no-prefect", help="Run as a Prefect flow (retries, history, a web page), or plainly."),
+]
+
+
+@data.command("demo")
+def data_demo() -> None:
+    """Write the demo set: 2,624 photographs of solar cells, `functional` or `defective`."""
+    from pipeline import versions
+    from pipeline.dataset import write_demo
+
+    for label, count in write_demo().items():
+        typer.echo(f"{count:6d} {label}")
+    versions.add_data(lambda line: None)
+
+
+@data.command("holdout")
+def data_holdout(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the copies.")],
+) -> None:
+    """Copy the test images, which no model has learnt from, into a folder without their labels."""
+    from pipeline.dataset import copy_test_images
+
+    typer.echo(f"{copy_test_images(folder)} images in {folder}")
+
+
+@app.command()
+def train(prefect: WithPrefect = True) -> None:
+    """Check the images, train a model, measure it, and register it in MLflow if it is good enough.
+
+    Work that is done already is not done again.
+    """
+    if prefect:
+        from flows.training import training
+
+        registered = training()
+    else:
+        from pipeline import versions
+        from pipeline.params import load_params
+        from pipeline.register import register_current
+
+        versions.add_data()
+        for stage in versions.stages():
+            versions.reproduce(stage)
+        versions.push()
+        registered = register_current(load_params())
+    typer.echo(f"{registered.name} version {registered.version}: {', '.join(registered.aliases) or 'no alias'}")
+
+
+@app.command()
+def classify(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder of images; folders in it are read too.")],
+    output: Annotated[Path, typer.Argument(help="A folder for predictions.csv and summary.json.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="A Parquet table with columns sha256 and label: count how many answers are right."),
+    ] = None,
+    prefect: WithPrefect = True,
+) -> None:
+    """Classify every image in a folder into one CSV, one row a file; a file that cannot be read has its reason.
+
+    If the run is interrupted, the same command goes on where it stopped.
+    """
+    from pipeline import reports
+
+    if prefect:
+        from flows.nightly import nightly
+
+        summary = nightly(source, output, labels)
+    else:
+        import pandas as pd
+
+        from pipeline.classify import classify as classify_folder
+        from pipeline.params import load_params
+
+        summary = classify_folder(source, output, load_params(), pd.read_parquet(labels) if labels else None)
+    for line in reports.summary_lines(summary):
+        typer.echo(line)
+    typer.echo(output / "predictions.csv")
+
+
+@app.command()
+def promote(
+    version: Annotated[
+        int | None, typer.Argument(help="A version's number; without one, the newest (@challenger).")
+    ] = None,
+) -> None:
+    """Put a model version into production: the next night uses it."""
+    from pipeline import register
+    from pipeline.params import load_params
+
+    promoted = register.promote(load_params().register_.model_name, version)
+    typer.echo(f"{promoted.name} version {promoted.version} is in production (@champion).")
+
+
+@app.command()
+def rollback() -> None:
+    """Put the version that was in production before back into production."""
+    from pipeline import register
+    from pipeline.params import load_params
+
+    restored = register.rollback(load_params().register_.model_name)
+    typer.echo(f"{restored.name} version {restored.version} is in production again (@champion).")
+
+
+@app.command()
+def status() -> None:
+    """Show where things are: models and their aliases, the latest CSV, reports, and how to open MLflow."""
+    from pipeline import reports
+
+    for line in reports.status_lines():
+        typer.echo(line)
+
+
+def main() -> None:
+    """The command's entry: errors that a person can mend are shown as words."""
+    from pipeline.stage import run
+
+    sys.exit(run(lambda: app(standalone_mode=True)))

@@ -1,0 +1,59 @@
+"""The training flow: the stages of `dvc.yaml` through DVC, one task each, then the registry."""
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from pipeline import paths, reports, tracking, versions
+from pipeline.params import load_params
+from pipeline.register import Registered, register_current
+
+
+@task(task_run_name="version data", cache_policy=NO_CACHE)
+def version_data() -> None:
+    """Record the images as a data version."""
+    versions.add_data(get_run_logger().info)
+
+
+@task(task_run_name="{stage}", cache_policy=NO_CACHE)
+def reproduce(stage: str) -> None:
+    """Run one stage, if anything it depends on has changed."""
+    versions.reproduce(stage, get_run_logger().info)
+
+
+@task(task_run_name="push", retries=2, retry_delay_seconds=10, cache_policy=NO_CACHE)
+def push() -> None:
+    """Send data and outputs to the DVC remote, where there is one."""
+    versions.push(get_run_logger().info)
+
+
+@task(task_run_name="register", cache_policy=NO_CACHE)
+def register() -> Registered:
+    """The gate, then the registry."""
+    return register_current(load_params(), flow_run=str(flow_run.get_id() or ""))
+
+
+@task(task_run_name="publish", cache_policy=NO_CACHE)
+def publish(registered: Registered) -> None:
+    """Artifacts for the Prefect page of this run."""
+    create_table_artifact(reports.metrics_table(), key="metrics", description="Test split, with 95 % intervals")
+    create_markdown_artifact(reports.figures_markdown(), key="figures")
+    create_markdown_artifact(
+        f"**{registered.name} version {registered.version}** ({', '.join(registered.aliases) or 'no alias'})\n\n"
+        f"MLflow store `{tracking.store_address()}`, run `{registered.run_id}`",
+        key="model",
+    )
+    create_link_artifact((paths.DATA_DOCS / "index.html").absolute().as_uri(), key="data-docs", link_text="Data Docs")
+
+
+@flow(name="training", flow_run_name="training")
+def training() -> Registered:
+    """From the images in data/raw to a version in the registry."""
+    version_data()
+    for stage in versions.stages():
+        reproduce(stage)
+    push()
+    registered = register()
+    publish(registered)
+    return registered

@@ -1,0 +1,89 @@
+"""Sources of labelled images -> `data/raw/<class>/`. Moves bytes; decodes no pixel."""
+
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from pipeline.errors import NightshiftError
+from pipeline.files import replacing, sha256_of_file
+from pipeline.paths import METADATA, PREPARED, RAW
+
+DEFECT_CUT = 0.5  # the published benchmark's cut between functional and defective cells
+
+
+class DatasetError(NightshiftError):
+    """A source is missing or would overwrite other images; says what to do."""
+
+
+def write_demo(raw: Path = RAW, metadata: Path = METADATA) -> pd.Series:
+    """Write the demo set, 2,624 photographs of solar cells, and its side table; returns the images per class.
+
+    Writing it again changes nothing. Raises DatasetError when the package is missing or `raw` holds other images.
+    """
+    try:
+        source = resources.files("elpv_dataset") / "data"
+    except ModuleNotFoundError:
+        raise DatasetError(
+            "The demo images come from the package elpv-dataset, which is not installed. Run `make install`, "
+            "or `pip install 'nightshift[demo]'`."
+        ) from None
+    with resources.as_file(source) as folder:
+        cells = pd.read_csv(folder / "labels.csv", sep=r"\s+", names=["file", "defect_probability", "cell_type"])
+        label = cells["defect_probability"].ge(DEFECT_CUT).map({True: "defective", False: "functional"})
+        cells.insert(0, "path", label + "/" + cells["file"].map(lambda file: Path(file).name))
+        _refuse_other_images(raw, set(cells["path"]))
+        if _is_complete(raw, cells, folder):
+            tqdm.write(f"{raw} already holds the demo images.")
+        else:
+            with replacing(raw) as beside:
+                for path, file in tqdm(
+                    zip(cells["path"], cells["file"], strict=True), "demo images", len(cells), unit="image"
+                ):
+                    (beside / path).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(folder / file, beside / path)
+    with replacing(metadata) as beside:
+        cells.drop(columns="file").to_csv(beside, index=False)
+    return label.value_counts()
+
+
+def _refuse_other_images(raw: Path, ours: set[str]) -> None:
+    """The demo set never mixes with, or replaces, somebody's own images."""
+    others = [file for file in raw.rglob("*") if file.is_file() and file.relative_to(raw).as_posix() not in ours]
+    if others:
+        raise DatasetError(
+            f"{raw} holds other images already (for example {others[0]}). Move them away first: `mv {raw} my-images`."
+        )
+
+
+def _is_complete(raw: Path, cells: pd.DataFrame, folder: Path) -> bool:
+    pairs = ((raw / path, folder / file) for path, file in zip(cells["path"], cells["file"], strict=True))
+    return all(ours.is_file() and sha256_of_file(ours) == sha256_of_file(theirs) for ours, theirs in pairs)
+
+
+def copy_test_images(destination: Path, raw: Path = RAW, prepared: Path = PREPARED) -> int:
+    """Copy the test split's files into `destination`, without their labels; returns how many.
+
+    Raises DatasetError when there is no split yet, or `destination` holds something else.
+    """
+    table = prepared / "test.parquet"
+    if not table.is_file():
+        raise DatasetError(f"{table} is missing: the images are not split yet. Run `nightshift train` first.")
+    paths = pd.read_parquet(table, columns=["path"])["path"]
+    # Two classes may each have a 001.jpg: a number keeps both, and tells nothing of the label.
+    names = {path: f"{number:06d}-{Path(path).name}" for number, path in enumerate(sorted(paths, key=_name))}
+    others = [file for file in destination.glob("*") if file.name not in names.values()]
+    if others:
+        raise DatasetError(f"{destination} holds other files already (for example {others[0]}). Name an empty folder.")
+    with replacing(destination) as beside:
+        beside.mkdir()
+        for path, name in tqdm(names.items(), "test images", unit="image"):
+            shutil.copyfile(raw / path, beside / name)
+    return len(names)
+
+
+def _name(path: str) -> tuple[str, str]:
+    """Sort by file name, then by the whole path, so that the order does not give the class away."""
+    return Path(path).name, path

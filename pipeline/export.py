@@ -1,0 +1,32 @@
+"""Keras -> the network that runs at night, and the proof that both answer alike."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import KERAS, NETWORK, OPENVINO, read_contract
+from pipeline.engine import keras_network, openvino_network, probabilities
+from pipeline.params import Compute
+
+if TYPE_CHECKING:
+    import keras
+
+
+def export_openvino(model: "keras.Model", folder: Path) -> None:
+    """Write `model` as OpenVINO files into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras prints the path of the temporary folder
+        model.export(str(folder / NETWORK), format="openvino", verbose=False)
+
+
+def largest_difference(folder: Path, batch: NDArray[np.uint8]) -> float:
+    """The largest difference of any class probability, Keras against OpenVINO, over `batch` (n, height, width, 3)."""
+    contract = read_contract(folder)
+    cpu = Compute(device="cpu", precision="float32", workers=0)
+    networks = (keras_network(folder / KERAS, cpu), openvino_network(folder / OPENVINO / NETWORK))
+    ours, theirs = (probabilities(network(batch), contract.temperature) for network in networks)
+    return float(np.abs(ours - theirs).max())

@@ -1,0 +1,66 @@
+"""Files written whole or not at all, and what a file's bytes are called. Knows nothing of what is written."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, a file or a folder for the caller to write, which takes its place on success.
+
+    A killed process leaves the old file or the new, never half of one. A folder's old version is gone for the
+    instant between two renames.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A folder of its own keeps the file's name and ending, which some writers look at.
+    room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    try:
+        beside = room / path.name
+        yield beside
+        for file in [beside] if beside.is_file() else beside.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        if path.is_dir() and not path.is_symlink():
+            path.rename(room / "old")
+        os.replace(beside, path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Ask the disk to keep `path`: without it a rename can outlive the bytes it names in a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole."""
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """The value written by `write_json`."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 of `data`, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of the file's bytes, 64 hexadecimal digits; reads in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,82 @@
+"""A folder -> the image files in it, in a fixed order. Reads names and first bytes, never pixels.
+
+Listed are regular files with a known image extension, or whose first bytes are an image's. Hidden files,
+`__MACOSX` and `Thumbs.db` are not. A link is followed to a regular file inside the folder only, so no link
+leads in a circle or out of the folder; pipes, sockets and devices are never opened.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import NightshiftError
+from pipeline.images import EXTENSIONS
+
+IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM", b"\0\0\0\x0cjP  ")
+MAGIC_BYTES = 12  # enough for all of the above, for RIFF....WEBP and for ....ftypavif
+
+
+class ListingError(NightshiftError):
+    """The folder cannot be listed; says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One file, as it was when listed."""
+
+    path: str  # relative to the folder, `/` between the parts; bytes that are no text as surrogate escapes
+    bytes: int
+    modified_ns: int
+
+
+def list_images(folder: Path) -> Iterator[Listed]:
+    """The image files below `folder`, depth first, each folder's entries in the order of their bytes.
+
+    Raises ListingError when `folder` is no readable folder.
+    """
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ListingError(f"{folder} {what}; a folder of images is expected.")
+    yield from _walk(folder, "", folder.resolve())
+
+
+def _walk(folder: Path, prefix: str, root: Path) -> Iterator[Listed]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
+    except OSError as error:
+        raise ListingError(
+            f"{folder} cannot be listed: {error.strerror}. Check its permissions and its mount."
+        ) from error
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name in IGNORED:
+            continue
+        path = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path), path + "/", root)
+        elif (about := _regular(entry, root)) and _is_image(entry):
+            yield Listed(path, about.st_size, about.st_mtime_ns)
+
+
+def _regular(entry: os.DirEntry[str], root: Path) -> os.stat_result | None:
+    """What is known of a regular file, or of the one inside the root that a link leads to; else None."""
+    try:
+        about = entry.stat()
+        inside = not entry.is_symlink() or Path(entry.path).resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):  # a link that leads nowhere, or in a circle
+        return None
+    return about if inside and stat.S_ISREG(about.st_mode) else None
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    if entry.name.rpartition(".")[2].lower() in EXTENSIONS and "." in entry.name:
+        return True
+    try:
+        with open(entry.path, "rb") as file:
+            start = file.read(MAGIC_BYTES)
+    except OSError:  # a file without an image's name that cannot be opened: nothing says it is one
+        return False
+    return start.startswith(MAGIC) or start[8:12] == b"WEBP" or start[4:12] in (b"ftypavif", b"ftypavis")

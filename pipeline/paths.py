@@ -1,0 +1,25 @@
+"""Where the files of a project lie, relative to its folder; `dvc.yaml` names the same ones. Touches no file."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+RAW = Path("data/raw")  # <class>/<image>: the dataset, versioned by DVC
+METADATA = Path("data/metadata.csv")  # side table: one row an image, `path` and what else is known of it
+MANIFEST = Path("data/manifest.parquet")
+PREPARED = Path("data/prepared")
+FEATURES = Path("data/features")
+
+MODEL = Path("models/current")
+
+VALIDATION = Path("reports/validation.json")
+DATA_DOCS = Path("reports/data_docs")
+TRAINING_METRICS = Path("reports/training.json")
+CURVES = Path("reports/curves.csv")
+CURVES_FIGURE = Path("reports/curves.png")
+EVALUATION = Path("reports/evaluation.json")
+TEST_PREDICTIONS = Path("reports/test_predictions.csv")
+FIGURES = Path("reports/figures")
+REGISTRATION = Path("reports/registration.json")
+
+PREDICTIONS = Path("predictions")

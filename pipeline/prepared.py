@@ -1,0 +1,71 @@
+"""The prepared dataset: one table and one array of decoded pixels a split. Owns the format, written and read here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.errors import NightshiftError
+from pipeline.files import read_json, write_json
+from pipeline.params import Images
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+class Dataset(BaseModel):
+    """What holds for all splits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    class_names: tuple[str, ...]  # sorted; a label's position is its index in logits and probabilities
+    images: Images
+    sha256: str  # of every image's path, label and content: two datasets that differ in one byte differ here
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split; row i of each part is the same image."""
+
+    table: pd.DataFrame  # the manifest's columns
+    images: NDArray[np.uint8]  # (n, height, width, 3), RGB, 0..255, read from disk as it is touched
+    labels: NDArray[np.int64]  # (n,), index into class_names
+
+
+def write_dataset(folder: Path, dataset: Dataset) -> None:
+    """Write what holds for all splits."""
+    write_json(folder / "dataset.json", dataset.model_dump())
+
+
+def read_dataset(folder: Path) -> Dataset:
+    """Read it back. Raises NightshiftError when there is none."""
+    try:
+        return Dataset.model_validate(read_json(folder / "dataset.json"))
+    except FileNotFoundError:
+        raise NightshiftError(f"{folder} is empty: the stage `preprocess` has not run. Run `dvc repro`.") from None
+
+
+def write_split(folder: Path, name: SplitName, table: pd.DataFrame, images: Iterable[NDArray[np.uint8]]) -> None:
+    """Write one split, image by image: memory does not grow with it."""
+    table.to_parquet(folder / f"{name}.parquet", index=False)
+    array = None
+    for number, pixels in enumerate(images):
+        if array is None:
+            shape = (len(table), *pixels.shape)
+            array = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=shape)
+        array[number] = pixels
+    if array is not None:
+        array.flush()
+
+
+def read_split(folder: Path, name: SplitName) -> Split:
+    """Read one split; its pixels stay on disk until they are touched."""
+    table = pd.read_parquet(folder / f"{name}.parquet")
+    index = {label: position for position, label in enumerate(read_dataset(folder).class_names)}
+    labels = table["label"].map(index).to_numpy(np.int64)
+    return Split(table, np.load(folder / f"{name}.npy", mmap_mode="r"), labels)

@@ -1,0 +1,271 @@
+"""The gate, the MLflow version, its aliases, the way back. Retrains nothing; safe to repeat.
+
+`@challenger` is the newest version that passed the gate, `@champion` the one the night uses, `@previous` the
+champion before it.
+"""
+
+import io
+import logging
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from PIL import Image
+
+import pipeline
+from pipeline.contract import Contract, read_contract
+from pipeline.errors import NightshiftError
+from pipeline.export import largest_difference
+from pipeline.files import read_json, write_json
+from pipeline.params import Gate, Params, load_params
+from pipeline.paths import EVALUATION, MODEL, PREPARED, REGISTRATION, TRAINING_METRICS
+from pipeline.prepared import read_split
+from pipeline.stage import run
+from pipeline.tracking import CONTRACT_TAG, connected, lineage_tags, log_training, use_experiment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+COMPARED_IMAGES = 64  # validation images on which the exported network must answer as Keras does
+SERVED_PACKAGES = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "pyyaml")
+
+
+class Refused(NightshiftError):  # noqa: N818 - a decision, not a fault
+    """The model missed the gate; says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A version in the registry."""
+
+    name: str
+    version: int
+    run_id: str
+    aliases: tuple[str, ...]
+    contract_hash: str
+
+
+def gate_failures(evaluation: dict[str, Any], difference: float, gate: Gate) -> Iterator[str]:
+    """One line for each limit that the model misses."""
+    limits = (
+        ("accuracy", gate.min_accuracy, "min_accuracy"),
+        ("balanced_accuracy", gate.min_balanced_accuracy, "min_balanced_accuracy"),
+    )
+    for metric, least, key in limits:
+        value = evaluation[metric]["value"]
+        if value < least:
+            yield f"{metric} on the test images is {value:.3f}; register.gate.{key} asks for at least {least:g}"
+    if evaluation["log_loss"]["value"] > gate.max_log_loss:
+        yield f"log loss is {evaluation['log_loss']['value']:.3f}; register.gate.max_log_loss allows {gate.max_log_loss:g}"
+    if difference > gate.max_export_difference:
+        yield (
+            f"the exported network differs from Keras by {difference:.2g} in a class probability; "
+            f"register.gate.max_export_difference allows {gate.max_export_difference:g}"
+        )
+
+
+def register_current(params: Params, flow_run: str = "") -> Registered:
+    """Put the current model before the gate and, when it passes, into the registry with its aliases.
+
+    A model that is registered already is not registered twice. Raises Refused; its run stays in MLflow for people to
+    see. Raises TrackingError when the store does not answer.
+    """
+    contract, evaluation = read_contract(MODEL), read_json(EVALUATION)
+    name = params.register_.model_name
+    with connected() as client:
+        registered = _find(client, name, contract.hash)
+        if registered is None:
+            difference = largest_difference(MODEL, read_split(PREPARED, "val").images[:COMPARED_IMAGES])
+            refusals = list(gate_failures(evaluation, difference, params.register_.gate))
+            version = _log(client, params, contract, evaluation, difference, refusals, flow_run)
+            if version is None:
+                raise Refused("\n  ".join(["The model is not registered:", *refusals]))
+            _set_aliases(client, name, version, params)
+            registered = _find(client, name, contract.hash)
+            assert registered
+        else:
+            logging.info("This model is registered already, as version %d.", registered.version)
+    write_json(REGISTRATION, {"name": name, "version": registered.version, "run_id": registered.run_id})
+    return registered
+
+
+def _log(
+    client: "MlflowClient", params: Params, contract: Contract, evaluation: dict[str, Any], difference: float,
+    refusals: list[str], flow_run: str,
+) -> int | None:  # fmt: skip
+    """One MLflow run of the whole training; the new version's number, or None when the gate refused."""
+    import mlflow
+
+    name = params.register_.model_name
+    with mlflow.start_run(
+        experiment_id=use_experiment(client, name),
+        run_name=f"{contract.backbone} {contract.hash[:8]}",
+        tags={**lineage_tags(contract, flow_run), "nightshift.gate": "; ".join(refusals) or "passed"},
+    ):
+        log_training(params, evaluation, read_json(TRAINING_METRICS))
+        mlflow.log_metric("export_difference", difference)
+        source = Path(pipeline.__file__).parent
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(source / "serving.py"),
+            artifacts={"model": str(MODEL)},
+            code_paths=[str(source)],
+            pip_requirements=[f"{package}=={metadata.version(package)}" for package in SERVED_PACKAGES],
+            signature=_signature(),
+            input_example=_example(contract),
+            registered_model_name=None if refusals else name,
+            metadata={"contract_hash": contract.hash},
+        )
+    if refusals:
+        return None
+    version = str(info.registered_model_version)
+    client.set_model_version_tag(name, version, CONTRACT_TAG, contract.hash)
+    accuracy = evaluation["accuracy"]
+    client.update_model_version(
+        name, version,
+        f"{contract.backbone}, {len(contract.class_names)} classes: {', '.join(contract.class_names[:10])}. "
+        f"Test accuracy {accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}] "
+        f"on {evaluation['images']} images.",
+    )  # fmt: skip
+    return int(version)
+
+
+def _signature() -> "ModelSignature":
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Map
+
+    outputs = [
+        ColSpec(DataType.string, "label"), ColSpec(DataType.double, "confidence"), ColSpec(DataType.boolean, "unsure"),
+        ColSpec(Map(DataType.double), "probabilities"), ColSpec(DataType.string, "error"),
+    ]  # fmt: skip
+    return ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")]), outputs=Schema(outputs))
+
+
+def _example(contract: Contract) -> pd.DataFrame:
+    """A request that the model answers: one grey image."""
+    encoded = io.BytesIO()
+    Image.new("RGB", (contract.images.width, contract.images.height), "grey").save(encoded, "PNG")
+    return pd.DataFrame({"image": [encoded.getvalue()]})
+
+
+def _set_aliases(client: "MlflowClient", name: str, version: int, params: Params) -> None:
+    """The new version is the challenger; the very first one, or every one under `promote: auto`, champion too."""
+    client.set_registered_model_alias(name, CHALLENGER, str(version))
+    if params.register_.promote == "auto" or _by_alias(client, name, CHAMPION) is None:
+        _crown(client, name, version)
+
+
+def _crown(client: "MlflowClient", name: str, version: int) -> None:
+    before = _by_alias(client, name, CHAMPION)
+    if before and before.version != version:
+        client.set_registered_model_alias(name, PREVIOUS, str(before.version))
+    client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+def promote(name: str, version: int | None = None) -> Registered:
+    """Make `version` the champion, or the challenger when none is given. Raises NightshiftError when there is none."""
+    with connected() as client:
+        chosen = _by_number(client, name, version) if version is not None else _by_alias(client, name, CHALLENGER)
+        if chosen is None:
+            what = f"has no version {version}" if version is not None else "has no @challenger"
+            raise NightshiftError(f"{name} {what} in MLflow. `nightshift status` lists the versions there are.")
+        _crown(client, name, chosen.version)
+        return _describe(client, name, chosen.version)
+
+
+def rollback(name: str) -> Registered:
+    """Swap the champion with the one before it. Raises NightshiftError when there is none."""
+    with connected() as client:
+        before = _by_alias(client, name, PREVIOUS)
+        if before is None:
+            raise NightshiftError(
+                f"{name} has no @previous in MLflow: no other version was champion before. "
+                "Name one with `nightshift promote VERSION`."
+            )
+        _crown(client, name, before.version)
+        return _describe(client, name, before.version)
+
+
+def champion(name: str) -> Registered:
+    """The version the night uses. Raises NightshiftError when there is none."""
+    with connected() as client:
+        found = _by_alias(client, name, CHAMPION)
+        if found is None:
+            raise NightshiftError(
+                f"No version of {name} is @champion in MLflow. Run `nightshift train`, then `nightshift promote`."
+            )
+        return found
+
+
+def versions(name: str) -> list[tuple[Registered, str]]:
+    """All versions with their descriptions, the newest first."""
+    with connected() as client:
+        found = client.search_model_versions(f"name='{name}'")
+        numbers = sorted((int(version.version) for version in found), reverse=True)
+        words = {int(version.version): version.description or "" for version in found}
+        return [(_describe(client, name, number), words[number]) for number in numbers]
+
+
+def fetch_model(model: Registered, folder: Path) -> Path:
+    """Copy a version's files into `folder`; returns the folder that `load_engine` takes."""
+    import mlflow
+
+    with connected():
+        folder.mkdir(parents=True, exist_ok=True)
+        copy = mlflow.artifacts.download_artifacts(f"models:/{model.name}/{model.version}", dst_path=str(folder))
+    return Path(copy) / "artifacts" / MODEL.name
+
+
+def _find(client: "MlflowClient", name: str, contract_hash: str) -> Registered | None:
+    found = client.search_model_versions(f"name='{name}' and tags.`{CONTRACT_TAG}`='{contract_hash}'")
+    return _describe(client, name, int(found[0].version)) if found else None
+
+
+def _by_number(client: "MlflowClient", name: str, version: int) -> Registered | None:
+    return next(
+        (
+            _registered(found)
+            for found in client.search_model_versions(f"name='{name}'")
+            if int(found.version) == version
+        ),
+        None,
+    )
+
+
+def _by_alias(client: "MlflowClient", name: str, alias: str) -> Registered | None:
+    from mlflow import MlflowException
+
+    try:
+        return _registered(client.get_model_version_by_alias(name, alias))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model; no such alias
+            return None
+        raise
+
+
+def _describe(client: "MlflowClient", name: str, version: int) -> Registered:
+    return _registered(client.get_model_version(name, str(version)))
+
+
+def _registered(found: "ModelVersion") -> Registered:
+    return Registered(
+        found.name, int(found.version), found.run_id, tuple(sorted(found.aliases)), found.tags.get(CONTRACT_TAG, "")
+    )
+
+
+def main() -> None:
+    """`python -m pipeline.register`."""
+    registered = register_current(load_params())
+    logging.info("%s version %d (%s)", registered.name, registered.version, ", ".join(registered.aliases) or "no alias")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,93 @@
+"""What the last training and a night's run came to, in words, tables and pictures for people. Measures nothing itself."""
+
+import base64
+import itertools
+from pathlib import Path
+from typing import Any
+
+from pipeline import register, tracking
+from pipeline.files import read_json
+from pipeline.metrics import as_text
+from pipeline.params import load_params
+from pipeline.paths import CURVES_FIGURE, DATA_DOCS, EVALUATION, FIGURES, PREDICTIONS
+from pipeline.predictions import STATUSES, read_rows
+
+
+def metrics_table() -> list[dict[str, str]]:
+    """The headline metrics with their intervals, then each class, one row each."""
+    evaluation = read_json(EVALUATION)
+    rows = [
+        {"metric": name.replace("_", " "), "value": as_text(metric)}
+        for name, metric in evaluation.items()
+        if isinstance(metric, dict) and "low" in metric
+    ]
+    for label, of_class in evaluation["classes"].items():
+        value = ", ".join(f"{name} {of_class[name]:.3f}" for name in ("precision", "recall", "f1"))
+        rows.append({"metric": label, "value": f"{value} ({of_class['images']} images)"})
+    return rows
+
+
+def figures_markdown() -> str:
+    """All figures in one page that needs no other file."""
+    figures = [CURVES_FIGURE, *sorted(FIGURES.glob("*.png"))]
+    return "\n\n".join(f"### {file.stem.replace('_', ' ')}\n![{file.stem}]({_inline(file)})" for file in figures)
+
+
+def _inline(file: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode("ascii")
+
+
+def summary_markdown(summary: dict[str, Any]) -> str:
+    """A night's run on one page."""
+    lines = [
+        f"**{summary['listed']} images** by {summary['model_name']} version {summary['model_version']} "
+        f"in {summary['seconds']:.0f} s",
+        "",
+        "| status | images |",
+        "|---|---:|",
+        *(f"| {status} | {summary[status]} |" for status in STATUSES),
+        "",
+        "| label | images |",
+        "|---|---:|",
+        *(f"| {label} | {count} |" for label, count in summary["labels"].items()),
+    ]
+    return "\n".join(lines)
+
+
+def summary_lines(summary: dict[str, Any]) -> list[str]:
+    """The same for a terminal."""
+    counts = ", ".join(f"{summary[status]} {status}" for status in STATUSES)
+    lines = [f"{summary['listed']} images: {counts}"]
+    if compared := summary.get("compared"):
+        lines.append(
+            f"{compared['right']} of the {compared['known']} whose label is known are right; of the "
+            f"{compared['known_and_ok']} that the model is sure of, {compared['right_and_ok']}"
+        )
+    return lines
+
+
+FIRST_ROWS = 5  # of the latest CSV, in the status
+
+
+def status_lines() -> list[str]:
+    """Where things are, for a terminal: models, the latest CSV with its first rows, reports, how to open MLflow."""
+    name = load_params().register_.model_name
+    lines = [f"Models ({name}):"]
+    for version, words in register.versions(name)[:5]:
+        aliases = "".join(f" @{alias}" for alias in version.aliases)
+        lines.append(f"  version {version.version}{aliases}  {words}")
+    if len(lines) == 1:
+        lines.append("  none yet: `nightshift train` makes the first")
+    if found := max(PREDICTIONS.glob("*/summary.json"), key=lambda file: file.stat().st_mtime, default=None):
+        summary, result = read_json(found), found.with_name("predictions.csv")
+        lines += ["Latest predictions:", *(f"  {line}" for line in summary_lines(summary)), f"  {result}"]
+        for row in itertools.islice(read_rows(result), FIRST_ROWS):
+            lines.append(
+                f"    {row['path']}  {row['status']}  {row['label']} {row['confidence']} {row['error']}".rstrip()
+            )
+    if EVALUATION.is_file():
+        lines += ["Current model on the test images:", f"  accuracy {as_text(read_json(EVALUATION)['accuracy'])}"]
+        lines.append(f"  figures in {FIGURES}")
+    if (docs := DATA_DOCS / "index.html").is_file():
+        lines += ["Data Docs:", f"  {docs.absolute().as_uri()}"]
+    return [*lines, "MLflow:", f"  mlflow ui --backend-store-uri {tracking.store_address()}"]

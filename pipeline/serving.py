@@ -1,0 +1,46 @@
+"""The registered model as MLflow loads and serves it: encoded image bytes in, labels out. Keeps nothing of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+from pipeline.engine import load_engine
+from pipeline.images import UnreadableImage, decode
+from pipeline.params import Compute
+
+COMPUTE = Compute(device="auto", precision="auto", workers=0)
+
+
+class NightshiftModel(PythonModel):  # type: ignore[misc]  # MLflow's base class has no types
+    """Column `image`: a file's bytes. Answers: label, confidence, unsure, probabilities by class, error."""
+
+    def load_context(self, context: Any) -> None:
+        """Load what lies in the registered model's folder."""
+        self.engine = load_engine(Path(context.artifacts["model"]), COMPUTE)
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        """One row an image, in order; an image that cannot be read has its reason in `error`, and no label."""
+        return pd.DataFrame([self._answer(data) for data in model_input["image"]])
+
+    def _answer(self, data: bytes) -> dict[str, Any]:
+        contract = self.engine.contract
+        try:
+            picture = decode(data, contract.images)
+        except UnreadableImage as error:
+            return {"label": "", "confidence": np.nan, "unsure": True, "probabilities": {}, "error": str(error)}
+        (row,) = self.engine.predict(picture.pixels[np.newaxis])
+        confidence = float(row.max())
+        return {
+            "label": contract.class_names[row.argmax()],
+            "confidence": confidence,
+            "unsure": confidence < contract.unsure_below,
+            "probabilities": dict(zip(contract.class_names, row.tolist(), strict=True)),
+            "error": "",
+        }
+
+
+set_model(NightshiftModel())

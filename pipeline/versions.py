@@ -1,0 +1,93 @@
+"""The project's DVC commands: version the data, run a stage of `dvc.yaml`, say which versions lie here."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from pipeline.errors import NightshiftError
+from pipeline.paths import METADATA, RAW
+
+PROGRESS_SECONDS = 5  # between two lines of a progress bar that goes to a log
+
+
+class VersionsError(NightshiftError):
+    """A DVC or git command failed; the last lines of what it said."""
+
+
+def stages() -> list[str]:
+    """The training graph's stages, in the order of `dvc.yaml`."""
+    return list(yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
+
+
+def add_data(say: Callable[[str], None] = print) -> None:
+    """Record the images and their side table as this project's data version. Raises VersionsError."""
+    if not RAW.is_dir():
+        raise VersionsError(
+            f"{RAW} is missing: there are no images to learn from. Put yours into {RAW}/<class>/, "
+            "or run `nightshift data demo`."
+        )
+    _dvc("add", *(str(path) for path in (RAW, METADATA) if path.exists()), say=say)
+
+
+def reproduce(stage: str, say: Callable[[str], None] = print) -> None:
+    """Run `stage` if anything it depends on has changed; every line it prints goes to `say`. Raises VersionsError."""
+    _dvc("repro", "--single-item", stage, say=say)
+
+
+def push(say: Callable[[str], None] = print) -> bool:
+    """Send data and outputs to the default remote, if there is one; says whether. Raises VersionsError."""
+    remote: list[str] = []
+    _dvc("config", "--list", say=remote.append)
+    if not any(line.startswith("core.remote=") for line in remote):
+        return False
+    _dvc("push", say=say)
+    return True
+
+
+def git_commit() -> str:
+    """The commit checked out here, with `-dirty` when files differ from it; empty outside a repository."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return answer.stdout.strip()
+
+
+def locked_hashes() -> dict[str, str]:
+    """Hash of every dependency and output of the last run of the stages, by path, from `dvc.lock`."""
+    lock = Path("dvc.lock")
+    if not lock.is_file():
+        return {}
+    locked = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
+    entries = [entry for stage in locked for kind in ("deps", "outs") for entry in stage.get(kind, [])]
+    return {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}
+
+
+def _dvc(*words: str, say: Callable[[str], None]) -> None:
+    """Run one DVC command with this Python's environment, line by line."""
+    command = [sys.executable, "-m", "dvc", *words]
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PYTHONUNBUFFERED": "1",
+        "TQDM_MININTERVAL": str(PROGRESS_SECONDS),
+    }
+    said: list[str] = []
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
+    ) as process:
+        assert process.stdout  # asked for above
+        for line in process.stdout:  # text mode ends lines at \r too, so each step of a progress bar is one
+            if line.strip():
+                said.append(line.rstrip())
+                say(said[-1])
+    if process.returncode:
+        last = "\n".join(said[-20:])
+        raise VersionsError(f"`dvc {' '.join(words)}` failed (exit status {process.returncode}):\n{last}")
