@@ -1,6 +1,6 @@
 """Listing + engine + ledger -> one row a file, and nothing lost. Knows no orchestrator; imports no TensorFlow on a CPU.
 
-A run is `begin`, then `classify_shard` for each shard that is left, in any order, then `finish`; `classify` is all three.
+A run is `begin`, `classify_shard` for each shard that is left, in any order, then `finish`; `classify` is all three.
 """
 
 import datetime
@@ -127,7 +127,7 @@ def _read(source: Path, path: str, rules: Images) -> _Read:
 
 def _bytes(file: Path) -> bytes:
     """The bytes of a regular file. A pipe that took its place since the listing would keep us waiting for ever."""
-    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
             raise UnreadableImage("no longer a regular file")
         return opened.read()

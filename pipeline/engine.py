@@ -1,6 +1,10 @@
-"""Contract and weights -> `predict(uint8 batch) -> probabilities`: OpenVINO on the CPU, Keras on a GPU. Opens no image."""
+"""Contract and weights -> `predict(uint8 batch) -> probabilities`. Opens no image.
+
+OpenVINO on the CPU, Keras on a GPU.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +18,12 @@ Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, heigh
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
+@dataclass(frozen=True, slots=True)
 class Engine:
     """A model ready to be asked."""
 
-    def __init__(self, contract: Contract, network: Network) -> None:
-        self.contract = contract
-        self._network = network
+    contract: Contract
+    network: Network
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities for upright RGB images.
@@ -30,9 +34,9 @@ class Engine:
         rules = self.contract.images
         if batch.dtype != np.uint8 or batch.shape[1:] != (rules.height, rules.width, 3):
             raise ValueError(
-                f"The model takes uint8 images of (n, {rules.height}, {rules.width}, 3), got {batch.dtype} {batch.shape}."
+                f"The model takes uint8 images (n, {rules.height}, {rules.width}, 3), got {batch.dtype} {batch.shape}."
             )
-        return probabilities(self._network(batch), self.contract.temperature)
+        return probabilities(self.network(batch), self.contract.temperature)
 
 
 def load_engine(folder: Path, compute: Compute) -> Engine:
@@ -82,4 +86,4 @@ def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np
     """
     scaled = logits.astype(np.float64) / temperature
     exponents = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return (exponents / exponents.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)

@@ -31,12 +31,12 @@ class Answers:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """(n,), index into class_names."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
     @property
     def confidence(self) -> NDArray[np.float32]:
         """(n,), 0..1."""
-        return self.probabilities.max(axis=1)
+        return np.asarray(self.probabilities.max(axis=1), np.float32)
 
 
 def ask(engine: Engine, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.float32]:

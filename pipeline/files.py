@@ -29,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
                 _sync(file)
         if path.is_dir() and not path.is_symlink():
             path.rename(room / "old")
-        os.replace(beside, path)
+        beside.replace(path)
         _sync(path.parent)
     finally:
         shutil.rmtree(room, ignore_errors=True)

@@ -15,7 +15,8 @@ from pipeline.params import Images
 # Readers that stay inside this process: no EPS (it starts Ghostscript), no PDF, no formats of the last century.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM")
 EXTENSIONS = frozenset(
-    "jpg jpeg jpe jfif mpo png apng webp bmp dib gif tif tiff jp2 j2k jpx avif pbm pgm ppm pnm".split()
+    {"jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "bmp", "dib", "gif"}
+    | {"tif", "tiff", "jp2", "j2k", "jpx", "avif", "pbm", "pgm", "ppm", "pnm"}
 )
 DRAFT_MARGIN = 2  # decode JPEG at >= 2x the target: 3 to 3.6x faster on 12 megapixels, mean difference 0.30 of 255
 QUARTER_TURNS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
@@ -65,7 +66,7 @@ def _decode(data: bytes, rules: Images) -> Picture:
                 f"{width} x {height} pixels is more than images.max_megapixels ({rules.max_megapixels:g}) allows"
             )
         target = DRAFT_MARGIN * max(rules.width, rules.height)
-        image.draft(None, (target, target))  # type: ignore[arg-type]  # None keeps the mode; only JPEG listens
+        image.draft(None, (target, target))  # None keeps the mode; only JPEG listens
         if image.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS:
             width, height = height, width
         upright = ImageOps.exif_transpose(_rgb(image))

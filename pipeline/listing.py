@@ -75,7 +75,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
     if entry.name.rpartition(".")[2].lower() in EXTENSIONS and "." in entry.name:
         return True
     try:
-        with open(entry.path, "rb") as file:
+        with Path(entry.path).open("rb") as file:
             start = file.read(MAGIC_BYTES)
     except OSError:  # a file without an image's name that cannot be opened: nothing says it is one
         return False

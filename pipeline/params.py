@@ -62,7 +62,7 @@ class Fractions(_Section):
         total = self.train + self.val + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(
-                f"train {self.train:g}, val {self.val:g} and test {self.test:g} add up to {total:g}; they must add up to 1"
+                f"train {self.train:g}, val {self.val:g}, test {self.test:g} add up to {total:g}; they must add up to 1"
             )
         return self
 
@@ -210,11 +210,7 @@ def _line(path: Path, fault: Any) -> str:
 
 def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
     """The keys allowed in the section where the wrong key stands."""
-    section: type[BaseModel] = Params
+    section: Any = Params
     for part in location[:-1]:
-        section = next(
-            field.annotation  # type: ignore[misc]  # every field met on the way is a section
-            for name, field in section.model_fields.items()
-            if part in (name, field.alias)
-        )
+        section = next(field.annotation for name, field in section.model_fields.items() if part in (name, field.alias))
     return [field.alias or name for name, field in section.model_fields.items()]

@@ -67,5 +67,5 @@ def read_split(folder: Path, name: SplitName) -> Split:
     """Read one split; its pixels stay on disk until they are touched."""
     table = pd.read_parquet(folder / f"{name}.parquet")
     index = {label: position for position, label in enumerate(read_dataset(folder).class_names)}
-    labels = table["label"].map(index).to_numpy(np.int64)
+    labels = np.array([index[label] for label in table["label"]], np.int64)
     return Split(table, np.load(folder / f"{name}.npy", mmap_mode="r"), labels)

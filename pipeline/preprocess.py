@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,7 @@ def main() -> None:
             )
 
 
-def progress_over(images: Iterator[NDArray[np.uint8]], progress: "tqdm[None]") -> Iterator[NDArray[np.uint8]]:
+def progress_over(images: Iterator[NDArray[np.uint8]], progress: "tqdm[Never]") -> Iterator[NDArray[np.uint8]]:
     """The same images, counted."""
     for image in images:
         progress.update()

@@ -21,6 +21,7 @@ from pipeline.contract import Contract, read_contract
 from pipeline.errors import NightshiftError
 from pipeline.export import largest_difference
 from pipeline.files import read_json, write_json
+from pipeline.metrics import as_text
 from pipeline.params import Gate, Params, load_params
 from pipeline.paths import EVALUATION, MODEL, PREPARED, REGISTRATION, TRAINING_METRICS
 from pipeline.prepared import read_split
@@ -62,8 +63,9 @@ def gate_failures(evaluation: dict[str, Any], difference: float, gate: Gate) -> 
         value = evaluation[metric]["value"]
         if value < least:
             yield f"{metric} on the test images is {value:.3f}; register.gate.{key} asks for at least {least:g}"
-    if evaluation["log_loss"]["value"] > gate.max_log_loss:
-        yield f"log loss is {evaluation['log_loss']['value']:.3f}; register.gate.max_log_loss allows {gate.max_log_loss:g}"
+    loss = evaluation["log_loss"]["value"]
+    if loss > gate.max_log_loss:
+        yield f"log_loss on the test images is {loss:.3f}; register.gate.max_log_loss allows {gate.max_log_loss:g}"
     if difference > gate.max_export_difference:
         yield (
             f"the exported network differs from Keras by {difference:.2g} in a class probability; "
@@ -80,27 +82,27 @@ def register_current(params: Params, flow_run: str = "") -> Registered:
     contract, evaluation = read_contract(MODEL), read_json(EVALUATION)
     name = params.register_.model_name
     with connected() as client:
-        registered = _find(client, name, contract.hash)
-        if registered is None:
+        version = _find(client, name, contract.hash)
+        if version is None:
             difference = largest_difference(MODEL, read_split(PREPARED, "val").images[:COMPARED_IMAGES])
             refusals = list(gate_failures(evaluation, difference, params.register_.gate))
-            version = _log(client, params, contract, evaluation, difference, refusals, flow_run)
-            if version is None:
-                raise Refused("\n  ".join(["The model is not registered:", *refusals]))
-            _set_aliases(client, name, version, params)
-            registered = _find(client, name, contract.hash)
-            assert registered
+            run_id, address = _log_run(client, params, contract, evaluation, difference, refusals, flow_run)
+            if refusals:
+                raise Refused("\n  ".join(["The model is not registered:", *refusals, f"MLflow run: {run_id}"]))
+            version = _create_version(client, name, address, contract, evaluation)
         else:
-            logging.info("This model is registered already, as version %d.", registered.version)
+            logging.info("This model is registered already, as version %d.", version)
+        _set_aliases(client, name, version, params)
+        registered = _by_number(client, name, version)
     write_json(REGISTRATION, {"name": name, "version": registered.version, "run_id": registered.run_id})
     return registered
 
 
-def _log(
+def _log_run(
     client: "MlflowClient", params: Params, contract: Contract, evaluation: dict[str, Any], difference: float,
     refusals: list[str], flow_run: str,
-) -> int | None:  # fmt: skip
-    """One MLflow run of the whole training; the new version's number, or None when the gate refused."""
+) -> tuple[str, str]:  # fmt: skip
+    """One MLflow run of the whole training, with the model; its id, and the address of the model."""
     import mlflow
 
     name = params.register_.model_name
@@ -108,7 +110,7 @@ def _log(
         experiment_id=use_experiment(client, name),
         run_name=f"{contract.backbone} {contract.hash[:8]}",
         tags={**lineage_tags(contract, flow_run), "nightshift.gate": "; ".join(refusals) or "passed"},
-    ):
+    ) as active:
         log_training(params, evaluation, read_json(TRAINING_METRICS))
         mlflow.log_metric("export_difference", difference)
         source = Path(pipeline.__file__).parent
@@ -120,29 +122,32 @@ def _log(
             pip_requirements=[f"{package}=={metadata.version(package)}" for package in SERVED_PACKAGES],
             signature=_signature(),
             input_example=_example(contract),
-            registered_model_name=None if refusals else name,
-            metadata={"contract_hash": contract.hash},
         )
-    if refusals:
-        return None
-    version = str(info.registered_model_version)
-    client.set_model_version_tag(name, version, CONTRACT_TAG, contract.hash)
-    accuracy = evaluation["accuracy"]
+    return str(active.info.run_id), str(info.model_uri)
+
+
+def _create_version(
+    client: "MlflowClient", name: str, address: str, contract: Contract, evaluation: dict[str, Any]
+) -> int:
+    """A version that carries its contract's hash from its first moment: a killed registration can be repeated."""
+    import mlflow
+
+    created = mlflow.register_model(address, name, tags={CONTRACT_TAG: contract.hash})
+    classes = f"{len(contract.class_names)} classes: {', '.join(contract.class_names[:10])}"
     client.update_model_version(
-        name, version,
-        f"{contract.backbone}, {len(contract.class_names)} classes: {', '.join(contract.class_names[:10])}. "
-        f"Test accuracy {accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}] "
-        f"on {evaluation['images']} images.",
+        name, created.version,
+        f"{contract.backbone}, {classes}. Test accuracy {as_text(evaluation['accuracy'])}, "
+        f"balanced {as_text(evaluation['balanced_accuracy'])}, on {evaluation['images']} images.",
     )  # fmt: skip
-    return int(version)
+    return int(created.version)
 
 
 def _signature() -> "ModelSignature":
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
     from mlflow.types.schema import Map
 
-    outputs = [
+    outputs: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.string, "label"), ColSpec(DataType.double, "confidence"), ColSpec(DataType.boolean, "unsure"),
         ColSpec(Map(DataType.double), "probabilities"), ColSpec(DataType.string, "error"),
     ]  # fmt: skip
@@ -157,9 +162,16 @@ def _example(contract: Contract) -> pd.DataFrame:
 
 
 def _set_aliases(client: "MlflowClient", name: str, version: int, params: Params) -> None:
-    """The new version is the challenger; the very first one, or every one under `promote: auto`, champion too."""
+    """The newest version is the challenger; the very first one, or every one under `promote: auto`, champion too.
+
+    Repeating the registration of an older version moves nothing.
+    """
+    challenger = _by_alias(client, name, CHALLENGER)
+    if challenger and challenger.version > version:
+        return
     client.set_registered_model_alias(name, CHALLENGER, str(version))
-    if params.register_.promote == "auto" or _by_alias(client, name, CHAMPION) is None:
+    new = challenger is None or challenger.version < version
+    if (new and params.register_.promote == "auto") or _by_alias(client, name, CHAMPION) is None:
         _crown(client, name, version)
 
 
@@ -173,12 +185,14 @@ def _crown(client: "MlflowClient", name: str, version: int) -> None:
 def promote(name: str, version: int | None = None) -> Registered:
     """Make `version` the champion, or the challenger when none is given. Raises NightshiftError when there is none."""
     with connected() as client:
-        chosen = _by_number(client, name, version) if version is not None else _by_alias(client, name, CHALLENGER)
-        if chosen is None:
-            what = f"has no version {version}" if version is not None else "has no @challenger"
-            raise NightshiftError(f"{name} {what} in MLflow. `nightshift status` lists the versions there are.")
-        _crown(client, name, chosen.version)
-        return _describe(client, name, chosen.version)
+        known = {int(found.version) for found in client.search_model_versions(f"name='{name}'")}
+        if version is None and (challenger := _by_alias(client, name, CHALLENGER)):
+            version = challenger.version
+        if version not in known:
+            what = "no @challenger" if version is None else f"no version {version}"
+            raise NightshiftError(f"{name} has {what} in MLflow. `nightshift status` lists the versions there are.")
+        _crown(client, name, version)
+        return _by_number(client, name, version)
 
 
 def rollback(name: str) -> Registered:
@@ -191,7 +205,7 @@ def rollback(name: str) -> Registered:
                 "Name one with `nightshift promote VERSION`."
             )
         _crown(client, name, before.version)
-        return _describe(client, name, before.version)
+        return _by_number(client, name, before.version)
 
 
 def champion(name: str) -> Registered:
@@ -211,7 +225,7 @@ def versions(name: str) -> list[tuple[Registered, str]]:
         found = client.search_model_versions(f"name='{name}'")
         numbers = sorted((int(version.version) for version in found), reverse=True)
         words = {int(version.version): version.description or "" for version in found}
-        return [(_describe(client, name, number), words[number]) for number in numbers]
+        return [(_by_number(client, name, number), words[number]) for number in numbers]
 
 
 def fetch_model(model: Registered, folder: Path) -> Path:
@@ -224,20 +238,10 @@ def fetch_model(model: Registered, folder: Path) -> Path:
     return Path(copy) / "artifacts" / MODEL.name
 
 
-def _find(client: "MlflowClient", name: str, contract_hash: str) -> Registered | None:
+def _find(client: "MlflowClient", name: str, contract_hash: str) -> int | None:
+    """The version that carries this contract."""
     found = client.search_model_versions(f"name='{name}' and tags.`{CONTRACT_TAG}`='{contract_hash}'")
-    return _describe(client, name, int(found[0].version)) if found else None
-
-
-def _by_number(client: "MlflowClient", name: str, version: int) -> Registered | None:
-    return next(
-        (
-            _registered(found)
-            for found in client.search_model_versions(f"name='{name}'")
-            if int(found.version) == version
-        ),
-        None,
-    )
+    return int(found[0].version) if found else None
 
 
 def _by_alias(client: "MlflowClient", name: str, alias: str) -> Registered | None:
@@ -251,14 +255,13 @@ def _by_alias(client: "MlflowClient", name: str, alias: str) -> Registered | Non
         raise
 
 
-def _describe(client: "MlflowClient", name: str, version: int) -> Registered:
+def _by_number(client: "MlflowClient", name: str, version: int) -> Registered:
     return _registered(client.get_model_version(name, str(version)))
 
 
 def _registered(found: "ModelVersion") -> Registered:
-    return Registered(
-        found.name, int(found.version), found.run_id, tuple(sorted(found.aliases)), found.tags.get(CONTRACT_TAG, "")
-    )
+    aliases = tuple(sorted(found.aliases))
+    return Registered(found.name, int(found.version), found.run_id or "", aliases, found.tags.get(CONTRACT_TAG, ""))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the last training and a night's run came to, in words, tables and pictures for people. Measures nothing itself."""
+"""What a training and a night's run came to, in words, tables and pictures for people. Measures nothing itself."""
 
 import base64
 import itertools

@@ -15,7 +15,7 @@ from pipeline.params import Compute
 COMPUTE = Compute(device="auto", precision="auto", workers=0)
 
 
-class NightshiftModel(PythonModel):  # type: ignore[misc]  # MLflow's base class has no types
+class NightshiftModel(PythonModel):
     """Column `image`: a file's bytes. Answers: label, confidence, unsure, probabilities by class, error."""
 
     def load_context(self, context: Any) -> None:

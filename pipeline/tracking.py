@@ -14,7 +14,16 @@ from pipeline.contract import Contract
 from pipeline.errors import NightshiftError
 from pipeline.params import Params
 from pipeline.paths import (
-    CURVES, CURVES_FIGURE, DATA_DOCS, EVALUATION, FIGURES, MANIFEST, PARAMS, RAW, TRAINING_METRICS, VALIDATION,
+    CURVES,
+    CURVES_FIGURE,
+    DATA_DOCS,
+    EVALUATION,
+    FIGURES,
+    MANIFEST,
+    PARAMS,
+    RAW,
+    TRAINING_METRICS,
+    VALIDATION,
 )  # fmt: skip
 from pipeline.versions import git_commit, locked_hashes
 

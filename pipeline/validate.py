@@ -81,36 +81,37 @@ def expectation_suites(limits: Validate, labels: list[str]) -> dict[str, "Expect
     """The expectations on each of `judged_tables`; `critical` ones stop the pipeline."""
     from great_expectations import ExpectationSuite
     from great_expectations import expectations as gxe
+    from great_expectations.expectations.metadata_types import FailureSeverity
 
     known = limits.class_names or labels
     images = [
         gxe.ExpectColumnValuesToBeInSet(
-            column="readable", value_set=[True], severity="critical",
+            column="readable", value_set=[True], severity=FailureSeverity.CRITICAL,
             notes="Every file can be decoded. Repair, replace or delete the others.",
         ),
         gxe.ExpectColumnValuesToBeInSet(
-            column="label", value_set=known, severity="critical",
+            column="label", value_set=known, severity=FailureSeverity.CRITICAL,
             notes="Every folder is a known class (validate.class_names in params.yaml).",
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="shorter_side", min_value=limits.min_side, severity="critical",
+            column="shorter_side", min_value=limits.min_side, severity=FailureSeverity.CRITICAL,
             notes="No image is too small to judge (validate.min_side in params.yaml, pixels).",
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="labels_of_content", max_value=1, severity="critical",
+            column="labels_of_content", max_value=1, severity=FailureSeverity.CRITICAL,
             notes="No identical file carries two labels. Decide which label is right and delete the other copy.",
         ),
     ]  # fmt: skip
     classes = [
         gxe.ExpectTableRowCountToBeBetween(
-            min_value=2, severity="critical", notes="There are at least two classes to tell apart."
+            min_value=2, severity=FailureSeverity.CRITICAL, notes="There are at least two classes to tell apart."
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="images", min_value=limits.min_per_class, severity="critical",
+            column="images", min_value=limits.min_per_class, severity=FailureSeverity.CRITICAL,
             notes="Every class has enough images (validate.min_per_class in params.yaml).",
         ),
         gxe.ExpectColumnDistinctValuesToContainSet(
-            column="label", value_set=known, severity="critical", notes="Every known class has images."
+            column="label", value_set=known, severity=FailureSeverity.CRITICAL, notes="Every known class has images."
         ),
     ]  # fmt: skip
     return {
@@ -139,7 +140,7 @@ def judge(manifest: pd.DataFrame, limits: Validate, data_docs: Path) -> list["Ex
     )
     suites = expectation_suites(limits, sorted(manifest["label"].unique()))
     source = context.data_sources.add_pandas("raw")
-    results = []
+    results: list[ExpectationSuiteValidationResult] = []
     for name, frame in judged_tables(manifest).items():
         batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)
         suite = context.suites.add(suites[name])

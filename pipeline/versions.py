@@ -83,8 +83,7 @@ def _dvc(*words: str, say: Callable[[str], None]) -> None:
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
     ) as process:
-        assert process.stdout  # asked for above
-        for line in process.stdout:  # text mode ends lines at \r too, so each step of a progress bar is one
+        for line in process.stdout or ():  # text mode ends lines at \r too, so each step of a progress bar is one
             if line.strip():
                 said.append(line.rstrip())
                 say(said[-1])
