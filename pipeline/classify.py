@@ -4,7 +4,6 @@ A run is `begin`, `classify_shard` for each shard that is left, in any order, th
 """
 
 import datetime
-import logging
 import os
 import shutil
 import stat
@@ -29,6 +28,7 @@ from pipeline.listing import list_images
 from pipeline.params import Compute, Images, Params
 from pipeline.paths import PREDICTIONS
 from pipeline.predictions import RANKS, Classified, Outcome, Unreadable, compare, csv_path, summarise, to_row
+from pipeline.stage import log
 
 
 class ClassifyError(NightshiftError):
@@ -47,7 +47,7 @@ def begin(source: Path, output: Path, params: Params) -> Plan:
                 f"{output} holds an unfinished run over {plan.input}. Finish it with `nightshift classify "
                 f"{plan.input} {output}`, name another folder, or delete {ledger.work_folder(output)} to give it up."
             )
-        logging.info("Going on with the run of %s (model version %s).", plan.started_at, plan.model_version)
+        log.info("Going on with the run of %s (model version %s).", plan.started_at, plan.model_version)
         return plan
     shutil.rmtree(ledger.work_folder(output), ignore_errors=True)  # a plan that was never finished
     files, shards = ledger.write_shards(output, list_images(source), params.batch.shard_size)
@@ -200,7 +200,7 @@ def classify(source: Path, output: Path, params: Params, truth: pd.DataFrame | N
             for number in left:
                 progress.update(classify_shard(output, number, plan, params))
         summary = finish(output, plan, truth)
-        logging.info("%d images in %.1f s", plan.files, time.perf_counter() - began)
+        log.info("%d images in %.1f s", plan.files, time.perf_counter() - began)
     return summary
 
 

@@ -1,10 +1,10 @@
 """One function that chooses device, precision and distribution for everything that Keras computes."""
 
-import logging
 from typing import TYPE_CHECKING
 
 from pipeline.errors import NightshiftError
 from pipeline.params import Compute
+from pipeline.stage import log
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -36,5 +36,5 @@ def prepare_device(compute: Compute, seed: int) -> "tf.distribute.Strategy":
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    logging.info("%s, %s", f"{len(gpus)} GPU" if on_gpu else "CPU", precision)
+    log.info("%s, %s", f"{len(gpus)} GPU" if on_gpu else "CPU", precision)
     return tf.distribute.MirroredStrategy() if on_gpu and len(gpus) > 1 else tf.distribute.get_strategy()

@@ -4,7 +4,6 @@
 are trained from scratch.
 """
 
-import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +19,7 @@ from pipeline.files import replacing
 from pipeline.params import Params, load_params
 from pipeline.paths import FEATURES, PREPARED
 from pipeline.prepared import SPLITS, read_split
-from pipeline.stage import run
+from pipeline.stage import log, run
 
 BATCH_SIZE = 32  # the features do not depend on it
 
@@ -42,7 +41,7 @@ def main() -> None:
     with replacing(FEATURES) as beside:
         beside.mkdir()
         if not params.model.is_pretrained:
-            logging.info("%s is trained from scratch: there are no frozen features.", params.model.backbone)
+            log.info("%s is trained from scratch: there are no frozen features.", params.model.backbone)
             return
         network = frozen_network(params)
         splits = {name: read_split(PREPARED, name).images for name in SPLITS}

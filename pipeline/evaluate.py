@@ -1,6 +1,5 @@
 """Every metric, interval and figure, on the test split, asked as the night asks. Changes no model."""
 
-import logging
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from pipeline.metrics import Statistic, accuracy, as_text, balanced_accuracy, in
 from pipeline.params import Evaluate, load_params
 from pipeline.paths import EVALUATION, FIGURES, MODEL, PREPARED, TEST_PREDICTIONS
 from pipeline.prepared import read_split
-from pipeline.stage import run
+from pipeline.stage import log, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ def main() -> None:
         table.to_csv(beside, index=False)
     write_json(EVALUATION, metrics)
     for name in HEADLINES:
-        logging.info("%s %s", name, as_text(metrics[name]))
+        log.info("%s %s", name, as_text(metrics[name]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Freeze the split, decode every image once. Does not augment; a file's content alone decides its split."""
 
 import hashlib
-import logging
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from pipeline.images import decode
 from pipeline.params import Fractions, Images, load_params
 from pipeline.paths import MANIFEST, PREPARED, RAW
 from pipeline.prepared import SPLITS, Dataset, write_dataset, write_split
-from pipeline.stage import run
+from pipeline.stage import log, run
 
 
 def assign_splits(manifest: pd.DataFrame, fractions: Fractions, seed: int) -> pd.Series:
@@ -89,7 +88,7 @@ def main() -> None:
             table = manifest[splits == name].reset_index(drop=True)
             images = decode_all(RAW, table, params.images, params.compute.reading_threads)
             write_split(beside, name, table, progress_over(images, progress))
-            logging.info(
+            log.info(
                 "%s: %s", name, ", ".join(f"{n} {label}" for label, n in table["label"].value_counts().items())
             )
 

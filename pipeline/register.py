@@ -5,7 +5,6 @@ champion before it.
 """
 
 import io
-import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from pipeline.metrics import as_text
 from pipeline.params import Gate, Params, load_params
 from pipeline.paths import EVALUATION, MODEL, PREPARED, REGISTRATION, TRAINING_METRICS
 from pipeline.prepared import read_split
-from pipeline.stage import run
+from pipeline.stage import log, run
 from pipeline.tracking import CONTRACT_TAG, connected, lineage_tags, log_training, use_experiment
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def register_current(params: Params, flow_run: str = "") -> Registered:
                 raise Refused("\n  ".join(["The model is not registered:", *refusals, f"MLflow run: {run_id}"]))
             version = _create_version(client, name, address, contract, evaluation)
         else:
-            logging.info("This model is registered already, as version %d.", version)
+            log.info("This model is registered already, as version %d.", version)
         _set_aliases(client, name, version, params)
         registered = _by_number(client, name, version)
     write_json(REGISTRATION, {"name": name, "version": registered.version, "run_id": registered.run_id})
@@ -267,7 +266,7 @@ def _registered(found: "ModelVersion") -> Registered:
 def main() -> None:
     """`python -m pipeline.register`."""
     registered = register_current(load_params())
-    logging.info("%s version %d (%s)", registered.name, registered.version, ", ".join(registered.aliases) or "no alias")
+    log.info("%s version %d (%s)", registered.name, registered.version, ", ".join(registered.aliases) or "no alias")
 
 
 if __name__ == "__main__":

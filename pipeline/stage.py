@@ -1,20 +1,25 @@
-"""How a command ends: errors that a person can mend as words, everything else as a traceback."""
+"""How a command ends: errors that a person can mend as words, everything else as a traceback. And its log."""
 
 import logging
 import os
 import sys
 from collections.abc import Callable
 
+from tqdm.contrib.logging import logging_redirect_tqdm
+
 from pipeline.errors import NightshiftError
+
+log = logging.getLogger("nightshift")  # one for the whole project: libraries have their own, and keep their level
 
 
 def run(main: Callable[[], None]) -> int:
     """Run `main` with the log on standard error; returns the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("great_expectations", "mlflow", "alembic", "absl", "matplotlib", "openvino"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    log.setLevel(logging.INFO)
+    if not log.handlers:
+        log.addHandler(logging.StreamHandler())
     try:
-        main()
+        with logging_redirect_tqdm([log]):
+            main()
     except NightshiftError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
         return 1

@@ -1,6 +1,5 @@
 """Fit the head, then the whole network; then, on validation, temperature and threshold. Never reads the test split."""
 
-import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
 from pipeline.params import Fit, Head, Params, load_params
 from pipeline.paths import CURVES, CURVES_FIGURE, FEATURES, MODEL, PREPARED, TRAINING_METRICS
 from pipeline.prepared import Dataset, Split, read_dataset, read_split
-from pipeline.stage import run
+from pipeline.stage import log, run
 from pipeline.versions import git_commit
 
 WARM_UP = 0.1  # share of the fine-tuning steps in which the learning rate rises
@@ -84,7 +83,7 @@ def fit(
 def _log_epoch(phase: str, epoch: int, how: Fit, logs: dict[str, float]) -> None:
     every = max(1, how.epochs // 10) if phase == "head" else 1
     if (epoch + 1) % every == 0:
-        logging.info(
+        log.info(
             "%s, epoch %d of %d: loss %.3f, validation loss %.3f, validation accuracy %.3f",
             phase, epoch + 1, how.epochs, logs["loss"], logs["val_loss"], logs["val_accuracy"],
         )  # fmt: skip
@@ -177,7 +176,7 @@ def train(params: Params, data: Data) -> tuple[keras.Model, pd.DataFrame]:
             before = model.get_weights()
             tuned = fit_images(model, data, params.train.fine_tune, params, "fine_tune")
             if tuned["val_loss"].min() >= curves["val_loss"].min():
-                logging.warning(
+                log.warning(
                     "Fine-tuning did not lower the validation loss; the model with the frozen backbone is kept."
                 )
                 model.set_weights(before)

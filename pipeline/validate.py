@@ -1,6 +1,5 @@
 """Look at every image once -> the manifest, and a judgement of it (Great Expectations). Neither splits nor trains."""
 
-import logging
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from pipeline.images import UnreadableImage, decode
 from pipeline.listing import list_images
 from pipeline.params import Images, Validate, load_params
 from pipeline.paths import DATA_DOCS, MANIFEST, RAW, VALIDATION
-from pipeline.stage import run
+from pipeline.stage import log, run
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuite, ExpectationSuiteValidationResult
@@ -202,7 +201,7 @@ def main() -> None:
     if missed := list(failures(results)):
         docs = DATA_DOCS / "index.html"
         raise InvalidData("\n  ".join(["The images are not fit to learn from:", *missed, f"All of it: {docs}"]))
-    logging.info("%(images)d images, %(classes)d classes; %(expectations_met)d expectations met.", summary)
+    log.info("%(images)d images, %(classes)d classes; %(expectations_met)d expectations met.", summary)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,63 @@
+"""Tiny real files and small rules that many tests share."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.params import Images, Params, load_params
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def noise(width: int = 40, height: int = 30, seed: int = 0) -> NDArray[np.uint8]:
+    """A picture that no other seed gives: (height, width, 3), 0..255, smooth enough for JPEG."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def save_image(file: Path, seed: int = 0, width: int = 40, height: int = 30) -> Path:
+    """Write `noise` as a file of the format that its name says."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(noise(width, height, seed)).save(file)
+    return file
+
+
+@pytest.fixture
+def rules() -> Images:
+    """Small pictures, larger than none of the limits."""
+    return Images(width=32, height=24, fit="stretch", max_megapixels=1)
+
+
+@pytest.fixture(scope="session")
+def defaults() -> Params:
+    """The parameters as they are shipped."""
+    return load_params(REPOSITORY / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after one `nightshift train`; tests may add to it, and leave its model and images as they are."""
+    from tests.project import new_project, nightshift
+
+    project = new_project(tmp_path_factory.mktemp("project") / "trained")
+    (project / "train.log").write_text((done := nightshift("train", cwd=project)).stdout + done.stderr)
+    return project
+
+
+@pytest.fixture
+def project(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained project, for a test to change as it likes; its MLflow store is its own too."""
+    copy = tmp_path / "project"
+    shutil.copytree(trained, copy, symlinks=True)
+    # A local MLflow store knows its files by absolute address.
+    with sqlite3.connect(copy / "mlflow.db") as store:
+        tables = [("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location")]
+        tables += [("model_versions", "source"), ("model_versions", "storage_location")]
+        for table, column in tables:
+            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(trained), str(copy)))
+    return copy

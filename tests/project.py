@@ -1,0 +1,99 @@
+"""A whole small project, trained once for all tests that need one: real DVC, real MLflow, a real Prefect flow run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image, ImageDraw
+
+from tests.conftest import REPOSITORY
+
+CLASSES = ("circle", "square")
+PER_CLASS = 30
+NIGHTSHIFT = Path(sys.executable).with_name("nightshift")
+SMALL = {
+    "images": {"width": 64, "height": 64},
+    "train": {"head": {"epochs": 30}, "fine_tune": {"epochs": 1}},
+    "evaluate": {"resamples": 200},
+    "register": {"gate": {"min_accuracy": 0.5, "min_balanced_accuracy": 0.5}},
+    "batch": {"shard_size": 3, "batch_size": 4},
+}
+
+
+def draw_shape(file: Path, label: str, seed: int) -> None:
+    """A grey shape of random size and place on noise: easy to tell apart, and no two alike."""
+    rng = np.random.default_rng(seed)
+    image = Image.fromarray(rng.integers(0, 90, (70, 80, 3), np.uint8))
+    left, top, side = rng.integers(5, 25), rng.integers(5, 20), rng.integers(25, 40)
+    draw = getattr(ImageDraw.Draw(image), "ellipse" if label == "circle" else "rectangle")
+    draw((left, top, left + side, top + side), fill=(200, int(rng.integers(120, 220)), 180))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    image.save(file)
+
+
+def change_params(project: Path, changes: dict[str, object]) -> None:
+    """Change values deep in params.yaml."""
+
+    def merge(into: dict[str, object], new: dict[str, object]) -> None:
+        for key, value in new.items():
+            if isinstance(value, dict):
+                merge(into[key], value)  # type: ignore[arg-type]
+            else:
+                assert key in into
+                into[key] = value
+
+    file = project / "params.yaml"
+    values = yaml.safe_load(file.read_text())
+    merge(values, changes)
+    file.write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def new_project(folder: Path) -> Path:
+    """A clone's worth of files, images of two shapes, git and DVC; nothing has run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("pipeline", "flows"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml", ".gitignore", "data/.gitignore", "models/.gitignore", "reports/.gitignore"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, folder / name)
+    change_params(folder, SMALL)
+    for label in CLASSES:
+        for number in range(PER_CLASS):
+            draw_shape(folder / "data" / "raw" / label / f"{number:03d}.png", label, seed=1000 * len(label) + number)
+    run("git", "init", "--quiet", cwd=folder)
+    run("git", "config", "user.name", "test", cwd=folder)
+    run("git", "config", "user.email", "test@localhost", cwd=folder)
+    dvc("init", "--quiet", cwd=folder)
+    dvc("config", "core.analytics", "false", cwd=folder)
+    run("git", "add", "--all", cwd=folder)
+    run("git", "commit", "--quiet", "--message", "start", cwd=folder)
+    return folder
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This environment's commands first, and no tracking server of the machine's."""
+    path = os.pathsep.join([str(NIGHTSHIFT.parent), os.environ["PATH"]])
+    kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    return {**kept, "PATH": path, **more}
+
+
+def run(*words: str, cwd: Path, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+    """A command in the project; its output as text."""
+    done = subprocess.run(words, cwd=cwd, env=environment(**env), text=True, capture_output=True, check=False)
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def dvc(*words: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """A DVC command in the project."""
+    return run(sys.executable, "-m", "dvc", *words, cwd=cwd, check=check)
+
+
+def nightshift(*words: str, cwd: Path, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+    """A `nightshift` command in the project."""
+    return run(str(NIGHTSHIFT), *words, cwd=cwd, check=check, **env)

@@ -1,0 +1,92 @@
+"""Promise: a killed run resumes, and its CSV is byte for byte the undisturbed one's; one run never mixes two models."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.project import draw_shape, environment
+
+FILES, SHARDS = 8, 3  # three files a shard, as the small project says
+
+# Classifies as `nightshift classify --no-prefect` does, with the clock of the plan held still, and dies by SIGKILL
+# at the moment that is asked for: while a part is being written, or after so many parts.
+NIGHT = """
+import os, signal, sys
+from pathlib import Path
+import datetime
+from pipeline import classify, ledger
+from pipeline.params import load_params
+
+source, output, die_after, how = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+
+class Still(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 1, 1, tzinfo=tz)
+
+classify.datetime.datetime = Still
+write_part, written = ledger.write_part, 0
+
+def dying_write_part(folder, number, rows):
+    global written
+    if written == die_after and how == "writing":
+        rows = [*rows]
+        def half():
+            yield rows[0]
+            os.kill(os.getpid(), signal.SIGKILL)
+        rows = half()
+    write_part(folder, number, rows)
+    written += 1
+    if written == die_after and how == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+ledger.write_part = dying_write_part
+classify.classify(source, output, load_params())
+"""
+
+
+def night(project: Path, source: Path, output: Path, die_after: int = 99, how: str = "never") -> int:
+    words = [sys.executable, "-c", NIGHT, str(source), str(output), str(die_after), how]
+    return subprocess.run(words, cwd=project, env=environment(), check=False, stderr=subprocess.DEVNULL).returncode
+
+
+@pytest.fixture(scope="module")
+def undisturbed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """The images, and the CSV of a run that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for number in range(FILES - 1):
+        draw_shape(folder / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
+    (folder / "night" / "x.jpg").write_bytes(b"not a picture")
+    assert night(trained, folder / "night", folder / "out") == 0
+    return folder / "night", (folder / "out" / "predictions.csv").read_bytes()
+
+
+@pytest.mark.parametrize("how", ["writing", "after"])
+@pytest.mark.parametrize("die_after", range(SHARDS))
+def test_a_killed_run_resumes_byte_for_byte(
+    trained: Path, undisturbed: tuple[Path, bytes], tmp_path: Path, die_after: int, how: str
+) -> None:
+    source, expected = undisturbed
+    die_after += how == "after"
+    output = tmp_path / "out"
+    assert night(trained, source, output, die_after, how) == -signal.SIGKILL
+    assert not (output / "predictions.csv").exists()
+    assert len(list((output / ".nightshift").glob("parts/*.csv"))) == die_after
+    assert night(trained, source, output) == 0
+    assert (output / "predictions.csv").read_bytes() == expected
+    assert sorted(os.listdir(output)) == [".nightshift.lock", "predictions.csv", "summary.json"]
+
+
+def test_a_resumed_run_keeps_the_model_it_began_with(
+    trained: Path, undisturbed: tuple[Path, bytes], tmp_path: Path
+) -> None:
+    source, expected = undisturbed
+    assert night(trained, source, tmp_path / "out", 1, "after") == -signal.SIGKILL
+    words = [sys.executable, "-c", NIGHT, str(source), str(tmp_path / "out"), "99", "never"]
+    nowhere = environment(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert subprocess.run(words, cwd=trained, env=nowhere, check=False).returncode == 0, "it needs no registry"
+    assert (tmp_path / "out" / "predictions.csv").read_bytes() == expected

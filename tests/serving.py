@@ -1,0 +1,57 @@
+"""`mlflow models serve` on the champion, asked once."""
+
+import base64
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.project import environment
+
+START_SECONDS = 120
+
+
+def answer_of_server(project: Path, images: list[bytes]) -> list[dict[str, Any]]:
+    """Start the server, send the encoded images in one request, stop it; one answer an image."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["models", "serve", "--model-uri", "models:/nightshift@champion", "--env-manager", "local"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", *words, "--host", "127.0.0.1", "--port", str(port)],
+        cwd=project,
+        env=environment(MLFLOW_TRACKING_URI="sqlite:///mlflow.db"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/ping", server)
+        rows = [[base64.b64encode(image).decode()] for image in images]
+        body = json.dumps({"dataframe_split": {"columns": ["image"], "data": rows}}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            answers: list[dict[str, Any]] = json.load(reply)["predictions"]
+            return answers
+    finally:
+        subprocess.run(["pkill", "-TERM", "-s", str(server.pid)], check=False)
+        server.wait(30)
+
+
+def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+    """Until the server answers, dies, or its time is up."""
+    for _ in range(START_SECONDS * 2):
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            urllib.request.urlopen(address, timeout=2).close()
+            return
+        assert server.poll() is None, "the server ended"
+        time.sleep(0.5)
+    raise AssertionError("the server did not start")

@@ -1,0 +1,88 @@
+"""Who may know whom, and that `dvc.yaml` says the same as the code."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+
+MODULES = sorted((REPOSITORY / "pipeline").glob("*.py")) + sorted((REPOSITORY / "flows").glob("*.py"))
+STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+SLOW_TO_IMPORT = "great_expectations|keras|mlflow|openvino|prefect|tensorflow"
+
+
+def imported(file: Path) -> set[str]:
+    """All modules that `file` imports anywhere, functions included; `from a import b` as `a` and `a.b`."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def project_modules(file: Path) -> set[Path]:
+    """The modules of `pipeline/` that `file` imports, directly or through others, and itself."""
+    found, todo = set(), [file]
+    while todo:
+        found.add(current := todo.pop())
+        names = [name.removeprefix("pipeline.") for name in imported(current) if name.startswith("pipeline.")]
+        files = [REPOSITORY / "pipeline" / f"{name}.py" for name in names]
+        todo += [file for file in files if file.is_file() and file not in found]
+    return found
+
+
+@pytest.mark.parametrize("file", [file for file in MODULES if file.parent.name == "pipeline"], ids=lambda file: file.stem)
+def test_pipeline_never_imports_an_orchestrator_or_the_flows(file: Path) -> None:
+    assert not {name for name in imported(file) if name.split(".")[0] in ("prefect", "flows", "dask")}
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("contract", {"tensorflow", "keras", "mlflow"}),
+        ("images", {"pathlib", "pipeline.engine", "pipeline.contract"}),
+        ("ledger", {"pipeline.engine", "pipeline.contract", "pipeline.register"}),
+        ("predictions", {"pipeline.engine", "pipeline.ledger"}),
+        ("listing", {"PIL", "numpy"}),
+        ("dataset", {"PIL", "pipeline.images"}),
+        ("files", {"pipeline.params"}),
+    ],
+)
+def test_a_module_does_not_know_what_the_design_keeps_from_it(module: str, forbidden: set[str]) -> None:
+    assert not imported(REPOSITORY / "pipeline" / f"{module}.py") & forbidden
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_imports_no_other_stage(stage: str) -> None:
+    others = {REPOSITORY / "pipeline" / f"{other}.py" for other in STAGES if other != stage}
+    assert not project_modules(REPOSITORY / "pipeline" / f"{stage}.py") & others
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_yaml_names_every_module_that_a_stage_imports(stage: str) -> None:
+    needed = {f"pipeline/{file.name}" for file in project_modules(REPOSITORY / "pipeline" / f"{stage}.py")}
+    named = {dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline/")}
+    assert named == needed
+
+
+@pytest.mark.parametrize("module", ["pipeline.classify", "flows.cli"])
+def test_importing_what_must_start_fast_imports_nothing_heavy(module: str) -> None:
+    code = f"import sys, re, {module}; print([m for m in sys.modules if re.fullmatch('{SLOW_TO_IMPORT}', m)])"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=REPOSITORY, text=True).strip() == "[]"
+
+
+def test_no_output_of_a_stage_is_in_git() -> None:
+    tracked = subprocess.check_output(["git", "ls-files"], cwd=REPOSITORY, text=True).splitlines()
+    cached = [out for stage in STAGES.values() for out in stage.get("outs", [])]
+    assert not [file for file in tracked for out in cached if file == out or file.startswith(f"{out}/")]
+
+
+def test_the_lock_names_no_place_to_fetch_from() -> None:
+    lock = (REPOSITORY / "requirements.lock").read_text()
+    assert not [word for word in ("--index", "--extra-index", "--find-links", " @ ") if word in lock]

@@ -1,0 +1,195 @@
+"""The training graph through DVC, MLflow and Prefect, on a small real project."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.project import change_params, draw_shape, dvc, nightshift, run
+
+STAGES = ["validate", "preprocess", "embed", "train", "evaluate"]
+
+
+def ran(said: str) -> list[str]:
+    """The stages that a `dvc repro` ran."""
+    return [stage for stage in STAGES if f"Running stage '{stage}'" in said]
+
+
+def test_training_ends_with_a_champion_and_everything_that_the_design_names(trained: Path) -> None:
+    status = nightshift("status", cwd=trained).stdout
+    assert "version 1 @challenger @champion" in status
+    assert "mlflow ui --backend-store-uri sqlite:///mlflow.db" in status
+    for file in (
+        "data/manifest.parquet", "data/raw.dvc", "dvc.lock", "models/current/contract.json", "models/current/model.keras",
+        "models/current/openvino/model.xml", "reports/data_docs/index.html", "reports/curves.png",
+        "reports/figures/confusion_matrix.png", "reports/figures/predictions.png",
+    ):  # fmt: skip
+        assert (trained / file).is_file(), file
+    evaluation = json.loads((trained / "reports/evaluation.json").read_text())
+    for name in ("accuracy", "balanced_accuracy", "log_loss"):
+        assert evaluation[name]["low"] <= evaluation[name]["value"] <= evaluation[name]["high"]
+    assert evaluation["accuracy"]["value"] >= 0.7  # circles and squares
+
+
+def test_every_stage_speaks_in_the_prefect_log(trained: Path) -> None:
+    log = (trained / "train.log").read_text()
+    assert ran(log) == STAGES
+    assert "7 expectations met" in log
+    assert "prefect" in log
+
+
+def test_a_second_repro_does_nothing(project: Path) -> None:
+    assert ran(dvc("repro", cwd=project).stdout) == []
+
+
+def test_metrics_and_plots_are_declared(project: Path) -> None:
+    metrics = json.loads(dvc("metrics", "show", "--json", cwd=project).stdout)[""]["data"]
+    assert set(metrics) == {"reports/validation.json", "reports/training.json", "reports/evaluation.json"}
+    dvc("plots", "show", "--out", "plots", cwd=project)
+    page = (project / "plots" / "index.html").read_text()
+    assert "val_loss" in page
+    assert "confusion_matrix" in page
+
+
+def test_a_change_to_the_head_reruns_from_train_only_and_gives_a_second_version(project: Path) -> None:
+    change_params(project, {"train": {"head": {"dropout": 0.1}, "fine_tune": {"epochs": 0}}})
+    assert ran(dvc("repro", cwd=project).stdout) == ["train", "evaluate"]
+    run(sys.executable, "-m", "pipeline.register", cwd=project)
+    status = nightshift("status", cwd=project).stdout
+    assert "version 2 @challenger " in status
+    assert "version 1 @champion" in status
+
+    run(sys.executable, "-m", "pipeline.register", cwd=project)
+    assert "version 3" not in nightshift("status", cwd=project).stdout, "registering again makes no second version"
+
+    assert "version 2" in nightshift("promote", cwd=project).stdout
+    assert "version 2 @challenger @champion" in nightshift("status", cwd=project).stdout
+    assert "version 1" in nightshift("rollback", cwd=project).stdout
+    missing = nightshift("promote", "9", cwd=project, check=False)
+    assert missing.returncode == 1
+    assert "no version 9" in missing.stderr
+
+
+def test_one_changed_image_reruns_what_it_must(project: Path) -> None:
+    draw_shape(project / "data/raw/circle/000.png", "circle", seed=424242)
+    dvc("add", "data/raw", cwd=project)
+    said = dvc("repro", "--dry", cwd=project).stdout
+    assert ran(said) == STAGES
+
+
+def test_data_and_outputs_go_to_a_configured_remote_and_come_back(project: Path, tmp_path: Path) -> None:
+    dvc("remote", "add", "--default", "backup", str(tmp_path / "remote"), cwd=project)
+    run(sys.executable, "-c", "from pipeline import versions; assert versions.push()", cwd=project)
+    shutil.rmtree(project / "data/raw")
+    shutil.rmtree(project / ".dvc/cache")
+    dvc("pull", cwd=project)
+    assert len(list((project / "data/raw").rglob("*.png"))) == 60
+
+
+def test_the_same_seed_gives_the_same_model(project: Path) -> None:
+    before = json.loads((project / "models/current/contract.json").read_text())
+    dvc("repro", "--force", "--single-item", "train", cwd=project)
+    after = json.loads((project / "models/current/contract.json").read_text())
+    assert after["weights_sha256"] == before["weights_sha256"]
+    assert after["temperature"] == before["temperature"]
+
+
+def test_the_tutorials_network_trains_from_scratch(project: Path) -> None:
+    change_params(project, {"model": {"backbone": "cnn"}, "train": {"scratch": {"epochs": 2}}})
+    assert ran(dvc("repro", cwd=project).stdout) == ["embed", "train", "evaluate"]
+    assert list((project / "data/features").iterdir()) == []
+    assert json.loads((project / "models/current/contract.json").read_text())["backbone"] == "cnn"
+
+
+def test_bad_data_stop_the_flow_and_name_the_files(project: Path) -> None:
+    (project / "data/raw/square/broken.png").write_bytes(b"this is no picture")
+    done = nightshift("train", "--no-prefect", cwd=project, check=False)
+    assert done.returncode == 1
+    assert "square/broken.png" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (project / "reports/data_docs/index.html").is_file(), "the Data Docs stay to be looked at"
+
+
+def test_a_model_that_misses_the_gate_is_refused_with_its_reason(project: Path) -> None:
+    file = project / "reports/evaluation.json"
+    evaluation = json.loads(file.read_text())
+    evaluation["accuracy"]["value"] = 0.41
+    file.write_text(json.dumps(evaluation))
+    contract = project / "models/current/contract.json"
+    contract.write_text(contract.read_text().replace('"code_commit": "', '"code_commit": "another-'))
+    done = run(sys.executable, "-m", "pipeline.register", cwd=project, check=False)
+    assert done.returncode == 1
+    assert "accuracy on the test images is 0.410; register.gate.min_accuracy asks for at least 0.5" in done.stderr
+    assert "version 2" not in nightshift("status", cwd=project).stdout
+
+
+def test_weights_that_are_not_the_contracts_are_refused(project: Path) -> None:
+    weights = project / "models/current/openvino/model.bin"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    done = run(sys.executable, "-m", "pipeline.evaluate", cwd=project, check=False)
+    assert done.returncode == 1
+    assert "are not the ones" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "sqlite:////nowhere/mlflow.db"])
+def test_an_mlflow_store_that_is_down_is_named(project: Path, address: str) -> None:
+    done = nightshift("status", cwd=project, check=False, MLFLOW_TRACKING_URI=address)
+    assert done.returncode == 1
+    assert address in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_lineage_leads_from_the_version_to_run_data_and_code(trained: Path) -> None:
+    code = """
+from mlflow import MlflowClient
+client = MlflowClient("sqlite:///mlflow.db")
+version = client.get_model_version_by_alias("nightshift", "champion")
+import json
+print(json.dumps([version.tags, client.get_run(version.run_id).to_dictionary()]))
+"""
+    version_tags, mlflow_run = json.loads(run(sys.executable, "-c", code, cwd=trained).stdout.splitlines()[-1])
+    tags = mlflow_run["data"]["tags"]
+    commit = run("git", "rev-parse", "HEAD", cwd=trained).stdout.strip()
+    assert version_tags["nightshift.contract"] == tags["nightshift.contract"]
+    assert tags["mlflow.source.git.commit"] == commit
+    assert tags["dvc.data.raw"].endswith(".dir")
+    assert len(tags["prefect.flow_run_id"]) == 36
+    assert mlflow_run["data"]["metrics"]["test_accuracy_low"] <= mlflow_run["data"]["metrics"]["test_accuracy"]
+    assert mlflow_run["data"]["params"]["model.backbone"] == "efficientnet_lite0"
+    assert mlflow_run["inputs"]["dataset_inputs"], "the dataset is an input of the run"
+
+
+def test_the_exported_network_answers_as_keras_does(trained: Path) -> None:
+    code = """
+from pipeline import paths
+from pipeline.export import largest_difference
+from pipeline.prepared import read_split
+print(largest_difference(paths.MODEL, read_split(paths.PREPARED, "test").images))
+"""
+    assert float(run(sys.executable, "-c", code, cwd=trained).stdout) < 1e-4
+
+
+def test_mlflow_serves_the_champion(trained: Path) -> None:
+    from tests.serving import answer_of_server
+
+    circle = (trained / "data/raw/circle/000.png").read_bytes()
+    answers = answer_of_server(trained, [circle, b"no picture", circle])
+    assert [answer["error"] != "" for answer in answers] == [False, True, False]
+    assert answers[0] == answers[2]
+    assert answers[0]["label"] in ("circle", "square")
+    assert np.isclose(sum(answers[0]["probabilities"].values()), 1)
+    assert answers[0]["confidence"] == max(answers[0]["probabilities"].values())
+
+
+def test_two_trainings_at_once_do_not_mix(project: Path) -> None:
+    """DVC's own lock: one of two works, the other waits or says so; what lies there afterwards is whole."""
+    change_params(project, {"evaluate": {"resamples": 150}})
+    words = [sys.executable, "-m", "dvc", "repro", "evaluate"]
+    both = [subprocess.Popen(words, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
+    outputs = [one.communicate()[0].decode() for one in both]
+    assert 0 in [one.returncode for one in both], outputs
+    assert ran(dvc("repro", cwd=project).stdout) == []
