@@ -23,4 +23,4 @@ def augmentation(augment: Augment, seed: int) -> keras.Sequential:
         chosen.append(layers.RandomBrightness(augment.brightness, value_range=(0, 255), seed=seed + 3))
     if augment.contrast:
         chosen.append(layers.RandomContrast(augment.contrast, value_range=(0, 255), seed=seed + 4))
-    return keras.Sequential(chosen, name="augmentation")
+    return keras.Sequential(chosen or [layers.Identity()], name="augmentation")

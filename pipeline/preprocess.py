@@ -88,9 +88,7 @@ def main() -> None:
             table = manifest[splits == name].reset_index(drop=True)
             images = decode_all(RAW, table, params.images, params.compute.reading_threads)
             write_split(beside, name, table, progress_over(images, progress))
-            log.info(
-                "%s: %s", name, ", ".join(f"{n} {label}" for label, n in table["label"].value_counts().items())
-            )
+            log.info("%s: %s", name, ", ".join(f"{n} {label}" for label, n in table["label"].value_counts().items()))
 
 
 def progress_over(images: Iterator[NDArray[np.uint8]], progress: "tqdm[Never]") -> Iterator[NDArray[np.uint8]]:

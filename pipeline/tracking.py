@@ -30,7 +30,7 @@ from pipeline.versions import git_commit, locked_hashes
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-LOCAL_STORE = "sqlite:///mlflow.db"
+LOCAL_STORE = Path("mlflow.db")
 LOCAL_ARTIFACTS = Path("mlartifacts")
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
 
@@ -44,7 +44,11 @@ class TrackingError(NightshiftError):
 
 def store_address() -> str:
     """The MLflow store: MLFLOW_TRACKING_URI, or the file mlflow.db of this project."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or LOCAL_STORE
+    return os.environ.get("MLFLOW_TRACKING_URI") or _local_address()
+
+
+def _local_address() -> str:
+    return f"sqlite:///{LOCAL_STORE.absolute()}"
 
 
 @contextmanager
@@ -59,7 +63,7 @@ def connected() -> Iterator["MlflowClient"]:
     mlflow.set_tracking_uri(store_address())
     try:
         yield mlflow.MlflowClient()
-    except (mlflow.MlflowException, SQLAlchemyError) as error:
+    except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
         cause = " ".join(str(error).split())[:500]
         raise TrackingError(
             f"The MLflow store {store_address()} did not do as asked: {cause}. "
@@ -71,7 +75,7 @@ def use_experiment(client: "MlflowClient", name: str) -> str:
     """The id of the experiment `name`, made when it is new; a local store keeps its files in mlartifacts/."""
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
-    place = (LOCAL_ARTIFACTS / name).absolute().as_uri() if store_address() == LOCAL_STORE else None
+    place = (LOCAL_ARTIFACTS / name).absolute().as_uri() if store_address() == _local_address() else None
     return str(client.create_experiment(name, artifact_location=place))
 
 

@@ -193,7 +193,10 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
             axes.plot(steps, curves[f"{split}_{metric}"], label={"train": "training", "val": "validation"}[split])
         for start in np.flatnonzero(curves["phase"].ne(curves["phase"].shift())):
             axes.axvline(start + 1, color="grey", linewidth=0.8)
-            axes.text(start + 1, axes.get_ylim()[1], f" {curves['phase'].iloc[start]}", va="top", color="grey")
+            side = "left" if start < len(steps) / 2 else "right"
+            axes.text(
+                start + 1, axes.get_ylim()[1], f" {curves['phase'].iloc[start]} ", va="top", ha=side, color="grey"
+            )
         axes.set(xlabel="epoch", title=metric)
         axes.legend()
     return figure

@@ -56,7 +56,11 @@ def project(trained: Path, tmp_path: Path) -> Path:
     shutil.copytree(trained, copy, symlinks=True)
     # A local MLflow store knows its files by absolute address.
     with sqlite3.connect(copy / "mlflow.db") as store:
-        tables = [("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location")]
+        tables = [
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+        ]
         tables += [("model_versions", "source"), ("model_versions", "storage_location")]
         for table, column in tables:
             store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(trained), str(copy)))

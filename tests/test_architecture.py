@@ -37,7 +37,9 @@ def project_modules(file: Path) -> set[Path]:
     return found
 
 
-@pytest.mark.parametrize("file", [file for file in MODULES if file.parent.name == "pipeline"], ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", [file for file in MODULES if file.parent.name == "pipeline"], ids=lambda file: file.stem
+)
 def test_pipeline_never_imports_an_orchestrator_or_the_flows(file: Path) -> None:
     assert not {name for name in imported(file) if name.split(".")[0] in ("prefect", "flows", "dask")}
 

@@ -3,21 +3,36 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
+from pipeline import ledger
+from pipeline.classify import ClassifyError, begin, classify, classify_shard, finish
+from pipeline.dataset import copy_test_images
+from pipeline.errors import NightshiftError
+from pipeline.params import Params, load_params
+from pipeline.tracking import store_address
 from tests.conftest import save_image
-from tests.project import NIGHTSHIFT, draw_shape, environment, nightshift
-
-RUN = ("--no-prefect",)
+from tests.project import NIGHTSHIFT, draw_shape, nightshift
 
 
 def rows(output: Path) -> list[dict[str, str]]:
     with (output / "predictions.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Its parameters, after a change to the trained project's folder."""
+    monkeypatch.chdir(trained)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return load_params()
 
 
 @pytest.fixture
@@ -35,7 +50,7 @@ def test_good_and_bad_files_each_have_their_right_row(trained: Path, tmp_path: P
     whole = save_image(folder / "3-cut.png", seed=2, width=300, height=200).read_bytes()
     (folder / "3-cut.png").write_bytes(whole[: len(whole) // 2])
     save_image(folder / "4-good.jpg", seed=3, width=60, height=90)
-    done = nightshift("classify", str(folder), str(tmp_path / "out"), *RUN, cwd=trained)
+    done = nightshift("classify", str(folder), str(tmp_path / "out"), "--no-prefect", cwd=trained)
     assert "4 images" in done.stdout
     first, text, cut, last = rows(tmp_path / "out")
     assert [row["path"] for row in (first, text, cut, last)] == ["1-good.jpg", "2-text.jpg", "3-cut.png", "4-good.jpg"]
@@ -49,36 +64,52 @@ def test_good_and_bad_files_each_have_their_right_row(trained: Path, tmp_path: P
     assert summary["reconciled"]
 
 
-def test_each_row_is_its_own_images_answer(trained: Path, night: Path, tmp_path: Path) -> None:
-    nightshift("classify", str(night), str(tmp_path / "all"), *RUN, cwd=trained)
-    for row in rows(tmp_path / "all")[::4]:
-        alone = tmp_path / "alone" / row["path"]
-        alone.parent.mkdir(exist_ok=True)
-        alone.write_bytes((night / row["path"]).read_bytes())
-        output = tmp_path / f"out-{row['path']}"
-        nightshift("classify", str(alone.parent), str(output), *RUN, cwd=trained)
+def test_each_row_is_its_own_images_answer(here: Params, night: Path, tmp_path: Path) -> None:
+    classify(night, tmp_path / "all", here)
+    for number, row in enumerate(rows(tmp_path / "all")):
+        alone, output = tmp_path / f"alone-{number}", tmp_path / f"out-{number}"
+        alone.mkdir()
+        shutil.copy(night / row["path"], alone)
+        classify(alone, output, here)
         (own,) = rows(output)
         assert {**own, "classified_at": ""} == {**row, "classified_at": ""}
-        alone.unlink()
 
 
-def test_moving_the_champion_changes_the_next_runs_model_version(project: Path, night: Path, tmp_path: Path) -> None:
-    code = """
-from mlflow import MlflowClient
-client = MlflowClient("sqlite:///mlflow.db")
-first = client.get_model_version("nightshift", "1")
-second = client.create_model_version("nightshift", first.source, first.run_id)
-client.set_registered_model_alias("nightshift", "champion", second.version)
-"""
-    nightshift("classify", str(night), str(tmp_path / "before"), *RUN, cwd=project)
-    subprocess.run([sys.executable, "-c", code], cwd=project, env=environment(), check=True)
-    nightshift("classify", str(night), str(tmp_path / "after"), *RUN, cwd=project)
+def test_a_file_that_is_gone_or_became_a_pipe_since_the_listing_has_a_row(
+    here: Params, night: Path, tmp_path: Path
+) -> None:
+    with ledger.held(tmp_path / "out"):
+        plan = begin(night, tmp_path / "out", here)
+        (night / "3.png").unlink()
+        (night / "5.png").unlink()
+        os.mkfifo(night / "5.png")
+        for number in range(plan.shards):
+            classify_shard(tmp_path / "out", number, plan, here)
+        summary = finish(tmp_path / "out", plan)
+    assert (summary["listed"], summary["unreadable"]) == (10, 2)
+    errors = {row["path"]: row["error"] for row in rows(tmp_path / "out") if row["error"]}
+    assert errors == {
+        "3.png": "the file cannot be read: No such file or directory",
+        "5.png": "no longer a regular file",
+    }
+
+
+def test_moving_the_champion_changes_the_next_runs_model_version(
+    project: Path, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    classify(night, tmp_path / "before", load_params())
+    client = MlflowClient(store_address())
+    first = client.get_model_version("nightshift", "1")
+    second = client.create_model_version("nightshift", str(first.source), first.run_id)
+    client.set_registered_model_alias("nightshift", "champion", second.version)
+    classify(night, tmp_path / "after", load_params())
     assert {row["model_version"] for row in rows(tmp_path / "before")} == {"1"}
     assert {row["model_version"] for row in rows(tmp_path / "after")} == {"2"}
 
 
 def test_a_second_run_on_the_same_output_is_refused_with_the_holders_name(
-    trained: Path, night: Path, tmp_path: Path
+    here: Params, night: Path, tmp_path: Path
 ) -> None:
     holder = f"""
 import time
@@ -91,21 +122,28 @@ with held(Path({str(tmp_path / "out")!r})):
     with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE) as first:
         assert first.stdout
         first.stdout.readline()
-        second = nightshift("classify", str(night), str(tmp_path / "out"), *RUN, cwd=trained, check=False)
+        with pytest.raises(ledger.LedgerError, match=f"in use by process {first.pid} on"):
+            classify(night, tmp_path / "out", here)
         first.kill()
-    assert second.returncode == 1
-    assert f"process {first.pid}" in second.stderr
-    nightshift("classify", str(night), str(tmp_path / "out"), *RUN, cwd=trained)
+    classify(night, tmp_path / "out", here)
     assert len(rows(tmp_path / "out")) == 10
 
 
-def test_known_labels_are_compared(trained: Path, tmp_path: Path) -> None:
-    nightshift("data", "holdout", str(tmp_path / "holdout"), cwd=trained)
-    words = ["classify", str(tmp_path / "holdout"), str(tmp_path / "out"), "--labels", "data/manifest.parquet", *RUN]
-    said = nightshift(*words, cwd=trained).stdout
+def test_an_unfinished_run_over_another_folder_is_not_taken_over(here: Params, night: Path, tmp_path: Path) -> None:
+    with ledger.held(tmp_path / "out"):
+        begin(night, tmp_path / "out", here)
+    other = tmp_path / "other"
+    save_image(other / "1.jpg")
+    with pytest.raises(ClassifyError, match="holds an unfinished run over"):
+        classify(other, tmp_path / "out", here)
+
+
+def test_known_labels_are_compared(here: Params, trained: Path, tmp_path: Path) -> None:
+    copy_test_images(tmp_path / "holdout")
+    summary = classify(tmp_path / "holdout", tmp_path / "out", here, pd.read_parquet("data/manifest.parquet"))
     evaluation = json.loads((trained / "reports/evaluation.json").read_text())
-    right = round(evaluation["accuracy"]["value"] * evaluation["images"])
-    assert f"{right} of the {evaluation['images']} whose label is known are right" in said
+    assert summary["compared"]["known"] == evaluation["images"]
+    assert summary["compared"]["right"] == round(evaluation["accuracy"]["value"] * evaluation["images"])
 
 
 @pytest.mark.parametrize(
@@ -119,27 +157,27 @@ def test_known_labels_are_compared(trained: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_run_that_cannot_start_says_why(
-    trained: Path, night: Path, tmp_path: Path, source: str, output: str, message: str
+    here: Params, night: Path, tmp_path: Path, source: str, output: str, message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    done = nightshift("classify", str(tmp_path / source), str(tmp_path / output), *RUN, cwd=trained, check=False)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(NightshiftError, match=message):
+        classify(tmp_path / source, tmp_path / output, here)
+    assert not (tmp_path / output / "predictions.csv").exists()
 
 
-def test_without_a_champion_it_says_how_to_get_one(trained: Path, night: Path, tmp_path: Path) -> None:
-    store = f"sqlite:///{tmp_path / 'empty.db'}"
-    words = ["classify", str(night), str(tmp_path / "out"), *RUN]
-    done = nightshift(*words, cwd=trained, check=False, MLFLOW_TRACKING_URI=store)
-    assert done.returncode == 1
-    assert "No version of nightshift is @champion" in done.stderr
+def test_without_a_champion_it_says_how_to_get_one(
+    here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'empty.db'}")
+    with pytest.raises(NightshiftError, match="No version of nightshift is @champion"):
+        classify(night, tmp_path / "out", here)
 
 
-def test_outside_a_project_it_says_where_to_go(tmp_path: Path) -> None:
-    done = nightshift("classify", ".", "out", *RUN, cwd=tmp_path, check=False)
+def test_outside_a_project_the_command_says_where_to_go(tmp_path: Path) -> None:
+    done = nightshift("classify", ".", "out", "--no-prefect", cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert "Change to the folder of your Nightshift project" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_command_starts_in_well_under_a_second() -> None:

@@ -34,9 +34,9 @@ write_part, written = ledger.write_part, 0
 def dying_write_part(folder, number, rows):
     global written
     if written == die_after and how == "writing":
-        rows = [*rows]
+        whole = [*rows]
         def half():
-            yield rows[0]
+            yield whole[0]
             os.kill(os.getpid(), signal.SIGKILL)
         rows = half()
     write_part(folder, number, rows)

@@ -1,0 +1,86 @@
+"""Asking a model: its contract, its probabilities, and the folder it lies in."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.contract import Contract, ContractError, read_contract, weights_sha256, write_contract
+from pipeline.engine import Engine, load_engine, probabilities
+from pipeline.params import Compute, Images
+
+CPU = Compute(device="cpu", precision="float32", workers=1)
+RULES = Images(width=12, height=8, fit="stretch", max_megapixels=1)
+
+
+def contract(weights: str = "0" * 64) -> Contract:
+    return Contract(
+        class_names=("no", "yes"), images=RULES, backbone="cnn", temperature=2.0, unsure_below=0.6,
+        dataset_sha256="1" * 64, weights_sha256=weights, code_commit="",
+    )  # fmt: skip
+
+
+def test_probabilities_are_the_softmax_of_scaled_logits_even_of_huge_ones() -> None:
+    logits = np.array([[0, np.log(3)], [1e4, -1e4]], np.float32)
+    found = probabilities(logits, temperature=1)
+    np.testing.assert_allclose(found, [[0.25, 0.75], [1, 0]], atol=1e-7)
+    np.testing.assert_allclose(probabilities(2 * logits, temperature=2), found)
+    assert found.dtype == np.float32
+
+
+def test_predict_gives_row_i_for_image_i_by_the_contracts_temperature() -> None:
+    def network(batch: np.ndarray) -> np.ndarray:
+        mean = batch.mean(axis=(1, 2, 3))
+        return np.stack([-mean, mean], axis=1).astype(np.float32)
+
+    images = np.stack([np.full((8, 12, 3), level, np.uint8) for level in (0, 3, 9)])
+    answers = Engine(contract(), network).predict(images)
+    np.testing.assert_allclose(answers[:, 1], 1 / (1 + np.exp(-np.array([0.0, 3, 9]))), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 8, 3), (1, 8, 12, 1), (8, 12, 3)], ids=["turned", "grey", "no batch"])
+def test_images_of_another_size_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"takes uint8 images \(n, 8, 12, 3\)"):
+        Engine(contract(), lambda batch: np.zeros((1, 2), np.float32)).predict(np.zeros(shape, np.uint8))
+
+
+def test_floats_are_refused_for_their_range_is_unknown() -> None:
+    with pytest.raises(ValueError, match="got float32"):
+        Engine(contract(), lambda batch: np.zeros((1, 2), np.float32)).predict(np.zeros((1, 8, 12, 3), np.float32))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "model.xml").write_text("structure")
+    (tmp_path / "openvino" / "model.bin").write_text("weights")
+    write_contract(tmp_path, contract(weights_sha256(tmp_path)))
+    return tmp_path
+
+
+def test_a_contract_comes_back_as_it_was_written(model: Path) -> None:
+    assert read_contract(model) == contract(weights_sha256(model))
+
+
+def test_the_hash_names_everything_in_the_contract() -> None:
+    one = contract()
+    assert one.hash == contract().hash
+    assert one.hash != one.model_copy(update={"temperature": 2.1}).hash
+    assert one.hash != contract(weights="f" * 64).hash
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "contract.json").unlink(), "contract.json is missing"),
+        (lambda folder: (folder / "openvino/model.bin").unlink(), "model.bin is missing"),
+        (lambda folder: (folder / "openvino/model.bin").write_text("other"), "are not the ones"),
+        (lambda folder: (folder / "openvino/model.xml").write_text("other"), "are not the ones"),
+        (lambda folder: (folder / "contract.json").write_text('{"version": 2}'), "not a contract this version"),
+        (lambda folder: (folder / "contract.json").write_text("{"), "not a contract this version"),
+    ],
+)
+def test_a_damaged_model_is_refused_before_it_answers(model: Path, damage: object, message: str) -> None:
+    damage(model)  # type: ignore[operator]
+    with pytest.raises(ContractError, match=message):
+        load_engine(model, CPU)

@@ -1,0 +1,91 @@
+"""The metrics are scikit-learn's, and each comes with an interval that means what it says."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
+
+from pipeline.metrics import Statistic, accuracy, as_text, balanced_accuracy, interval, mean_log_loss
+from pipeline.params import Evaluate
+
+METRICS: dict[str, Statistic] = {
+    "accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "log_loss": mean_log_loss,
+}  # fmt: skip
+PARAMS = Evaluate(interval_level=0.95, resamples=400)
+
+
+def table(count: int, classes: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Labels and probabilities of a model that is right more often than not."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, count)
+    logits = rng.normal(0, 1, (count, classes)) + 1.5 * np.eye(classes)[labels]
+    powers = np.exp(logits)
+    return labels, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")  # that is the case to agree on
+@given(count=st.integers(1, 60), classes=st.integers(2, 6), seed=st.integers(0, 10_000))
+def test_metrics_are_scikit_learns(count: int, classes: int, seed: int) -> None:
+    labels, probabilities = table(count, classes, seed)
+    predicted = probabilities.argmax(axis=1)
+    assert accuracy(labels, probabilities) == pytest.approx(accuracy_score(labels, predicted))
+    assert balanced_accuracy(labels, probabilities) == pytest.approx(balanced_accuracy_score(labels, predicted))
+    exact = probabilities.astype(np.float64)
+    expected = log_loss(labels, exact / exact.sum(axis=1, keepdims=True), labels=list(range(classes)))
+    assert mean_log_loss(labels, probabilities) == pytest.approx(expected, rel=1e-5)
+
+
+def test_balanced_accuracy_does_not_reward_naming_the_large_class() -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    always_first = np.tile(np.array([0.9, 0.1], np.float32), (100, 1))
+    assert accuracy(labels, always_first) == pytest.approx(0.9)
+    assert balanced_accuracy(labels, always_first) == pytest.approx(0.5)
+
+
+def test_one_sure_mistake_costs_much_and_not_infinitely_much() -> None:
+    loss = mean_log_loss(np.array([0]), np.array([[0.0, 1.0]], np.float32))
+    assert loss == pytest.approx(-np.log(1e-12))
+
+
+def found(name: str, count: int, seed: int = 7, **changes: Any) -> dict[str, float]:
+    labels, probabilities = table(count, 3, seed=1)
+    return interval(labels, probabilities, METRICS[name], PARAMS.model_copy(update=changes), seed)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("count", [20, 300])
+def test_an_interval_brackets_the_value(name: str, count: int) -> None:
+    labels, probabilities = table(count, 3, seed=1)
+    metric = found(name, count)
+    assert metric["low"] < metric["value"] < metric["high"]
+    assert metric["value"] == METRICS[name](labels, probabilities)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_an_interval_belongs_to_its_seed(name: str) -> None:
+    assert found(name, 100) == found(name, 100)
+    assert found(name, 100, seed=8) != found(name, 100)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_more_images_and_a_lower_level_make_an_interval_narrower(name: str) -> None:
+    def width(**about: Any) -> float:
+        metric = found(name, **about)
+        return metric["high"] - metric["low"]
+
+    assert width(count=50) > 2 * width(count=800)
+    assert width(count=50, interval_level=0.99) > width(count=50, interval_level=0.6)
+
+
+def test_the_interval_of_a_share_is_about_as_wide_as_theory_says() -> None:
+    metric = found("accuracy", 400, resamples=2000)
+    theory = 2 * 1.96 * np.sqrt(metric["value"] * (1 - metric["value"]) / 400)
+    assert metric["high"] - metric["low"] == pytest.approx(theory, rel=0.1)
+
+
+def test_a_metric_as_text_shows_its_doubt() -> None:
+    assert as_text({"value": 0.87654, "low": 0.8, "high": 0.9123}) == "0.877 [0.800, 0.912]"

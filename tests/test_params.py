@@ -1,0 +1,133 @@
+"""params.yaml: loads as shipped; a wrong edit is answered in one line that says what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from pipeline.params import Params, ParamsError, load_params
+from tests.conftest import REPOSITORY
+
+GONE = object()
+
+
+def edited(folder: Path, key: str, value: object) -> Path:
+    """The shipped file with one key set to `value`, or taken away."""
+    values: Any = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    *sections, last = key.split(".")
+    place = values
+    for section in sections:
+        place = place[section]
+    if value is GONE:
+        del place[last]
+    else:
+        place[last] = value
+    file = folder / "params.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+def test_the_shipped_file_loads_with_its_values(defaults: Params) -> None:
+    assert (defaults.seed, defaults.images.width, defaults.images.fit) == (7, 224, "stretch")
+    assert defaults.validate_.class_names is None
+    assert defaults.train.head.learning_rate == 0.001
+    assert defaults.register_.gate.min_accuracy == 0.7
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        pytest.param("images.width", "224", ["'224'", "valid integer"], id="text for a number"),
+        pytest.param("images.width", 224.5, ["224.5", "integer"], id="fraction for a whole number"),
+        pytest.param("seed", True, ["True", "integer"], id="true is no number"),
+        pytest.param("train.head.learning_rate", "1e-3", ["'1e-3'", "number"], id="YAML reads 1e-3 as text"),
+        pytest.param("images.height", 4, ["is 4", "greater than or equal to 8"], id="too small"),
+        pytest.param("train.head.epochs", 0, ["is 0", "greater than or equal to 1"], id="no epochs"),
+        pytest.param("evaluate.interval_level", 1, ["is 1", "less than 1"], id="too large"),
+        pytest.param("images.max_megapixels", float("nan"), ["nan", "greater than 0"], id="not a number"),
+        pytest.param("model.backbone", "resnet", ["'resnet'", "'efficientnet_lite0'", "'cnn'"], id="unknown backbone"),
+        pytest.param("images.fit", "zoom", ["'zoom'", "'stretch'", "'pad'", "'crop'"], id="unknown choice"),
+        pytest.param("validate.class_names", "cat", ["'cat'", "list"], id="one name for a list"),
+        pytest.param("register.model_name", "a/b", ["'a/b'", "pattern"], id="slash in the model's name"),
+        pytest.param("images.widht", 9, ["known key", "did you mean width?", "max_megapixels"], id="misspelt key"),
+        pytest.param("train.head.zzz", 9, ["known key", "Allowed here", "dropout"], id="unknown key"),
+        pytest.param("validat", 9, ["known key", "did you mean validate?", "batch"], id="misspelt section"),
+        pytest.param("batch.shard_size", GONE, ["missing", "add it back"], id="missing key"),
+        pytest.param("register.gate", GONE, ["missing", "add it back"], id="missing section"),
+        pytest.param("batch", None, ["None", "dictionary"], id="empty section"),
+        pytest.param(
+            "preprocess.fractions", {"train": 0.8, "val": 0.2, "test": 0.1},
+            ["train 0.8", "val 0.2", "test 0.1", "1.1", "must add up to 1"], id="fractions above 1",
+        ),
+        pytest.param(
+            "preprocess.fractions", {"train": 0.6, "val": 0.2, "test": 0.1}, ["0.9", "must add up to 1"],
+            id="fractions below 1",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_edit_is_one_line_with_key_value_and_what_is_allowed(
+    tmp_path: Path, key: str, value: object, said: list[str]
+) -> None:
+    file = edited(tmp_path, key, value)
+    with pytest.raises(ParamsError) as caught:
+        load_params(file)
+    text = str(caught.value)
+    assert text.startswith(f"{file}: {key}")
+    assert "\n" not in text
+    assert not [part for part in said if part not in text], text
+
+
+def test_two_wrong_edits_are_two_lines(tmp_path: Path) -> None:
+    file = edited(tmp_path, "seed", -1)
+    file.write_text(file.read_text().replace("fit: stretch", "fit: squash"))
+    with pytest.raises(ParamsError) as caught:
+        load_params(file)
+    first, second = str(caught.value).splitlines()
+    assert "seed is -1" in first
+    assert "images.fit is 'squash'" in second
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(b"seed: [7", "is not valid YAML", id="not YAML"),
+        pytest.param(b"seed: '\xff'", "cannot be read", id="not UTF-8"),
+        pytest.param(b"just words", "'just words'", id="no mapping"),
+        pytest.param(b"", "None", id="empty"),
+    ],
+)
+def test_a_file_that_is_no_parameters_at_all_is_one_line_too(tmp_path: Path, text: bytes, said: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_bytes(text)
+    with pytest.raises(ParamsError) as caught:
+        load_params(file)
+    assert str(file) in str(caught.value)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_where_to_go(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"none\.yaml is not in .* Change to the folder of your Nightshift project"):
+        load_params(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("section", ["images", "compute", "model", "preprocess", "train", "batch"])
+def test_parameters_cannot_be_changed(defaults: Params, section: str) -> None:
+    inner = getattr(defaults, section)
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(defaults, section, inner)
+    name = next(iter(type(inner).model_fields))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(inner, name, getattr(inner, name))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "pretrained"),
+    [("efficientnet_lite0", "package", True), ("efficientnet_lite0", "none", False), ("cnn", "package", False)],
+)
+def test_only_a_backbone_with_weights_is_pretrained(
+    defaults: Params, backbone: str, weights: str, pretrained: bool
+) -> None:
+    assert type(defaults.model)(backbone=backbone, weights=weights).is_pretrained is pretrained
