@@ -87,9 +87,14 @@ def lineage_tags(contract: Contract, flow_run: str) -> dict[str, str]:
         "nightshift.code_commit": contract.code_commit,
         "mlflow.source.git.commit": git_commit().removesuffix("-dirty"),
         "prefect.flow_run_id": flow_run,
-        **{f"dvc.{path.replace('/', '.')}": digest for path, digest in locked_hashes().items()},
+        **{f"dvc.{path.replace('/', '.')}": digest for path, digest in locked_hashes().items() if _is_data(path)},
     }
     return {name: value for name, value in tags.items() if value}
+
+
+def _is_data(path: str) -> bool:
+    """Code and reports are in git, whose commit is a tag of its own."""
+    return path.startswith(("data/", "models/"))
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

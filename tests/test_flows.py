@@ -31,14 +31,14 @@ def test_the_nightly_flow_leaves_artifacts_and_a_run_for_each_shard(trained: Pat
 import asyncio, json, sys
 from pathlib import Path
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.sorting import ArtifactSort, TaskRunSort
 from prefect.testing.utilities import prefect_test_harness
 
 async def left():
     async with get_client() as client:
-        artifacts = await client.read_artifacts(limit=50, sort=ArtifactSort.KEY_ASC)
-        runs = await client.read_task_runs(limit=50, sort=TaskRunSort.ID_DESC)
-        return [sorted(a.key for a in artifacts), sorted(r.name for r in runs), sorted({r.state_name for r in runs})]
+        artifacts = (await client.request("POST", "/artifacts/filter", json={})).json()
+        runs = (await client.request("POST", "/task_runs/filter", json={})).json()
+    names = [sorted(artifact["key"] for artifact in artifacts), sorted(run["name"] for run in runs)]
+    return [*names, sorted({run["state_name"] for run in runs})]
 
 with prefect_test_harness(server_startup_timeout=120):
     from flows.nightly import nightly

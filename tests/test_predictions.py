@@ -10,7 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.predictions import (
-    COLUMNS, Classified, Outcome, Stamp, Unreadable, compare, csv_path, listed_path, read_rows, summarise, to_row,
+    COLUMNS,
+    Classified,
+    Outcome,
+    Stamp,
+    Unreadable,
+    compare,
+    csv_path,
+    listed_path,
+    read_rows,
+    summarise,
+    to_row,
     write_rows,
 )  # fmt: skip
 
