@@ -2,10 +2,12 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
 NIGHT := predictions/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint lock deploy worker clean
+.PHONY: help install run test lint lock server deploy worker clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +40,9 @@ lint: install  ## ruff and mypy
 lock: install  ## requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--upgrade --no-header --extra demo --extra dev pyproject.toml --output-file requirements.lock
+
+server: install  ## the Prefect server, with its page; leave it running
+	$(BIN)/prefect server start
 
 deploy: install  ## tell a running Prefect server of both flows, the nightly one with its schedule
 	$(BIN)/prefect work-pool create nightshift --type process --overwrite

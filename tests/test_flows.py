@@ -28,6 +28,7 @@ def test_the_nightly_flow_leaves_artifacts_and_a_run_for_each_shard(trained: Pat
     for number in range(4):
         draw_shape(tmp_path / "night" / f"{number}.png", "square", seed=number)
     code = """
+import flows  # its switches come before Prefect
 import asyncio, json, sys
 from pathlib import Path
 from prefect.client.orchestration import get_client
