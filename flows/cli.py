@@ -26,7 +26,9 @@ def data_demo() -> None:
     """Write the demo set: 2,624 photographs of solar cells, `functional` or `defective`."""
     from pipeline import versions
     from pipeline.dataset import write_demo
+    from pipeline.params import load_params
 
+    load_params()  # nothing is written outside a project
     for label, count in write_demo().items():
         typer.echo(f"{count:6d} {label}")
     versions.add_data(lambda line: None)

@@ -50,6 +50,7 @@ def publish(registered: Registered) -> None:
 @flow(name="training", flow_run_name="training")
 def training() -> Registered:
     """From the images in data/raw to a version in the registry."""
+    load_params()  # a wrong parameter is said before anything runs
     version_data()
     for stage in versions.stages():
         reproduce(stage)

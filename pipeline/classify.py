@@ -164,7 +164,7 @@ def finish(output: Path, plan: Plan, truth: pd.DataFrame | None = None) -> dict[
     """Merge the parts into predictions.csv, write summary.json and return it; then close the books.
 
     truth: columns sha256 and label of images whose label is known, to be compared with the answers.
-    Raises ClassifyError, after everything is written, when a listed file has not exactly one row.
+    Raises ClassifyError, after everything is written, when the rows are not those of the listed files.
     """
     file = ledger.merge(output, plan)
     started = datetime.datetime.fromisoformat(plan.started_at)
@@ -174,7 +174,7 @@ def finish(output: Path, plan: Plan, truth: pd.DataFrame | None = None) -> dict[
         "input": csv_path(plan.input),
         "finished_at": now.isoformat(timespec="seconds"),
         "seconds": round((now - started).total_seconds(), 1),
-        **summarise(file, plan.files),
+        **summarise(file, ledger.listed(output, plan)),
     }
     if truth is not None:
         summary["compared"] = compare(file, truth)

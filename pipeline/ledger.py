@@ -110,6 +110,12 @@ def read_shard(output: Path, number: int) -> list[str]:
     return paths
 
 
+def listed(output: Path, plan: Plan) -> Iterator[str]:
+    """Every path of the plan, in order; one shard is held at a time."""
+    for number in range(plan.shards):
+        yield from read_shard(output, number)
+
+
 def unfinished(output: Path, plan: Plan) -> list[int]:
     """The shards without a part."""
     return [number for number in range(plan.shards) if not _part_file(output, number).is_file()]

@@ -195,7 +195,7 @@ def _line(path: Path, fault: Any) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     match fault["type"]:
         case "missing":
-            return f"{path}: {key} is missing; add it back (the README's params.yaml has every key)."
+            return f"{path}: {key} is missing; add it again, as in the params.yaml that Nightshift came with."
         case "extra_forbidden":
             allowed = _keys_beside(fault["loc"])
             close = difflib.get_close_matches(str(fault["loc"][-1]), allowed, n=1)

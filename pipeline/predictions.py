@@ -1,6 +1,7 @@
 """The row, the CSV, the summary, and whether they reconcile. The one place where an outcome becomes text."""
 
 import csv
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -52,13 +53,13 @@ class Stamp:
 
 
 def csv_path(path: str) -> str:
-    """A listed path as it stands in the CSV: text that is one line, no spreadsheet formula, and can be turned back.
+    """A listed path as it stands in the CSV: UTF-8, no spreadsheet formula, and `listed_path` turns it back.
 
-    Bytes that are no UTF-8, and control characters, are written \\xNN; a backslash is doubled.
+    Bytes that are no UTF-8 are written \\xNN; a backslash is doubled.
     """
     safe = path.replace("\\", "\\\\")
     safe = re.sub("[\\udc80-\\udcff]", lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", safe)
-    return f"./{safe}" if safe.startswith(("=", "+", "-", "@", "\t", "\r")) else safe
+    return f"./{safe}" if safe.startswith(("=", "+", "-", "@", "\t", "\r", "./")) else safe
 
 
 def listed_path(text: str) -> str:
@@ -98,19 +99,25 @@ def read_rows(file: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(source)
 
 
-def summarise(file: Path, listed: int) -> dict[str, Any]:
-    """Count the CSV's rows by status and by label. `reconciled` says whether each listed file has its one row."""
+def summarise(file: Path, listed: Iterable[str]) -> dict[str, Any]:
+    """Count the CSV's rows by status and by label. Holds one row at a time.
+
+    `reconciled`: the rows are those of the `listed` paths, one each, in their order, each with a known status.
+    """
     statuses: Counter[str] = Counter()
     labels: Counter[str] = Counter()
-    for row in read_rows(file):
-        statuses[row["status"]] += 1
-        if row["label"]:
-            labels[row["label"]] += 1
+    files, matched = 0, True
+    for path, row in itertools.zip_longest(listed, read_rows(file)):
+        files += path is not None
+        matched = matched and path is not None and row is not None and row["path"] == csv_path(path)
+        if row:
+            statuses[row["status"]] += 1
+            labels.update([row["label"]] if row["label"] else [])
     counts = {status: statuses[status] for status in STATUSES}
     return {
-        "listed": listed,
+        "listed": files,
         **counts,
-        "reconciled": listed == sum(counts.values()) == statuses.total(),
+        "reconciled": matched and files == sum(counts.values()),
         "labels": dict(sorted(labels.items())),
     }
 

@@ -65,7 +65,7 @@ def write_split(folder: Path, name: SplitName, table: pd.DataFrame, images: Iter
 
 def read_split(folder: Path, name: SplitName) -> Split:
     """Read one split; its pixels stay on disk until they are touched."""
-    table = pd.read_parquet(folder / f"{name}.parquet")
     index = {label: position for position, label in enumerate(read_dataset(folder).class_names)}
+    table = pd.read_parquet(folder / f"{name}.parquet")
     labels = np.array([index[label] for label in table["label"]], np.int64)
     return Split(table, np.load(folder / f"{name}.npy", mmap_mode="r"), labels)

@@ -36,8 +36,8 @@ def assign_splits(manifest: pd.DataFrame, fractions: Fractions, seed: int) -> pd
                 f"Class {label} has {len(contents)} different images; training, validation and test need one each. "
                 f"Add images to {RAW}/{label}, or remove the class."
             )
-        test = max(1, round(len(contents) * fractions.test))
-        val = max(1, round(len(contents) * fractions.val))
+        test = min(max(1, round(len(contents) * fractions.test)), len(contents) - 2)
+        val = min(max(1, round(len(contents) * fractions.val)), len(contents) - test - 1)
         splits[rows.index[rows["sha256"].isin(contents[:test])]] = "test"
         splits[rows.index[rows["sha256"].isin(contents[test : test + val])]] = "val"
     return splits

@@ -15,6 +15,7 @@ log = logging.getLogger("nightshift")  # one for the whole project: libraries ha
 def run(main: Callable[[], None]) -> int:
     """Run `main` with the log on standard error; returns the exit status."""
     log.setLevel(logging.INFO)
+    log.propagate = False  # Prefect would print every line once more
     if not log.handlers:
         log.addHandler(logging.StreamHandler())
     try:

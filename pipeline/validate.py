@@ -1,5 +1,6 @@
 """Look at every image once -> the manifest, and a judgement of it (Great Expectations). Neither splits nor trains."""
 
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,9 @@ def build_manifest(raw: Path, rules: Images, workers: int) -> pd.DataFrame:
     paths = [listed.path for listed in list_images(raw)]
     if stray := [path for path in paths if "/" not in path]:
         raise InvalidData(f"{_named(stray)} lie directly in {raw}. Move each into a folder named for its label.")
+    as_text = (os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths)
+    if odd := [text for path, text in zip(paths, as_text, strict=True) if path != text]:
+        raise InvalidData(f"The names of {_named(odd)} are no UTF-8, which tables cannot hold. Rename them.")
     if not paths:
         raise InvalidData(f"{raw} holds no images. Put yours into {raw}/<class>/, or run `nightshift data demo`.")
     with ThreadPoolExecutor(workers) as pool:
@@ -166,6 +170,8 @@ def failures(results: list["ExpectationSuiteValidationResult"]) -> Iterator[str]
             faulty = [next(iter(_keys(row))) for row in outcome.result.get("unexpected_index_list") or []]
             if outcome.exception_info.get("exception_message"):
                 yield f"{note} It could not be checked: {outcome.exception_info['exception_message']}"
+            elif missing := outcome.result.get("partial_missing_list"):
+                yield f"{note} Missing: {_named([str(label) for label in missing])}."
             elif faulty:
                 yield f"{note} {len(faulty)} miss this: {_named(faulty)}."
             else:

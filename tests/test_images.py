@@ -1,4 +1,4 @@
-"""Encoded bytes become upright RGB pixels of the asked size, or a reason; the forms of an image that a person may have."""
+"""Encoded bytes become upright RGB pixels of the asked size, or a reason why not."""
 
 import io
 import resource

@@ -27,7 +27,8 @@ def table(count: int, classes: int, seed: int) -> tuple[NDArray[np.int64], NDArr
     return labels, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")  # that is the case to agree on
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")  # cases to agree on too
+@pytest.mark.filterwarnings("ignore:A single label was found")
 @given(count=st.integers(1, 60), classes=st.integers(2, 6), seed=st.integers(0, 10_000))
 def test_metrics_are_scikit_learns(count: int, classes: int, seed: int) -> None:
     labels, probabilities = table(count, classes, seed)

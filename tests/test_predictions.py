@@ -123,35 +123,38 @@ NIGHT: list[Outcome] = [
 ]  # fmt: skip
 
 
+PATHS = [outcome.path for outcome in NIGHT]
+
+
 def night(folder: Path, outcomes: list[Outcome]) -> Path:
     write_rows(folder / "predictions.csv", [to_row(outcome, STAMP) for outcome in outcomes])
     return folder / "predictions.csv"
 
 
 def test_a_summary_counts_every_row_once(tmp_path: Path) -> None:
-    assert summarise(night(tmp_path, NIGHT), 4) == {
+    assert summarise(night(tmp_path, NIGHT), PATHS) == {
         "listed": 4, "ok": 2, "unsure": 1, "unreadable": 1, "reconciled": True, "labels": {"cat": 2, "dog": 1},
     }  # fmt: skip
 
 
 def test_a_night_without_files_reconciles(tmp_path: Path) -> None:
-    assert summarise(night(tmp_path, []), 0)["reconciled"] is True
+    assert summarise(night(tmp_path, []), [])["reconciled"] is True
 
 
 @pytest.mark.parametrize(
     "outcomes",
-    [NIGHT[1:], [*NIGHT, NIGHT[0]], [], [NIGHT[0], NIGHT[0], NIGHT[2], NIGHT[3]]],
-    ids=["missing", "doubled", "none", "one doubled and one missing"],
+    [NIGHT[1:], [*NIGHT, NIGHT[0]], [], [NIGHT[0], NIGHT[0], NIGHT[2], NIGHT[3]], [*NIGHT[:2], NIGHT[3], NIGHT[2]]],
+    ids=["missing", "doubled", "none", "one doubled and one missing", "two exchanged"],
 )
 def test_a_missing_or_doubled_row_is_noticed(tmp_path: Path, outcomes: list[Outcome]) -> None:
-    assert summarise(night(tmp_path, outcomes), 4)["reconciled"] is False
+    assert summarise(night(tmp_path, outcomes), PATHS)["reconciled"] is False
 
 
 def test_a_row_of_no_known_status_is_noticed(tmp_path: Path) -> None:
     rows = [to_row(outcome, STAMP) for outcome in NIGHT]
     rows[0][1] = "maybe"
     write_rows(tmp_path / "a.csv", rows)
-    assert summarise(tmp_path / "a.csv", 4)["reconciled"] is False
+    assert summarise(tmp_path / "a.csv", PATHS)["reconciled"] is False
 
 
 def test_answers_are_compared_by_content_with_what_is_known(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ def test_training_ends_with_a_champion_and_everything_that_the_design_names(trai
     assert "version 1 @challenger @champion" in status
     assert f"mlflow ui --backend-store-uri sqlite:///{trained}/mlflow.db" in status
     for file in (
-        "data/manifest.parquet", "data/raw.dvc", "dvc.lock", "models/current/contract.json", "models/current/model.keras",
-        "models/current/openvino/model.xml", "reports/data_docs/index.html", "reports/curves.png",
-        "reports/figures/confusion_matrix.png", "reports/figures/predictions.png",
+        "data/manifest.parquet", "data/raw.dvc", "dvc.lock", "models/current/contract.json",
+        "models/current/model.keras", "models/current/openvino/model.xml", "reports/data_docs/index.html",
+        "reports/curves.png", "reports/figures/confusion_matrix.png", "reports/figures/predictions.png",
     ):  # fmt: skip
         assert (trained / file).is_file(), file
     evaluation = json.loads((trained / "reports/evaluation.json").read_text())

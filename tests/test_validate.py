@@ -106,12 +106,19 @@ def test_good_images_meet_every_expectation(good: Path, class_names: list[str] |
     assert sum(len(result.results) for result in results) == 7
 
 
-def test_the_data_docs_show_both_tables(good: Path, tmp_path: Path) -> None:
-    judge(build_manifest(good, RULES, 2), LIMITS, tmp_path / "docs")
+def test_the_data_docs_have_an_index_the_notes_and_the_files_that_miss(good: Path, tmp_path: Path) -> None:
+    raw = shutil.copytree(good, tmp_path / "raw")
+    (raw / "dog" / "1.png").write_bytes(b"words")
+    judge(build_manifest(raw, RULES, 2), LIMITS, tmp_path / "docs")
     assert (tmp_path / "docs" / "index.html").is_file()
-    pages = "".join(file.read_text(encoding="utf-8") for file in (tmp_path / "docs" / "validations").rglob("*.html"))
-    assert "Every file can be decoded." in pages
-    assert "Every class has enough images" in pages
+
+    def pages(folder: str) -> str:
+        return "".join(file.read_text(encoding="utf-8") for file in (tmp_path / "docs" / folder).rglob("*.html"))
+
+    assert "Every file can be decoded." in pages("expectations")
+    assert "Every class has enough images" in pages("expectations")
+    assert "dog/1.png" in pages("validations")
+    assert "cat/1.png" not in pages("validations")
 
 
 def swap(one: str, other: str) -> Spoil:
@@ -143,9 +150,12 @@ def swap(one: str, other: str) -> Spoil:
             lambda raw: images(raw, "ant", count=2), None,
             ["Every class has enough images", "1 miss this: ant."], id="few of a class",
         ),
-        pytest.param(lambda raw: shutil.rmtree(raw / "dog"), None, ["at least two classes", "Found: 1"], id="one class"),
         pytest.param(
-            lambda _raw: None, ["cat", "dog", "horse"], ["Every known class has images", "horse"], id="no image of a class"
+            lambda raw: shutil.rmtree(raw / "dog"), None, ["at least two classes", "Found: 1"], id="one class",
+        ),
+        pytest.param(
+            lambda _raw: None, ["cat", "dog", "horse"], ["Every known class has images", "horse"],
+            id="no image of a class",
         ),
     ],
 )  # fmt: skip
