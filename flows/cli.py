@@ -21,6 +21,24 @@ WithPrefect = Annotated[
 ]
 
 
+def _require_server() -> None:
+    """Where a Prefect server is named, it must answer; where none is, Prefect starts one for the time of the run."""
+    import httpx
+    from prefect.settings import PREFECT_API_URL
+
+    from pipeline.errors import NightshiftError
+
+    if not (address := PREFECT_API_URL.value()):
+        return
+    try:
+        httpx.get(f"{address.rstrip('/')}/health", timeout=10).raise_for_status()
+    except httpx.HTTPError as error:
+        raise NightshiftError(
+            f"The Prefect server {address} does not answer: {error}. Start it (`make server`), unset PREFECT_API_URL "
+            "to run without one, or add --no-prefect."
+        ) from error
+
+
 @data.command("demo")
 def data_demo() -> None:
     """Write the demo set: 2,624 photographs of solar cells, `functional` or `defective`."""
@@ -53,6 +71,7 @@ def train(prefect: WithPrefect = True) -> None:
     if prefect:
         from flows.training import training
 
+        _require_server()
         registered = training()
     else:
         from pipeline import versions
@@ -86,6 +105,7 @@ def classify(
     if prefect:
         from flows.nightly import nightly
 
+        _require_server()
         summary = nightly(source, output, labels)
     else:
         import pandas as pd

@@ -144,7 +144,8 @@ def merge(output: Path, plan: Plan) -> Path:
 def close(output: Path) -> None:
     """The run is over: its books are no longer needed. The plan goes first, so nobody resumes half of them."""
     (work_folder(output) / "plan.json").unlink(missing_ok=True)
-    shutil.rmtree(work_folder(output), ignore_errors=True)
+    for leftover in (work_folder(output), *output.glob(".*.tmp")):  # a killed merge leaves its half beside
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _shard_file(shards: Path, number: int) -> Path:

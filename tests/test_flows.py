@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
@@ -64,3 +65,13 @@ def test_both_flows_are_deployments_and_the_night_has_its_hour() -> None:
         file, name = deployment["entrypoint"].split(":")
         assert import_object(f"{REPOSITORY / file}:{name}").name == name
         assert deployment["work_pool"]["name"] == "nightshift"
+
+
+@pytest.mark.parametrize("words", [["train"], ["classify", "data/raw/circle", "out"]], ids=["train", "classify"])
+def test_a_prefect_server_that_is_down_is_named_with_the_ways_on(trained: Path, words: list[str]) -> None:
+    done = nightshift(*words, cwd=trained, check=False, PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert done.returncode == 1
+    assert "The Prefect server http://127.0.0.1:9/api does not answer" in done.stderr
+    assert "--no-prefect" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (trained / "out").exists()
