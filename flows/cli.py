@@ -84,6 +84,8 @@ def train(prefect: WithPrefect = True) -> None:
         versions.push()
         registered = register_current(load_params())
     typer.echo(f"{registered.name} version {registered.version}: {', '.join(registered.aliases) or 'no alias'}")
+    if "champion" not in registered.aliases:
+        typer.echo(f"It is not in production yet: `nightshift promote {registered.version}` puts it there.")
 
 
 @app.command()
