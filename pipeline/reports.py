@@ -2,6 +2,9 @@
 
 import base64
 import itertools
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,4 +93,6 @@ def status_lines() -> list[str]:
         lines.append(f"  figures in {FIGURES}")
     if (docs := DATA_DOCS / "index.html").is_file():
         lines += ["Data Docs:", f"  {docs.absolute().as_uri()}"]
-    return [*lines, "MLflow:", f"  mlflow ui --backend-store-uri {tracking.store_address()}"]
+    # Outside an activated environment the bare name would not be found.
+    mlflow = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
+    return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {tracking.store_address()}"]
