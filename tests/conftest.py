@@ -27,6 +27,12 @@ def save_image(file: Path, seed: int = 0, width: int = 40, height: int = 30) -> 
     return file
 
 
+@pytest.fixture(autouse=True)
+def store_of_this_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test writes into another's MLflow store: MLflow leaves the last address it used in the environment."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
 @pytest.fixture
 def rules() -> Images:
     """Small pictures, larger than none of the limits."""

@@ -31,7 +31,6 @@ def rows(output: Path) -> list[dict[str, str]]:
 def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """Its parameters, after a change to the trained project's folder."""
     monkeypatch.chdir(trained)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return load_params()
 
 

@@ -19,7 +19,6 @@ from pipeline.prepared import SPLITS, SplitName, read_dataset, read_split
 @pytest.fixture(autouse=True)
 def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @pytest.mark.parametrize("name", SPLITS)
