@@ -1,9 +1,7 @@
-"""Freeze the split, decode every image once. Does not augment; a file's content alone decides its split."""
+"""Freeze the split, decode every image once. Does not augment."""
 
-import hashlib
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Never
 
@@ -13,39 +11,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.errors import NightshiftError
-from pipeline.files import replacing, sha256
+from pipeline.files import read_json, replacing, sha256, write_json
 from pipeline.images import decode
-from pipeline.params import Fractions, Images, load_params
-from pipeline.paths import MANIFEST, PREPARED, RAW
+from pipeline.parallel import ordered_map
+from pipeline.params import Images, load_params
+from pipeline.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
 from pipeline.prepared import SPLITS, Dataset, write_dataset, write_split
+from pipeline.splits import LEFT_OUT, FrozenSplits, draw_splits
 from pipeline.stage import log, run
-
-
-def assign_splits(manifest: pd.DataFrame, fractions: Fractions, seed: int) -> pd.Series:
-    """`train`, `val` or `test` for each row, stratified: each class is cut at `fractions`, to within one image.
-
-    Files of the same content go to the same split. The order within a class is that of a hash of seed and content,
-    so neither names, nor the order of the rows, nor a random generator's version plays a part.
-    Raises NightshiftError when a class has too few different images for three splits.
-    """
-    splits = pd.Series("train", index=manifest.index, dtype="str")
-    for label, rows in manifest.groupby("label"):
-        contents = sorted(rows["sha256"].unique(), key=lambda content: _draw(seed, content))
-        if len(contents) < len(SPLITS):
-            raise NightshiftError(
-                f"Class {label} has {len(contents)} different images; training, validation and test need one each. "
-                f"Add images to {RAW}/{label}, or remove the class."
-            )
-        test = min(max(1, round(len(contents) * fractions.test)), len(contents) - 2)
-        val = min(max(1, round(len(contents) * fractions.val)), len(contents) - test - 1)
-        splits[rows.index[rows["sha256"].isin(contents[:test])]] = "test"
-        splits[rows.index[rows["sha256"].isin(contents[test : test + val])]] = "val"
-    return splits
-
-
-def _draw(seed: int, content: str) -> str:
-    """A uniform draw that belongs to this content for ever."""
-    return hashlib.sha256(f"{seed}/{content}".encode()).hexdigest()
+from pipeline.versions import locked_hashes
 
 
 def dataset_sha256(manifest: pd.DataFrame) -> str:
@@ -66,19 +40,38 @@ def decode_all(raw: Path, table: pd.DataFrame, rules: Images, workers: int) -> I
             raise NightshiftError(f"{raw / path} has changed since it was validated. Run `dvc repro` again.")
         return decode(data, rules).pixels
 
-    chunk = 4 * workers  # a few images in flight, however many there are
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(table), chunk):
-            rows = table.iloc[start : start + chunk]
-            yield from pool.map(pixels, rows["path"], rows["sha256"])
+    return ordered_map(lambda row: pixels(*row), zip(table["path"], table["sha256"], strict=True), workers)
+
+
+def read_frozen() -> FrozenSplits | None:
+    """The split as it was drawn before, if it was. Raises NightshiftError when the file cannot be read."""
+    try:
+        return FrozenSplits.model_validate(read_json(FROZEN_SPLITS))
+    except FileNotFoundError:
+        if str(FROZEN_SPLITS) in locked_hashes():
+            log.warning(
+                "dvc.lock knows a split that is not here; it is drawn anew, and test images may become training "
+                "images. To keep it: `nightshift data pull`, then again."
+            )
+        return None
+    except ValueError as error:
+        raise NightshiftError(
+            f"{FROZEN_SPLITS} is no split that can be read: {error}. Fetch it again "
+            f"(`dvc checkout --force {FROZEN_SPLITS}`), "
+            "or delete it to draw the split anew."
+        ) from error
 
 
 def main() -> None:
     """The stage."""
     params = load_params()
     manifest = pd.read_parquet(MANIFEST)
-    manifest = manifest[manifest["readable"]].reset_index(drop=True)
-    splits = assign_splits(manifest, params.preprocess.fractions, params.seed)
+    manifest = manifest[manifest["readable"] & (manifest["quarantined"] == "")].reset_index(drop=True)
+    drawn = draw_splits(manifest, params.preprocess.fractions, params.seed, read_frozen())
+    for note in drawn.notes:
+        log.warning("%s", note)
+    write_json(FROZEN_SPLITS, drawn.frozen.model_dump())
+    manifest, splits = manifest[drawn.splits != LEFT_OUT], drawn.splits[drawn.splits != LEFT_OUT]
     class_names = tuple(sorted(manifest["label"].unique()))
     with replacing(PREPARED) as beside, tqdm(desc="decode", total=len(manifest), unit="image") as progress:
         beside.mkdir()

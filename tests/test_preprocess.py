@@ -1,10 +1,12 @@
-"""The split is stratified and frozen by content; what was validated is what is decoded."""
+"""What was validated is what is decoded, into the split it was frozen in."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,10 +14,11 @@ from pipeline.errors import NightshiftError
 from pipeline.files import sha256
 from pipeline.images import decode
 from pipeline.params import Fractions, Images
-from pipeline.preprocess import assign_splits, dataset_sha256, decode_all
-from tests.conftest import save_image
-
-FRACTIONS = Fractions(train=0.70, val=0.15, test=0.15)
+from pipeline.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
+from pipeline.prepared import SPLITS, read_split
+from pipeline.preprocess import dataset_sha256, decode_all, main, read_frozen
+from pipeline.splits import FrozenSplits
+from tests.conftest import REPOSITORY, save_image
 
 
 def manifest_of(**classes: int) -> pd.DataFrame:
@@ -26,81 +29,6 @@ def manifest_of(**classes: int) -> pd.DataFrame:
         for number in range(count)
     ]
     return pd.DataFrame(rows, columns=["path", "label", "sha256"])
-
-
-def by_content(manifest: pd.DataFrame, seed: int = 7) -> dict[str, str]:
-    return dict(zip(manifest["sha256"], assign_splits(manifest, FRACTIONS, seed), strict=True))
-
-
-@given(cats=st.integers(4, 300), dogs=st.integers(4, 300), seed=st.integers(0, 100))
-def test_each_class_is_cut_at_the_fractions_to_within_one_image(cats: int, dogs: int, seed: int) -> None:
-    manifest = manifest_of(cat=cats, dog=dogs)
-    splits = assign_splits(manifest, FRACTIONS, seed)
-    for label, count in (("cat", cats), ("dog", dogs)):
-        for name, fraction in FRACTIONS:
-            found = int(((manifest["label"] == label) & (splits == name)).sum())
-            assert found >= 1
-            assert abs(found - count * fraction) <= 1 + 1e-9, (label, name)
-
-
-@given(
-    count=st.integers(3, 30),
-    shares=st.tuples(*[st.integers(1, 20)] * 3),
-)
-def test_every_split_has_an_image_of_each_class_whatever_the_fractions(
-    count: int, shares: tuple[int, int, int]
-) -> None:
-    train, val, test = (share / sum(shares) for share in shares)
-    splits = assign_splits(manifest_of(cat=count), Fractions(train=train, val=val, test=test), seed=7)
-    assert set(splits) == {"train", "val", "test"}
-
-
-@given(order=st.permutations(range(40)))
-def test_neither_the_order_of_rows_nor_names_nor_the_index_play_a_part(order: list[int]) -> None:
-    manifest = manifest_of(cat=25, dog=15)
-    shuffled = manifest.iloc[order].assign(path=[f"other/{number}" for number in range(40)])
-    assert by_content(shuffled) == by_content(manifest)
-    splits = assign_splits(shuffled, FRACTIONS, 7)
-    assert list(splits.index) == list(shuffled.index), "each row's split stands beside the row"
-
-
-def test_a_new_class_leaves_the_splits_of_the_others_alone() -> None:
-    before, after = by_content(manifest_of(cat=25)), by_content(manifest_of(ant=9, cat=25, dog=15))
-    assert {content: after[content] for content in before} == before
-
-
-def test_copies_of_a_file_share_its_split() -> None:
-    manifest = manifest_of(cat=12)
-    copies = pd.concat([manifest, manifest.assign(path="copy/" + manifest["path"])] * 2, ignore_index=True)
-    splits = assign_splits(copies, FRACTIONS, 7)
-    assert splits.groupby(copies["sha256"]).nunique().eq(1).all()
-    assert by_content(copies) == by_content(manifest)
-
-
-def test_the_seed_draws_another_split() -> None:
-    manifest = manifest_of(cat=60)
-    assert by_content(manifest, seed=7) == by_content(manifest, seed=7)
-    assert by_content(manifest, seed=7) != by_content(manifest, seed=8)
-
-
-def test_the_split_of_ten_known_contents_is_pinned() -> None:
-    # If this changes, every user's frozen split changes: their test images become training images.
-    contents = [f"{number:064x}" for number in range(10)]
-    manifest = pd.DataFrame({"path": contents, "label": "cat", "sha256": contents})
-    splits = assign_splits(manifest, Fractions(train=0.6, val=0.2, test=0.2), seed=7)
-    assert list(splits) == ["val", "train", "test", "test", "train", "train", "val", "train", "train", "train"]
-
-
-@pytest.mark.parametrize("rows", [1, 2, 50], ids=["one", "two", "many copies of two"])
-def test_a_class_of_too_few_different_images_is_named(rows: int) -> None:
-    few = manifest_of(dog=min(rows, 2)).iloc[[number % min(rows, 2) for number in range(rows)]]
-    manifest = pd.concat([manifest_of(cat=20), few], ignore_index=True)
-    with pytest.raises(NightshiftError, match=f"Class dog has {min(rows, 2)} different images.*Add images"):
-        assign_splits(manifest, FRACTIONS, 7)
-
-
-def test_three_different_images_are_one_for_each_split() -> None:
-    assert sorted(assign_splits(manifest_of(cat=3), FRACTIONS, 7)) == ["test", "train", "val"]
 
 
 @given(order=st.permutations(range(9)))
@@ -143,3 +71,97 @@ def test_a_file_that_changed_since_it_was_validated_is_named(
         save_image(tmp_path / "9.png", seed=99)
     with pytest.raises(NightshiftError, match=r"9\.png has changed since it was validated. Run `dvc repro`"):
         list(decode_all(tmp_path, table, rules, 2))
+
+
+@pytest.fixture
+def validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """A project with twenty images whose manifest says that they are readable, each a scene of its own."""
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for number in range(20):
+        path = f"{('cat', 'dog')[number % 2]}/{number}.png"
+        content = sha256(save_image(RAW / path, number).read_bytes())
+        rows.append((path, path[:3], content, content, True, ""))
+    manifest = pd.DataFrame(rows, columns=["path", "label", "sha256", "cluster", "readable", "quarantined"])
+    manifest.to_parquet(MANIFEST, index=False)
+    return manifest
+
+
+def paths_by_split() -> dict[str, set[str]]:
+    return {name: set(read_split(PREPARED, name).table["path"]) for name in SPLITS}
+
+
+def test_the_split_is_frozen_in_a_file_and_kept_when_images_come(validated: pd.DataFrame) -> None:
+    main()
+    before = paths_by_split()
+    frozen = read_frozen()
+    assert frozen is not None
+    assert {name: len(contents) for name, contents in frozen.contents.items()} == {
+        name: len(paths) for name, paths in before.items()
+    }
+    new = [
+        (f"cat/new{number}.png", "cat", digest, digest, True, "")
+        for number in range(8)
+        if (digest := sha256(save_image(RAW / f"cat/new{number}.png", 100 + number).read_bytes()))
+    ]
+    grown = pd.concat([pd.DataFrame(new, columns=validated.columns), validated], ignore_index=True)
+    grown.to_parquet(MANIFEST, index=False)
+    main()
+    after = paths_by_split()
+    for name in SPLITS:
+        assert before[name] <= after[name]
+    assert sum(map(len, after.values())) == 28
+
+
+def test_what_is_in_quarantine_or_unreadable_is_in_no_split(validated: pd.DataFrame) -> None:
+    validated.loc[[1, 3], "quarantined"] = "blank"
+    validated.loc[[5], "readable"] = False
+    validated.to_parquet(MANIFEST, index=False)
+    main()
+    assert set.union(*paths_by_split().values()) == set(validated["path"].drop([1, 3, 5]))
+
+
+def test_a_new_image_that_would_join_two_splits_is_left_out_and_named(
+    validated: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    main()
+    before = paths_by_split()
+    cats = [next(iter(sorted(path for path in before[name] if path.startswith("cat")))) for name in ("train", "test")]
+    digest = sha256(save_image(RAW / "cat/bridge.png", 99).read_bytes())
+    bridge = pd.DataFrame([("cat/bridge.png", "cat", digest, "one", True, "")], columns=validated.columns)
+    grown = pd.concat([validated, bridge], ignore_index=True)
+    grown.loc[grown["path"].isin(cats), "cluster"] = "one"
+    grown.to_parquet(MANIFEST, index=False)
+    caplog.set_level("INFO", "nightshift")
+    main()
+    assert paths_by_split() == before
+    assert "1 new images are left out, as they nearly repeat images of two splits: cat/bridge.png." in caplog.text
+
+
+def test_a_frozen_split_that_dvc_knows_and_is_not_here_is_missed_aloud(
+    validated: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    lock = {"stages": {"preprocess": {"outs": [{"path": str(FROZEN_SPLITS), "md5": "0" * 32}]}}}
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    caplog.set_level("INFO", "nightshift")
+    main()
+    assert "dvc.lock knows a split that is not here; it is drawn anew" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"seed": "seven"}'], ids=["empty", "no split", "wrong type"])
+def test_a_frozen_split_that_is_damaged_is_not_replaced_silently(validated: pd.DataFrame, text: str) -> None:
+    FROZEN_SPLITS.write_text(text)
+    with pytest.raises(NightshiftError, match=r"data/splits\.json is no split that can be read"):
+        main()
+    assert FROZEN_SPLITS.read_text() == text
+
+
+def test_the_frozen_split_survives_its_file(validated: pd.DataFrame) -> None:
+    main()
+    text = FROZEN_SPLITS.read_bytes()
+    frozen = read_frozen()
+    assert isinstance(frozen, FrozenSplits)
+    assert frozen.fractions == Fractions(train=0.70, val=0.15, test=0.15)
+    main()
+    assert FROZEN_SPLITS.read_bytes() == text
