@@ -39,6 +39,8 @@ class Picture:
     height: int
     format: str  # Pillow's name, e.g. JPEG
     mode: str  # Pillow's name, e.g. RGB, L, I;16
+    bits: int = 8
+    orientation: int = 1
 
 
 def decode(data: bytes, rules: Images) -> Picture:
@@ -111,3 +113,12 @@ def _resize(image: Image.Image, rules: Images) -> Image.Image:
             return ImageOps.pad(image, size, how, color="black")
         case "crop":
             return ImageOps.fit(image, size, how)
+
+
+def extension_matches(path: str, format: str) -> bool:
+    usual = {"JPEG": ("jpg", "jpeg", "jpe", "jfif"), "PNG": ("png", "apng")}.get(format, ())
+    return path.rpartition(".")[2].lower() in usual if usual else True
+
+
+def without_enhancement(rules: Images, side: int) -> Images:
+    return rules.model_copy(update={"width": side, "height": side, "fit": "stretch"})

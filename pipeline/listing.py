@@ -30,6 +30,7 @@ class Listed:
     path: str  # relative to the folder, `/` between the parts; bytes that are no text as surrogate escapes
     bytes: int
     modified_ns: int
+    changed_ns: int  # of content, name or rights; unlike the time of modification it cannot be set back
 
 
 def list_images(folder: Path) -> Iterator[Listed]:
@@ -58,7 +59,7 @@ def _walk(folder: Path, prefix: str, root: Path) -> Iterator[Listed]:
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(Path(entry.path), path + "/", root)
         elif (about := _regular(entry, root)) and _is_image(entry):
-            yield Listed(path, about.st_size, about.st_mtime_ns)
+            yield Listed(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
 
 
 def _regular(entry: os.DirEntry[str], root: Path) -> os.stat_result | None:

@@ -42,12 +42,87 @@ class Compute(_Section):
         return self.workers or os.cpu_count() or 1
 
 
+Severity = Literal["error", "warning", "off"]  # error stops the pipeline, warning is reported, off is not looked at
+
+
+class Check(_Section):
+    """One expectation on the data: how much a miss matters."""
+
+    severity: Severity
+
+
+class Share(Check):
+    """A fault of single files, and the share of files that may have it."""
+
+    max_share: float = Field(ge=0, le=1)
+
+
+class Below(Share):
+    """A file is faulty when a measure of it lies below this."""
+
+    below: float = Field(ge=0)
+
+
+class Above(Share):
+    """A file is faulty when a measure of it lies above this."""
+
+    above: float = Field(ge=0)
+
+
+class AtLeast(Check):
+    """The smallest value allowed."""
+
+    at_least: float = Field(ge=0)
+
+
+class AtMost(Check):
+    """The largest value allowed."""
+
+    at_most: float = Field(ge=0)
+
+
+class ClassSize(AtLeast):
+    """The smallest number of images of a class."""
+
+    at_least: int = Field(ge=3)  # one for each split
+
+
+class Checks(_Section):
+    """The expectations, by the name of the fault that each looks for."""
+
+    unreadable: Share
+    small: Below  # pixels, of the shorter side
+    odd_size: Above  # times larger or smaller than the median width or height
+    wrong_extension: Share
+    unknown_label: Share
+    blank: Below  # contrast, 0..127.5
+    dark: Below  # brightness, 0..255
+    blurred: Below  # sharpness
+    duplicate: Share
+    conflicting_duplicate: Share
+    conflicting_near_duplicate: Share
+    leaking_duplicate: Share
+    few_images: ClassSize  # of one class
+    imbalance: AtMost  # times as many images in the largest class
+    orphaned_metadata: AtMost  # rows of the side table without an image
+    drift: AtMost  # Kolmogorov-Smirnov statistic against the baseline, 0..1
+
+
+FileFault = Literal[
+    "unreadable", "small", "odd_size", "wrong_extension", "blank", "dark", "blurred",
+    "duplicate", "conflicting_duplicate", "conflicting_near_duplicate", "leaking_duplicate",
+]  # fmt: skip
+
+
 class Validate(_Section):
-    """Limits of the data expectations."""
+    """The expectations on the data, and what becomes of files that miss them."""
 
     class_names: list[str] | None
-    min_side: int = Field(ge=1)  # pixels
-    min_per_class: int = Field(ge=3)  # one for each split
+    near_duplicate_bits: int = Field(ge=0, le=64)  # of 256; more would join images that only look of a kind
+    baseline: str | None
+    quarantine: list[FileFault]
+    max_quarantined: float = Field(ge=0, le=1)
+    checks: Checks
 
 
 class Fractions(_Section):
@@ -71,6 +146,13 @@ class Preprocess(_Section):
     """The split."""
 
     fractions: Fractions
+    group_column: str | None
+
+
+class Audit(_Section):
+    """The search for wrong labels."""
+
+    folds: int = Field(ge=2, le=20)
 
 
 class Model(_Section):
@@ -162,6 +244,7 @@ class Params(_Section):
     compute: Compute
     validate_: Validate = Field(alias="validate")  # pydantic's own models have a method `validate`
     preprocess: Preprocess
+    audit: Audit
     model: Model
     augment: Augment
     train: Train

@@ -5,15 +5,21 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 
 RAW = Path("data/raw")  # <class>/<image>: the dataset, versioned by DVC
-METADATA = Path("data/metadata.csv")  # side table: one row an image, `path` and what else is known of it
+METADATA = RAW / "metadata.csv"  # side table: one row an image, `path` and what else is known of it
+MEASURED = Path("data/.measured")  # what is remembered of files, so that they are read once; may be deleted
 MANIFEST = Path("data/manifest.parquet")
+FROZEN_SPLITS = Path("data/splits.json")  # which content is in which split, for ever
 PREPARED = Path("data/prepared")
 FEATURES = Path("data/features")
 
 MODEL = Path("models/current")
 
 VALIDATION = Path("reports/validation.json")
+EXPECTATIONS = Path("reports/expectations.json")
 DATA_DOCS = Path("reports/data_docs")
+QUARANTINE = Path("reports/quarantine.csv")
+LABEL_ISSUES = Path("reports/label_issues.csv")
+DATA_REPORT = Path("reports/data.html")
 TRAINING_METRICS = Path("reports/training.json")
 CURVES = Path("reports/curves.csv")
 CURVES_FIGURE = Path("reports/curves.png")

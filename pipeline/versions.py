@@ -1,15 +1,18 @@
 """The project's DVC commands: version the data, run a stage of `dvc.yaml`, say which versions lie here."""
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 from pipeline.errors import NightshiftError
-from pipeline.paths import METADATA, RAW
+from pipeline.paths import MANIFEST, METADATA, RAW
+from pipeline.stage import log
 
 PROGRESS_SECONDS = 5  # between two lines of a progress bar that goes to a log
 
@@ -68,6 +71,21 @@ def locked_hashes() -> dict[str, str]:
     locked = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
     entries = [entry for stage in locked for kind in ("deps", "outs") for entry in stage.get(kind, [])]
     return {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}
+
+
+def manifest_at(revision: str) -> pd.DataFrame | None:
+    """The manifest as it was at a git revision; None, with a word in the log, where it cannot be had."""
+    import dvc.api
+    from dvc.exceptions import DvcException
+    from dvc.scm import SCMError
+
+    try:
+        with dvc.api.open(str(MANIFEST), rev=revision, mode="rb") as file:
+            return pd.read_parquet(io.BytesIO(file.read()))
+    except (DvcException, SCMError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        log.info("Nothing to compare these images with (validate.baseline %s): %s", revision, reason)
+        return None
 
 
 def _dvc(*words: str, say: Callable[[str], None]) -> None:

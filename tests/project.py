@@ -97,3 +97,9 @@ def dvc(*words: str, cwd: Path, check: bool = True) -> subprocess.CompletedProce
 def nightshift(*words: str, cwd: Path, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
     """A `nightshift` command in the project."""
     return run(str(NIGHTSHIFT), *words, cwd=cwd, check=check, **env)
+
+
+def run_stage(stage: str, project: Path) -> str:
+    """Run one stage as DVC would; what it says."""
+    done = run(sys.executable, "-m", f"pipeline.{stage}", cwd=project)
+    return done.stdout + done.stderr

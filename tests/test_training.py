@@ -13,7 +13,7 @@ from pipeline import register
 from pipeline.errors import NightshiftError
 from tests.project import change_params, draw_shape, dvc, environment, nightshift, run
 
-STAGES = ["validate", "preprocess", "embed", "train", "evaluate"]
+STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
 
 
 def ran(said: str) -> list[str]:
@@ -40,7 +40,7 @@ def test_training_ends_with_a_champion_and_everything_that_the_design_names(trai
 def test_every_stage_speaks_in_the_prefect_log(trained: Path) -> None:
     log = (trained / "train.log").read_text()
     assert ran(log) == STAGES
-    assert "7 expectations met" in log
+    assert "17 of 17 expectations met" in log
     assert "prefect" in log
 
 
@@ -86,7 +86,7 @@ def test_one_changed_image_reruns_what_it_must(project: Path) -> None:
     draw_shape(project / "data/raw/circle/000.png", "circle", seed=424242)
     dvc("add", "data/raw", cwd=project)
     assert ran(dvc("repro", "embed", cwd=project).stdout) == ["validate", "preprocess", "embed"]
-    assert ran(dvc("repro", "--dry", cwd=project).stdout) == ["train", "evaluate"]
+    assert ran(dvc("repro", "--dry", cwd=project).stdout) == ["audit", "train", "evaluate"]
 
 
 def test_data_and_outputs_go_to_a_configured_remote_and_come_back(project: Path, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_model(project: Path) -> None:
 
 def test_the_tutorials_network_trains_from_scratch(project: Path) -> None:
     change_params(project, {"model": {"backbone": "cnn"}, "train": {"scratch": {"epochs": 2}}})
-    assert ran(dvc("repro", cwd=project).stdout) == ["embed", "train", "evaluate"]
+    assert ran(dvc("repro", cwd=project).stdout) == ["embed", "audit", "train", "evaluate"]
     assert list((project / "data/features").iterdir()) == []
     assert json.loads((project / "models/current/contract.json").read_text())["backbone"] == "cnn"
 

@@ -1,0 +1,101 @@
+"""Look for wrong labels with the backbone's features, and write the report on the data. Changes no label."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pipeline.data_report import write_report
+from pipeline.files import read_json, replacing
+from pipeline.params import load_params
+from pipeline.paths import EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
+from pipeline.prepared import SPLITS, read_dataset, read_split
+from pipeline.splits import units
+from pipeline.stage import log, run
+
+REGULARISATION = 0.01  # C of the logistic regression: few images, many features
+COLUMNS = ("path", "label", "suggested", "suggested_confidence", "label_confidence")
+
+
+def out_of_fold(
+    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int
+) -> NDArray[np.float64]:
+    """For each image the class probabilities of a model that has seen neither it nor its group.
+
+    features: (n, d); labels: (n,), index into the classes; groups: (n,). Returns (n, classes), rows sum to 1.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    classes = labels.max() + 1
+    answers = np.full((len(labels), classes), 1 / classes)
+    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups)
+    for learnt, asked in tqdm(split, "audit", folds, unit="fold"):
+        # Rare classes count as much as others: else each of their images is suspected.
+        model = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=1000)
+        fitted = make_pipeline(StandardScaler(), model).fit(features[learnt], labels[learnt])
+        answers[np.ix_(asked, fitted.classes_)] = fitted.predict_proba(features[asked])
+    return answers
+
+
+def label_issues(
+    table: pd.DataFrame, labels: NDArray[np.int64], answers: NDArray[np.float64], class_names: tuple[str, ...]
+) -> pd.DataFrame:
+    """The images whose label is probably wrong, the likeliest first, with what they look like; columns COLUMNS.
+
+    By confident learning (Northcutt et al., 2021): an image is suspected when another class is more probable than is
+    usual for that class, as many as the estimated noise of each class says.
+    """
+    from cleanlab.filter import find_label_issues
+
+    found = find_label_issues(labels, answers, return_indices_ranked_by="self_confidence", n_jobs=1)
+    names = np.asarray(class_names)
+    rows = pd.DataFrame(
+        {
+            "path": table["path"],
+            "label": names[labels],
+            "suggested": names[answers.argmax(axis=1)],
+            "suggested_confidence": answers.max(axis=1),
+            "label_confidence": answers[np.arange(len(labels)), labels],
+        },
+        columns=list(COLUMNS),
+    )
+    suspects: pd.DataFrame = rows.iloc[found].reset_index(drop=True)
+    return suspects
+
+
+def find_issues(features: Path, folds: int, seed: int) -> pd.DataFrame:
+    """The suspects among all images of all splits."""
+    splits = [read_split(PREPARED, name) for name in SPLITS]
+    table = pd.concat([split.table for split in splits], ignore_index=True)
+    values = np.concatenate([np.load(features / f"{name}.npy", mmap_mode="r") for name in SPLITS])
+    labels = np.concatenate([split.labels for split in splits])
+    groups = np.empty(len(table), np.int64)
+    for number, rows in enumerate(units(table)):
+        groups[rows] = number
+    return label_issues(
+        table, labels, out_of_fold(values, labels, groups, folds, seed), read_dataset(PREPARED).class_names
+    )
+
+
+def main() -> None:
+    """The stage."""
+    params = load_params()
+    suspects = None
+    if (FEATURES / "train.npy").is_file():
+        suspects = find_issues(FEATURES, params.audit.folds, params.seed)
+        log.info("%d labels are probably wrong; see reports/data.html.", len(suspects))
+    else:
+        log.info("Labels are not audited: %s has no pretrained features to judge by.", params.model.backbone)
+    with replacing(LABEL_ISSUES) as beside:
+        (pd.DataFrame(columns=list(COLUMNS)) if suspects is None else suspects).to_csv(beside, index=False)
+    write_report(pd.read_parquet(MANIFEST), read_json(EXPECTATIONS), suspects, params)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,227 @@
+"""The report on the data that people look at: one HTML page that needs no other file. Measures and judges nothing."""
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+from PIL import Image
+from tqdm import tqdm
+
+from pipeline.files import replacing
+from pipeline.images import UnreadableImage, decode, without_enhancement
+from pipeline.parallel import ordered_map
+from pipeline.params import Params
+from pipeline.paths import DATA_REPORT, RAW
+
+TEMPLATE = "data_report.html"  # beside this module
+THUMBNAIL = 112  # pixels
+PER_CLASS = 12  # images of each contact sheet
+CLASSES = 60  # classes with a contact sheet, the rarest first: they are the ones that need a look
+CLUSTERS, PER_CLUSTER = 24, 6  # clusters of near-duplicates, and images of each
+WORST = 8  # images by each measure
+SUSPECTS = 48  # suspected label errors
+LISTED = 200  # rows of a table of files
+WORST_BY = (  # title, column, whether the smallest values are the worst
+    ("Darkest", "brightness", True),
+    ("Brightest", "brightness", False),
+    ("Least contrast", "contrast", True),
+    ("Least sharp", "sharpness", True),
+    ("Least detail (entropy)", "entropy", True),
+    ("Smallest", "pixels", True),
+    ("Narrowest", "aspect", True),
+    ("Widest", "aspect", False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An image on the page, by its path, and what stands below it."""
+
+    path: str
+    caption: str
+    alarm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of images with a title."""
+
+    title: str
+    images: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the page shows, chosen from the tables; reads no image.
+
+    manifest: as `validate` writes it. expectations: a row a check. suspects: as `audit` writes them, or None before.
+    """
+
+    manifest: pd.DataFrame
+    expectations: list[dict[str, Any]]
+    suspects: pd.DataFrame | None
+    seed: int
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """What can be looked at."""
+        readable = self.manifest[self.manifest["readable"]]
+        return readable.assign(pixels=readable["width"] * readable["height"])
+
+    @cached_property
+    def classes(self) -> list[tuple[str, int, float]]:
+        """Label, images, share of the largest class."""
+        count = self.manifest.groupby("label").size().sort_values(ascending=False)
+        return [(str(label), int(images), images / count.max()) for label, images in count.items()]
+
+    @cached_property
+    def contact_sheets(self) -> list[Row]:
+        """Some images of each class, drawn by the seed."""
+        rng, rows = np.random.default_rng(self.seed), []
+        for label, images, _ in reversed(self.classes[-CLASSES:]):
+            paths = self.images.loc[self.images["label"] == label, "path"].to_numpy()
+            chosen = rng.choice(paths, min(PER_CLASS, len(paths)), replace=False)
+            rows.append(Row(f"{label} ({images})", tuple(Shown(path, _name(path)) for path in sorted(chosen))))
+        return rows
+
+    @cached_property
+    def clusters(self) -> list[Row]:
+        """Near-duplicates side by side: those across classes first, then across given splits, then the largest."""
+        several = self.images[self.images.groupby("cluster")["path"].transform("size") > 1]
+        found = []
+        for name, images in several.groupby("cluster"):
+            labels = images["label"].nunique()
+            splits = images["split"].nunique() if "split" in images else 0
+            found.append((-(labels > 1), -(splits > 1), -len(images), str(name), images))
+        rows = []
+        for across_labels, across_splits, size, _, images in sorted(found, key=lambda one: one[:4])[:CLUSTERS]:
+            where = [words for words, is_so in (("two labels", across_labels), ("two splits", across_splits)) if is_so]
+            # Of each label some, so that a contradiction is seen.
+            shown = images.groupby("label").head(-(-PER_CLUSTER // images["label"].nunique())).head(PER_CLUSTER)
+            captions = [self._caption(row) for row in shown.to_dict("records")]
+            rows.append(
+                Row(
+                    ", ".join([f"{-size} images", *where]),
+                    tuple(
+                        Shown(path, caption, bool(where)) for path, caption in zip(shown["path"], captions, strict=True)
+                    ),
+                )
+            )
+        return rows
+
+    @property
+    def cluster_count(self) -> int:
+        """How many clusters of two or more there are."""
+        return int((self.manifest.groupby("cluster").size() > 1).sum())
+
+    @staticmethod
+    def _caption(row: Mapping[Any, Any]) -> str:
+        split = f", {row['split']}" if pd.notna(row.get("split")) else ""
+        return f"{row['label']}{split}: {_name(row['path'])}"
+
+    @cached_property
+    def worst(self) -> list[Row]:
+        """The extremes of each measure."""
+        rows = []
+        for title, column, smallest in WORST_BY:
+            extreme = self.images.sort_values([column, "path"], ascending=[smallest, True]).head(WORST)
+            shown = zip(extreme["path"], extreme[column].astype("float64"), strict=True)
+            rows.append(Row(title, tuple(Shown(path, f"{value:.4g}: {_name(path)}") for path, value in shown)))
+        return rows
+
+    @cached_property
+    def suspected(self) -> tuple[Shown, ...]:
+        """The likeliest label errors, the worst first."""
+        rows = [] if self.suspects is None else self.suspects.head(SUSPECTS).to_dict("records")
+        return tuple(
+            Shown(row["path"], f"{row['label']} → {row['suggested']} ({row['suggested_confidence']:.0%})", alarm=True)
+            for row in rows
+        )
+
+    @cached_property
+    def left_out(self) -> list[dict[str, Any]]:
+        """Files that no model sees: unreadable ones and those in quarantine."""
+        out = self.manifest[~self.manifest["readable"] | (self.manifest["quarantined"] != "")]
+        return [
+            {"path": row["path"], "reason": row["quarantined"] or "unreadable", "error": row["error"]}
+            for row in out.head(LISTED).to_dict("records")
+        ]
+
+    @property
+    def shown(self) -> list[str]:
+        """Every image of the page, once."""
+        rows = [*self.contact_sheets, *self.clusters, *self.worst, Row("", self.suspected)]
+        return list(dict.fromkeys(image.path for row in rows for image in row.images))
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def write_report(
+    manifest: pd.DataFrame, expectations: list[dict[str, Any]], suspects: pd.DataFrame | None, params: Params
+) -> None:
+    """Write the page to DATA_REPORT."""
+    findings = Findings(manifest, expectations, suspects, params.seed)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    page = environment.get_template(TEMPLATE).render(
+        found=findings,
+        thumbnails=thumbnails(RAW, findings.shown, params),
+        sizes=_inline(draw_sizes(findings.images)),
+        icons={"met": "✓", "warning": "!", "error": "✗"},
+    )
+    with replacing(DATA_REPORT) as beside:
+        beside.write_text(page, encoding="utf-8")
+
+
+def thumbnails(raw: Path, paths: Iterable[str], params: Params) -> dict[str, str]:
+    """A data address of a small picture for each path; an empty one where the file can no longer be read."""
+    rules = without_enhancement(params.images, THUMBNAIL).model_copy(update={"fit": "pad"})
+
+    def thumbnail(path: str) -> str:
+        try:
+            pixels = decode((raw / path).read_bytes(), rules).pixels
+        except (OSError, UnreadableImage):
+            return ""
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "WEBP", quality=75)
+        return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+    paths = list(paths)
+    found = ordered_map(thumbnail, paths, params.compute.reading_threads)
+    return dict(zip(paths, tqdm(found, "report", len(paths), unit="image"), strict=True))
+
+
+def draw_sizes(images: pd.DataFrame) -> Figure:
+    """Width against height of every image, in pixels, a colour a class."""
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
+    sizes = images.groupby(["label", "width", "height"]).size().rename("images").reset_index()
+    for place, (label, points) in enumerate(sizes.groupby("label")):
+        # Many images of one size are one larger point: a cloud of equal ones would look like a single image.
+        area = 12 + 6 * np.sqrt(points["images"].to_numpy(dtype="float64"))
+        axes.scatter(
+            points["width"].astype("float64"), points["height"].astype("float64"), s=area, alpha=0.5,
+            color=f"C{place % 10}", label=str(label) if place < 10 else None,
+        )  # fmt: skip
+    axes.set(xlabel="width (pixels)", ylabel="height (pixels)", xscale="log", yscale="log")
+    if len(sizes):
+        axes.legend(fontsize=8)
+    return figure
+
+
+def _inline(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,199 @@
+"""The manifest: one row an image of `data/raw`, from one look at each file. Judges nothing.
+
+What was measured of a file is remembered beside the manifest, so that a file that has not changed is not read again.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import PIL
+from tqdm import tqdm
+
+from pipeline.errors import NightshiftError
+from pipeline.files import replacing, sha256
+from pipeline.images import UnreadableImage, decode, extension_matches, without_enhancement
+from pipeline.labels import label_of
+from pipeline.listing import Listed, list_images
+from pipeline.parallel import ordered_map
+from pipeline.params import Images
+from pipeline.paths import METADATA
+from pipeline.prepared import SPLITS
+from pipeline.quality import SIDE, measure
+from pipeline.stage import log
+
+CHUNK = 4096  # files: so many are measured, remembered and turned into a compact table at a time
+MEASURED = {
+    "readable": "bool", "error": "str", "sha256": "str", "format": "str", "extension_matches": "boolean",
+    "mode": "str", "bits": "Int64", "orientation": "Int64", "width": "Int64", "height": "Int64", "aspect": "Float64",
+    "brightness": "Float64", "contrast": "Float64", "sharpness": "Float64", "entropy": "Float64", "phash": "str",
+}  # fmt: skip
+IDENTITY = {"path": "str", "bytes": "int64", "changed_ns": "int64"}  # as long as these are the same, so is the file
+EXAMPLES = 5  # files named in a message; the report and the manifest have them all
+
+
+class InvalidData(NightshiftError):  # noqa: N818 - a judgement, not a fault of the program
+    """The data miss what training needs; names the files."""
+
+
+def read_file(raw: Path, path: str, rules: Images) -> dict[str, Any]:
+    """What the file at `raw`/`path` is, as the columns MEASURED, or why it cannot be read."""
+    row: dict[str, Any] = {"readable": False, "error": ""}
+    try:
+        data = (raw / path).read_bytes()
+        row["sha256"] = sha256(data)
+        picture = decode(data, without_enhancement(rules, SIDE))
+    except OSError as error:
+        return row | {"error": error.strerror or str(error)}
+    except UnreadableImage as error:
+        return row | {"error": str(error)}
+    return row | {
+        "readable": True,
+        "format": picture.format,
+        "extension_matches": extension_matches(path, picture.format),
+        "mode": picture.mode,
+        "bits": picture.bits,
+        "orientation": picture.orientation,
+        "width": picture.width,
+        "height": picture.height,
+        "aspect": picture.width / picture.height,
+        **dataclasses.asdict(measure(picture.pixels)),
+    }
+
+
+def build_manifest(raw: Path, rules: Images, workers: int, memory: Path) -> pd.DataFrame:
+    """One row an image below `raw`, in listing order: path, label (the first folder), bytes, and MEASURED.
+
+    Files that are remembered in the folder `memory` and have not changed are not read again; what is measured now is
+    remembered every CHUNK files, so a pass that was killed goes on where it stopped. Raises InvalidData without images.
+    """
+    files = list(list_images(raw))
+    _refuse_odd_places(raw, [listed.path for listed in files])
+    known = Memory(memory, rules)
+    with tqdm(desc="validate", total=len(files), unit="image") as progress:
+        tables = [known.complete(raw, chunk, rules, workers, progress) for chunk in _chunks(files)]
+    table = pd.concat(tables, ignore_index=True)
+    known.keep(table)
+    labels = [label_of(path.split("/", 1)[0]) for path in table["path"]]
+    return table.drop(columns="changed_ns").assign(label=pd.array(labels, dtype="str"))[
+        ["path", "label", "bytes", *MEASURED]
+    ]
+
+
+def with_metadata(manifest: pd.DataFrame, side: pd.DataFrame, group_column: str | None) -> pd.DataFrame:
+    """The manifest with the side table's columns, by path: `split` as given, `group`, and what else is known.
+
+    A column that the manifest has too gets the ending `_metadata`. Raises InvalidData for a path that is there twice,
+    a split that is none, and a group column that is missing.
+    """
+    if len(twice := side["path"][side["path"].duplicated()]):
+        raise InvalidData(f"{METADATA} has more than one row for {named([*twice.unique()])}. Keep one of each.")
+    side = side.astype("str").mask(side == "", pd.NA)
+    if "split" in side and len(odd := side[side["split"].notna() & ~side["split"].isin(SPLITS)]):
+        raise InvalidData(
+            f"{METADATA}: split is {odd['split'].iloc[0]!r} for {named([*odd['path']])}; allowed: {', '.join(SPLITS)}, "
+            "or nothing."
+        )
+    if group_column not in (None, *side.columns, "group"):
+        raise InvalidData(
+            f"params.yaml: preprocess.group_column is {group_column!r}, which is no column of {METADATA} "
+            f"({', '.join(side.columns)}). Name one of these, or null."
+        )
+    if group_column in side.columns:
+        side = side.assign(group=side[str(group_column)])
+    elif "group" in side:  # null: groups are known, and not to be kept whole
+        side = side.drop(columns="group")
+    return manifest.merge(side, how="left", on="path", suffixes=("", "_metadata"))
+
+
+def _refuse_odd_places(raw: Path, paths: list[str]) -> None:
+    if stray := [path for path in paths if "/" not in path]:
+        raise InvalidData(f"{named(stray)} lie directly in {raw}. Move each into a folder named for its label.")
+    as_text = (os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths)
+    if odd := [text for path, text in zip(paths, as_text, strict=True) if path != text]:
+        raise InvalidData(f"The names of {named(odd)} are no UTF-8, which tables cannot hold. Rename them.")
+    if not paths:
+        raise InvalidData(
+            f"{raw} holds no images. Bring yours in: `nightshift data import FOLDER`; or try `nightshift data demo`."
+        )
+
+
+def _chunks(files: list[Listed]) -> Iterator[list[Listed]]:
+    rest = iter(files)
+    while chunk := list(itertools.islice(rest, CHUNK)):
+        yield chunk
+
+
+class Memory:
+    """What earlier passes measured, by path."""
+
+    def __init__(self, folder: Path, rules: Images) -> None:
+        """Read it from `folder`: one table, and the parts of a pass that did not end."""
+        self.folder = folder / recipe(rules)
+        tables = [*_tables(self.folder)]
+        columns = IDENTITY | MEASURED
+        table = pd.concat(tables) if tables else pd.DataFrame(columns=list(columns)).astype(columns)
+        self.table = table.drop_duplicates("path", keep="last").set_index("path")
+
+    def complete(
+        self, raw: Path, chunk: list[Listed], rules: Images, workers: int, progress: "tqdm[Any]"
+    ) -> pd.DataFrame:
+        """The rows of `chunk`, in order: remembered where the file has not changed, measured and remembered else."""
+        found = pd.DataFrame([(file.path, file.bytes, file.changed_ns) for file in chunk], columns=list(IDENTITY))
+        found = found.astype(IDENTITY)
+        before = self.table.reindex(found["path"])
+        same = (before["bytes"].to_numpy() == found["bytes"]) & (before["changed_ns"].to_numpy() == found["changed_ns"])
+        # What could not be read for the moment (a mount, permissions) may be readable now.
+        same &= before["sha256"].notna().to_numpy()
+        progress.update(int(same.sum()))
+        new = found[~same].reset_index(drop=True)
+        rows = []
+        for row in ordered_map(lambda path: read_file(raw, path, rules), new["path"], workers):
+            rows.append(row)
+            progress.update()
+        measured = pd.concat([new, pd.DataFrame(rows, columns=list(MEASURED)).astype(MEASURED)], axis="columns")
+        if len(measured):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing(self.folder / f"part-{hashlib.sha256(chunk[0].path.encode()).hexdigest()}.parquet") as part:
+                measured.to_parquet(part, index=False)
+        old = found[same].merge(before[same.to_numpy()].reset_index()[["path", *MEASURED]], on="path")
+        whole: pd.DataFrame = pd.concat([table for table in (old, measured) if len(table)]).set_index("path")
+        return whole.loc[found["path"]].reset_index().astype(IDENTITY | MEASURED)
+
+    def keep(self, table: pd.DataFrame) -> None:
+        """The pass has ended: `table` replaces all that was remembered, of this recipe and of others."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / "whole.parquet") as beside:
+            table.to_parquet(beside, index=False)
+        for part in self.folder.glob("part-*.parquet"):
+            part.unlink()
+        for other in self.folder.parent.iterdir():
+            if other != self.folder:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _tables(folder: Path) -> Iterator[pd.DataFrame]:
+    for file in sorted(folder.glob("*.parquet")):
+        try:
+            yield pd.read_parquet(file)
+        except (OSError, ValueError) as error:  # what is forgotten is measured again
+            log.warning("%s cannot be used: %s", file, " ".join(str(error).split()))
+
+
+def recipe(rules: Images) -> str:
+    """A name for how files are measured: these rules, this code, this Pillow. Under another, all is measured again."""
+    measured = without_enhancement(rules, SIDE).model_dump_json()
+    code = [file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))]
+    return sha256(b"".join([measured.encode(), PIL.__version__.encode(), *code]))[:16]
+
+
+def named(names: list[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - EXAMPLES} more" if len(names) > EXAMPLES else ""
+    return ", ".join(names[:EXAMPLES]) + more
