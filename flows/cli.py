@@ -62,6 +62,17 @@ def data_holdout(
     typer.echo(f"{copy_test_images(folder)} images in {folder}")
 
 
+@data.command("check")
+def data_check() -> None:
+    """Check the images and write the report on them, reports/data.html, without training a model."""
+    from pipeline import reports, versions
+
+    versions.add_data(lambda line: None)
+    versions.reproduce_up_to("audit")
+    for page, _, words in reports.data_pages():
+        typer.echo(f"{words}: {page.absolute().as_uri()}")
+
+
 @app.command()
 def train(prefect: WithPrefect = True) -> None:
     """Check the images, train a model, measure it, and register it in MLflow if it is good enough.

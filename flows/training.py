@@ -5,7 +5,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from pipeline import paths, reports, tracking, versions
+from pipeline import reports, tracking, versions
 from pipeline.params import load_params
 from pipeline.register import Registered, register_current
 
@@ -34,6 +34,14 @@ def register() -> Registered:
     return register_current(load_params(), flow_run=str(flow_run.get_id() or ""))
 
 
+@task(task_run_name="publish data", cache_policy=NO_CACHE)
+def publish_data() -> None:
+    """Artifacts on the images: what was expected and found, and where to look."""
+    create_markdown_artifact(reports.data_markdown(), key="data")
+    for page, key, words in reports.data_pages():
+        create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
+
+
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(registered: Registered) -> None:
     """Artifacts for the Prefect page of this run."""
@@ -44,7 +52,6 @@ def publish(registered: Registered) -> None:
         f"MLflow store `{tracking.store_address()}`, run `{registered.run_id}`",
         key="model",
     )
-    create_link_artifact((paths.DATA_DOCS / "index.html").absolute().as_uri(), key="data-docs", link_text="Data Docs")
 
 
 @flow(name="training", flow_run_name="training")
@@ -52,8 +59,11 @@ def training() -> Registered:
     """From the images in data/raw to a version in the registry."""
     load_params()  # a wrong parameter is said before anything runs
     version_data()
-    for stage in versions.stages():
-        reproduce(stage)
+    try:
+        for stage in versions.stages():
+            reproduce(stage)
+    finally:
+        publish_data()  # also, and above all, when the images are not fit to learn from
     push()
     registered = register()
     publish(registered)

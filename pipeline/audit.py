@@ -16,7 +16,7 @@ from pipeline.prepared import SPLITS, read_dataset, read_split
 from pipeline.splits import units
 from pipeline.stage import log, run
 
-REGULARISATION = 0.01  # C of the logistic regression: few images, many features
+REGULARISATION = 0.003  # C of the logistic regression: of 0.0003 to 0.1 the best accuracy out of fold on the demo set
 COLUMNS = ("path", "label", "suggested", "suggested_confidence", "label_confidence")
 
 
@@ -48,12 +48,14 @@ def label_issues(
 ) -> pd.DataFrame:
     """The images whose label is probably wrong, the likeliest first, with what they look like; columns COLUMNS.
 
-    By confident learning (Northcutt et al., 2021): an image is suspected when another class is more probable than is
-    usual for that class, as many as the estimated noise of each class says.
+    By confident learning (Northcutt et al., 2021): an image is suspected when its probability of another class is at
+    least the mean of that class's own images.
     """
     from cleanlab.filter import find_label_issues
 
-    found = find_label_issues(labels, answers, return_indices_ranked_by="self_confidence", n_jobs=1)
+    found = find_label_issues(
+        labels, answers, filter_by="confident_learning", return_indices_ranked_by="self_confidence", n_jobs=1
+    )
     names = np.asarray(class_names)
     rows = pd.DataFrame(
         {

@@ -8,12 +8,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipeline import register, tracking
 from pipeline.files import read_json
 from pipeline.metrics import as_text
 from pipeline.params import load_params
-from pipeline.paths import CURVES_FIGURE, DATA_DOCS, EVALUATION, FIGURES, PREDICTIONS
+from pipeline.paths import (
+    CURVES_FIGURE,
+    DATA_DOCS,
+    DATA_REPORT,
+    EVALUATION,
+    EXPECTATIONS,
+    FIGURES,
+    LABEL_ISSUES,
+    PREDICTIONS,
+)  # fmt: skip
 from pipeline.predictions import STATUSES, read_rows
+
+SUSPECTS = 20  # label errors on a page that is not the report
 
 
 def metrics_table() -> list[dict[str, str]]:
@@ -38,6 +51,33 @@ def figures_markdown() -> str:
 
 def _inline(file: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode("ascii")
+
+
+def data_pages() -> list[tuple[Path, str, str]]:
+    """The pages on the images that are there: file, key, words."""
+    pages = [(DATA_REPORT, "data-report", "Data report"), (DATA_DOCS / "index.html", "data-docs", "Data Docs")]
+    return [page for page in pages if page[0].is_file()]
+
+
+def data_markdown() -> str:
+    """What was expected of the images and what was found, and the likeliest label errors, on one page."""
+    judged = read_json(EXPECTATIONS) if EXPECTATIONS.is_file() else []
+    lines = ["| expectation | | found |", "|---|---|---|"]
+    for one in judged:
+        status = "met" if one["met"] else one["check"]["severity"]
+        found = one["observed"] or f"{len(one['faulty'])} of {one['rows']}"
+        lines.append(f"| {one['check']['fault']}: {one['check']['words']} | {status} | {found} |")
+    if LABEL_ISSUES.is_file():
+        suspects = pd.read_csv(LABEL_ISSUES)
+        lines += [
+            "",
+            f"**{len(suspects)} labels are probably wrong**",
+            "",
+            "| image | label | looks like |",
+            "|---|---|---|",
+        ]
+        lines += [f"| {row.path} | {row.label} | {row.suggested} |" for row in suspects.head(SUSPECTS).itertuples()]
+    return "\n".join(lines)
 
 
 def summary_markdown(summary: dict[str, Any]) -> str:
@@ -91,8 +131,8 @@ def status_lines() -> list[str]:
     if EVALUATION.is_file():
         lines += ["Current model on the test images:", f"  accuracy {as_text(read_json(EVALUATION)['accuracy'])}"]
         lines.append(f"  figures in {FIGURES}")
-    if (docs := DATA_DOCS / "index.html").is_file():
-        lines += ["Data Docs:", f"  {docs.absolute().as_uri()}"]
+    for page, _, words in data_pages():
+        lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
     # Outside an activated environment the bare name would not be found.
     mlflow = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
     return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {tracking.store_address()}"]

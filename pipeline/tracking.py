@@ -17,10 +17,14 @@ from pipeline.paths import (
     CURVES,
     CURVES_FIGURE,
     DATA_DOCS,
+    DATA_REPORT,
     EVALUATION,
+    EXPECTATIONS,
     FIGURES,
+    LABEL_ISSUES,
     MANIFEST,
     PARAMS,
+    QUARANTINE,
     RAW,
     TRAINING_METRICS,
     VALIDATION,
@@ -126,6 +130,8 @@ def log_training(params: Params, evaluation: dict[str, Any], training: dict[str,
     for file in (PARAMS, VALIDATION, TRAINING_METRICS, EVALUATION, CURVES, Path("dvc.lock")):
         if file.is_file():
             mlflow.log_artifact(str(file))
+    for file in (DATA_REPORT, EXPECTATIONS, LABEL_ISSUES, QUARANTINE):
+        mlflow.log_artifact(str(file), "data")
     mlflow.log_artifacts(str(FIGURES), "figures")
     mlflow.log_artifact(str(CURVES_FIGURE), "figures")
     mlflow.log_artifacts(str(DATA_DOCS), "data_docs")

@@ -41,6 +41,11 @@ def reproduce(stage: str, say: Callable[[str], None] = print) -> None:
     _dvc("repro", "--single-item", stage, say=say)
 
 
+def reproduce_up_to(stage: str, say: Callable[[str], None] = print) -> None:
+    """Run `stage` and what it needs, as far as anything has changed. Raises VersionsError."""
+    _dvc("repro", stage, say=say)
+
+
 def push(say: Callable[[str], None] = print) -> bool:
     """Send data and outputs to the default remote, if there is one; says whether. Raises VersionsError."""
     remote: list[str] = []

@@ -1,0 +1,108 @@
+"""The validation pass: reading every image, against finding them all unchanged; and the search for near-duplicates.
+
+    python benchmarks/validate.py                       the images in data/raw
+    python benchmarks/validate.py --synthetic 200000    so many small JPEGs, written to a temporary folder first
+
+Each step in a process of its own, so that its peak memory is its own; all in one run.
+"""
+
+import argparse
+import io
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
+
+from pipeline.duplicates import cluster
+from pipeline.listing import list_images
+from pipeline.manifest import build_manifest
+from pipeline.params import Params, load_params
+from pipeline.paths import RAW
+
+PER_FOLDER = 1000
+
+
+def write_images(raw: Path, count: int) -> None:
+    """`count` different JPEGs of 64 x 64 pixels in two classes; one in fifty is nearly another."""
+    rng = np.random.default_rng(7)
+    previous = b""
+    for number in tqdm(range(count), "write", unit="image"):
+        folder = raw / ("cat", "dog")[number % 2] / f"{number // PER_FOLDER:04d}"
+        if number % PER_FOLDER < 2:
+            folder.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8)).resize((64, 64), Image.Resampling.BICUBIC)
+        if number % 50 == 0 and previous:
+            coarse = Image.open(io.BytesIO(previous))
+        buffer = io.BytesIO()
+        coarse.save(buffer, "JPEG", quality=70 if number % 50 == 0 else 85)
+        previous = buffer.getvalue()
+        (folder / f"{number}.jpg").write_bytes(previous)
+
+
+def measured(step: Callable[..., object], *words: object) -> tuple[float, float]:
+    """Seconds, and peak memory in MB, of `step` in a process of its own."""
+
+    def run(answers: "multiprocessing.Queue[tuple[float, float]]") -> None:
+        start = time.perf_counter()
+        step(*words)
+        answers.put((time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    process = context.Process(target=run, args=(answers,))
+    process.start()
+    answer = answers.get()
+    process.join()
+    return answer
+
+
+def look(raw: Path, params: Params, memory: Path) -> None:
+    """One pass, and its manifest kept beside the memory."""
+    manifest = build_manifest(raw, params.images, params.compute.reading_threads, memory)
+    manifest.to_parquet(memory.parent / "manifest.parquet")
+
+
+def search(manifest: Path, params: Params) -> None:
+    """The clusters of the manifest."""
+    names = cluster(
+        pd.read_parquet(manifest), params.validate_.near_duplicate_bits, params.validate_.checks.blank.below
+    )
+    sizes = names.value_counts()
+    print(f"{int((sizes > 1).sum())} clusters, {int(sizes[sizes > 1].sum())} images in them")
+
+
+def main() -> None:
+    """Print the seconds and the memory of each step, and their ratios."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--synthetic", type=int, default=0)
+    count = parser.parse_args().synthetic
+    params = load_params()
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "raw" if count else RAW
+        if count:
+            write_images(raw, count)
+        memory = Path(folder) / "measured"
+        images = sum(1 for _ in list_images(raw))
+        steps = {
+            "list": (list, list_images(raw)),
+            "read": (look, raw, params, memory),
+            "again": (look, raw, params, memory),
+            "near-duplicates": (search, memory.parent / "manifest.parquet", params),
+        }
+        seconds = {}
+        for name, words in steps.items():
+            seconds[name], megabytes = measured(*words)
+            print(f"{name}: {seconds[name]:.1f} s, {images / seconds[name]:.0f} images/s, {megabytes:.0f} MB")
+    print(f"{images} images; again : read = 1 : {seconds['read'] / seconds['again']:.0f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
