@@ -44,7 +44,7 @@ def test_the_same_seed_gives_the_same_answers() -> None:
 
 
 def test_swapped_labels_are_found_the_surest_first() -> None:
-    features, labels = two_clouds()
+    features, labels = two_clouds(distance=6)
     swapped = np.array([3, 30, 65, 118])
     spoilt = labels.copy()
     spoilt[swapped] = 1 - spoilt[swapped]
