@@ -48,14 +48,12 @@ def label_issues(
 ) -> pd.DataFrame:
     """The images whose label is probably wrong, the likeliest first, with what they look like; columns COLUMNS.
 
-    By confident learning (Northcutt et al., 2021): an image is suspected when its probability of another class is at
-    least the mean of that class's own images.
+    By confident learning (Northcutt et al., 2021): of each class as many are suspected as the estimated joint
+    distribution of given and true labels says, those with the least probability of their label.
     """
     from cleanlab.filter import find_label_issues
 
-    found = find_label_issues(
-        labels, answers, filter_by="confident_learning", return_indices_ranked_by="self_confidence", n_jobs=1
-    )
+    found = find_label_issues(labels, answers, return_indices_ranked_by="self_confidence", n_jobs=1)
     names = np.asarray(class_names)
     rows = pd.DataFrame(
         {
