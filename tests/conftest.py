@@ -71,3 +71,25 @@ def project(trained: Path, tmp_path: Path) -> Path:
         for table, column in tables:
             store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(trained), str(copy)))
     return copy
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of two shapes and the parameters; no git, no DVC, nothing has run."""
+    from tests.project import CLASSES, change_params, draw_shape
+
+    folder = tmp_path_factory.mktemp("shapes")
+    shutil.copy(REPOSITORY / "params.yaml", folder)
+    change_params(folder, {"images": {"width": 64, "height": 64}})
+    for label in CLASSES:
+        for number in range(22):
+            draw_shape(folder / "data" / "raw" / label / f"{number:03d}.png", label, seed=1000 * len(label) + number)
+    return folder
+
+
+@pytest.fixture
+def data(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the shapes' folder as the working folder; its images."""
+    shutil.copytree(shapes, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    return Path("data/raw")

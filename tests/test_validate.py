@@ -14,28 +14,7 @@ from pipeline.params import load_params
 from pipeline.paths import DATA_DOCS, DATA_REPORT, EXPECTATIONS, MANIFEST, METADATA, QUARANTINE, VALIDATION
 from pipeline.validate import look, main
 from pipeline.versions import manifest_at
-from tests.conftest import REPOSITORY
-from tests.project import CLASSES, change_params, draw_shape
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of two shapes and the parameters; no git, no DVC."""
-    folder = tmp_path_factory.mktemp("validate")
-    shutil.copy(REPOSITORY / "params.yaml", folder)
-    change_params(folder, {"images": {"width": 64, "height": 64}})
-    for label in CLASSES:
-        for number in range(22):
-            draw_shape(folder / "data" / "raw" / label / f"{number:03d}.png", label, seed=1000 * len(label) + number)
-    return folder
-
-
-@pytest.fixture
-def data(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it as the working folder; the images."""
-    shutil.copytree(template, tmp_path / "project")
-    monkeypatch.chdir(tmp_path / "project")
-    return Path("data/raw")
+from tests.project import change_params
 
 
 def test_good_images_give_a_manifest_docs_and_numbers(data: Path) -> None:
