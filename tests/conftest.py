@@ -71,3 +71,20 @@ def project(trained: Path, tmp_path: Path) -> Path:
         for table, column in tables:
             store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(trained), str(copy)))
     return copy
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of two data versions, without a model; tests leave it as it is."""
+    from tests.project import new_data_project
+
+    return new_data_project(tmp_path_factory.mktemp("versions") / "project")
+
+
+@pytest.fixture
+def data_project(two_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, for a test to change, as the current folder."""
+    copy = tmp_path / "data_project"
+    shutil.copytree(two_versions, copy, symlinks=True)
+    monkeypatch.chdir(copy)
+    return copy
