@@ -56,7 +56,7 @@ def pull(say: Callable[[str], None] = print, *, force: bool = False) -> None:
     `force`. Raises VersionsError.
     """
     remote = _required()
-    targets = [f"{path}.dvc" for path in (RAW, METADATA) if Path(f"{path}.dvc").is_file()]
+    targets = [str(path) for path in (RAW, METADATA) if Path(f"{path}.dvc").is_file()]
     targets += [str(SPLITS)] if str(SPLITS) in versions.locked_hashes() else []
     if not targets:
         raise VersionsError(
@@ -93,8 +93,8 @@ def _fetch(words: list[str], remote: Remote, say: Callable[[str], None]) -> None
     missing = [line for line in _run(words, remote, say) if re.fullmatch(r"md5: [0-9a-f]{32}(\.dir)?", line)]
     if missing:
         raise VersionsError(
-            f"{len(missing)} files of this data version are neither in the local cache nor in {remote}; nothing was "
-            "changed here. Ask whoever made the version for a `nightshift data push`."
+            f"{len(missing)} files, or lists of files, of this data version are neither in the local cache nor in "
+            f"{remote}; nothing was changed here. Ask whoever made the version for a `nightshift data push`."
         )
 
 
@@ -103,6 +103,7 @@ def _run(words: list[str], remote: Remote, say: Callable[[str], None]) -> list[s
     said: list[str] = []
 
     def hear(line: str) -> None:
+        line = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", line).strip()  # DVC moves the cursor between its bars
         said.append(line)
         if (shown := progress(line)) is not None:
             say(shown)
@@ -116,9 +117,9 @@ def _run(words: list[str], remote: Remote, say: Callable[[str], None]) -> list[s
 
 def progress(line: str) -> str | None:
     """A line of DVC's as a person follows it: the whole transfer's bar in short; None for all other bars and noise."""
-    if bar := re.search(r"\|(Pushing to|Fetching from) (.*?) +([\d.]+k?/[\d.]+k?) \[", line):
-        return f"{bar[1]} {bar[2]}: {bar[3]} files"
-    is_bar = re.search(r"\d\w* \[[\d:?]+", line) or line.strip() in ("!", "Pushing", "Fetching", "Collecting")
+    if bar := re.search(r"\|(Pushing|Fetching) (?:to|from) .*? +([\d.]+k?/[\d.]+k?) \[", line):
+        return f"{bar[1]}: {bar[2]} files"
+    is_bar = re.search(r"\[\d\d:\d\d.*/s\]$", line) or line in ("", "!", "Pushing", "Fetching")
     return None if is_bar or line.startswith(("ERROR:", "WARNING:", "md5: ", "Having any troubles?")) else line
 
 

@@ -93,7 +93,7 @@ def new_data_project(folder: Path) -> Path:
     for words in (["init", "--quiet"], ["config", "user.name", "test"], ["config", "user.email", "test@localhost"]):
         run("git", *words, cwd=folder)
     dvc("init", "--quiet", cwd=folder)
-    dvc("config", "core.analytics", "false", cwd=folder)
+    (folder / ".dvc/config").write_text("[core]\nanalytics = false\n")
     raw = folder / "data/raw"
     for path in ("cat/1.jpg", "cat/2.jpg", "cat/3.jpg", "dog/1.jpg", "dog/2.jpg"):
         (raw / path).parent.mkdir(parents=True, exist_ok=True)
