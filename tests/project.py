@@ -77,10 +77,14 @@ def new_project(folder: Path) -> Path:
 DATA_ONLY = """
 stages:
   preprocess:
-    cmd: cp data/raw/metadata.csv data/splits.json
+    cmd:
+      - cp data/raw/metadata.csv data/splits.json
+      - mkdir -p reports
+      - wc -l < data/raw/metadata.csv > reports/validation.json
     deps: [data/raw]
     params: [seed]
     outs: [data/splits.json]
+    metrics: [reports/validation.json: {cache: false}]
 """
 
 

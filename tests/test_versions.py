@@ -121,8 +121,8 @@ def test_looking_changes_nothing(data_project: Path) -> None:
 
 
 def go_to(project: Path, revision: str) -> None:
-    """What the README says about going back."""
-    run("git", "checkout", revision, "--", "data/raw.dvc", "dvc.lock", "params.yaml", cwd=project)
+    """What the README says about going back; `reports` holds results that git keeps and `dvc.lock` knows by hash."""
+    run("git", "checkout", revision, "--", "data/raw.dvc", "dvc.lock", "params.yaml", "reports", cwd=project)
     dvc("checkout", "--quiet", cwd=project)
 
 
