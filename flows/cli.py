@@ -15,6 +15,8 @@ app = typer.Typer(
 data = typer.Typer(no_args_is_help=True, help="The images to learn from, in data/raw/<class>/.")
 app.add_typer(data, name="data")
 
+WIDTH = 120  # characters of a table that goes to a file or another program
+
 WithPrefect = Annotated[
     bool,
     typer.Option("--prefect/--no-prefect", help="Run as a Prefect flow (retries, history, a web page), or plainly."),
@@ -73,6 +75,71 @@ def data_check() -> None:
         typer.echo(f"{words}: {page.absolute().as_uri()}")
 
 
+@data.command("diff")
+def data_diff(
+    revision: Annotated[
+        str, typer.Argument(metavar="[REV]", help="A git revision: a tag, a branch, a commit.")
+    ] = "HEAD",
+    other: Annotated[
+        str | None, typer.Argument(metavar="[OTHER]", help="A second one; without it, the working folder.")
+    ] = None,
+    names: Annotated[bool, typer.Option("--names", help="List every file, not the first few of each kind.")] = False,
+) -> None:
+    """Show how the images have changed since a git revision: per label, and the files' names."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from pipeline import changes, snapshots
+    from pipeline.paths import RAW
+
+    before = snapshots.of_revision(revision)
+    now = snapshots.of_revision(other) if other else snapshots.of_working_folder()
+    found = changes.compare(before.files, now.files)
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for name in changes.COLUMNS:
+        table.add_column(name, justify="left" if name == "label" else "right", overflow="fold")
+        table.columns[-1].min_width = max(map(len, name.split()))
+    for row in changes.table_rows(found):
+        table.add_row(*map(Text, row))
+    typer.echo(f"{RAW}: from {before.name} to {now.name}")
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH).print(table)
+    for line in changes.name_lines(found, None if names else changes.FIRST_NAMES):
+        typer.echo(line)
+    if line := changes.side_table_line(before, now):
+        typer.echo(line)
+    if before.files == now.files:
+        typer.echo("Nothing has changed.")
+
+
+@data.command("pull")
+def data_pull(
+    rev: Annotated[
+        str | None,
+        typer.Option(help="Only fetch this git revision's images into the cache; the working folder stays."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that no data version holds.")] = False,
+) -> None:
+    """Fetch the images from the DVC remote and lay them out in data/raw/."""
+    from pipeline import remote
+
+    if rev:
+        remote.fetch_revision(rev, typer.echo)
+    else:
+        remote.pull(typer.echo, force=force)
+
+
+@data.command("push")
+def data_push() -> None:
+    """Send the images, and what training made of them, to the DVC remote."""
+    from pipeline import remote
+    from pipeline.versions import VersionsError
+
+    if not remote.push(typer.echo):
+        raise VersionsError(remote.NO_REMOTE)
+
+
 @app.command()
 def train(prefect: WithPrefect = True) -> None:
     """Check the images, train a model, measure it, and register it in MLflow if it is good enough.
@@ -85,14 +152,14 @@ def train(prefect: WithPrefect = True) -> None:
         _require_server()
         registered = training()
     else:
-        from pipeline import versions
+        from pipeline import remote, versions
         from pipeline.params import load_params
         from pipeline.register import register_current
 
         versions.add_data()
         for stage in versions.stages():
             versions.reproduce(stage)
-        versions.push()
+        remote.push()
         registered = register_current(load_params())
     typer.echo(f"{registered.name} version {registered.version}: {', '.join(registered.aliases) or 'no alias'}")
     if "champion" not in registered.aliases:

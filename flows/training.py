@@ -5,7 +5,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from pipeline import reports, tracking, versions
+from pipeline import remote, reports, tracking, versions
 from pipeline.params import load_params
 from pipeline.register import Registered, register_current
 
@@ -25,7 +25,7 @@ def reproduce(stage: str) -> None:
 @task(task_run_name="push", retries=2, retry_delay_seconds=10, cache_policy=NO_CACHE)
 def push() -> None:
     """Send data and outputs to the DVC remote, where there is one."""
-    versions.push(get_run_logger().info)
+    remote.push(get_run_logger().info)
 
 
 @task(task_run_name="register", cache_policy=NO_CACHE)

@@ -25,8 +25,8 @@ from pipeline.paths import (
     RAW,
     VALIDATION,
 )  # fmt: skip
+from pipeline.snapshots import manifest_at
 from pipeline.stage import log, run
-from pipeline.versions import manifest_at
 
 
 def look(params: Params) -> pd.DataFrame:

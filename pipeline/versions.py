@@ -1,18 +1,15 @@
 """The project's DVC commands: version the data, run a stage of `dvc.yaml`, say which versions lie here."""
 
-import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import yaml
 
 from pipeline.errors import NightshiftError
-from pipeline.paths import MANIFEST, METADATA, RAW
-from pipeline.stage import log
+from pipeline.paths import METADATA, RAW
 
 PROGRESS_SECONDS = 5  # between two lines of a progress bar that goes to a log
 
@@ -46,16 +43,6 @@ def reproduce_up_to(stage: str, say: Callable[[str], None] = print) -> None:
     _dvc("repro", stage, say=say)
 
 
-def push(say: Callable[[str], None] = print) -> bool:
-    """Send data and outputs to the default remote, if there is one; says whether. Raises VersionsError."""
-    remote: list[str] = []
-    _dvc("config", "--list", say=remote.append)
-    if not any(line.startswith("core.remote=") for line in remote):
-        return False
-    _dvc("push", say=say)
-    return True
-
-
 def git_commit() -> str:
     """The commit checked out here, with `-dirty` when files differ from it; empty outside a repository."""
     try:
@@ -78,38 +65,30 @@ def locked_hashes() -> dict[str, str]:
     return {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}
 
 
-def manifest_at(revision: str) -> pd.DataFrame | None:
-    """The manifest as it was at a git revision; None, with a word in the log, where it cannot be had."""
-    import dvc.api
-    from dvc.exceptions import DvcException
-    from dvc.scm import SCMError
-
-    try:
-        with dvc.api.open(str(MANIFEST), rev=revision, mode="rb") as file:
-            return pd.read_parquet(io.BytesIO(file.read()))
-    except (DvcException, SCMError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        log.info("Nothing to compare these images with (validate.baseline %s): %s", revision, reason)
-        return None
-
-
-def _dvc(*words: str, say: Callable[[str], None]) -> None:
-    """Run one DVC command with this Python's environment, line by line."""
-    command = [sys.executable, "-m", "dvc", *words]
+def run_python(*words: str, say: Callable[[str], None], bars: bool = False) -> None:
+    """Run this Python with `words`, line by line; `bars`: with DVC's progress bars too. Raises VersionsError."""
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "PYTHONUNBUFFERED": "1",
         "TQDM_MININTERVAL": str(PROGRESS_SECONDS),
     }
+    if bars:
+        environment["DVC_IGNORE_ISATTY"] = "1"
     said: list[str] = []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
-    ) as process:
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        env=environment,
+    ) as process:  # fmt: skip
         for line in process.stdout or ():  # text mode ends lines at \r too, so each step of a progress bar is one
             if line.strip():
                 said.append(line.rstrip())
                 say(said[-1])
     if process.returncode:
         last = "\n".join(said[-20:])
-        raise VersionsError(f"`dvc {' '.join(words)}` failed (exit status {process.returncode}):\n{last}")
+        command = " ".join(words).removeprefix("-m ")
+        raise VersionsError(f"`{command}` failed (exit status {process.returncode}):\n{last}")
+
+
+def _dvc(*words: str, say: Callable[[str], None]) -> None:
+    run_python("-m", "dvc", *words, say=say)

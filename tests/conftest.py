@@ -93,3 +93,20 @@ def data(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(shapes, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
     return Path("data/raw")
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of two data versions, without a model; tests leave it as it is."""
+    from tests.project import new_data_project
+
+    return new_data_project(tmp_path_factory.mktemp("versions") / "project")
+
+
+@pytest.fixture
+def data_project(two_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, for a test to change, as the current folder."""
+    copy = tmp_path / "data_project"
+    shutil.copytree(two_versions, copy, symlinks=True)
+    monkeypatch.chdir(copy)
+    return copy

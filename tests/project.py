@@ -74,6 +74,55 @@ def new_project(folder: Path) -> Path:
     return folder
 
 
+DATA_ONLY = """
+stages:
+  preprocess:
+    cmd:
+      - cp data/raw/metadata.csv data/splits.json
+      - mkdir -p reports
+      - wc -l < data/raw/metadata.csv > reports/validation.json
+    deps: [data/raw]
+    params: [seed]
+    outs: [data/splits.json]
+    metrics: [reports/validation.json: {cache: false}]
+"""
+
+
+def new_data_project(folder: Path) -> Path:
+    """git, DVC and one stage that needs no training; tag `first` has three cats and two dogs, `second` other images."""
+    for name in ("params.yaml", ".gitignore"):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, folder / name)
+    (folder / "dvc.yaml").write_text(DATA_ONLY)
+    for words in (["init", "--quiet"], ["config", "user.name", "test"], ["config", "user.email", "test@localhost"]):
+        run("git", *words, cwd=folder)
+    dvc("init", "--quiet", cwd=folder)
+    (folder / ".dvc/config").write_text("[core]\nanalytics = false\n")
+    raw = folder / "data/raw"
+    for path in ("cat/1.jpg", "cat/2.jpg", "cat/3.jpg", "dog/1.jpg", "dog/2.jpg"):
+        (raw / path).parent.mkdir(parents=True, exist_ok=True)
+        (raw / path).write_text(f"the bytes of {path}")
+    (raw / "metadata.csv").write_text("path,group\ncat/1.jpg,a\ndog/1.jpg,b\n")
+    commit_data(folder, "first")
+    (raw / "cat/1.jpg").rename(raw / "dog/9.jpg")
+    (raw / "cat/2.jpg").write_text("a better photograph")
+    (raw / "bird").mkdir()
+    (raw / "bird/1.jpg").write_text("the first bird")
+    (raw / "metadata.csv").write_text("path,group,split\nbird/1.jpg,c,test\ndog/1.jpg,a,\n")
+    change_params(folder, {"seed": 2})
+    commit_data(folder, "second")
+    return folder
+
+
+def commit_data(project: Path, tag: str) -> None:
+    """What a person does after a change of the images: record, reproduce, commit."""
+    dvc("add", "--quiet", "data/raw", cwd=project)
+    dvc("repro", "--quiet", cwd=project)
+    run("git", "add", "--all", cwd=project)
+    run("git", "commit", "--quiet", "--message", tag, cwd=project)
+    run("git", "tag", tag, cwd=project)
+
+
 def environment(**more: str) -> dict[str, str]:
     """This environment's commands first, and no tracking server of the machine's."""
     path = os.pathsep.join([str(NIGHTSHIFT.parent), os.environ["PATH"]])

@@ -91,7 +91,7 @@ def test_one_changed_image_reruns_what_it_must(project: Path) -> None:
 
 def test_data_and_outputs_go_to_a_configured_remote_and_come_back(project: Path, tmp_path: Path) -> None:
     dvc("remote", "add", "--default", "backup", str(tmp_path / "remote"), cwd=project)
-    run(sys.executable, "-c", "from pipeline import versions; assert versions.push()", cwd=project)
+    run(sys.executable, "-c", "from pipeline import remote; assert remote.push()", cwd=project)
     shutil.rmtree(project / "data/raw")
     shutil.rmtree(project / ".dvc/cache")
     dvc("pull", cwd=project)

@@ -12,8 +12,8 @@ from PIL import Image
 from pipeline.manifest import InvalidData
 from pipeline.params import load_params
 from pipeline.paths import DATA_DOCS, DATA_REPORT, EXPECTATIONS, MANIFEST, METADATA, QUARANTINE, VALIDATION
+from pipeline.snapshots import manifest_at
 from pipeline.validate import look, main
-from pipeline.versions import manifest_at
 from tests.project import change_params
 
 

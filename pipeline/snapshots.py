@@ -1,0 +1,164 @@
+"""Which images a data version holds, path -> content: at a git revision, and in the working folder. Asks DVC.
+
+Knows nothing of what differs between two of them; changes nothing but DVC's own memory of hashes.
+"""
+
+import difflib
+import io
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dvc.api
+import pandas as pd
+from dvc.config import Config
+from dvc.exceptions import DvcException, NotDvcRepoError
+from dvc.output import Output
+from dvc.repo import Repo
+from dvc.scm import NoSCM, RevError, SCMError, resolve_rev
+from dvc.ui import ui
+from dvc_data.hashfile.build import IgnoreInCollectedDirError, build
+from dvc_data.hashfile.tree import Tree
+
+from pipeline.changes import SIDE_TABLE, Snapshot
+from pipeline.paths import MANIFEST, RAW
+from pipeline.stage import log
+from pipeline.versions import VersionsError
+
+
+def of_revision(revision: str) -> Snapshot:
+    """The version that a git revision names. Raises VersionsError, also when the list is not in the local cache."""
+    with opened() as repo:
+        commit = resolve(repo, revision)
+        name = revision if commit.startswith(revision) else f"{revision} ({commit[:7]})"
+        with repo.switch(commit):
+            out = output(repo, RAW)
+            if out is None:
+                raise VersionsError(
+                    f"{name} has no version of {RAW}: it holds no {RAW}.dvc. Name a later revision, or make this the "
+                    f"first version: `nightshift train`, or `dvc add {RAW}`; then `git add {RAW}.dvc` and commit."
+                )
+            tree = out.get_obj()
+            if tree is None:
+                raise VersionsError(_not_in_cache(repo, name, revision))
+            files = _listed(tree)
+            cached = SIDE_TABLE in files and Path(repo.cache.local.oid_to_path(files[SIDE_TABLE]))
+            table = _text(cached) if cached else ""
+    return Snapshot(name, files, table)
+
+
+def of_working_folder() -> Snapshot:
+    """What lies in `data/raw` now, versioned or not. Raises VersionsError."""
+    if not RAW.is_dir():
+        raise VersionsError(
+            f"{RAW} is missing here. `dvc checkout {RAW}.dvc` brings back the version that {RAW}.dvc names, "
+            "`nightshift data pull` fetches it first."
+        )
+    with opened() as repo, ui.progress(unit="file", desc=f"Reading {RAW}") as bar:
+        try:
+            _, _, tree = build(
+                repo.cache.local, str(RAW.absolute()), repo.fs, "md5",
+                ignore=repo.dvcignore, dry_run=True, callback=bar.as_callback(),
+            )  # fmt: skip
+        except IgnoreInCollectedDirError as error:
+            raise VersionsError(f"{error}. Move its lines to the .dvcignore beside dvc.yaml.") from error
+        files = _listed(tree)
+    return Snapshot("the working folder", files, _text(RAW / SIDE_TABLE) if SIDE_TABLE in files else "")
+
+
+def manifest_at(revision: str) -> pd.DataFrame | None:
+    """The manifest as it was at a git revision; None, with a word in the log, where it cannot be had."""
+    try:
+        with opened() as repo:
+            commit = resolve(repo, revision)
+        with dvc.api.open(str(MANIFEST), rev=commit, mode="rb", config=dict(Config.from_cwd())) as file:
+            return pd.read_parquet(io.BytesIO(file.read()))
+    except (VersionsError, DvcException, OSError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        log.info("Nothing to compare these images with (validate.baseline %s): %s", revision, reason)
+        return None
+
+
+@contextmanager
+def opened() -> Iterator[Repo]:
+    """The DVC repository here, in a git repository that has commits. Raises VersionsError, also for what DVC says."""
+    try:
+        repo = Repo(config=Config.from_cwd())  # today's remotes for every revision; DVC would take each one's own
+    except NotDvcRepoError:
+        raise VersionsError(
+            f"{Path.cwd()} is in no DVC repository. Change to the folder of your Nightshift project (the one with "
+            "dvc.yaml); a new one needs `git init` and `dvc init`."
+        ) from None
+    except SCMError:
+        raise VersionsError(_no_git()) from None
+    with repo:
+        if isinstance(repo.scm, NoSCM):
+            raise VersionsError(_no_git())
+        if repo.scm.no_commits:
+            raise VersionsError(
+                "This git repository has no commit yet: there is no version to look at. Make one first."
+            )
+        try:
+            yield repo
+        except DvcException as error:
+            raise VersionsError(f"DVC cannot read this project's versions: {error}") from error
+
+
+def _no_git() -> str:
+    return (
+        f"{Path.cwd()} is in no git repository, so there are no versions to compare. `git init`, then commit "
+        f"{RAW}.dvc; or change to the folder of your Nightshift project."
+    )
+
+
+def resolve(repo: Repo, revision: str) -> str:
+    """The commit that `revision` names: 40 digits. Raises VersionsError that names what it may have meant."""
+    try:
+        return str(resolve_rev(repo.scm, revision))
+    except RevError:
+        listed = subprocess.run(
+            ["git", "for-each-ref", "--format=%(refname:short)", "refs/tags", "refs/heads", "refs/remotes"],
+            capture_output=True, text=True, check=False, cwd=repo.root_dir,
+        )  # fmt: skip
+        names = listed.stdout.split()
+        close = difflib.get_close_matches(revision, names, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"tags and branches: {', '.join(names[:10])}."
+        raise VersionsError(
+            f"{revision!r} is no revision of this git repository; {hint} `git log --oneline` lists the commits."
+        ) from None
+
+
+def output(repo: Repo, path: Path) -> Output | None:
+    """DVC's entry of `path`, with the hash of its content, in the revision that `repo` is switched to."""
+    project = Path(os.path.realpath(".")).relative_to(os.path.realpath(Repo.find_root()))
+    key = (project / path).parts
+    return next((out for out in repo.index.outs if out.index_key == ("repo", key) and out.hash_info), None)
+
+
+def _listed(tree: object) -> dict[str, str]:
+    if not isinstance(tree, Tree):
+        raise VersionsError(f"{RAW} is one file in this version; a folder of images is expected.")
+    return {"/".join(key): str(content.value) for key, _, content in tree if content}
+
+
+def _text(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _not_in_cache(repo: Repo, name: str, revision: str) -> str:
+    remote = repo.config["core"].get("remote")
+    if not remote:
+        return (
+            f"The images of {name} are not in the local cache, and there is no remote to fetch them from. Name one: "
+            "`dvc remote add --default storage <folder or s3://bucket/folder>`; then "
+            f"`nightshift data pull --rev {revision}`."
+        )
+    return (
+        f"The images of {name} are not in the local cache. Fetch them from the remote {remote} "
+        f"({repo.config['remote'].get(remote, {}).get('url', '')}): `nightshift data pull --rev {revision}`."
+    )
