@@ -5,7 +5,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 
 RAW = Path("data/raw")  # <class>/<image>: the dataset, versioned by DVC
-METADATA = Path("data/metadata.csv")  # side table: one row an image, `path` and what else is known of it
+METADATA = RAW / "metadata.csv"  # side table: one row an image, `path` and what else is known of it
 MANIFEST = Path("data/manifest.parquet")
 PREPARED = Path("data/prepared")
 FEATURES = Path("data/features")

@@ -1,0 +1,45 @@
+"""The side table of the images, `data/raw/metadata.csv`: one row an image, `path` and what else is known of it.
+
+It lies beside the images so that one data version holds both. All values are text, as they were given.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.errors import NightshiftError
+
+Rows = Mapping[str, Mapping[str, str]]  # path -> column -> value
+
+
+class MetadataError(NightshiftError):
+    """The side table cannot be read; says why."""
+
+
+def merged(table: pd.DataFrame, rows: Rows) -> pd.DataFrame:
+    """`table` with the values of `rows`, by path, sorted by path; other rows and columns stay as they are."""
+    known: dict[str, dict[str, str]] = {row["path"]: row for row in table.to_dict("records")}  # type: ignore[misc]
+    for path, row in rows.items():
+        known[path] = {**known.get(path, {}), "path": path, **row}
+    columns = dict.fromkeys(["path", *table.columns, *(column for row in rows.values() for column in row)])
+    frame = pd.DataFrame([known[path] for path in sorted(known)], columns=list(columns), dtype="str")
+    return frame.fillna("")
+
+
+def read_metadata(file: Path) -> pd.DataFrame:
+    """The side table, all columns as text; one without rows if there is no file. Raises MetadataError."""
+    if not file.exists():
+        return pd.DataFrame({"path": []}, dtype="str")
+    try:
+        table = pd.read_csv(file, dtype="str", keep_default_na=False)
+    except (ValueError, OSError) as error:  # pandas' own errors, and bytes that are no UTF-8, are ValueErrors
+        raise MetadataError(f"{file} cannot be read: {error}. Mend it, or move it away.") from error
+    if "path" not in table.columns:
+        raise MetadataError(f"{file} has no column path; its columns are {', '.join(table.columns)}. Add it.")
+    return table
+
+
+def write_metadata(file: Path, table: pd.DataFrame) -> None:
+    """Write the table as CSV to `file`."""
+    table.to_csv(file, index=False, lineterminator="\n")
