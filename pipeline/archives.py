@@ -22,6 +22,7 @@ from pipeline.listing import MAGIC_BYTES, is_hidden, is_image
 
 T = TypeVar("T")
 LONGEST_READ = 1 << 24  # bytes tarfile may read at once: a header that claims gigabytes would fill the memory
+PIECE = 1 << 20  # bytes read at once
 LINKS = 40  # links followed from one to the next, as Linux does
 ENCRYPTED = 0x1  # of a zip member's flags
 COMPRESSIONS: Mapping[bytes, Callable[..., object]] = {
@@ -205,6 +206,8 @@ def _tarred(archive: Archive, tar: tarfile.TarFile) -> Iterator[Member]:
     fileobj.seek(tar.offset)
     if fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("its end is missing")
+    while (rest := fileobj.read(PIECE)) and total <= archive.max_bytes:  # a packed file has its checksum at its end
+        total += len(rest)
 
 
 def _is_image(archive: zipfile.ZipFile | tarfile.TarFile, path: str, info: zipfile.ZipInfo | tarfile.TarInfo) -> bool:
@@ -231,7 +234,7 @@ def _copies(stream: BinaryIO, times: int) -> Iterator[BinaryIO]:
         yield stream
         return
     with SpooledTemporaryFile(max_size=LONGEST_READ) as kept:
-        while data := stream.read(1 << 20):
+        while data := stream.read(PIECE):
             kept.write(data)
         for _ in range(times):
             kept.seek(0)

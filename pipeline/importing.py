@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from pipeline.labels import label_of
-from pipeline.layout import Item, named, shown
+from pipeline.layout import Found, Item, named, shown
 from pipeline.listing import list_images
 from pipeline.metadata import merged, read_metadata, write_metadata
 from pipeline.paths import METADATA, RAW
@@ -29,6 +29,7 @@ from pipeline.remote import local_path
 from pipeline.sources import Source, open_source
 
 PIECE = 1 << 20  # bytes read at once
+SETTLED_NS = 60_000_000_000  # more than clocks differ
 GB = 1_000_000_000
 MAX_GB = 50.0
 
@@ -142,8 +143,8 @@ def _states(placed: Placed, source: Source, raw: Path) -> dict[str, State]:
             raise ImportingError(f"{file} is a folder; an image of the source would have this name. Rename one.")
         if item.file.bytes is not None and item.file.bytes != about.st_size:
             states[path] = "other"
-        elif item.file.modified_ns == about.st_mtime_ns and item.file.bytes is not None:
-            states[path] = "same"  # as it was left by an import from there
+        elif is_settled(item.file, about):
+            states[path] = "same"
         else:
             alike.append(item)
     if alike:
@@ -151,6 +152,15 @@ def _states(placed: Placed, source: Source, raw: Path) -> dict[str, State]:
         for item, same in tqdm(compared, "compare", len(alike), unit="image"):
             states[paths[id(item)]] = "same" if same else "other"
     return states
+
+
+def is_settled(far: Found, about: os.stat_result) -> bool:
+    """Whether a file of another machine has the size and time that an import from there left here.
+
+    Not if it was written shortly before it was copied: servers tell whole seconds, so a second change could hide.
+    """
+    same = (far.bytes, far.modified_ns) == (about.st_size, about.st_mtime_ns)
+    return same and about.st_ctime_ns - about.st_mtime_ns > SETTLED_NS
 
 
 def _has_content(file: Path, stream: BinaryIO) -> bool:

@@ -65,7 +65,7 @@ def size_of(about: dict[str, Any]) -> int | None:
 
 def modified_ns_of(about: dict[str, Any]) -> int | None:
     """When a remote file was written, in whole nanoseconds since 1970, where the server tells."""
-    for key in ("LastModified", "last_modified", "mtime", "updated", "modified", "created"):
+    for key in ("LastModified", "last_modified", "mtime", "updated", "modified"):
         value = about.get(key)
         if isinstance(value, datetime):
             return int(value.timestamp() * 1_000_000) * 1000
@@ -80,7 +80,9 @@ def explained(address: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise SourceError(f"{shown(address)} does not exist ({shown(str(error))}). {CREDENTIALS}") from error
+        raise SourceError(
+            f"{shown(address)} does not exist, or its server does not answer ({shown(str(error))}). {CREDENTIALS}"
+        ) from error
     except PermissionError as error:
         raise SourceError(f"{shown(address)} may not be read ({shown(str(error))}). {CREDENTIALS}") from error
     except _backend_errors() as error:
