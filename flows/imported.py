@@ -1,5 +1,7 @@
 """What an import did, for a screen: a table with a row a class, and what comes next."""
 
+import sys
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +12,7 @@ from pipeline.layout import shown
 from pipeline.paths import RAW
 
 SPLITS = ("train", "val", "test")
+WIDTH = 120  # characters of a table that goes to a file or another program
 
 
 def table_of(done: Imported) -> Table:
@@ -39,7 +42,7 @@ def table_of(done: Imported) -> Table:
 
 def print_imported(done: Imported) -> None:
     """The table, what was not taken, and the next command."""
-    Console().print(table_of(done))
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(done))
     if done.left_aside:
         print(f"{done.left_aside:,} other files of the source are no images and were left aside.")  # noqa: T201
     if not done.new and not done.replaced:

@@ -7,6 +7,7 @@ a killed import leaves no half image and no image without its row, and the same 
 import errno
 import os
 import shutil
+import stat
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,13 +20,13 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from pipeline.addresses import local_path
 from pipeline.labels import label_of
 from pipeline.layout import Found, Item, named, shown
 from pipeline.listing import list_images
 from pipeline.metadata import merged, read_metadata, write_metadata
 from pipeline.paths import METADATA, RAW
 from pipeline.placing import ImportingError, Placed, State, place, plan_import
-from pipeline.remote import local_path
 from pipeline.sources import Source, open_source
 
 PIECE = 1 << 20  # bytes read at once
@@ -139,7 +140,7 @@ def _states(placed: Placed, source: Source, raw: Path) -> dict[str, State]:
             about = file.stat()
         except (FileNotFoundError, NotADirectoryError):
             continue
-        if file.is_dir():
+        if stat.S_ISDIR(about.st_mode):
             raise ImportingError(f"{file} is a folder; an image of the source would have this name. Rename one.")
         if item.file.bytes is not None and item.file.bytes != about.st_size:
             states[path] = "other"

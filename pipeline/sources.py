@@ -17,11 +17,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pipeline import archives, tables
-from pipeline.archives import Archive, is_archive
-from pipeline.labels import folder_of
-from pipeline.layout import Found, Item, SourceError, by_folders, named, shown
-from pipeline.listing import MAGIC_BYTES, is_hidden, is_image, list_files
-from pipeline.remote import (
+from pipeline.addresses import (
     explained,
     filesystem,
     is_address,
@@ -30,6 +26,10 @@ from pipeline.remote import (
     open_remote,
     size_of,
 )
+from pipeline.archives import Archive, is_archive
+from pipeline.labels import folder_of
+from pipeline.layout import Found, Item, SourceError, by_folders, named, shown
+from pipeline.listing import MAGIC_BYTES, is_hidden, is_image, list_files
 
 A = TypeVar("A")
 T = TypeVar("T")
