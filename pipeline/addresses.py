@@ -18,8 +18,8 @@ EXTRAS = {"s3": "nightshift[s3]", "s3a": "nightshift[s3]"}  # protocol -> what t
 # What the libraries below fsspec raise besides OSError: looked up only where they are loaded.
 BACKEND_ERRORS = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"), ("aiohttp", "InvalidURL"))
 CREDENTIALS = (
-    "Check the address, the credentials (for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) and the "
-    "network."
+    "Check the address, the credentials (for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a "
+    "public bucket FSSPEC_S3_ANON=true) and the network."
 )
 
 

@@ -179,6 +179,7 @@ def _local_folder(folder: Path, address: str) -> Source:
 
 def _remote_folder(fs: Any, path: str, address: str, is_http: bool) -> Source:
     with explained(address):
+        fs.ls(path, detail=False)  # says what is wrong; `find` takes a folder that it cannot list for an empty one
         listed = fs.find(path, detail=True)
     root = path.rstrip("/") + "/"
     files = {name.removeprefix(root): (name, about) for name, about in sorted(listed.items()) if name.startswith(root)}

@@ -27,8 +27,8 @@ def add_data(say: Callable[[str], None] = print) -> None:
     """Record the images, with the side table beside them, as this project's data version. Raises VersionsError."""
     if not RAW.is_dir():
         raise VersionsError(
-            f"{RAW} is missing: there are no images to learn from. Put yours into {RAW}/<class>/, "
-            "or run `nightshift data demo`."
+            f"{RAW} is missing: there are no images to learn from. Run `nightshift data import FOLDER`, "
+            "or `nightshift data demo`."
         )
     _dvc("add", str(RAW), say=say)
 

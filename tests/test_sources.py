@@ -329,9 +329,8 @@ def test_images_come_from_a_bucket_once(bucket: str, tmp_path: Path) -> None:
 
 
 def test_what_a_server_refuses_is_said_in_words(web: tuple[str, Path], bucket: str, memory: str, room: Path) -> None:
-    missing = (
-        f"{web[0]}/none.zip", "http://127.0.0.1:1/p.zip", f"{memory}/none", f"{bucket}-missing/pets", f"{bucket}/none"
-    )  # fmt: skip
+    missing = [f"{web[0]}/none.zip", f"{web[0]}/none/", "http://127.0.0.1:1/p.zip", f"{memory}/none"]
+    missing += [f"{bucket}-missing/pets", f"{bucket}/none"]
     for address in missing:
         with pytest.raises(SourceError, match=rf"{address} does not exist, or its server does not answer .*Check the"):
             read(address, room)
