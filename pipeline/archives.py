@@ -4,6 +4,7 @@ A member whose name or link leads out of the archive refuses the whole of it: no
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import re
@@ -29,6 +30,7 @@ COMPRESSIONS: Mapping[bytes, Callable[..., object]] = {
     b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open,
 }  # fmt: skip
 ZIP = b"PK"
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError, OSError)
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
@@ -168,8 +170,10 @@ def _zipped(archive: Archive, zipped: zipfile.ZipFile) -> Iterator[Member]:
     for info in zipped.infolist():
         name = info.filename.replace("\\", "/")  # as some packers on Windows write it
         path = inside(archive.name, name, name)
-        if info.is_dir():
+        if name.endswith("/"):  # a folder
             continue
+        if not path:
+            raise zipfile.BadZipFile("a member has no name")
         if info.flag_bits & ENCRYPTED:
             raise SourceError(
                 f"{archive.name} is encrypted (its member {shown(name)!r}). Unpack it by hand with its password, and "
@@ -248,7 +252,8 @@ def _explained(name: str) -> Iterator[None]:
         yield
     except NotImplementedError as error:
         raise SourceError(f"{name} cannot be unpacked: {error}. Unpack it by hand, and import the folder.") from error
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of a disk or network, not of the content
+    except DAMAGE as error:
+        # An error number is the disk's or the network's, but for a seek to where nothing can be.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise SourceError(f"{name} is damaged or cut short: {error}. Fetch it, or pack it, once more.") from error

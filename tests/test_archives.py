@@ -7,11 +7,15 @@ import stat
 import struct
 import tarfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.archives import Archive
+from pipeline.errors import NightshiftError
 from pipeline.importing import ImportingError
 from pipeline.layout import SourceError
 from tests.conftest import save_image
@@ -210,6 +214,38 @@ def test_a_damaged_archive_is_explained_and_leaves_no_half_image(tmp_path: Path,
         take(file, tmp_path)
     for name, image in tree(tmp_path / "data").items():
         assert image == content(name.removeprefix("raw/"))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_whatever_is_damaged_is_an_image_less_or_words(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    file = pack(folder / f"p.{ending}", *PETS, "cat/unknown")
+    damaged = bytearray(file.read_bytes())
+    for place, byte in data.draw(
+        st.lists(st.tuples(st.integers(0, len(damaged) - 1), st.integers(0, 255)), max_size=4)
+    ):
+        damaged[place] = byte
+    file.write_bytes(damaged)
+    with suppress(NightshiftError):
+        read(file, folder / "room")
+
+
+def test_a_name_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    data = zip_of(tmp_path / "p.zip", "cat/é.jpg").read_bytes()
+    (tmp_path / "p.zip").write_bytes(data.replace("é".encode(), b"\xff\xff"))
+    with pytest.raises(SourceError, match="damaged"):
+        take(tmp_path / "p.zip", tmp_path)
+
+
+def test_a_member_without_a_name_is_damage(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as zipped:
+        zipped.writestr(zipfile.ZipInfo("."), b"x")
+    with pytest.raises(SourceError, match="a member has no name"):
+        take(tmp_path / "p.zip", tmp_path)
 
 
 def test_members_are_read_in_the_order_of_the_archive(tmp_path: Path) -> None:
