@@ -54,6 +54,45 @@ def data_demo() -> None:
     versions.add_data(lambda line: None)
 
 
+@data.command("import")
+def data_import(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder (<class>/…, or train/<class>/…, val/…, test/…), a table (.csv, .tsv, .parquet) with the "
+            "columns path and label, or a .zip or .tar of such a folder; or the address of one (s3://, https://, …).",
+        ),
+    ],
+    into: Annotated[
+        str, typer.Option(metavar="NAME", help="Keep this source apart, in data/raw/<class>/NAME/.", show_default=False)
+    ] = "",
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link",
+            help="Hard links instead of copies. The files are then shared with the source until DVC stores its own "
+            "copy of them: edit neither in place.",
+        ),
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite images of the same name.")] = False,
+    max_gb: Annotated[float, typer.Option(min=0, help="Refuse to write more than this.")] = 50.0,
+) -> None:
+    """Bring labelled images into data/raw/<class>/. The source is not changed.
+
+    The same command again copies only what is missing; so an import that was interrupted is completed.
+    """
+    from flows.imported import print_imported
+    from pipeline import versions
+    from pipeline.importing import import_from
+    from pipeline.params import load_params
+
+    load_params()  # nothing is written outside a project
+    done = import_from(source, into=into, link=link, replace=replace, max_gb=max_gb)
+    versions.add_data(lambda line: None)
+    print_imported(done)
+
+
 @data.command("holdout")
 def data_holdout(
     folder: Annotated[Path, typer.Argument(help="A new folder for the copies.")],

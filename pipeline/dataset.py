@@ -1,4 +1,4 @@
-"""Sources of labelled images -> `data/raw/<class>/`. Moves bytes; decodes no pixel."""
+"""The demo set -> `data/raw/<class>/`, and the test images out of it. Moves bytes; decodes no pixel."""
 
 import shutil
 from importlib import resources
@@ -8,8 +8,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline.errors import NightshiftError
-from pipeline.files import replacing, sha256_of_file
+from pipeline.files import replacing
+from pipeline.importing import import_images, staging
+from pipeline.layout import Found, Item
 from pipeline.paths import METADATA, PREPARED, RAW
+from pipeline.sources import Files
 
 DEFECT_CUT = 0.5  # the published benchmark's cut between functional and defective cells
 
@@ -18,7 +21,7 @@ class DatasetError(NightshiftError):
     """A source is missing or would overwrite other images; says what to do."""
 
 
-def write_demo(raw: Path = RAW, metadata: Path = METADATA) -> pd.Series:
+def write_demo(raw: Path = RAW) -> pd.Series:
     """Write the demo set, 2,624 photographs of solar cells, and its side table; returns the images per class.
 
     Writing it again changes nothing. Raises DatasetError when the package is missing or `raw` holds other images.
@@ -30,22 +33,19 @@ def write_demo(raw: Path = RAW, metadata: Path = METADATA) -> pd.Series:
             "The demo images come from the package elpv-dataset, which is not installed. Run `make install`, "
             "or `pip install 'nightshift[demo]'`."
         ) from None
-    with resources.as_file(source) as folder:
-        cells = pd.read_csv(folder / "labels.csv", sep=r"\s+", names=["file", "defect_probability", "cell_type"])
-        label = cells["defect_probability"].ge(DEFECT_CUT).map({True: "defective", False: "functional"})
-        cells.insert(0, "path", label + "/" + cells["file"].map(lambda file: Path(file).name))
-        _refuse_other_images(raw, set(cells["path"]))
-        if _is_complete(raw, cells, folder):
+    with resources.as_file(source) as folder, staging(raw) as room:
+        columns = ["file", "defect_probability", "cell_type"]
+        cells = pd.read_csv(folder / "labels.csv", sep=r"\s+", names=columns, dtype="str")
+        label = cells["defect_probability"].astype("float").ge(DEFECT_CUT).map({True: "defective", False: "functional"})
+        items = [
+            Item(name, Path(row["file"]).name, Found(row["file"], str(folder / row["file"])),
+                 tuple((column, row[column]) for column in columns[1:]))
+            for name, row in zip(label, cells.to_dict("records"), strict=True)
+        ]  # fmt: skip
+        _refuse_other_images(raw, {METADATA.name, *(f"{item.label}/{item.below}" for item in items)})
+        done = import_images(Files(items, left_aside=0), raw, room, replace=True)
+        if not done.new and not done.replaced:
             tqdm.write(f"{raw} already holds the demo images.")
-        else:
-            with replacing(raw) as beside:
-                for path, file in tqdm(
-                    zip(cells["path"], cells["file"], strict=True), "demo images", len(cells), unit="image"
-                ):
-                    (beside / path).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(folder / file, beside / path)
-    with replacing(metadata) as beside:
-        cells.drop(columns="file").to_csv(beside, index=False)
     return label.value_counts()
 
 
@@ -56,11 +56,6 @@ def _refuse_other_images(raw: Path, ours: set[str]) -> None:
         raise DatasetError(
             f"{raw} holds other images already (for example {others[0]}). Move them away first: `mv {raw} my-images`."
         )
-
-
-def _is_complete(raw: Path, cells: pd.DataFrame, folder: Path) -> bool:
-    pairs = ((raw / path, folder / file) for path, file in zip(cells["path"], cells["file"], strict=True))
-    return all(ours.is_file() and sha256_of_file(ours) == sha256_of_file(theirs) for ours, theirs in pairs)
 
 
 def copy_test_images(destination: Path, raw: Path = RAW, prepared: Path = PREPARED) -> int:

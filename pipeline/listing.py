@@ -7,8 +7,9 @@ leads in a circle or out of the folder; pipes, sockets and devices are never ope
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline.errors import NightshiftError
@@ -38,13 +39,34 @@ def list_images(folder: Path) -> Iterator[Listed]:
 
     Raises ListingError when `folder` is no readable folder.
     """
+    return (listed for listed, image in list_files(folder) if image)
+
+
+def list_files(folder: Path) -> Iterator[tuple[Listed, bool]]:
+    """Every file below `folder` that is not hidden, in the order of `list_images`, and whether it is an image.
+
+    Raises ListingError when `folder` is no readable folder.
+    """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise ListingError(f"{folder} {what}; a folder of images is expected.")
     yield from _walk(folder, "", folder.resolve())
 
 
-def _walk(folder: Path, prefix: str, root: Path) -> Iterator[Listed]:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is no image of the user, nor holds one, whatever is inside."""
+    return name.startswith(".") or name in IGNORED
+
+
+def is_image(name: str, first_bytes: Callable[[], bytes]) -> bool:
+    """Whether a file is an image: by its extension, or else by its first `MAGIC_BYTES` bytes, read only then."""
+    if name.rpartition(".")[2].lower() in EXTENSIONS and "." in name:
+        return True
+    start = first_bytes()
+    return start.startswith(MAGIC) or start[8:12] == b"WEBP" or start[4:12] in (b"ftypavif", b"ftypavis")
+
+
+def _walk(folder: Path, prefix: str, root: Path) -> Iterator[tuple[Listed, bool]]:
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
@@ -53,13 +75,14 @@ def _walk(folder: Path, prefix: str, root: Path) -> Iterator[Listed]:
             f"{folder} cannot be listed: {error.strerror}. Check its permissions and its mount."
         ) from error
     for entry in entries:
-        if entry.name.startswith(".") or entry.name in IGNORED:
+        if is_hidden(entry.name):
             continue
         path = prefix + entry.name
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(Path(entry.path), path + "/", root)
-        elif (about := _regular(entry, root)) and _is_image(entry):
-            yield Listed(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+        elif about := _regular(entry, root):
+            image = is_image(entry.name, partial(_first_bytes, Path(entry.path)))
+            yield Listed(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns), image
 
 
 def _regular(entry: os.DirEntry[str], root: Path) -> os.stat_result | None:
@@ -72,12 +95,9 @@ def _regular(entry: os.DirEntry[str], root: Path) -> os.stat_result | None:
     return about if inside and stat.S_ISREG(about.st_mode) else None
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    if entry.name.rpartition(".")[2].lower() in EXTENSIONS and "." in entry.name:
-        return True
+def _first_bytes(file: Path) -> bytes:
     try:
-        with Path(entry.path).open("rb") as file:
-            start = file.read(MAGIC_BYTES)
+        with file.open("rb") as opened:
+            return opened.read(MAGIC_BYTES)
     except OSError:  # a file without an image's name that cannot be opened: nothing says it is one
-        return False
-    return start.startswith(MAGIC) or start[8:12] == b"WEBP" or start[4:12] in (b"ftypavif", b"ftypavis")
+        return b""

@@ -10,10 +10,10 @@ from dvc.config import Config
 from dvc.logger import setup
 
 from pipeline import snapshots, versions
-from pipeline.paths import FROZEN_SPLITS, METADATA, RAW
+from pipeline.paths import FROZEN_SPLITS, RAW
 from pipeline.versions import VersionsError
 
-BELONGING = (RAW, METADATA, FROZEN_SPLITS)  # what `pull` brings
+BELONGING = (RAW, FROZEN_SPLITS)  # what `pull` brings
 
 NO_REMOTE = (
     "This project has no default DVC remote. Name a folder or a bucket: `dvc remote add --default storage "
@@ -55,7 +55,7 @@ def pull(say: Callable[[str], None] = print, *, force: bool = False) -> None:
     `force`. Raises VersionsError.
     """
     remote = _required()
-    targets = [str(path) for path in (RAW, METADATA) if Path(f"{path}.dvc").is_file()]
+    targets = [str(RAW)] if Path(f"{RAW}.dvc").is_file() else []
     targets += [str(FROZEN_SPLITS)] if str(FROZEN_SPLITS) in versions.locked_hashes() else []
     if not targets:
         raise VersionsError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.errors import NightshiftError
-from pipeline.paths import METADATA, RAW
+from pipeline.paths import RAW
 
 PROGRESS_SECONDS = 5  # between two lines of a progress bar that goes to a log
 
@@ -24,13 +24,13 @@ def stages() -> list[str]:
 
 
 def add_data(say: Callable[[str], None] = print) -> None:
-    """Record the images and their side table as this project's data version. Raises VersionsError."""
+    """Record the images, with the side table beside them, as this project's data version. Raises VersionsError."""
     if not RAW.is_dir():
         raise VersionsError(
-            f"{RAW} is missing: there are no images to learn from. Put yours into {RAW}/<class>/, "
-            "or run `nightshift data demo`."
+            f"{RAW} is missing: there are no images to learn from. Run `nightshift data import FOLDER`, "
+            "or `nightshift data demo`."
         )
-    _dvc("add", *(str(path) for path in (RAW, METADATA) if path.exists()), say=say)
+    _dvc("add", str(RAW), say=say)
 
 
 def reproduce(stage: str, say: Callable[[str], None] = print) -> None:

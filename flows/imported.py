@@ -1,0 +1,50 @@
+"""What an import did, for a screen: a table with a row a class, and what comes next."""
+
+import sys
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.importing import Imported
+from pipeline.layout import shown
+from pipeline.paths import RAW
+from pipeline.prepared import SPLITS
+
+WIDTH = 120  # characters of a table that goes to a file or another program
+
+
+def table_of(done: Imported) -> Table:
+    """One row a class of the source, and their sums; columns only for what happened."""
+    columns = {
+        "new": done.new,
+        **({"replaced": done.replaced} if done.replaced else {}),
+        "already there": done.there,
+        f"total in {RAW}": done.total,
+    }
+    splits = [split for split in SPLITS if any(split == of for _, of in done.splits)]
+    table = Table(box=box.SIMPLE_HEAD, show_footer=True)
+    labels = sorted({*done.new, *done.replaced, *done.there})
+    table.add_column("label", "all", overflow="fold")
+    for heading, counts in columns.items():
+        table.add_column(heading, f"{sum(counts[label] for label in labels):,}", justify="right")
+    for split in splits:
+        table.add_column(split, f"{sum(done.splits[label, split] for label in labels):,}", justify="right")
+    for label in labels:
+        table.add_row(
+            Text(shown(label)),
+            *(f"{counts[label]:,}" for counts in columns.values()),
+            *(f"{done.splits[label, split]:,}" for split in splits),
+        )
+    return table
+
+
+def print_imported(done: Imported) -> None:
+    """The table, what was not taken, and the next command."""
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(done))
+    if done.left_aside:
+        print(f"{done.left_aside:,} other files of the source are no images and were left aside.")  # noqa: T201
+    if not done.new and not done.replaced:
+        print("All images are there already; nothing was copied.")  # noqa: T201
+    print("Next: nightshift train")  # noqa: T201

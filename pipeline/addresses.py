@@ -1,0 +1,135 @@
+"""Addresses such as `s3://bucket/folder` through fsspec, with its errors said in words. Knows nothing of images."""
+
+import io
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.layout import SourceError, shown
+
+EXTRAS = {"s3": "nightshift[s3]", "s3a": "nightshift[s3]"}  # protocol -> what to install
+# What the libraries below fsspec raise besides OSError: looked up only where they are loaded.
+BACKEND_ERRORS = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"), ("aiohttp", "InvalidURL"))
+CREDENTIALS = (
+    "Check the address, the credentials (for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a "
+    "public bucket FSSPEC_S3_ANON=true) and the network."
+)
+
+
+def is_address(source: str) -> bool:
+    """Whether `source` names its protocol; all else is a path of this machine."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
+
+
+def filesystem(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """What opens `address`, and the path by which it does. Raises SourceError for a protocol that is not at hand."""
+    protocol = address.partition("://")[0]
+    if "::" in address and "://" in address.rpartition("::")[2]:
+        raise SourceError(f"{address}: addresses inside addresses are not read. Name the archive or folder itself.")
+    with explained(address):
+        try:
+            fs, path = fsspec.core.url_to_fs(address)
+        except ImportError as error:
+            install = f"pip install '{EXTRAS[protocol]}'" if protocol in EXTRAS else "its package"
+            raise SourceError(
+                f"{address}: reading {protocol}:// needs a package that is not installed ({error}). Install it: "
+                f"{install}."
+            ) from error
+        except ValueError as error:
+            known = "s3, gs, abfs, https, file" if "not known" in str(error) else f"an address like {protocol}://…/…"
+            raise SourceError(f"{address} cannot be opened: {error}. Expected is for example {known}.") from error
+    return fs, path
+
+
+def local_path(source: str) -> Path | None:
+    """The file or folder of this machine that `source` means, `file://` included; None for all other addresses."""
+    if not is_address(source):
+        return Path(source).expanduser()
+    if source.partition("://")[0] in ("file", "local"):
+        return Path(LocalFileSystem._strip_protocol(source))
+    return None
+
+
+def size_of(about: dict[str, Any]) -> int | None:
+    """Bytes, where the server tells."""
+    size = about.get("size")
+    return None if size is None else int(size)
+
+
+def modified_ns_of(about: dict[str, Any]) -> int | None:
+    """When a remote file was written, in whole nanoseconds since 1970, where the server tells."""
+    for key in ("LastModified", "last_modified", "mtime", "updated", "modified"):
+        value = about.get(key)
+        if isinstance(value, datetime):
+            return int(value.timestamp() * 1_000_000) * 1000
+        if isinstance(value, int | float):
+            return int(value * 1_000_000) * 1000
+    return None
+
+
+@contextmanager
+def explained(address: str) -> Iterator[None]:
+    """Say what a server's refusal means. Raises SourceError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"{shown(address)} does not exist, or its server does not answer ({shown(str(error))}). {CREDENTIALS}"
+        ) from error
+    except PermissionError as error:
+        raise SourceError(f"{shown(address)} may not be read ({shown(str(error))}). {CREDENTIALS}") from error
+    except _backend_errors() as error:
+        raise SourceError(f"{shown(address)} cannot be read ({shown(str(error))}). {CREDENTIALS}") from error
+
+
+def _backend_errors() -> tuple[type[Exception], ...]:
+    loaded = [(sys.modules.get(module), name) for module, name in BACKEND_ERRORS]
+    return (OSError, *(getattr(module, name) for module, name in loaded if module))
+
+
+class Stream(io.RawIOBase):
+    """A remote file whose errors are said in words. Closes what it reads from."""
+
+    def __init__(self, address: str, opened: BinaryIO) -> None:
+        """Read `opened`, which came from `address`."""
+        self._address, self._opened = address, opened
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        with explained(self._address):
+            return self._opened.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place in the file."""
+        return self._opened.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place in the file."""
+        return self._opened.tell()
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """Whether the server gives parts of a file."""
+        return self._opened.seekable()
+
+    def close(self) -> None:
+        """Close both."""
+        self._opened.close()
+        super().close()
+
+
+def open_remote(address: str) -> BinaryIO:
+    """The bytes at `address`. Raises SourceError."""
+    fs, path = filesystem(address)
+    with explained(address):
+        return cast("BinaryIO", Stream(address, fs.open(path, "rb")))

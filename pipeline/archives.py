@@ -1,0 +1,259 @@
+"""Images in a zip or tar file, read member by member. Writes nothing, and never trusts a member's name.
+
+A member whose name or link leads out of the archive refuses the whole of it: nobody packs such a thing by mistake.
+"""
+
+import bz2
+import errno
+import gzip
+import lzma
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from typing import IO, BinaryIO, TypeVar, cast
+
+from pipeline.layout import Found, Item, SourceError, by_folders, shown, without_enclosing
+from pipeline.listing import MAGIC_BYTES, is_hidden, is_image
+
+T = TypeVar("T")
+LONGEST_READ = 1 << 24  # bytes tarfile may read at once: a header that claims gigabytes would fill the memory
+PIECE = 1 << 20  # bytes read at once
+LINKS = 40  # links followed from one to the next, as Linux does
+ENCRYPTED = 0x1  # of a zip member's flags
+COMPRESSIONS: Mapping[bytes, Callable[..., object]] = {
+    b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open,
+}  # fmt: skip
+ZIP = b"PK"
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError, OSError)
+ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in an archive, or a link to one."""
+
+    path: str
+    bytes: int
+    image: bool
+    target: str | None = None  # the path that a link leads to
+
+
+def inside(archive: str, member: str, path: str) -> str:
+    """`path` without empty parts and dots; raises SourceError when it leads out of the archive."""
+    parts = path.split("/")
+    if path.startswith("/") or ".." in parts or "\0" in path or re.match(r"[A-Za-z]:[/\\]", path):
+        raise SourceError(
+            f"{archive} is refused: its member {shown(member)!r} leads out of the archive"
+            f"{f' (to {shown(path)!r})' if path != member else ''}. No image was taken. Unpack it by hand if you trust "
+            "it, and import the folder."
+        )
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def linked(archive: str, member: str, target: str) -> str:
+    """The path in the archive that the symbolic link `member` leads to; raises SourceError when that is outside."""
+    parts = [part for part in member.split("/")[:-1] if part not in ("", ".")]
+    for part in target.split("/"):
+        if part == ".." and parts:
+            parts.pop()
+        elif part == ".." or target.startswith("/"):
+            inside(archive, member, target)
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def images_in(members: Iterable[Member]) -> tuple[list[Found], int]:
+    """The images among `members`, and how many other files there are. The last of several with one path counts."""
+    by_path = {member.path: member for member in members}
+    found, others = [], 0
+    for path, member in by_path.items():
+        if any(map(is_hidden, path.split("/"))):
+            continue
+        real: Member | None = member
+        for _ in range(LINKS):
+            if real is None or real.target is None:
+                break
+            real = by_path.get(real.target)
+        if real is not None and real.target is None and (member.image or real.image):
+            found.append(Found(path, real.path, real.bytes))
+        else:
+            others += 1
+    return found, others
+
+
+@dataclass
+class Archive:
+    """A zip or tar file as a source of images."""
+
+    name: str  # for messages
+    file: BinaryIO  # seekable
+    max_bytes: int
+    local: bool = field(default=False, init=False)
+    items: list[Item] = field(init=False)
+    left_aside: int = field(init=False)
+    _members: dict[str, zipfile.ZipInfo | tarfile.TarInfo] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Read the table of contents; of a tar file that is all of it."""
+        with _explained(self.name), self._opened() as archive:
+            members = _zipped(self, archive) if isinstance(archive, zipfile.ZipFile) else _tarred(self, archive)
+            found, self.left_aside = images_in(members)
+        self.items = by_folders(without_enclosing(found), self.name)
+
+    def visit(self, items: Iterable[Item], act: Callable[[Item, BinaryIO], T]) -> Iterator[tuple[Item, T]]:
+        """Call `act` with each item and its bytes, in the order of the archive, which is read once."""
+        wanted: dict[str, list[Item]] = {}
+        for item in items:
+            wanted.setdefault(item.file.place, []).append(item)
+        with _explained(self.name), self._opened() as archive:
+            for place in sorted(wanted, key=self._offset):
+                with _member(archive, self._members[place]) as stream:
+                    same = wanted[place]
+                    for item, again in zip(same, _copies(stream, len(same)), strict=True):
+                        yield item, act(item, again)
+
+    def record(self, path: str, member: zipfile.ZipInfo | tarfile.TarInfo) -> None:
+        """Remember how to open `path`."""
+        self._members[path] = member
+
+    def _offset(self, place: str) -> int:
+        member = self._members[place]
+        return member.header_offset if isinstance(member, zipfile.ZipInfo) else member.offset
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
+        self.file.seek(0)
+        start = self.file.read(6)
+        self.file.seek(0)
+        if start.startswith(ZIP):
+            with zipfile.ZipFile(self.file) as zipped:
+                yield zipped
+        else:
+            opener = next((opens for magic, opens in COMPRESSIONS.items() if start.startswith(magic)), None)
+            stream = cast("BinaryIO", opener(self.file) if opener else self.file)
+            with tarfile.open(fileobj=cast("IO[bytes]", _BoundedReads(stream)), mode="r:") as tar:
+                yield tar
+
+
+def is_archive(file: BinaryIO) -> bool:
+    """Whether the first bytes are those of a zip file, of a tar file, or of a packed file that may hold a tar file."""
+    file.seek(0)
+    start = file.read(512)
+    if start.startswith((ZIP, *COMPRESSIONS)) or start[257:262] == b"ustar":
+        return True
+    file.seek(0)
+    with suppress(tarfile.TarError):  # the oldest tar files have no mark but the checksum of their first header
+        return tarfile.open(fileobj=cast("IO[bytes]", _BoundedReads(file)), mode="r:").next() is not None
+    return False
+
+
+class _BoundedReads:
+    """The stream that tarfile reads from, without reads that no honest header asks for."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
+
+    def read(self, size: int) -> bytes:
+        if size > LONGEST_READ:
+            raise tarfile.ReadError(f"a header claims {size:,} bytes")
+        return self._read(size)
+
+
+def _zipped(archive: Archive, zipped: zipfile.ZipFile) -> Iterator[Member]:
+    for info in zipped.infolist():
+        name = info.filename.replace("\\", "/")  # as some packers on Windows write it
+        path = inside(archive.name, name, name)
+        if name.endswith("/"):  # a folder
+            continue
+        if not path:
+            raise zipfile.BadZipFile("a member has no name")
+        if info.flag_bits & ENCRYPTED:
+            raise SourceError(
+                f"{archive.name} is encrypted (its member {shown(name)!r}). Unpack it by hand with its password, and "
+                "import the folder."
+            )
+        archive.record(path, info)
+        if stat.S_ISLNK(info.external_attr >> 16):
+            with zipped.open(info) as stream:
+                target = stream.read(LONGEST_READ).decode("utf-8", "surrogateescape")
+            yield Member(path, 0, is_image(path, lambda: b""), linked(archive.name, name, target))
+        else:
+            yield Member(path, info.file_size, _is_image(zipped, path, info))
+
+
+def _tarred(archive: Archive, tar: tarfile.TarFile) -> Iterator[Member]:
+    total = 0
+    for info in tar:
+        path = inside(archive.name, info.name, info.name)
+        total += info.size
+        if total > archive.max_bytes:
+            raise SourceError(
+                f"{archive.name} unpacks to more than {archive.max_bytes / 1e9:g} GB. If that is right, give a higher "
+                "limit with --max-gb."
+            )
+        archive.record(path, info)
+        if info.issym():
+            yield Member(path, 0, is_image(path, lambda: b""), linked(archive.name, info.name, info.linkname))
+        elif info.islnk():
+            yield Member(path, 0, is_image(path, lambda: b""), inside(archive.name, info.name, info.linkname))
+        elif info.isreg():
+            yield Member(path, info.size, _is_image(tar, path, info))
+    # tarfile takes any nonsense after the first member for the end; the true end is a block of zeros.
+    fileobj = cast("BinaryIO", tar.fileobj)
+    fileobj.seek(tar.offset)
+    if fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("its end is missing")
+    while (rest := fileobj.read(PIECE)) and total <= archive.max_bytes:  # a packed file has its checksum at its end
+        total += len(rest)
+
+
+def _is_image(archive: zipfile.ZipFile | tarfile.TarFile, path: str, info: zipfile.ZipInfo | tarfile.TarInfo) -> bool:
+    def first_bytes() -> bytes:
+        with _member(archive, info) as stream:
+            return stream.read(MAGIC_BYTES)
+
+    name = path.rpartition("/")[2]
+    return not is_hidden(name) and is_image(name, first_bytes)
+
+
+def _member(archive: zipfile.ZipFile | tarfile.TarFile, info: zipfile.ZipInfo | tarfile.TarInfo) -> BinaryIO:
+    opened = (
+        archive.open(cast("zipfile.ZipInfo", info))
+        if isinstance(archive, zipfile.ZipFile)
+        else archive.extractfile(cast("tarfile.TarInfo", info))
+    )
+    return cast("BinaryIO", opened)
+
+
+def _copies(stream: BinaryIO, times: int) -> Iterator[BinaryIO]:
+    """The same bytes `times` times: going back in a compressed file would unpack it again from its start."""
+    if times == 1:
+        yield stream
+        return
+    with SpooledTemporaryFile(max_size=LONGEST_READ) as kept:
+        while data := stream.read(PIECE):
+            kept.write(data)
+        for _ in range(times):
+            kept.seek(0)
+            yield cast("BinaryIO", kept)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say in words what the readers of archives raise on damaged ones."""
+    try:
+        yield
+    except NotImplementedError as error:
+        raise SourceError(f"{name} cannot be unpacked: {error}. Unpack it by hand, and import the folder.") from error
+    except DAMAGE as error:
+        # An error number is the disk's or the network's, but for a seek to where nothing can be.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        raise SourceError(f"{name} is damaged or cut short: {error}. Fetch it, or pack it, once more.") from error

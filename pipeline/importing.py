@@ -1,0 +1,292 @@
+"""Labelled images from anywhere -> `data/raw/<class>/`: first a plan, then what the plan says. Decodes no pixel.
+
+The source is never changed. The side table is written before the images, each image beside its place and then renamed:
+a killed import leaves no half image and no image without its row, and the same command completes it.
+"""
+
+import errno
+import os
+import shutil
+import stat
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from pipeline.addresses import local_path
+from pipeline.labels import label_of
+from pipeline.layout import Found, Item, named, shown
+from pipeline.listing import list_images
+from pipeline.metadata import merged, read_metadata, write_metadata
+from pipeline.paths import METADATA, RAW
+from pipeline.placing import ImportingError, Placed, State, place, plan_import
+from pipeline.sources import Source, open_source
+
+PIECE = 1 << 20  # bytes read at once
+SETTLED_NS = 60_000_000_000  # more than clocks differ
+GB = 1_000_000_000
+MAX_GB = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did; a `Counter` is by label."""
+
+    new: Counter[str]
+    replaced: Counter[str]
+    there: Counter[str]
+    total: Counter[str]  # all images in data/raw now
+    splits: Counter[tuple[str, str]]  # (label, split) of the source's images
+    left_aside: int  # files of the source that are no images
+
+
+def import_from(
+    address: str, raw: Path = RAW, *, into: str = "", link: bool = False, replace: bool = False, max_gb: float = MAX_GB
+) -> Imported:
+    """Import the images at `address` into `raw`; see `sources` for what it may be.
+
+    Raises SourceError, or ImportingError; then nothing was written, unless disk or network failed on the way.
+    """
+    _refuse_itself(address, raw)
+    with staging(raw) as room, open_source(address, room, int(max_gb * GB)) as source:
+        return import_images(source, raw, room, into=into, link=link, replace=replace, max_gb=max_gb)
+
+
+def import_images(
+    source: Source, raw: Path, room: Path, *, into: str = "", link: bool = False, replace: bool = False,
+    max_gb: float = MAX_GB,
+) -> Imported:  # fmt: skip
+    """Import the images of an open source; `room` is a folder from `staging`."""
+    if not source.items:
+        raise ImportingError(
+            f"There are no images in the source; {source.left_aside:,} other files are. Expected are files with an "
+            "image's ending (.jpg, .png, …) or an image's first bytes."
+        )
+    placed = place(source.items, into)
+    plan = plan_import(placed, _states(placed, source, raw), replace)
+    todo = {path: placed[path] for path in (*plan.new, *plan.replaced)}
+    if link:
+        _check_links(todo, source, room)
+    else:
+        _check_room(todo, room, max_gb)
+    rows = {path: dict(item.known) for path, item in placed.items() if item.known}
+    _write_rows(rows, raw, room)
+    if link:
+        for path, item in tqdm(todo.items(), "link", unit="image"):
+            _link(Path(item.file.place), raw / path, room)
+    else:
+        _copy(todo, source, raw, room, int(max_gb * GB))
+    new, replaced, there = (Counter(placed[path].label for path in paths)
+                            for paths in (plan.new, plan.replaced, plan.there))  # fmt: skip
+    return Imported(
+        new,
+        replaced,
+        there,
+        total=Counter(label_of(listed.path.split("/")[0]) for listed in list_images(raw)),
+        splits=Counter((item.label, item.split) for item in placed.values() if item.split),
+        left_aside=source.left_aside,
+    )
+
+
+@contextmanager
+def staging(raw: Path) -> Iterator[Path]:
+    """A folder for files not yet whole, on the disk of `raw` but not among its images; for one import at a time."""
+    parent = raw.resolve().parent
+    if raw.exists() and raw.stat().st_dev != parent.stat().st_dev:  # a disk of its own is mounted at `raw`
+        parent = raw
+    room = parent / f".{raw.name}.import.tmp"
+    room.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(room / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ImportingError(f"Another import into {raw} is running. Wait for it, then repeat the command.") from None
+    try:
+        for left in room.iterdir():  # by an import that was killed
+            if left.name != "lock":
+                left.unlink()
+        yield room
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+        lock.release()
+
+
+def _refuse_itself(address: str, raw: Path) -> None:
+    folder = local_path(address)
+    if folder is not None and folder.is_dir():
+        source, target = folder.resolve(), raw.resolve()
+        if source.is_relative_to(target) or target.is_relative_to(source):
+            raise ImportingError(
+                f"{shown(address)} and {raw} lie in one another. Images in {raw} are the project's already; to import "
+                "others, name a folder outside of it."
+            )
+
+
+def _states(placed: Placed, source: Source, raw: Path) -> dict[str, State]:
+    """What is there already: first by size, then, where sizes agree, by content."""
+    states: dict[str, State] = {}
+    alike: list[Item] = []
+    paths = {id(item): path for path, item in placed.items()}
+    for path, item in placed.items():
+        file = raw / path
+        try:
+            about = file.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISDIR(about.st_mode):
+            raise ImportingError(f"{file} is a folder; an image of the source would have this name. Rename one.")
+        if item.file.bytes is not None and item.file.bytes != about.st_size:
+            states[path] = "other"
+        elif is_settled(item.file, about):
+            states[path] = "same"
+        else:
+            alike.append(item)
+    if alike:
+        compared = source.visit(alike, lambda item, stream: _has_content(raw / paths[id(item)], stream))
+        for item, same in tqdm(compared, "compare", len(alike), unit="image"):
+            states[paths[id(item)]] = "same" if same else "other"
+    return states
+
+
+def is_settled(far: Found, about: os.stat_result) -> bool:
+    """Whether a file of another machine has the size and time that an import from there left here.
+
+    Not if it was written shortly before it was copied: servers tell whole seconds, so a second change could hide.
+    """
+    same = (far.bytes, far.modified_ns) == (about.st_size, about.st_mtime_ns)
+    return same and about.st_ctime_ns - about.st_mtime_ns > SETTLED_NS
+
+
+def _has_content(file: Path, stream: BinaryIO) -> bool:
+    with file.open("rb") as ours:
+        while True:
+            expected = ours.read(PIECE)
+            given = _read_exactly(stream, len(expected) or 1)
+            if given != expected:
+                return False
+            if not expected:
+                return True
+
+
+def _read_exactly(stream: BinaryIO, size: int) -> bytes:
+    """`size` bytes, or all there are: a network gives fewer than asked for at a time."""
+    pieces = []
+    while size and (piece := stream.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _check_links(todo: Placed, source: Source, room: Path) -> None:
+    if not source.local:
+        raise ImportingError(
+            "--link needs a source whose images are files of this machine; archives and addresses are not. Leave "
+            "--link out: the images are copied then."
+        )
+    disk = room.stat().st_dev
+    if far := [item.file.place for item in todo.values() if Path(item.file.place).stat().st_dev != disk]:
+        raise ImportingError(
+            f"--link needs the images on the disk of the project; {len(far):,} lie on another: {named(far)}. Leave "
+            "--link out: the images are copied then."
+        )
+
+
+def _check_room(todo: Placed, room: Path, max_gb: float) -> None:
+    size = sum(item.file.bytes or 0 for item in todo.values())
+    if size > max_gb * GB:
+        raise ImportingError(
+            f"The images have {size / GB:.3g} GB; the limit is {max_gb:g} GB. Nothing was copied. If that is right, "
+            "give a higher limit with --max-gb."
+        )
+    if size > (free := shutil.disk_usage(room).free):
+        raise ImportingError(
+            f"The images have {size / GB:.3g} GB; the disk of {room.parent} has {free / GB:.3g} GB free. Nothing was "
+            "copied. Make room, or add --link if they lie on the same disk."
+        )
+
+
+def _write_rows(rows: Mapping[str, Mapping[str, str]], raw: Path, room: Path) -> None:
+    """Bring the side table up to date, if the source tells anything."""
+    if not rows:
+        return
+    file = raw / METADATA.name
+    before = read_metadata(file)
+    after = merged(before, rows)
+    if not after.equals(before):
+        with _renamed(file, room) as beside:
+            write_metadata(beside, after)
+
+
+def _copy(todo: Placed, source: Source, raw: Path, room: Path, max_bytes: int) -> None:
+    paths = {id(item): path for path, item in todo.items()}
+    budget = _Budget(max_bytes)
+
+    def copy(item: Item, stream: BinaryIO) -> None:
+        with _renamed(raw / paths[id(item)], room) as beside:
+            with beside.open("wb") as file:
+                while piece := stream.read(PIECE):
+                    budget.spend(len(piece))
+                    file.write(piece)
+                size = file.tell()
+            if item.file.bytes not in (None, size):
+                raise ImportingError(
+                    f"{shown(item.file.path)} gave {size:,} bytes of {item.file.bytes:,}: it changed, or was cut off. "
+                    "Repeat the command; what is copied already stays."
+                )
+            if item.file.modified_ns is not None:
+                os.utime(beside, ns=(item.file.modified_ns, item.file.modified_ns))
+
+    for _ in tqdm(source.visit(todo.values(), copy), "import", len(todo), unit="image", disable=not todo):
+        pass
+
+
+class _Budget:
+    """Bytes that may still be written; several threads spend them."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._left, self._lock = max_bytes, max_bytes, threading.Lock()
+
+    def spend(self, size: int) -> None:
+        with self._lock:
+            self._left -= size
+            if self._left < 0:
+                raise ImportingError(
+                    f"The images have more than {self._max_bytes / GB:g} GB. What is copied already stays. If that is "
+                    "right, give a higher limit with --max-gb and repeat the command."
+                )
+
+
+def _link(source: Path, file: Path, room: Path) -> None:
+    try:
+        with _renamed(file, room) as beside:
+            beside.hardlink_to(source.resolve())
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        raise ImportingError(
+            f"{source} cannot be linked: {os.strerror(error.errno)}. Leave --link out: the images are copied then."
+        ) from error
+
+
+_numbers = count()
+
+
+@contextmanager
+def _renamed(file: Path, room: Path) -> Iterator[Path]:
+    """A new file in `room`, which takes the place of `file` when it is whole and on the disk."""
+    beside = room / str(next(_numbers))
+    try:
+        yield beside
+        with beside.open("rb") as written:
+            os.fsync(written.fileno())
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,107 @@
+"""The files of a source -> its labelled images, by the folders they lie in. Pure: knows paths, opens nothing.
+
+Two layouts are read: `<class>/**/<image>`, and the same below folders named for the splits, `train/<class>/**/<image>`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.errors import NightshiftError
+from pipeline.labels import label_of
+
+EXAMPLES = 5  # names in a message
+SPLIT_OF = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+class SourceError(NightshiftError):
+    """A source of images that cannot be read as one; says what was found, what was expected, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image file of a source, as it was when listed."""
+
+    path: str  # below the source, `/` between the parts
+    place: str  # what the source opens it by: a file, an address, a member of an archive
+    bytes: int | None = None  # None: not known before it is read
+    modified_ns: int | None = None  # of remote files whose server tells
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An image with its label, and what else its source tells of it."""
+
+    label: str
+    below: str  # its path below the label's folder
+    file: Found
+    known: tuple[tuple[str, str], ...] = ()  # columns of the side table: split, group, and any other
+
+    @property
+    def split(self) -> str:
+        """`train`, `val`, `test`, or nothing."""
+        return dict(self.known).get("split", "")
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few of `names`, and how many more there are."""
+    more = f" and {len(names) - EXAMPLES:,} more" if len(names) > EXAMPLES else ""
+    return ", ".join(map(shown, names[:EXAMPLES])) + more
+
+
+def shown(name: str) -> str:
+    """`name` for a screen: what could move the cursor, or is no character, is written as an escape."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
+
+
+def without_enclosing(files: Sequence[Found]) -> list[Found]:
+    """The same files without the folders that enclose all of them, as archives have: `flowers/rose/1.jpg`.
+
+    A folder with images directly in it is a class, and a folder with a split's name a split: both are kept.
+    """
+    stripped = list(files)
+    while stripped:
+        tops = {file.path.split("/")[0] for file in stripped}
+        shallow = any(file.path.count("/") < 2 for file in stripped)
+        if len(tops) > 1 or shallow or tops.pop().casefold() in SPLIT_OF:
+            break
+        stripped = [replace(file, path=file.path.split("/", 1)[1]) for file in stripped]
+    return stripped
+
+
+def by_folders(files: Iterable[Found], source: str) -> list[Item]:
+    """The images with the labels, and splits, that their folders say.
+
+    Raises SourceError when an image lies in no class folder, or folders are splits and classes at once.
+    """
+    parts = [(file, file.path.split("/")) for file in files]
+    if stray := [file.path for file, names in parts if len(names) == 1]:
+        raise SourceError(
+            f"{len(stray):,} images lie directly in {source}: {named(stray)}. Move each into a folder named for its "
+            "label, or name a table with the columns path and label instead."
+        )
+    tops = sorted({names[0] for _, names in parts})
+    splits = [top for top in tops if top.casefold() in SPLIT_OF]
+    if len(splits) < len(tops):
+        if len(splits) > 1:
+            others = [top for top in tops if top not in splits]
+            raise SourceError(
+                f"{source} holds folders named for splits ({named(splits)}) beside others ({named(others)}). Expected "
+                "are either splits with a folder for each class in them, or a folder for each class. Move the others "
+                "away, or name a table with the columns path, label and split instead."
+            )
+        return [Item(label_of(names[0]), "/".join(names[1:]), file) for file, names in parts]
+    if stray := [file.path for file, names in parts if len(names) == 2]:
+        raise SourceError(
+            f"{len(stray):,} images of {source} lie directly in a split's folder, without a class: {named(stray)}. "
+            "Expected is <split>/<class>/<image>. Move each into a folder named for its label; if a folder such as "
+            f"{splits[0]}/ is a class itself, name a table with the columns path and label instead."
+        )
+    items = []
+    for file, (top, label, *below) in parts:
+        split = SPLIT_OF[top.casefold()]
+        items.append(Item(label_of(label), "/".join([split, *below]), file, (("split", split),)))
+    return items

@@ -1,0 +1,74 @@
+"""Where each image of a source goes below `data/raw`, and what is done there. Pure: decides, touches no file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.errors import NightshiftError
+from pipeline.labels import LONGEST_NAME, folder_of
+from pipeline.layout import Item, named, shown
+from pipeline.listing import is_hidden
+
+Placed = Mapping[str, Item]  # path below data/raw -> the image that goes there
+State = Literal["same", "other"]  # of a file that is there already
+
+
+class ImportingError(NightshiftError):
+    """The images cannot go where they should; says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an import does with each path below data/raw."""
+
+    new: tuple[str, ...]
+    replaced: tuple[str, ...]
+    there: tuple[str, ...]  # with the same content: nothing is done
+
+
+def place(items: Sequence[Item], into: str = "") -> dict[str, Item]:
+    """Where each image goes, below data/raw. Raises ImportingError when two want one place, or a name is impossible."""
+    if into and (folder_of(into) != into or is_hidden(into)):
+        raise ImportingError(f"--into {shown(into)} is no folder's name. Choose one without / \\ % and leading dots.")
+    placed: dict[str, Item] = {}
+    for item in items:
+        path = "/".join([folder_of(item.label), *([into] if into else []), item.below])
+        if path in placed:
+            raise ImportingError(
+                f"{shown(placed[path].file.path)} and {shown(item.file.path)} would both become {shown(path)}. "
+                "Rename one of them."
+            )
+        placed[path] = item
+    if odd := [path for path in placed if not _is_possible(path)]:
+        raise ImportingError(
+            f"{len(odd):,} files have names that cannot be kept: {named(odd)}. Expected are UTF-8 names of at most "
+            f"{LONGEST_NAME} bytes, without `..`. Rename them."
+        )
+    for path in placed:
+        for end in (place for place, char in enumerate(path) if char == "/"):
+            if path[:end] in placed:
+                raise ImportingError(f"{shown(path[:end])} would be an image and a folder at once. Rename one of them.")
+    return placed
+
+
+def _is_possible(path: str) -> bool:
+    try:
+        parts = path.encode().split(b"/")
+    except UnicodeEncodeError:
+        return False
+    return not any(part in (b"", b".", b"..") or b"\0" in part or len(part) > LONGEST_NAME for part in parts)
+
+
+def plan_import(placed: Placed, states: Mapping[str, State], replace: bool) -> Plan:
+    """Decide about every image, given what is there. Raises ImportingError on other content, unless `replace`."""
+    other = [path for path in placed if states.get(path) == "other"]
+    if other and not replace:
+        raise ImportingError(
+            f"{len(other):,} images would replace others of the same name: {named(other)}. Nothing was copied. Add "
+            "--into NAME to keep both, or --replace to take the new ones."
+        )
+    return Plan(
+        new=tuple(path for path in placed if path not in states),
+        replaced=tuple(other),
+        there=tuple(path for path in placed if states.get(path) == "same"),
+    )

@@ -1,0 +1,266 @@
+"""An address -> the labelled images there, and how to read them. Decides nothing about where they go.
+
+A source is a folder, a table or an archive, on this machine or at any address that fsspec opens. What counts as an
+image is the listing's rule, the same as for the nightly run.
+"""
+
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pipeline import archives, tables
+from pipeline.addresses import (
+    explained,
+    filesystem,
+    is_address,
+    local_path,
+    modified_ns_of,
+    open_remote,
+    size_of,
+)
+from pipeline.archives import Archive, is_archive
+from pipeline.labels import folder_of
+from pipeline.layout import Found, Item, SourceError, by_folders, named, shown
+from pipeline.listing import MAGIC_BYTES, is_hidden, is_image, list_files
+from pipeline.parallel import ordered_map
+
+T = TypeVar("T")
+THREADS = 8  # a server answers several requests as fast as one; a disk does not mind
+PIECE = 1 << 20  # bytes read at once
+EXPECTED = (
+    "Expected is a folder with a folder for each class, a table (.csv, .tsv, .parquet) with the columns path and "
+    "label, or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz) of such a folder."
+)
+
+
+class Source(Protocol):
+    """Labelled images somewhere."""
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """All images, in a fixed order."""
+
+    @property
+    def left_aside(self) -> int:
+        """Other files, which are no images."""
+
+    @property
+    def local(self) -> bool:
+        """Whether each image is a file of this machine, and its place that file's path."""
+
+    def visit(self, items: Iterable[Item], act: Callable[[Item, BinaryIO], T]) -> Iterator[tuple[Item, T]]:
+        """Call `act` with each item and its bytes; what it returned, in any order, as it comes."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Images that are files of their own, read by a few threads."""
+
+    items: list[Item]
+    left_aside: int
+    local: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find out where the files are."""
+        object.__setattr__(self, "local", not any(is_address(item.file.place) for item in self.items))
+
+    def visit(self, items: Iterable[Item], act: Callable[[Item, BinaryIO], T]) -> Iterator[tuple[Item, T]]:
+        """Call `act` with each item and its bytes, in order of the items."""
+
+        def one(item: Item) -> tuple[Item, T]:
+            place = item.file.place
+            with open_remote(place) if is_address(place) else Path(place).open("rb") as stream:
+                return item, act(item, stream)
+
+        return ordered_map(one, items, THREADS)
+
+
+@contextmanager
+def open_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
+    """The source at `address`. An archive of another machine is fetched into `room` if it cannot be read in parts.
+
+    Raises SourceError when there is no such thing, or it is not what it seems.
+    """
+    file = local_path(address)
+    if file is None:
+        with _open_remote_source(address, room, max_bytes) as source:
+            yield source
+    elif file.is_dir():
+        yield _local_folder(file.absolute(), address)
+    elif not file.exists():
+        raise SourceError(f"{shown(address)} does not exist. {EXPECTED}")
+    elif not file.is_file():
+        raise SourceError(f"{shown(address)} is neither a file nor a folder. {EXPECTED}")
+    elif file.name.lower().endswith(tables.ENDINGS):
+        yield _table(file.read_bytes(), address, file.name, str(file.absolute().parent))
+    else:
+        with file.open("rb") as stream:
+            yield _archive(stream, address, file.name, max_bytes)
+
+
+@contextmanager
+def _open_remote_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
+    fs, path = filesystem(address)
+    fs.invalidate_cache()
+    is_http = address.lower().startswith(("http://", "https://"))
+    with explained(address):
+        # An HTTP server does not tell a page that lists a folder from any other page; only the address does.
+        about = {"type": "directory" if address.endswith("/") else "file"} if is_http else fs.info(path)
+    if about["type"] == "directory":
+        yield _remote_folder(fs, path, address, is_http)
+        return
+    name = (urlsplit(address).path if is_http else path).rpartition("/")[2]
+    with open_remote(address) as stream:
+        if name.lower().endswith(tables.ENDINGS):
+            yield _table(stream.read(), address, name, address.partition("?")[0].rpartition("/")[0])
+        elif name.lower().endswith(".zip") and stream.seekable():
+            yield _archive(stream, address, name, max_bytes)
+        else:
+            fetched = room / "archive"
+            with fetched.open("w+b") as copy:
+                _fetch(stream, copy, address, max_bytes)
+                yield _archive(copy, address, name, max_bytes)
+
+
+def _fetch(stream: BinaryIO, copy: BinaryIO, address: str, max_bytes: int) -> None:
+    while piece := stream.read(PIECE):
+        copy.write(piece)
+        if copy.tell() > max_bytes:
+            raise SourceError(
+                f"{shown(address)} is larger than {max_bytes / 1e9:g} GB. If that is right, give a higher limit with "
+                "--max-gb."
+            )
+
+
+def _archive(stream: BinaryIO, address: str, name: str, max_bytes: int) -> Source:
+    if not is_archive(stream):
+        if name.lower().endswith(archives.ENDINGS):
+            raise SourceError(
+                f"{shown(address)} has an archive's name, but its content is no zip or tar file. Fetch it, or pack "
+                "it, once more."
+            )
+        raise SourceError(f"{shown(address)} is neither a table nor an archive. {EXPECTED}")
+    return Archive(shown(address), stream, max_bytes)
+
+
+def _local_folder(folder: Path, address: str) -> Source:
+    found, others = [], 0
+    for listed, image in list_files(folder):
+        if image:
+            found.append(Found(listed.path, str(folder / listed.path), listed.bytes))
+        else:
+            others += 1
+    return Files(by_folders(found, shown(address)), others)
+
+
+def _remote_folder(fs: Any, path: str, address: str, is_http: bool) -> Source:
+    with explained(address):
+        fs.ls(path, detail=False)  # says what is wrong; `find` takes a folder that it cannot list for an empty one
+        listed = fs.find(path, detail=True)
+    root = path.rstrip("/") + "/"
+    files = {name.removeprefix(root): (name, about) for name, about in sorted(listed.items()) if name.startswith(root)}
+    shown_names = {below: unquote(below) if is_http else below for below in files}
+    seen = [below for below, name in shown_names.items() if below and not any(map(is_hidden, name.split("/")))]
+
+    def image_at(below: str) -> bool:
+        with explained(address):
+            return is_image(
+                shown_names[below].rpartition("/")[2], lambda: _start(fs, files[below][0], size_of(files[below][1]))
+            )
+
+    images = [below for below, image in zip(seen, ordered_map(image_at, seen, THREADS), strict=True) if image]
+    found = [
+        Found(shown_names[below], fs.unstrip_protocol(name), size_of(about), modified_ns_of(about))
+        for below in images
+        for name, about in [files[below]]
+    ]
+    return Files(by_folders(found, shown(address)), len(seen) - len(images))
+
+
+def _start(fs: Any, name: str, size: int | None) -> bytes:
+    """The first bytes of a remote file; an empty one has no range to ask for."""
+    return b"" if size == 0 else bytes(fs.cat_file(name, start=0, end=MAGIC_BYTES))
+
+
+def _table(data: bytes, address: str, name: str, folder: str) -> Source:
+    rows = tables.read_table(data, shown(address) if address.lower().endswith(tables.ENDINGS) else name)
+    places = [_place(row.path, folder, address) for row in rows]
+    first: dict[str, str] = {}
+    for row, place in zip(rows, places, strict=True):
+        if first.setdefault(place, row.path) != row.path:
+            raise SourceError(
+                f"{shown(address)}: {shown(first[place])} and {shown(row.path)} are the same file. Delete one."
+            )
+    looked = list(ordered_map(_look, places, THREADS))
+    if missing := [row.path for row, found in zip(rows, looked, strict=True) if found is None]:
+        raise SourceError(
+            f"{shown(address)} names {len(missing):,} files that do not exist: {named(missing)}. Paths are relative "
+            f"to {shown(folder)}, absolute, or full addresses. Correct them or delete their rows; nothing was copied."
+        )
+    below = below_common([place for place, found in zip(places, looked, strict=True) if found and found[1]])
+    items = [
+        Item(row.label, below[place], Found(row.path, place, found[0].bytes, found[0].modified_ns), row.known)
+        for row, place, found in zip(rows, places, looked, strict=True)
+        if found and found[1]
+    ]
+    return Files(items, len(rows) - len(items))
+
+
+def _place(path: str, folder: str, address: str) -> str:
+    """The file or address that a table in `folder` means by `path`."""
+    if is_address(path):
+        file = local_path(path)
+        return path if file is None else os.path.normpath(file)
+    if not is_address(folder):
+        return os.path.normpath(Path(folder, path))
+    if path.startswith("/"):
+        raise SourceError(
+            f"{shown(address)} names {shown(path)}, an absolute path, but is not on this machine itself. Expected are "
+            "paths relative to the table, or full addresses."
+        )
+    protocol, _, rest = folder.partition("://")
+    return f"{protocol}://{posixpath.normpath(posixpath.join(rest, path))}"
+
+
+def _look(place: str) -> tuple[Found, bool] | None:
+    """What is known of the file, and whether it is an image; None if there is no such file."""
+    name = place.rpartition("/")[2]
+    if not is_address(place):
+        file = Path(place)
+        if not file.is_file():
+            return None
+        with file.open("rb") as stream:
+            image = is_image(name, lambda: stream.read(MAGIC_BYTES))
+            return Found(place, place, os.fstat(stream.fileno()).st_size), image
+    fs, path = filesystem(place)
+    with explained(place):
+        try:
+            about = fs.info(path)
+        except FileNotFoundError:
+            return None
+        if about["type"] != "file":
+            return None
+        image = is_image(unquote(name), lambda: _start(fs, path, size_of(about)))
+    return Found(place, place, size_of(about), modified_ns_of(about)), image
+
+
+def below_common(places: Sequence[str]) -> dict[str, str]:
+    """Each file's path below the common folder of all of them; parts that a listing would hide get another name."""
+    parts = {}
+    for place in places:
+        protocol, _, rest = place.partition("://") if is_address(place) else ("file", "", place)
+        names = rest.split("/")
+        parts[place] = [protocol, *(map(unquote, names) if protocol in ("http", "https") else names)]
+    shallow = min((names[:-1] for names in parts.values()), key=len, default=[])
+    same = (len({names[depth] for names in parts.values()}) == 1 for depth in range(len(shallow)))
+    common = sum(takewhile(bool, same))
+    return {
+        place: "/".join(folder_of(name) if is_hidden(name) else name for name in names[common:] if name)
+        for place, names in parts.items()
+    }
