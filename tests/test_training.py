@@ -1,6 +1,7 @@
 """The training graph through DVC, MLflow and Prefect, on a small real project."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline import register
 from pipeline.errors import NightshiftError
@@ -87,6 +89,25 @@ def test_one_changed_image_reruns_what_it_must(project: Path) -> None:
     dvc("add", "data/raw", cwd=project)
     assert ran(dvc("repro", "embed", cwd=project).stdout) == ["validate", "preprocess", "embed"]
     assert ran(dvc("repro", "--dry", cwd=project).stdout) == ["audit", "train", "evaluate"]
+
+
+def test_a_dataset_that_grows_keeps_its_splits_and_is_compared_with_the_version_before(project: Path) -> None:
+    run("git", "add", "--all", cwd=project)
+    run("git", "commit", "--quiet", "--message", "first version", cwd=project)
+    before = json.loads((project / "data/splits.json").read_text())["contents"]
+    for number in range(100, 140):
+        file = project / f"data/raw/circle/{number}.png"
+        draw_shape(file, "circle", seed=number)
+        with Image.open(file) as image:
+            image.point(lambda value: value // 3).save(file)
+    dvc("add", "data/raw", cwd=project)
+    said = dvc("repro", "preprocess", cwd=project)
+    after = json.loads((project / "data/splits.json").read_text())["contents"]
+    assert all(set(before[name]) <= set(after[name]) for name in before)
+    assert sum(map(len, after.values())) == 100
+    drifted = re.search("drift: Images are like those of HEAD.*", said.stdout + said.stderr)
+    assert drifted
+    assert "brightness" in drifted[0]
 
 
 def test_data_and_outputs_go_to_a_configured_remote_and_come_back(project: Path, tmp_path: Path) -> None:
