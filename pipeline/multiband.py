@@ -1,0 +1,149 @@
+"""TIFF with more than a picture's bands -> an upright 8-bit RGB frame, by tifffile (the extra `tiff`).
+
+A band is a sample of the first page, or, where that has one sample, a page like it (as OME-TIFF stores channels; in
+the order of the file). Three bands are shown as red, green and blue; the same one thrice is grey. Each is stretched
+by itself between two percentiles; where one of the three holds no data (NaN, infinite, GDAL's nodata) all are black.
+"""
+
+import io
+import itertools
+import logging
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.frame import QUARTER_TURNS, UPRIGHT, Frame, UnreadableImage, exif_number, missing_extra, refuse_too_large
+from pipeline.params import Images
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPage
+
+BYTES_A_PIXEL = 16  # of max_megapixels: all bands of a page are decoded together, so many bands count as many pixels
+ORIENTATION, GDAL_NODATA = 274, 42113  # tags
+NOT_A_BAND = 1 | 4  # bits of NewSubfileType: a reduced copy, a mask
+
+
+def read_bands(data: bytes, rules: Images) -> Frame:
+    """Three bands of a TIFF. Raises UnreadableImage, or whatever tifffile makes of a damaged file."""
+    try:
+        import imagecodecs  # noqa: F401 - tifffile asks it for every compression
+        import tifffile
+    except ImportError:
+        raise missing_extra("TIFF images of this kind", "tifffile", "tiff") from None
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # the reason goes into the row, not to the console
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        page: Any = tiff.pages.first
+        width, height, samples = int(page.imagewidth), int(page.imagelength), int(page.samplesperpixel)
+        refuse_too_large(width, height, rules)
+        dtype = np.dtype(page.dtype)
+        _refuse_odd_pages(page, dtype, rules)
+        wanted = rules.bands or ((1, 2, 3) if samples >= 3 else (1, 1, 1))
+        bands = _bands(tiff, data, max(wanted))
+        shown = {number: bands[number - 1] for number in set(wanted)}
+        valid = np.logical_and.reduce([_is_valid(band, page) for band in shown.values()])
+        channels = {number: stretched(band, valid, rules.stretch) for number, band in shown.items()}
+        bits, orientation = int(page.bitspersample), _orientation(page)
+    image = Image.fromarray(np.dstack([channels[number] for number in wanted]))
+    if orientation in UPRIGHT:
+        image = image.transpose(UPRIGHT[orientation])
+    if orientation in QUARTER_TURNS:
+        width, height = height, width
+    return Frame(image, width, height, "TIFF", f"{samples} x {dtype.name}", bits, orientation)
+
+
+def _refuse_odd_pages(page: "TiffPage", dtype: np.dtype[Any], rules: Images) -> None:
+    if page.imagedepth != 1:
+        raise UnreadableImage(f"a volume of {page.imagedepth} layers is no picture")
+    if dtype.kind not in "uifb":
+        raise UnreadableImage(f"values of the type {dtype.name} cannot be shown")
+    if page.imagewidth * page.imagelength * page.samplesperpixel * dtype.itemsize > _most_bytes(rules):
+        raise UnreadableImage(
+            f"{page.imagewidth} x {page.imagelength} pixels of {page.samplesperpixel} bands ({dtype.name}) are more "
+            f"than images.max_megapixels ({rules.max_megapixels:g}) allows"
+        )
+
+
+def _most_bytes(rules: Images) -> float:
+    return BYTES_A_PIXEL * rules.max_megapixels * 1e6
+
+
+def _bands(tiff: "TiffFile", data: bytes, highest: int) -> list[NDArray[Any]]:
+    """Bands 1 to at least `highest`, each (height, width). Raises UnreadableImage when there are fewer."""
+    page: Any = tiff.pages.first
+    if page.samplesperpixel > 1:
+        count = int(page.samplesperpixel)
+        pages = [page]
+    else:
+        pages = list(itertools.islice(_pages_like_the_first(tiff), highest))
+        count = len(pages)
+    if count < highest:
+        raise UnreadableImage(f"images.bands asks for band {highest}; the file has {count}")
+    decoded = [_decoded(page, data) for page in pages]
+    if page.samplesperpixel == 1:
+        return decoded
+    (values,) = decoded
+    return list(values if page.axes.startswith("S") else np.moveaxis(values, -1, 0))
+
+
+def _pages_like_the_first(tiff: "TiffFile") -> Iterator[Any]:
+    """The pages that are bands: not the reduced copies and masks that may stand between them."""
+    first: Any = tiff.pages.first
+    pages: Any = tiff.pages
+    for page in pages:
+        if (page.shape, page.dtype) == (first.shape, first.dtype) and not page.subfiletype & NOT_A_BAND:
+            yield page
+
+
+def _decoded(page: "TiffPage", data: bytes) -> NDArray[Any]:
+    """A page's values: (height, width), (height, width, samples) or (samples, height, width), as its axes say.
+
+    Raises UnreadableImage when strips or tiles are missing: tifffile would leave what is not there as it finds it.
+    """
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    if any(offset + length > len(data) for offset, length in segments):
+        raise UnreadableImage("damaged image: it is cut off")
+    contiguous = page.is_contiguous  # one run of bytes, however many strips it is told as
+    if not contiguous and len(segments) != math.prod(page.chunked):
+        raise UnreadableImage("damaged image: strips or tiles are missing")
+    return np.asarray(page.asarray(maxworkers=1))
+
+
+def _is_valid(band: NDArray[Any], page: "TiffPage") -> NDArray[np.bool_]:
+    """Where a band holds data: not NaN, not infinite, not the value that GDAL's tag names."""
+    valid: NDArray[np.bool_] = np.isfinite(band)
+    tag = page.tags.get(GDAL_NODATA)
+    try:
+        nodata = float(str(tag.value).strip(" \0")) if tag else math.nan
+    except ValueError:
+        return valid
+    # Compared as the band's own type: -3.4028234663852886e+38 is a float32 only after rounding.
+    return np.asarray(valid & (band != np.float64(nodata).astype(band.dtype))) if _fits(nodata, band.dtype) else valid
+
+
+def _fits(number: float, dtype: np.dtype[Any]) -> bool:
+    if dtype.kind == "f":
+        return math.isfinite(number) and abs(number) <= float(np.finfo(dtype).max) * (1 + 1e-6)
+    limits = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return math.isfinite(number) and limits[0] <= number <= limits[1] and number == int(number)
+
+
+def stretched(band: NDArray[Any], valid: NDArray[np.bool_], percentiles: tuple[float, float]) -> NDArray[np.uint8]:
+    """A band as 0..255, from the lower to the upper percentile of its valid values; black where it is not valid.
+
+    band, valid: (height, width). Raises UnreadableImage when nothing is valid.
+    """
+    counted = band[valid]
+    if not counted.size:
+        raise UnreadableImage("no pixel has a value in all bands that are shown")
+    low, high = (float(value) for value in np.percentile(counted.astype(np.float64), percentiles))
+    values = np.where(valid, band, low).astype(np.float64)
+    return np.where(valid, np.rint(((values - low) / max(high - low, 1e-12)).clip(0, 1) * 255), 0).astype(np.uint8)
+
+
+def _orientation(page: "TiffPage") -> int:
+    tag = page.tags.get(ORIENTATION)
+    return exif_number(tag.value if tag else None)
