@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.codestream import first_codestream
 from pipeline.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
 from pipeline.params import Images
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-    from pydicom.pixels.decoders.base import Decoder
 
 PREFIX_AT, PREFIX = 128, b"DICM"
 PIXEL_DATA = b"\xe0\x7f\x10\0"  # the tag, little-endian
@@ -41,8 +41,6 @@ PIXEL_ELEMENTS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 # The transfer syntax whose elements are deflated as a whole: its tag, VR and length, then its number.
 DEFLATED = re.compile(rb"\x02\x00\x10\x00.{4,8}1\.2\.840\.10008\.1\.2\.1\.99", re.DOTALL)
 BYTES_A_PIXEL, HEADER_BYTES = 8, 16_000_000  # what a deflated file may grow to: three 16-bit samples, and room
-START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # JPEG's markers with a size; JPEG-LS
-END_OF_CODESTREAM = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 alike
 
 
 def is_dicom(data: bytes) -> bool:
@@ -58,6 +56,7 @@ def read_dicom(data: bytes, rules: Images) -> Frame:
     try:
         import pydicom
         from pydicom.pixels.decoders.base import get_decoder
+        from pydicom.uid import RLELossless
     except ImportError:
         raise missing_extra("DICOM images", "pydicom", "dicom") from None
     _quieten()
@@ -68,11 +67,13 @@ def read_dicom(data: bytes, rules: Images) -> Frame:
     width, height = int(dataset.Columns), int(dataset.Rows)
     refuse_too_large(width, height, rules)
     syntax = dataset.file_meta.get("TransferSyntaxUID") or _plain_syntax(dataset)
-    decoder = get_decoder(syntax)
-    if syntax.is_encapsulated:
-        _check_codestream(dataset, decoder, width, height)
-    values, about = decoder.as_array(dataset, index=0)
-    photometric = str(about["photometric_interpretation"])
+    if syntax.is_encapsulated and syntax != RLELossless:
+        values = first_codestream(dataset, syntax.name, width, height)
+        photometric = "RGB" if values.ndim == 3 else str(dataset.PhotometricInterpretation)
+    else:
+        plugin = "pydicom" if syntax == RLELossless else ""  # its own, not GDCM where that is installed
+        values, about = get_decoder(syntax).as_array(dataset, index=0, decoding_plugin=plugin)
+        photometric = str(about["photometric_interpretation"])
     pixels = _colour(values, dataset) if photometric in COLOURS else _grey(values, dataset, rules, photometric)
     bits = int(dataset.get("BitsStored") or dataset.get("BitsAllocated"))
     return Frame(
@@ -84,17 +85,11 @@ COLOURS = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_R
 
 
 def _quieten() -> None:
-    """No warning of pydicom or GDCM on the console: they name elements' values, and the reason goes into the row."""
+    """No warning of pydicom on the console: it names elements' values, and the reason goes into the row."""
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     quiet = ("ignore", None, Warning, re.compile("pydicom"), 0)
     if quiet not in warnings.filters:  # a filter of its own, as `catch_warnings` is not safe in threads
         warnings.filterwarnings("ignore", module="pydicom")
-    try:
-        import gdcm
-    except ImportError:
-        return
-    gdcm.Trace.WarningOff()
-    gdcm.Trace.ErrorOff()
 
 
 def _refuse_to_inflate(data: bytes, rules: Images) -> None:
@@ -117,42 +112,6 @@ def _plain_syntax(dataset: "Dataset") -> Any:
 
     _, little_endian = dataset.original_encoding
     return ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
-
-
-def _check_codestream(dataset: "Dataset", decoder: "Decoder", width: int, height: int) -> None:
-    """Raises UnreadableImage when the compressed first frame cannot be decoded, is cut, or has another size.
-
-    A decoder takes memory for the size in its codestream, and paints what is missing grey or black.
-    """
-    from pydicom.encaps import get_frame
-
-    if not decoder.is_available:
-        try:
-            import gdcm  # noqa: F401 - only whether it is there
-        except ImportError:
-            raise missing_extra(f"DICOM images in {decoder.UID.name}", "python-gdcm", "dicom") from None
-        raise UnreadableImage(f"DICOM images in {decoder.UID.name} cannot be read")
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
-    if not frame.startswith(b"\xff"):  # RLE has no size of its own, and pydicom checks its length
-        return
-    if not frame.rstrip(b"\0").endswith(END_OF_CODESTREAM):
-        raise UnreadableImage("damaged DICOM image: its pixels are cut off")
-    if codestream_size(frame) != (width, height):
-        raise UnreadableImage("damaged DICOM image: its compressed pixels have another size than it says")
-
-
-def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """Width and height that a JPEG, JPEG-LS or JPEG 2000 codestream declares; None when it declares none."""
-    if frame.startswith(b"\xff\x4f\xff\x51"):  # JPEG 2000: the far corner and the near one
-        right, bottom, left, top = struct.unpack_from(">IIII", frame, 8)
-        return right - left, bottom - top
-    at = 2
-    while at + 9 <= len(frame) and frame[at] == 0xFF:
-        if frame[at + 1] in START_OF_FRAME:
-            height, width = struct.unpack_from(">HH", frame, at + 5)
-            return width, height
-        at += 1 if frame[at + 1] == 0xFF else 2 + int(struct.unpack_from(">H", frame, at + 2)[0])
-    return None
 
 
 def _colour(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:
@@ -246,7 +205,7 @@ def windowed(values: NDArray[np.float64], centre: float, width: float, function:
     values = np.asarray(np.nan_to_num(values, nan=centre - width, posinf=centre + width, neginf=centre - width))
     match function:
         case "SIGMOID":
-            return 1 / (1 + np.exp((-4 * (values - centre) / width).clip(-700, 700)))
+            return np.asarray(1 / (1 + np.exp((-4 * (values - centre) / width).clip(-700, 700))))
         case "LINEAR_EXACT":
             return ((values - centre) / width + 0.5).clip(0, 1)
         case _:

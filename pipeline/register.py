@@ -37,7 +37,7 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 COMPARED_IMAGES = 64  # validation images on which the exported network must answer as Keras does
 SERVED_PACKAGES = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "pyyaml")
 # Readers of more formats, and what enhances: a served model has those that were there when it was registered.
-SERVED_IF_INSTALLED = ("imagecodecs", "opencv-python-headless", "pillow-heif", "pydicom", "python-gdcm", "tifffile")
+SERVED_IF_INSTALLED = ("imagecodecs", "opencv-python-headless", "pillow-heif", "pydicom", "tifffile")
 
 
 class Refused(NightshiftError):  # noqa: N818 - a decision, not a fault

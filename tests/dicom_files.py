@@ -13,6 +13,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import (
     CTImageStorage,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
@@ -31,6 +32,7 @@ def jpeg(values: NDArray[Any]) -> bytes:
 
 
 COMPRESSIONS = {
+    HTJ2KLossless: lambda values: imagecodecs.htj2k_encode(values, reversible=True),
     JPEG2000Lossless: lambda values: imagecodecs.jpeg2k_encode(values, reversible=True, level=0, codecformat="j2k"),
     JPEGLosslessSV1: imagecodecs.ljpeg_encode,
     JPEGLSLossless: imagecodecs.jpegls_encode,

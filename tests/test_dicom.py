@@ -5,6 +5,7 @@ import resource
 import struct
 import sys
 import warnings
+import zlib
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.pixels.utils import pack_bits
 from pydicom.uid import (
+    MPEG2MPML,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -341,6 +343,16 @@ def frame_of_size(syntax: Any, width: int, height: int) -> bytes:
     return data.replace(told, lie)
 
 
+def deflated_bomb() -> bytes:
+    """A small file that inflates to 400 MB, made without taking them."""
+    whole = dicom(GRAIN, DeflatedExplicitVRLittleEndian)
+    start = 144 + struct.unpack_from("<I", whole, 140)[0]
+    squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    parts = [squeeze.compress(zlib.decompress(whole[start:], -zlib.MAX_WBITS))]
+    parts += [squeeze.compress(bytes(1_000_000)) for _ in range(400)]
+    return b"".join([whole[:start], *parts, squeeze.flush()])
+
+
 BOMBS = {
     "declared": (dicom(GRAIN, Rows=60000, Columns=60000), r"60000 x 60000 pixels is more than images\.max_megapixels"),
     "just above": (dicom(GRAIN, Rows=1001, Columns=1000), r"1000 x 1001 pixels is more than"),
@@ -349,7 +361,7 @@ BOMBS = {
     "JPEG-LS frame": (frame_of_size(JPEGLSLossless, 60000, 60000), "another size"),
     "JPEG frame": (frame_of_size(JPEGLosslessSV1, 60000, 60000), "another size"),
     "deflated": (
-        dicom(np.zeros((20_000, 20_000), np.uint8), DeflatedExplicitVRLittleEndian, Rows=HEIGHT, Columns=WIDTH),
+        deflated_bomb(),
         r"inflated, it is more than images\.max_megapixels",
     ),
 }  # fmt: skip
@@ -374,8 +386,33 @@ def test_without_the_extra_the_reason_says_what_to_install(monkeypatch: pytest.M
 def test_a_compression_that_no_package_reads_is_named() -> None:
     data = dicom(GRAIN, JPEG2000Lossless)
     dataset = pydicom.dcmread(io.BytesIO(data))
-    dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
+    dataset.file_meta.TransferSyntaxUID = MPEG2MPML
     buffer = io.BytesIO()
     dataset.save_as(buffer)
-    with pytest.raises(UnreadableImage, match="High-Throughput JPEG 2000 .* cannot be read"):
-        decode(buffer.getvalue(), RULES)
+    with pytest.raises(UnreadableImage, match="MPEG2 .* cannot be read"):
+        decode(buffer.getvalue().replace(b"\xff\x4f\xff\x51", b"\0\0\1\xb3"), RULES)
+
+
+def test_without_the_codecs_only_compressed_files_ask_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    assert decode(STORED["RLE"], RULES).bits == 8
+    with pytest.raises(UnreadableImage, match=r"^compressed DICOM images need the package imagecodecs: pip install"):
+        decode(STORED["JPEG-LS"], RULES)
+
+
+@pytest.mark.parametrize(
+    "syntax", [JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless], ids=lambda syntax: syntax.keyword
+)
+def test_signed_values_keep_their_sign_through_a_codec_that_knows_none(syntax: Any) -> None:
+    values = row_of([-2048, -1229, 2047])
+    compressed = values if syntax == JPEG2000Lossless else values.view(np.uint16)
+    data = dicom(compressed, syntax, BitsStored=16, PixelRepresentation=1)
+    assert shown(data, 3) == [0, 51, 255]
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless, HTJ2KLossless], ids=lambda syntax: syntax.keyword)
+def test_compressed_colours_come_out_as_rgb(syntax: Any) -> None:
+    photometric = "RGB" if syntax == JPEGLSLossless else "YBR_RCT"
+    np.testing.assert_array_equal(
+        decode(dicom(PHOTO, syntax, PhotometricInterpretation=photometric), RULES).pixels, PHOTO
+    )
