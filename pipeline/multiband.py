@@ -42,8 +42,7 @@ def read_bands(data: bytes, rules: Images) -> Frame:
         dtype = np.dtype(page.dtype)
         _refuse_odd_pages(page, dtype, rules)
         wanted = rules.bands or ((1, 2, 3) if samples >= 3 else (1, 1, 1))
-        bands = _bands(tiff, data, max(wanted))
-        shown = {number: bands[number - 1] for number in set(wanted)}
+        shown = _bands(tiff, data, wanted)
         valid = np.logical_and.reduce([_is_valid(band, page) for band in shown.values()])
         channels = {number: stretched(band, valid, rules.stretch) for number, band in shown.items()}
         bits, orientation = int(page.bitspersample), _orientation(page)
@@ -71,22 +70,22 @@ def _most_bytes(rules: Images) -> float:
     return BYTES_A_PIXEL * rules.max_megapixels * 1e6
 
 
-def _bands(tiff: "TiffFile", data: bytes, highest: int) -> list[NDArray[Any]]:
-    """Bands 1 to at least `highest`, each (height, width). Raises UnreadableImage when there are fewer."""
+def _bands(tiff: "TiffFile", data: bytes, wanted: tuple[int, ...]) -> dict[int, NDArray[Any]]:
+    """The wanted bands by their numbers, each (height, width). Raises UnreadableImage when the file has fewer."""
     page: Any = tiff.pages.first
+    highest = max(wanted)
     if page.samplesperpixel > 1:
-        count = int(page.samplesperpixel)
-        pages = [page]
+        pages, count = [page], int(page.samplesperpixel)
     else:
         pages = list(itertools.islice(_pages_like_the_first(tiff), highest))
         count = len(pages)
     if count < highest:
         raise UnreadableImage(f"images.bands asks for band {highest}; the file has {count}")
-    decoded = [_decoded(page, data) for page in pages]
     if page.samplesperpixel == 1:
-        return decoded
-    (values,) = decoded
-    return list(values if page.axes.startswith("S") else np.moveaxis(values, -1, 0))
+        return {number: _decoded(pages[number - 1], data) for number in sorted(set(wanted))}
+    values = _decoded(page, data)
+    last = not page.axes.startswith("S")
+    return {number: values[:, :, number - 1] if last else values[number - 1] for number in sorted(set(wanted))}
 
 
 def _pages_like_the_first(tiff: "TiffFile") -> Iterator[Any]:
