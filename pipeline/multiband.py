@@ -9,6 +9,7 @@ import io
 import itertools
 import logging
 import math
+import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 BYTES_A_PIXEL = 16  # of max_megapixels: all bands of a page are decoded together, so many bands count as many pixels
 ORIENTATION, GDAL_NODATA = 274, 42113  # tags
+UNCOMPRESSED, LZW = 1, 5  # values of the tag Compression
 NOT_A_BAND = 1 | 4  # bits of NewSubfileType: a reduced copy, a mask
 
 
@@ -108,7 +110,37 @@ def _decoded(page: "TiffPage", data: bytes) -> NDArray[Any]:
     contiguous = page.is_contiguous  # one run of bytes, however many strips it is told as
     if not contiguous and len(segments) != math.prod(page.chunked):
         raise UnreadableImage("damaged image: strips or tiles are missing")
+    if page.compression == LZW:
+        return _decoded_lzw(page, [data[offset : offset + length] for offset, length in segments])
     return np.asarray(page.asarray(maxworkers=1))
+
+
+def _decoded_lzw(page: Any, segments: list[bytes]) -> NDArray[Any]:
+    """As `_decoded`, with LZW taken off by libtiff: on damaged bytes imagecodecs' own ends the process."""
+    page.compression = UNCOMPRESSED  # what is left for tifffile to undo: predictor, byte order, tiles
+    _, depth, height, width, samples = page.shaped
+    decoded = np.zeros((page.shaped[0], depth, height, width, samples), page.dtype)
+    strips = math.ceil(height / page.rowsperstrip) if not page.is_tiled else 1
+    for index, segment in enumerate(segments):
+        rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, height - index % strips * page.rowsperstrip)
+        columns = page.tilewidth if page.is_tiled else width
+        raw = _unpacked_lzw(segment, rows * columns * samples * decoded.itemsize) if segment else None
+        part, (plane, _, top, left, _), shape = page.decode(raw, index)
+        if part is None:  # left out, as GDAL does with a tile of nodata
+            part = np.full((*shape[:3], samples), page.nodata, decoded.dtype)
+        into = decoded[plane, :, top : top + shape[1], left : left + shape[2]]
+        into[...] = part[:, : into.shape[1], : into.shape[2]]
+    return decoded.reshape(page.shape)
+
+
+def _unpacked_lzw(segment: bytes, size: int) -> bytes:
+    """The `size` bytes of one strip or tile, read as a picture of one row. Raises OSError when there are fewer."""
+    tags = [(256, 4, size), (257, 4, 1), (258, 3, 8), (259, 3, LZW), (262, 3, 1), (273, 4, 122), (277, 3, 1)]
+    tags += [(278, 4, 1), (279, 4, len(segment))]  # in the order of their numbers; the bytes begin at 122
+    entries = b"".join(struct.pack("<HHII", number, kind, 1, value) for number, kind, value in tags)
+    file = struct.pack("<4sIH", b"II*\0", 8, len(tags)) + entries + bytes(4) + segment
+    with Image.open(io.BytesIO(file), formats=("TIFF",)) as image:
+        return image.tobytes()
 
 
 def _is_valid(band: NDArray[Any], page: "TiffPage") -> NDArray[np.bool_]:

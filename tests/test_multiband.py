@@ -297,3 +297,28 @@ def test_without_the_extra_the_reason_says_what_to_install(monkeypatch: pytest.M
     with pytest.raises(UnreadableImage, match=r"need the package tifffile: pip install 'nightshift\[tiff\]'"):
         decode(STORED["bands last"], RULES)
     assert decode(tiff(PLAIN, photometric="rgb"), RULES).format == "TIFF", "a picture does without"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"last": True},
+        {"last": True, "predictor": True},
+        {"planarconfig": "separate", "predictor": True},
+        {"last": True, "rowsperstrip": 5},
+        {"planarconfig": "separate", "rowsperstrip": 5},
+        {"last": True, "tile": (16, 32), "predictor": True},
+        {"planarconfig": "separate", "tile": (16, 32)},
+        {"byteorder": ">", "last": True, "predictor": True},
+        {},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32], ids=lambda d: d.__name__)
+def test_lzw_gives_the_same_as_no_compression(options: dict[str, Any], dtype: type) -> None:
+    values = (BANDS * 200).astype(dtype)
+    if dtype == np.float32 and options.get("predictor"):
+        options = options | {"predictor": 3}
+    plain = {name: value for name, value in options.items() if name != "predictor"}
+    expected = decode(tiff(values, **plain), ASKED).pixels
+    np.testing.assert_array_equal(decode(tiff(values, compression="lzw", **options), ASKED).pixels, expected)
