@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 BYTES_A_PIXEL = 16  # of max_megapixels: all bands of a page are decoded together, so many bands count as many pixels
 ORIENTATION, GDAL_NODATA = 274, 42113  # tags
 UNCOMPRESSED, LZW = 1, 5  # values of the tag Compression
+LARGEST_TILE = 1024 * 1024  # pixels; a picture may be smaller than its only tile
 NOT_A_BAND = 1 | 4  # bits of NewSubfileType: a reduced copy, a mask
 
 
@@ -79,7 +80,7 @@ def _bands(tiff: "TiffFile", data: bytes, wanted: tuple[int, ...]) -> dict[int, 
     if page.samplesperpixel > 1:
         pages, count = [page], int(page.samplesperpixel)
     else:
-        pages = list(itertools.islice(_pages_like_the_first(tiff), highest))
+        pages = list(itertools.islice(_pages_like_the_first(tiff, data), highest))
         count = len(pages)
     if count < highest:
         raise UnreadableImage(f"images.bands asks for band {highest}; the file has {count}")
@@ -90,13 +91,28 @@ def _bands(tiff: "TiffFile", data: bytes, wanted: tuple[int, ...]) -> dict[int, 
     return {number: values[:, :, number - 1] if last else values[number - 1] for number in sorted(set(wanted))}
 
 
-def _pages_like_the_first(tiff: "TiffFile") -> Iterator[Any]:
+def _pages_like_the_first(tiff: "TiffFile", data: bytes) -> Iterator[Any]:
     """The pages that are bands: not the reduced copies and masks that may stand between them."""
+    from tifffile import TiffPage
+
     first: Any = tiff.pages.first
-    pages: Any = tiff.pages
-    for page in pages:
+    yield first
+    for number, offset in enumerate(itertools.islice(_page_offsets(tiff, data), 1, None), start=1):
+        tiff.filehandle.seek(offset)
+        page = TiffPage(tiff, index=number)
         if (page.shape, page.dtype) == (first.shape, first.dtype) and not page.subfiletype & NOT_A_BAND:
             yield page
+
+
+def _page_offsets(tiff: "TiffFile", data: bytes) -> Iterator[int]:
+    """Where each page's tags stand, each place once: a chain of pages that bites its tail is walked for ever else."""
+    form, seen = tiff.tiff, set()
+    offset: int = tiff.pages.first.offset
+    while 0 < offset < len(data) and offset not in seen:
+        seen.add(offset)
+        yield offset
+        count = struct.unpack_from(form.tagnoformat, data, offset)[0]
+        offset = struct.unpack_from(form.offsetformat, data, offset + form.tagnosize + count * form.tagsize)[0]
 
 
 def _decoded(page: "TiffPage", data: bytes) -> NDArray[Any]:
@@ -110,6 +126,8 @@ def _decoded(page: "TiffPage", data: bytes) -> NDArray[Any]:
     contiguous = page.is_contiguous  # one run of bytes, however many strips it is told as
     if not contiguous and len(segments) != math.prod(page.chunked):
         raise UnreadableImage("damaged image: strips or tiles are missing")
+    if page.is_tiled and page.tilewidth * page.tilelength > 4 * max(page.imagewidth * page.imagelength, LARGEST_TILE):
+        raise UnreadableImage("damaged image: its tiles are larger than the picture")
     if page.compression == LZW:
         return _decoded_lzw(page, [data[offset : offset + length] for offset, length in segments])
     return np.asarray(page.asarray(maxworkers=1))

@@ -206,6 +206,17 @@ def test_bands_come_out_upright(number: int) -> None:
     assert (picture.orientation, upright.orientation) == (number, 1)
 
 
+def test_pages_in_a_circle_are_walked_once() -> None:
+    data = bytearray(tiff(DEEP[:3]))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        last, first = file.pages[2].offset, file.pages[1].offset
+    at = last + 2 + 12 * int.from_bytes(data[last : last + 2], "little")
+    data[at : at + 4] = first.to_bytes(4, "little")
+    assert decode(bytes(data), asking((1, 2, 3))).bits == 16
+    with pytest.raises(UnreadableImage, match="the file has 3$"):
+        decode(bytes(data), asking((1, 2, 4)))
+
+
 STORED = {name: tiff(DEEP, **options) for name, options in LAYOUTS.items()}
 ASKED = asking((5, 4, 3))
 
