@@ -5,6 +5,7 @@ BIN := .venv/bin
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 NIGHT := predictions/demo
+EXTRAS := demo dev dicom heic s3 tiff
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test lint lock server deploy worker clean
@@ -39,7 +40,7 @@ lint: install  ## ruff and mypy
 
 lock: install  ## requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--upgrade --no-header --extra demo --extra dev pyproject.toml --output-file requirements.lock
+		--upgrade --no-header $(EXTRAS:%=--extra %) pyproject.toml --output-file requirements.lock
 
 server: install  ## the Prefect server, with its page; leave it running
 	$(BIN)/prefect server start

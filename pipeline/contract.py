@@ -41,7 +41,7 @@ class Contract(BaseModel):
     @property
     def hash(self) -> str:
         """This contract's name: two models share it only if they give the same answers for the same reasons."""
-        return sha256(self.model_dump_json().encode())
+        return sha256(self.model_dump_json(exclude={"images": self.images.unused}).encode())
 
 
 def weights_sha256(folder: Path) -> str:

@@ -3,31 +3,37 @@
 Training and the nightly run both come through here, so a model is asked about the same pixels it was taught with.
 """
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipeline.dicom import is_dicom, read_dicom
+from pipeline.enhance import enhance
+from pipeline.frame import Frame
+from pipeline.frame import UnreadableImage as UnreadableImage  # whoever decodes finds it here
+from pipeline.multiband import read_bands
 from pipeline.params import Images
+from pipeline.pillow import is_heif, is_plain_tiff, is_tiff, read_heif, read_picture
 
-# Readers that stay inside this process: no EPS (it starts Ghostscript), no PDF, no formats of the last century.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM")
-EXTENSIONS = frozenset(
-    {"jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "bmp", "dib", "gif"}
-    | {"tif", "tiff", "jp2", "j2k", "jpx", "avif", "pbm", "pgm", "ppm", "pnm"}
-)
-DRAFT_MARGIN = 2  # decode JPEG at >= 2x the target: 3 to 3.6x faster on 12 megapixels, mean difference 0.30 of 255
-QUARTER_TURNS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
-START_OF_TILE, END_OF_CODESTREAM = b"\xff\x90", b"\xff\xd9"  # JPEG2000
-WHITE = (255, 255, 255, 255)
+EXTENSIONS_OF = {  # of each format that `Picture.format` can name
+    "JPEG": ("jpg", "jpeg", "jpe", "jfif", "mpo"),
+    "MPO": ("jpg", "jpeg", "jpe", "jfif", "mpo"),  # JPEG with more pictures behind the first, as phones write it
+    "PNG": ("png", "apng"),
+    "WEBP": ("webp",),
+    "BMP": ("bmp", "dib"),
+    "GIF": ("gif",),
+    "TIFF": ("tif", "tiff", "gtif", "gtiff"),
+    "JPEG2000": ("jp2", "j2k", "jpx", "jpf", "j2c", "jpc"),
+    "AVIF": ("avif", "avifs"),
+    "PPM": ("pbm", "pgm", "ppm", "pnm"),
+    "HEIF": ("heic", "heif", "hif", "heics", "heifs"),
+    "DICOM": ("dcm", "dicom"),
+}
+EXTENSIONS = frozenset(extension for extensions in EXTENSIONS_OF.values() for extension in extensions)
 
-Image.MAX_IMAGE_PIXELS = None  # the limit is ours, checked below before any pixel is decoded, for every format alike
-
-
-class UnreadableImage(Exception):  # noqa: N818 - an answer about a file, written as a row, not a failure of the run
-    """These bytes are not a picture that can be judged; str() is the reason, in words for a person."""
+Image.MAX_IMAGE_PIXELS = None  # the limit is ours, checked before any pixel is decoded, for every format alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,21 @@ class Picture:
     pixels: NDArray[np.uint8]  # (height, width, 3) as the rules say, RGB, 0..255
     width: int  # pixels, upright, before resizing
     height: int
-    format: str  # Pillow's name, e.g. JPEG
-    mode: str  # Pillow's name, e.g. RGB, L, I;16
-    bits: int = 8
-    orientation: int = 1
+    format: str  # one of EXTENSIONS_OF
+    mode: str  # Pillow's name, e.g. RGB, L, I;16; DICOM's photometric interpretation; of many bands, `5 x uint16`
+    bits: int  # of one sample as stored, e.g. 1, 8, 12, 16, 32
+    orientation: int  # EXIF's number, 1 to 8, that was made upright; 1 where the file says nothing
+
+
+def extension_matches(path: str, format: str) -> bool:  # noqa: A002 - the word that Picture uses
+    """Whether the name at the end of `path` is a usual one for files of this format (of `Picture.format`)."""
+    return path.rpartition(".")[2].lower() in EXTENSIONS_OF.get(format, ())
+
+
+def without_enhancement(rules: Images, side: int) -> Images:
+    """Rules that show the file itself, to be measured: the same reading, stretched to side x side, not enhanced."""
+    changes = {"width": side, "height": side, "fit": "stretch", "denoise": "none", "clahe": 0.0}
+    return Images.model_validate(rules.model_dump() | changes)
 
 
 def decode(data: bytes, rules: Images) -> Picture:
@@ -56,69 +73,42 @@ def decode(data: bytes, rules: Images) -> Picture:
     # The one wide except of the project: a hostile file can make a decoder raise anything at all
     # (SyntaxError, struct.error, ZeroDivisionError have been seen), and all of it means the same.
     except Exception as error:
+        if is_dicom(data):  # pydicom's words may hold a patient's name
+            raise UnreadableImage(f"damaged DICOM image ({type(error).__name__})") from None
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImage(f"damaged image: {reason}") from error
 
 
 def _decode(data: bytes, rules: Images) -> Picture:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size
-        name, mode = image.format or "", image.mode
-        if width * height > rules.max_megapixels * 1e6:
-            raise UnreadableImage(
-                f"{width} x {height} pixels is more than images.max_megapixels ({rules.max_megapixels:g}) allows"
-            )
-        target = DRAFT_MARGIN * max(rules.width, rules.height)
-        image.draft(None, (target, target))  # None keeps the mode; only JPEG listens
-        if name == "JPEG2000" and END_OF_CODESTREAM not in data[data.find(START_OF_TILE) :]:
-            raise UnreadableImage("damaged image: it is cut off")  # OpenJPEG paints the missing tiles black
-        image.load()
-        if image.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS:
-            width, height = height, width
-        # Turned before its mode is changed: a changed image has lost its EXIF.
-        upright = _rgb(ImageOps.exif_transpose(image))
-        return Picture(np.asarray(_resize(upright, rules)), width, height, name, mode)
+    frame = _first_frame(data, rules)
+    pixels = np.asarray(_resize(frame.image, rules))
+    return Picture(pixels, frame.width, frame.height, frame.format, frame.mode, frame.bits, frame.orientation)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: transparent pixels over white, deep pixels scaled and never clipped."""
-    if image.mode in ("F", "I") or image.mode.startswith("I;"):
-        return _deep_grey(image).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _deep_grey(image: Image.Image) -> Image.Image:
-    """More than 8 bits of grey to 8: 16-bit by its full range, wider integers and floats by the values they hold."""
-    values = np.asarray(image).astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
-        raise UnreadableImage("no pixel has a finite value")
-    low, high = (0.0, 65535.0) if image.mode != "F" else (values[finite].min(), values[finite].max())
-    if image.mode == "I" and (values.min() < low or values.max() > high):
-        low, high = values.min(), values.max()
-    scaled = (np.where(finite, values, low) - low) / max(high - low, 1e-12) * 255
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+def _first_frame(data: bytes, rules: Images) -> Frame:
+    """The reader for these bytes is chosen by the bytes alone, never by the file's name."""
+    if is_dicom(data):
+        return read_dicom(data, rules)
+    if is_heif(data):
+        return read_heif(data, rules)
+    if is_tiff(data) and (rules.bands or not is_plain_tiff(data)):
+        return read_bands(data, rules)
+    return read_picture(data, rules)
 
 
 def _resize(image: Image.Image, rules: Images) -> Image.Image:
-    """To the size the model sees. Pillow's bilinear filter widens with the reduction, so nothing aliases."""
+    """To the size the model sees, then enhanced. Pillow's bilinear filter widens with the reduction: no aliases."""
     size, how = (rules.width, rules.height), Image.Resampling.BILINEAR
     match rules.fit:
         case "stretch":
-            return image.resize(size, how)
-        case "pad":
-            return ImageOps.pad(image, size, how, color="black")
+            return _enhanced(image.resize(size, how), rules)
+        case "pad":  # enhanced before it is padded: the borders stay black, and are no part of the picture's contrast
+            return ImageOps.pad(_enhanced(ImageOps.contain(image, size, how), rules), size, how, color="black")
         case "crop":
-            return ImageOps.fit(image, size, how)
+            return _enhanced(ImageOps.fit(image, size, how), rules)
 
 
-def extension_matches(path: str, format: str) -> bool:
-    usual = {"JPEG": ("jpg", "jpeg", "jpe", "jfif"), "PNG": ("png", "apng")}.get(format, ())
-    return path.rpartition(".")[2].lower() in usual if usual else True
-
-
-def without_enhancement(rules: Images, side: int) -> Images:
-    return rules.model_copy(update={"width": side, "height": side, "fit": "stretch"})
+def _enhanced(image: Image.Image, rules: Images) -> Image.Image:
+    if (rules.denoise == "none" and rules.clahe == 0) or 0 in image.size:  # the narrowest strips shrink to nothing
+        return image
+    return Image.fromarray(enhance(np.asarray(image), rules))

@@ -16,8 +16,11 @@ from pipeline.errors import NightshiftError
 from pipeline.images import EXTENSIONS
 
 IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
-MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"BM", b"\0\0\0\x0cjP  ")
-MAGIC_BYTES = 12  # enough for all of the above, for RIFF....WEBP and for ....ftypavif
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"\0\0\0\x0cjP  ")
+TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
+BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # AVIF and HEIF
+DICOM_AT, DICOM = 128, b"DICM"
+MAGIC_BYTES = DICOM_AT + len(DICOM)  # enough for all of the above and for RIFF....WEBP
 
 
 class ListingError(NightshiftError):
@@ -63,7 +66,8 @@ def is_image(name: str, first_bytes: Callable[[], bytes]) -> bool:
     if name.rpartition(".")[2].lower() in EXTENSIONS and "." in name:
         return True
     start = first_bytes()
-    return start.startswith(MAGIC) or start[8:12] == b"WEBP" or start[4:12] in (b"ftypavif", b"ftypavis")
+    is_branded = start[4:8] == b"ftyp" and start[8:12] in BRANDS
+    return start.startswith(PICTURES + TIFFS) or start[8:12] == b"WEBP" or is_branded or start[DICOM_AT:] == DICOM
 
 
 def _walk(folder: Path, prefix: str, root: Path) -> Iterator[tuple[Listed, bool]]:

@@ -149,8 +149,8 @@ class Memory:
         found = found.astype(IDENTITY)
         before = self.table.reindex(found["path"])
         same = (before["bytes"].to_numpy() == found["bytes"]) & (before["changed_ns"].to_numpy() == found["changed_ns"])
-        # What could not be read for the moment (a mount, permissions) may be readable now.
-        same &= before["sha256"].notna().to_numpy()
+        # What could not be read may be readable now: a mount is back, an extra is installed.
+        same &= before["readable"].eq(True).to_numpy(dtype=bool, na_value=False)
         progress.update(int(same.sum()))
         new = found[~same].reset_index(drop=True)
         rows = []

@@ -1,12 +1,13 @@
 """`params.yaml` as typed, frozen objects. Reads that one file and nothing else."""
 
 import difflib
+import math
 import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import NightshiftError
 from pipeline.paths import PARAMS
@@ -27,6 +28,54 @@ class Images(_Section):
     height: int = Field(ge=8, le=4096)  # pixels
     fit: Literal["stretch", "pad", "crop"]
     max_megapixels: float = Field(gt=0)
+    # What came later has a default that means what earlier contracts did, so they still read.
+    window: Literal["file"] | tuple[float, float] = "file"  # DICOM: centre and width, in the unit of the machine
+    bands: tuple[int, int, int] | None = None  # TIFF: those shown as red, green and blue, counted from 1
+    stretch: tuple[float, float] = (2.0, 98.0)  # percentiles of a band that become 0 and 255
+    denoise: Literal["none", "median", "non_local_means"] = "none"
+    clahe: float = Field(default=0.0, ge=0, le=100)  # clip limit; 0: off
+
+    @field_validator("window", mode="before")
+    @classmethod
+    def _a_window(cls, value: Any) -> Any:
+        if value == "file":
+            return value
+        if not _are_numbers(value, 2) or value[1] <= 0:
+            raise ValueError(f"{value!r} is no window; it must be file, or [centre, width] with a width above 0")
+        return float(value[0]), float(value[1])
+
+    @field_validator("bands", mode="before")
+    @classmethod
+    def _three_bands(cls, value: Any) -> Any:
+        if value is None:
+            return value
+        if not _are_numbers(value, 3) or not all(isinstance(band, int) and band >= 1 for band in value):
+            raise ValueError(
+                f"{value!r} are no bands; it must be null, or three numbers of bands, from 1 on: [4, 3, 2]"
+            )
+        return tuple(value)
+
+    @field_validator("stretch", mode="before")
+    @classmethod
+    def _two_percentiles(cls, value: Any) -> Any:
+        if not _are_numbers(value, 2) or not 0 <= value[0] < value[1] <= 100:
+            raise ValueError(f"{value!r} is no stretch; it must be two percentiles, 0 <= low < high <= 100: [2, 98]")
+        return float(value[0]), float(value[1])
+
+    @property
+    def unused(self) -> set[str]:
+        """The later fields that ask for nothing: a contract with these has the same hash as one without them."""
+        later = ("window", "bands", "stretch", "denoise", "clahe")
+        return {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
+
+
+def _are_numbers(value: Any, count: int) -> bool:
+    """Whether a list from YAML or JSON, or a tuple, has so many finite numbers."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == count
+        and all(isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in value)
+    )
 
 
 class Compute(_Section):

@@ -4,6 +4,7 @@
 champion before it.
 """
 
+import contextlib
 import io
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 COMPARED_IMAGES = 64  # validation images on which the exported network must answer as Keras does
 SERVED_PACKAGES = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "pyyaml")
+# Readers of more formats, and what enhances: a served model has those that were there when it was registered.
+SERVED_IF_INSTALLED = ("imagecodecs", "opencv-python-headless", "pillow-heif", "pydicom", "tifffile")
 
 
 class Refused(NightshiftError):  # noqa: N818 - a decision, not a fault
@@ -118,11 +121,20 @@ def _log_run(
             python_model=str(source / "serving.py"),
             artifacts={"model": str(MODEL)},
             code_paths=[str(source)],
-            pip_requirements=[f"{package}=={metadata.version(package)}" for package in SERVED_PACKAGES],
+            pip_requirements=list(_requirements()),
             signature=_signature(),
             input_example=_example(contract),
         )
     return str(active.info.run_id), str(info.model_uri)
+
+
+def _requirements() -> Iterator[str]:
+    """The packages that the served model needs, as they are here."""
+    for package in SERVED_PACKAGES:
+        yield f"{package}=={metadata.version(package)}"
+    for package in SERVED_IF_INSTALLED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            yield f"{package}=={metadata.version(package)}"
 
 
 def _create_version(

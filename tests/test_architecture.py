@@ -12,7 +12,9 @@ from tests.conftest import REPOSITORY
 
 MODULES = sorted((REPOSITORY / "pipeline").glob("*.py")) + sorted((REPOSITORY / "flows").glob("*.py"))
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
-SLOW_TO_IMPORT = "great_expectations|keras|mlflow|openvino|prefect|tensorflow"
+SLOW_TO_IMPORT = (
+    "great_expectations|keras|mlflow|openvino|prefect|tensorflow|cv2|imagecodecs|pillow_heif|pydicom|tifffile"
+)
 
 
 def imported(file: Path) -> set[str]:
@@ -49,6 +51,12 @@ def test_pipeline_never_imports_an_orchestrator_or_the_flows(file: Path) -> None
     [
         ("contract", {"tensorflow", "keras", "mlflow"}),
         ("images", {"pathlib", "pipeline.engine", "pipeline.contract"}),
+        ("pillow", {"pathlib", "pipeline.images"}),
+        ("dicom", {"pathlib", "pipeline.images", "gdcm"}),
+        ("codestream", {"pathlib", "pipeline.dicom", "gdcm"}),
+        ("multiband", {"pathlib", "pipeline.images"}),
+        ("enhance", {"pathlib", "PIL", "pipeline.images"}),
+        ("frame", {"pathlib", "pipeline.images"}),
         ("ledger", {"pipeline.engine", "pipeline.contract", "pipeline.register"}),
         ("predictions", {"pipeline.engine", "pipeline.ledger"}),
         ("listing", {"PIL", "numpy"}),

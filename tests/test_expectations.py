@@ -1,4 +1,4 @@
-"""Each expectation passes on good data and fails on its fault alone, with the files named; drift is told from chance."""
+"""Each expectation passes on good data and fails on its fault alone, which is named; drift is told from chance."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +78,9 @@ FAULTS: dict[str, tuple[Spoil, list[str]]] = {
     "blank": (put([3], contrast=1.9), ["cat/03.jpg"]),
     "dark": (put([3, 40], brightness=14.9), ["cat/03.jpg", "dog/10.jpg"]),
     "blurred": (put([3, 40], sharpness=4.9), ["cat/03.jpg", "dog/10.jpg"]),
-    "duplicate": (put([3, 4, 5, 6, 7], sha256=f"{2:064x}", cluster=f"{2:064x}"), [f"cat/{n:02d}.jpg" for n in range(3, 8)]),
+    "duplicate": (
+        put([3, 4, 5, 6, 7], sha256=f"{2:064x}", cluster=f"{2:064x}"), [f"cat/{number:02d}.jpg" for number in range(3, 8)],
+    ),
     "conflicting_duplicate": (put([40], sha256=f"{2:064x}"), ["cat/02.jpg", "dog/10.jpg"]),
     "conflicting_near_duplicate": (put([40], cluster=f"{2:064x}"), ["cat/02.jpg", "dog/10.jpg"]),
     "few_images": (put(slice(49, 60), label="cat"), ["dog"]),

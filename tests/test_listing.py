@@ -46,6 +46,27 @@ def test_an_image_without_an_images_name_is_found_by_its_first_bytes(tmp_path: P
     assert paths(tmp_path) == ["copy.bak", "photo"]
 
 
+FIRST_BYTES = {
+    "DICOM": bytes(128) + b"DICM",
+    "HEIC": b"\0\0\0\x18ftypheic",
+    "HEIC of 10 bits": b"\0\0\0\x18ftypheix",
+    "HEIF": b"\0\0\0\x1cftypmif1",
+    "HEIF sequence": b"\0\0\0\x1cftypmsf1",
+    "AVIF sequence": b"\0\0\0\x1cftypavis",
+    "BigTIFF": b"II+\0\x08\0\0\0",
+    "big-endian BigTIFF": b"MM\0+\0\x08\0\0",
+}
+
+
+@pytest.mark.parametrize("start", FIRST_BYTES.values(), ids=FIRST_BYTES)
+def test_the_first_bytes_of_a_format_are_known_and_their_likes_are_not(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "IM000001").write_bytes(start + b"more")
+    (tmp_path / "film").write_bytes(b"\0\0\0\x18ftypmp42more")
+    (tmp_path / "late").write_bytes(b"x" + start)
+    (tmp_path / "short").write_bytes(start[:3] if start[0] else start[:7])
+    assert paths(tmp_path) == ["IM000001"]
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -119,12 +119,12 @@ def test_a_change_that_hides_behind_size_and_time_is_seen(raw: Path, read: list[
     assert read == ["cat/0.png"]
 
 
-def test_a_file_that_could_not_be_opened_is_tried_again(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_could_not_be_read_is_tried_again(raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_file = module.read_file
 
     def failing(folder: Path, path: str, rules: Images) -> dict[str, Any]:
         if path == "cat/2.png":
-            return {"readable": False, "error": "Input/output error"}
+            return {"readable": False, "error": "HEIC images need the package pillow-heif", "sha256": "0" * 64}
         return read_file(folder, path, rules)
 
     monkeypatch.setattr(module, "read_file", failing)

@@ -1,5 +1,6 @@
 """params.yaml: loads as shipped; a wrong edit is answered in one line that says what to do."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipeline.params import Params, ParamsError, load_params
+from pipeline.contract import Contract
+from pipeline.params import Images, Params, ParamsError, load_params
 from tests.conftest import REPOSITORY
 
 GONE = object()
@@ -51,6 +53,20 @@ def test_the_shipped_file_loads_with_its_values(defaults: Params) -> None:
         pytest.param("images.fit", "zoom", ["'zoom'", "'stretch'", "'pad'", "'crop'"], id="unknown choice"),
         pytest.param("validate.class_names", "cat", ["'cat'", "list"], id="one name for a list"),
         pytest.param("register.model_name", "a/b", ["'a/b'", "pattern"], id="slash in the model's name"),
+        pytest.param("images.window", [40, 0], ["[40, 0] is no window", "width above 0"], id="window without width"),
+        pytest.param("images.window", [40], ["[40] is no window", "[centre, width]"], id="window of one number"),
+        pytest.param("images.window", "lung", ["'lung' is no window", "file"], id="window by a name"),
+        pytest.param("images.window", [True, 5], ["is no window"], id="window of true"),
+        pytest.param("images.window", [float("nan"), 5], ["is no window"], id="window at no number"),
+        pytest.param("images.bands", [1, 2], ["[1, 2] are no bands", "three numbers"], id="two bands"),
+        pytest.param("images.bands", [0, 1, 2], ["[0, 1, 2] are no bands", "from 1 on"], id="band 0"),
+        pytest.param("images.bands", [1.5, 1, 2], ["are no bands"], id="half a band"),
+        pytest.param("images.bands", "rgb", ["'rgb' are no bands"], id="bands by a name"),
+        pytest.param("images.stretch", [98, 2], ["[98, 2] is no stretch", "0 <= low < high <= 100"], id="upside down"),
+        pytest.param("images.stretch", [2, 101], ["[2, 101] is no stretch"], id="stretch above 100"),
+        pytest.param("images.stretch", None, ["None is no stretch"], id="no stretch"),
+        pytest.param("images.denoise", "gauss", ["'gauss'", "'median'", "'non_local_means'"], id="unknown denoising"),
+        pytest.param("images.clahe", -1, ["is -1", "greater than or equal to 0"], id="negative clip limit"),
         pytest.param("images.widht", 9, ["known key", "did you mean width?", "max_megapixels"], id="misspelt key"),
         pytest.param("train.head.zzz", 9, ["known key", "Allowed here", "dropout"], id="unknown key"),
         pytest.param("validat", 9, ["known key", "did you mean validate?", "batch"], id="misspelt section"),
@@ -111,6 +127,37 @@ def test_a_file_that_is_no_parameters_at_all_is_one_line_too(tmp_path: Path, tex
 def test_a_missing_file_says_where_to_go(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"none\.yaml is not in .* Change to the folder of your Nightshift project"):
         load_params(tmp_path / "none.yaml")
+
+
+def test_rules_from_yaml_are_those_from_json_and_have_a_hash(tmp_path: Path) -> None:
+    file = edited(tmp_path, "images.window", [40, 400])
+    file = edited_again(file, bands=[4, 3, 2], stretch=[1, 99.5], denoise="median", clahe=2)
+    rules = load_params(file).images
+    assert (rules.window, rules.bands, rules.stretch) == ((40.0, 400.0), (4, 3, 2), (1.0, 99.5))
+    assert Images.model_validate_json(rules.model_dump_json()) == rules
+    assert Images.model_validate(json.loads(json.dumps(rules.model_dump()))) == rules
+    assert hash(rules) == hash(Images.model_validate(rules.model_dump()))
+
+
+def edited_again(file: Path, **changes: object) -> Path:
+    values = yaml.safe_load(file.read_text())
+    values["images"].update(changes)
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+OLD_CONTRACT = """{"version": 1, "class_names": ["a", "b"], "images": {"width": 224, "height": 224, "fit": "stretch",
+"max_megapixels": 100.0}, "backbone": "cnn", "temperature": 1.5, "unsure_below": 0.25, "dataset_sha256": "d",
+"weights_sha256": "w", "code_commit": "c"}"""
+
+
+def test_a_contract_from_before_the_later_keys_reads_means_the_same_and_keeps_its_name() -> None:
+    """Registered models are found by this hash: were it another, each would be registered once more."""
+    contract = Contract.model_validate_json(OLD_CONTRACT)
+    assert contract.images == Images(width=224, height=224, fit="stretch", max_megapixels=100)
+    assert contract.hash == "dc5821085290f7bff6e5ccfca6ab4c12d97c2c2d6dcde4a866a4438619d54a0e"
+    with_clahe = contract.model_copy(update={"images": contract.images.model_copy(update={"clahe": 2.0})})
+    assert with_clahe.hash != contract.hash
 
 
 @pytest.mark.parametrize("section", ["images", "compute", "model", "preprocess", "train", "batch"])

@@ -1,0 +1,89 @@
+"""The compressed first frame of a DICOM file -> its stored values, by imagecodecs: JPEG, JPEG-LS, JPEG 2000.
+
+Not by GDCM, which pydicom would prefer: on damaged JPEG it ends the whole process, and a night with it.
+"""
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.frame import UnreadableImage, missing_extra
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+JPEG_2000 = b"\xff\x4f\xff\x51"
+JPEG_LS = 0xF7  # its start of frame
+START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {JPEG_LS}  # JPEG's markers that tell a size
+SAYS_ITS_COLOURS = (b"JFIF\0", b"Adobe")  # markers by which a JPEG tells whether it holds RGB or YCbCr
+END = b"\xff\xd9"  # of all three; a byte may follow that makes the length even
+
+
+def first_codestream(dataset: "Dataset", syntax: str, width: int, height: int) -> NDArray[Any]:
+    """Stored values (height, width), or RGB (height, width, 3), of the first frame.
+
+    Raises UnreadableImage when the frame is cut or has another size than the file says: a decoder takes memory for
+    the frame's own size, and paints what is missing grey or black.
+    """
+    from pydicom.encaps import get_frame
+
+    try:
+        import imagecodecs
+    except ImportError:
+        raise missing_extra("compressed DICOM images", "imagecodecs", "dicom") from None
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+    if not frame.startswith((b"\xff\xd8", JPEG_2000)):
+        raise UnreadableImage(f"DICOM images in {syntax} cannot be read")
+    if not frame.rstrip(b"\0").endswith(END):
+        raise UnreadableImage("damaged DICOM image: its pixels are cut off")
+    kind, *size = _start(frame)
+    if size != [width, height]:
+        raise UnreadableImage("damaged DICOM image: its compressed pixels have another size than it says")
+    photometric = str(dataset.PhotometricInterpretation)
+    if frame.startswith(JPEG_2000):
+        values = imagecodecs.jpeg2k_decode(frame, numthreads=1)
+    elif kind == JPEG_LS:
+        values = _as_rgb(imagecodecs.jpegls_decode(frame), photometric)
+    elif any(mark in frame[:64] for mark in SAYS_ITS_COLOURS) or int(dataset.SamplesPerPixel) == 1:
+        values = imagecodecs.jpeg8_decode(frame)
+    else:
+        inside = "YCBCR" if photometric.startswith("YBR") else "RGB"
+        values = imagecodecs.jpeg8_decode(frame, colorspace=inside, outcolorspace="RGB")
+    expected = (height, width, 3) if int(dataset.SamplesPerPixel) == 3 else (height, width)
+    if values.shape != expected:
+        raise UnreadableImage("damaged DICOM image: its compressed pixels have another size than it says")
+    return _as_told(values, int(dataset.BitsStored), signed=bool(dataset.PixelRepresentation))
+
+
+def _start(frame: bytes) -> tuple[int, int, int]:
+    """The marker that starts the pixels, and the width and height it declares; zeros when there is none."""
+    if frame.startswith(JPEG_2000):  # the far corner and the near one
+        right, bottom, left, top = struct.unpack_from(">IIII", frame, 8)
+        return frame[1], right - left, bottom - top
+    at = 2
+    while at + 9 <= len(frame) and frame[at] == 0xFF:
+        if frame[at + 1] in START_OF_FRAME:
+            height, width = struct.unpack_from(">HH", frame, at + 5)
+            return frame[at + 1], width, height
+        at += 1 if frame[at + 1] == 0xFF else 2 + int(struct.unpack_from(">H", frame, at + 2)[0])
+    return 0, 0, 0
+
+
+def _as_rgb(values: NDArray[Any], photometric: str) -> NDArray[Any]:
+    """JPEG-LS knows no colours; the file tells which they are."""
+    from pydicom.pixels.processing import convert_color_space
+
+    if values.ndim == 3 and photometric.startswith("YBR"):
+        return np.asarray(convert_color_space(values, photometric, "RGB"))
+    return values
+
+
+def _as_told(values: NDArray[Any], bits: int, *, signed: bool) -> NDArray[Any]:
+    """The same bits as the file says they are to be read: most codestreams know no sign."""
+    if signed == (values.dtype.kind == "i"):
+        return values
+    unused = values.dtype.itemsize * 8 - bits
+    kind = np.dtype(f"{'i' if signed else 'u'}{values.dtype.itemsize}")
+    return np.asarray((values << unused).view(kind) >> unused)

@@ -1,0 +1,212 @@
+"""DICOM bytes -> an upright 8-bit frame, by pydicom (the extra `dicom`). Names no patient: only pixel data are read.
+
+Stored values become real ones (modality LUT or rescale), then grey through a window: the one of the rules, else the
+file's first VOI LUT or window, else the full range of its values. MONOCHROME1 is inverted; colour has no window.
+"""
+
+import io
+import logging
+import re
+import struct
+import warnings
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.codestream import first_codestream
+from pipeline.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
+from pipeline.params import Images
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+PREFIX_AT, PREFIX = 128, b"DICM"
+PIXEL_DATA = b"\xe0\x7f\x10\0"  # the tag, little-endian
+# The elements that are read, and no other: what is not read cannot be told.
+ELEMENTS = (
+    "BitsAllocated", "BitsStored", "BluePaletteColorLookupTableData", "BluePaletteColorLookupTableDescriptor",
+    "Columns", "DoubleFloatPixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "FloatPixelData",
+    "GreenPaletteColorLookupTableData", "GreenPaletteColorLookupTableDescriptor", "HighBit", "ModalityLUTSequence",
+    "NumberOfFrames", "PerFrameFunctionalGroupsSequence", "PhotometricInterpretation", "PixelData",
+    "PixelPaddingRangeLimit", "PixelPaddingValue", "PixelRepresentation", "PlanarConfiguration",
+    "RedPaletteColorLookupTableData", "RedPaletteColorLookupTableDescriptor", "RescaleIntercept", "RescaleSlope",
+    "Rows", "SamplesPerPixel", "SegmentedBluePaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
+    "SharedFunctionalGroupsSequence", "VOILUTFunction", "VOILUTSequence", "WindowCenter", "WindowWidth",
+)  # fmt: skip
+PIXEL_ELEMENTS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+# The transfer syntax whose elements are deflated as a whole: its tag, VR and length, then its number.
+DEFLATED = re.compile(rb"\x02\x00\x10\x00.{4,8}1\.2\.840\.10008\.1\.2\.1\.99", re.DOTALL)
+BYTES_A_PIXEL, HEADER_BYTES = 8, 16_000_000  # what a deflated file may grow to: three 16-bit samples, and room
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether the bytes are a DICOM file; one without preamble counts when it starts as such and has pixel data."""
+    if data[PREFIX_AT : PREFIX_AT + len(PREFIX)] == PREFIX:
+        return True
+    starts_so = data[:2] in (b"\x02\0", b"\x08\0") and (data[4:6].isupper() or data[6:8] == b"\0\0")
+    return starts_so and PIXEL_DATA in data
+
+
+def read_dicom(data: bytes, rules: Images) -> Frame:
+    """The first frame of a DICOM file. Raises UnreadableImage, or whatever pydicom makes of a damaged file."""
+    try:
+        import pydicom
+        from pydicom.pixels.decoders.base import get_decoder
+        from pydicom.uid import RLELossless
+    except ImportError:
+        raise missing_extra("DICOM images", "pydicom", "dicom") from None
+    _quieten()
+    _refuse_to_inflate(data, rules)
+    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=list(ELEMENTS))
+    if not any(element in dataset for element in PIXEL_ELEMENTS):
+        raise UnreadableImage("this DICOM file holds no pixel data (a report, or it is cut off)")
+    width, height = int(dataset.Columns), int(dataset.Rows)
+    refuse_too_large(width, height, rules)
+    syntax = dataset.file_meta.get("TransferSyntaxUID") or _plain_syntax(dataset)
+    if syntax.is_encapsulated and syntax != RLELossless:
+        values = first_codestream(dataset, syntax.name, width, height)
+        photometric = "RGB" if values.ndim == 3 else str(dataset.PhotometricInterpretation)
+    else:
+        plugin = "pydicom" if syntax == RLELossless else ""  # its own, not GDCM where that is installed
+        values, about = get_decoder(syntax).as_array(dataset, index=0, decoding_plugin=plugin)
+        photometric = str(about["photometric_interpretation"])
+    pixels = _colour(values, dataset) if photometric in COLOURS else _grey(values, dataset, rules, photometric)
+    bits = int(dataset.get("BitsStored") or dataset.get("BitsAllocated"))
+    return Frame(
+        Image.fromarray(pixels).convert("RGB"), width, height, "DICOM", str(dataset.PhotometricInterpretation), bits, 1
+    )
+
+
+COLOURS = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+
+def _quieten() -> None:
+    """No warning of pydicom on the console: it names elements' values, and the reason goes into the row."""
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    quiet = ("ignore", None, Warning, re.compile("pydicom"), 0)
+    if quiet not in warnings.filters:  # a filter of its own, as `catch_warnings` is not safe in threads
+        warnings.filterwarnings("ignore", module="pydicom")
+
+
+def _refuse_to_inflate(data: bytes, rules: Images) -> None:
+    """Raises UnreadableImage when a deflated file would grow beyond what its largest allowed image needs."""
+    if not (found := DEFLATED.search(data)):
+        return
+    length = struct.unpack_from("<I", data, 140)[0]  # of the elements before the deflated ones
+    start = 144 + length
+    if start <= found.end():
+        raise UnreadableImage("damaged DICOM image: its header does not say where its pixels start")
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflater.decompress(data[start:], int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES)
+    if inflater.unconsumed_tail:
+        raise UnreadableImage(f"inflated, it is more than images.max_megapixels ({rules.max_megapixels:g}) allows")
+
+
+def _plain_syntax(dataset: "Dataset") -> Any:
+    """How the pixels of a file are stored that does not say it: not compressed, in the byte order of its elements."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+    _, little_endian = dataset.original_encoding
+    return ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
+
+
+def _colour(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:
+    """RGB, or entries of a palette, as 8-bit RGB: deeper ones by their full range."""
+    from pydicom.pixels.processing import apply_color_lut
+
+    bits = int(dataset.BitsStored)
+    if values.ndim == 2:
+        values = apply_color_lut(values, dataset)[:, :, :3]
+        bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
+    if bits == 8 and values.dtype == np.uint8:
+        return np.ascontiguousarray(values)
+    return _as_bytes(values / (2.0**bits - 1))
+
+
+def _grey(values: NDArray[Any], dataset: "Dataset", rules: Images, photometric: str) -> NDArray[np.uint8]:
+    real = _real_values(values, dataset)
+    shown = _shown(real, _is_padding(values, dataset), dataset, rules)
+    return _as_bytes(1 - shown if photometric == "MONOCHROME1" else shown)
+
+
+def _as_bytes(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
+    scaled: NDArray[np.uint8] = np.rint(shares.clip(0, 1) * 255).astype(np.uint8)
+    return scaled
+
+
+def _real_values(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.float64]:
+    """Stored values in the unit of the machine, e.g. Hounsfield units."""
+    from pydicom.pixels.processing import apply_modality_lut
+
+    if dataset.get("ModalityLUTSequence"):
+        return np.asarray(apply_modality_lut(values, dataset), np.float64)
+    scale = _of_first_frame(dataset, "PixelValueTransformationSequence")
+    slope, intercept = scale.get("RescaleSlope"), scale.get("RescaleIntercept")
+    real = values * float(1 if slope is None else slope) + float(0 if intercept is None else intercept)
+    return np.asarray(real, np.float64)
+
+
+def _of_first_frame(dataset: "Dataset", sequence: str) -> "Dataset":
+    """Where such elements stand: in a multi-frame file's groups for its first frame or for all, else in the file."""
+    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        if (frames := dataset.get(groups)) and (items := frames[0].get(sequence)):
+            found: Dataset = items[0]
+            return found
+    return dataset
+
+
+def _is_padding(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:
+    """Which stored values only fill the frame up."""
+    first = dataset.get("PixelPaddingValue")
+    if first is None:
+        return np.zeros(values.shape, np.bool_)
+    last = dataset.get("PixelPaddingRangeLimit", first)
+    return np.asarray((values >= min(first, last)) & (values <= max(first, last)), np.bool_)
+
+
+def _shown(
+    real: NDArray[np.float64], padding: NDArray[np.bool_], dataset: "Dataset", rules: Images
+) -> NDArray[np.float64]:
+    """Real values as shares of white, 0..1."""
+    from pydicom.pixels.processing import apply_voi
+
+    if rules.window != "file":
+        return windowed(real, *rules.window)
+    voi = _of_first_frame(dataset, "FrameVOILUTSequence")
+    if tables := voi.get("VOILUTSequence"):
+        bits = int(tables[0].LUTDescriptor[2])
+        return np.asarray(apply_voi(np.rint(real).astype(np.int32), voi, index=0) / (2.0**bits - 1), np.float64)
+    centre, width = _first(voi.get("WindowCenter")), _first(voi.get("WindowWidth"))
+    function = str(voi.get("VOILUTFunction") or "LINEAR")
+    if width >= (1 if function == "LINEAR" else 1e-9) and np.isfinite([centre, width]).all():
+        return windowed(real, centre, width, function)
+    counted = real[np.isfinite(real) & ~padding]
+    if not counted.size:
+        raise UnreadableImage("no pixel has a value")
+    low, high = counted.min(), counted.max()
+    return np.asarray((np.where(np.isfinite(real), real, low) - low) / max(high - low, 1e-12), np.float64)
+
+
+def _first(element: Any) -> float:
+    """The first value of an element that may have several; 0 where there is none."""
+    values = [element] if isinstance(element, str | float | int) else list(element or [])
+    return float(values[0]) if values and values[0] is not None else 0.0
+
+
+def windowed(values: NDArray[np.float64], centre: float, width: float, function: str = "LINEAR") -> NDArray[np.float64]:
+    """Shares of white, 0..1, by the three functions of DICOM (PS3.3 C.11.2.1.2 and C.11.2.1.3).
+
+    LINEAR counts values as whole numbers: a window [50, 100] is black up to 0 and white from 99 on.
+    """
+    values = np.asarray(np.nan_to_num(values, nan=centre - width, posinf=centre + width, neginf=centre - width))
+    match function:
+        case "SIGMOID":
+            return np.asarray(1 / (1 + np.exp((-4 * (values - centre) / width).clip(-700, 700))))
+        case "LINEAR_EXACT":
+            return ((values - centre) / width + 0.5).clip(0, 1)
+        case _:
+            return ((values - (centre - 0.5)) / max(width - 1, 1e-9) + 0.5).clip(0, 1)

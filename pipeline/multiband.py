@@ -1,0 +1,198 @@
+"""TIFF with more than a picture's bands -> an upright 8-bit RGB frame, by tifffile (the extra `tiff`).
+
+A band is a sample of the first page, or, where that has one sample, a page like it (as OME-TIFF stores channels; in
+the order of the file). Three bands are shown as red, green and blue; the same one thrice is grey. Each is stretched
+by itself between two percentiles; where one of the three holds no data (NaN, infinite, GDAL's nodata) all are black.
+"""
+
+import io
+import itertools
+import logging
+import math
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.frame import QUARTER_TURNS, UPRIGHT, Frame, UnreadableImage, exif_number, missing_extra, refuse_too_large
+from pipeline.params import Images
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPage
+
+BYTES_A_PIXEL = 16  # of max_megapixels: all bands of a page are decoded together, so many bands count as many pixels
+ORIENTATION, GDAL_NODATA = 274, 42113  # tags
+UNCOMPRESSED, LZW = 1, 5  # values of the tag Compression
+LARGEST_TILE = 1024 * 1024  # pixels; a picture may be smaller than its only tile
+NOT_A_BAND = 1 | 4  # bits of NewSubfileType: a reduced copy, a mask
+
+
+def read_bands(data: bytes, rules: Images) -> Frame:
+    """Three bands of a TIFF. Raises UnreadableImage, or whatever tifffile makes of a damaged file."""
+    try:
+        import imagecodecs  # noqa: F401 - tifffile asks it for every compression
+        import tifffile
+    except ImportError:
+        raise missing_extra("TIFF images of this kind", "tifffile", "tiff") from None
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # the reason goes into the row, not to the console
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        page: Any = tiff.pages.first
+        width, height, samples = int(page.imagewidth), int(page.imagelength), int(page.samplesperpixel)
+        refuse_too_large(width, height, rules)
+        dtype = np.dtype(page.dtype)
+        _refuse_odd_pages(page, dtype, rules)
+        wanted = rules.bands or ((1, 2, 3) if samples >= 3 else (1, 1, 1))
+        shown = _bands(tiff, data, wanted)
+        valid = np.logical_and.reduce([_is_valid(band, page) for band in shown.values()])
+        channels = {number: stretched(band, valid, rules.stretch) for number, band in shown.items()}
+        bits, orientation = int(page.bitspersample), _orientation(page)
+    image = Image.fromarray(np.dstack([channels[number] for number in wanted]))
+    if orientation in UPRIGHT:
+        image = image.transpose(UPRIGHT[orientation])
+    if orientation in QUARTER_TURNS:
+        width, height = height, width
+    return Frame(image, width, height, "TIFF", f"{samples} x {dtype.name}", bits, orientation)
+
+
+def _refuse_odd_pages(page: "TiffPage", dtype: np.dtype[Any], rules: Images) -> None:
+    if page.imagedepth != 1:
+        raise UnreadableImage(f"a volume of {page.imagedepth} layers is no picture")
+    if dtype.kind not in "uifb":
+        raise UnreadableImage(f"values of the type {dtype.name} cannot be shown")
+    if page.imagewidth * page.imagelength * page.samplesperpixel * dtype.itemsize > _most_bytes(rules):
+        raise UnreadableImage(
+            f"{page.imagewidth} x {page.imagelength} pixels of {page.samplesperpixel} bands ({dtype.name}) are more "
+            f"than images.max_megapixels ({rules.max_megapixels:g}) allows"
+        )
+
+
+def _most_bytes(rules: Images) -> float:
+    return BYTES_A_PIXEL * rules.max_megapixels * 1e6
+
+
+def _bands(tiff: "TiffFile", data: bytes, wanted: tuple[int, ...]) -> dict[int, NDArray[Any]]:
+    """The wanted bands by their numbers, each (height, width). Raises UnreadableImage when the file has fewer."""
+    page: Any = tiff.pages.first
+    highest = max(wanted)
+    if page.samplesperpixel > 1:
+        pages, count = [page], int(page.samplesperpixel)
+    else:
+        pages = list(itertools.islice(_pages_like_the_first(tiff, data), highest))
+        count = len(pages)
+    if count < highest:
+        raise UnreadableImage(f"images.bands asks for band {highest}; the file has {count}")
+    if page.samplesperpixel == 1:
+        return {number: _decoded(pages[number - 1], data) for number in sorted(set(wanted))}
+    values = _decoded(page, data)
+    last = not page.axes.startswith("S")
+    return {number: values[:, :, number - 1] if last else values[number - 1] for number in sorted(set(wanted))}
+
+
+def _pages_like_the_first(tiff: "TiffFile", data: bytes) -> Iterator[Any]:
+    """The pages that are bands: not the reduced copies and masks that may stand between them."""
+    from tifffile import TiffPage
+
+    first: Any = tiff.pages.first
+    yield first
+    for number, offset in enumerate(itertools.islice(_page_offsets(tiff, data), 1, None), start=1):
+        tiff.filehandle.seek(offset)
+        page = TiffPage(tiff, index=number)
+        if (page.shape, page.dtype) == (first.shape, first.dtype) and not page.subfiletype & NOT_A_BAND:
+            yield page
+
+
+def _page_offsets(tiff: "TiffFile", data: bytes) -> Iterator[int]:
+    """Where each page's tags stand, each place once: a chain of pages that bites its tail is walked for ever else."""
+    form, seen = tiff.tiff, set()
+    offset: int = tiff.pages.first.offset
+    while 0 < offset < len(data) and offset not in seen:
+        seen.add(offset)
+        yield offset
+        count = struct.unpack_from(form.tagnoformat, data, offset)[0]
+        offset = struct.unpack_from(form.offsetformat, data, offset + form.tagnosize + count * form.tagsize)[0]
+
+
+def _decoded(page: "TiffPage", data: bytes) -> NDArray[Any]:
+    """A page's values: (height, width), (height, width, samples) or (samples, height, width), as its axes say.
+
+    Raises UnreadableImage when strips or tiles are missing: tifffile would leave what is not there as it finds it.
+    """
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    if any(offset + length > len(data) for offset, length in segments):
+        raise UnreadableImage("damaged image: it is cut off")
+    contiguous = page.is_contiguous  # one run of bytes, however many strips it is told as
+    if not contiguous and len(segments) != math.prod(page.chunked):
+        raise UnreadableImage("damaged image: strips or tiles are missing")
+    if page.is_tiled and page.tilewidth * page.tilelength > 4 * max(page.imagewidth * page.imagelength, LARGEST_TILE):
+        raise UnreadableImage("damaged image: its tiles are larger than the picture")
+    if page.compression == LZW:
+        return _decoded_lzw(page, [data[offset : offset + length] for offset, length in segments])
+    return np.asarray(page.asarray(maxworkers=1))
+
+
+def _decoded_lzw(page: Any, segments: list[bytes]) -> NDArray[Any]:
+    """As `_decoded`, with LZW taken off by libtiff: on damaged bytes imagecodecs' own ends the process."""
+    page.compression = UNCOMPRESSED  # what is left for tifffile to undo: predictor, byte order, tiles
+    _, depth, height, width, samples = page.shaped
+    decoded = np.zeros((page.shaped[0], depth, height, width, samples), page.dtype)
+    strips = math.ceil(height / page.rowsperstrip) if not page.is_tiled else 1
+    for index, segment in enumerate(segments):
+        rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, height - index % strips * page.rowsperstrip)
+        columns = page.tilewidth if page.is_tiled else width
+        raw = _unpacked_lzw(segment, rows * columns * samples * decoded.itemsize) if segment else None
+        part, (plane, _, top, left, _), shape = page.decode(raw, index)
+        if part is None:  # left out, as GDAL does with a tile of nodata
+            part = np.full((*shape[:3], samples), page.nodata, decoded.dtype)
+        into = decoded[plane, :, top : top + shape[1], left : left + shape[2]]
+        into[...] = part[:, : into.shape[1], : into.shape[2]]
+    return decoded.reshape(page.shape)
+
+
+def _unpacked_lzw(segment: bytes, size: int) -> bytes:
+    """The `size` bytes of one strip or tile, read as a picture of one row. Raises OSError when there are fewer."""
+    tags = [(256, 4, size), (257, 4, 1), (258, 3, 8), (259, 3, LZW), (262, 3, 1), (273, 4, 122), (277, 3, 1)]
+    tags += [(278, 4, 1), (279, 4, len(segment))]  # in the order of their numbers; the bytes begin at 122
+    entries = b"".join(struct.pack("<HHII", number, kind, 1, value) for number, kind, value in tags)
+    file = struct.pack("<4sIH", b"II*\0", 8, len(tags)) + entries + bytes(4) + segment
+    with Image.open(io.BytesIO(file), formats=("TIFF",)) as image:
+        return image.tobytes()
+
+
+def _is_valid(band: NDArray[Any], page: "TiffPage") -> NDArray[np.bool_]:
+    """Where a band holds data: not NaN, not infinite, not the value that GDAL's tag names."""
+    valid: NDArray[np.bool_] = np.isfinite(band)
+    tag = page.tags.get(GDAL_NODATA)
+    try:
+        nodata = float(str(tag.value).strip(" \0")) if tag else math.nan
+    except ValueError:
+        return valid
+    # Compared as the band's own type: -3.4028234663852886e+38 is a float32 only after rounding.
+    return np.asarray(valid & (band != np.float64(nodata).astype(band.dtype))) if _fits(nodata, band.dtype) else valid
+
+
+def _fits(number: float, dtype: np.dtype[Any]) -> bool:
+    if dtype.kind == "f":
+        return math.isfinite(number) and abs(number) <= float(np.finfo(dtype).max) * (1 + 1e-6)
+    limits = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return math.isfinite(number) and limits[0] <= number <= limits[1] and number == int(number)
+
+
+def stretched(band: NDArray[Any], valid: NDArray[np.bool_], percentiles: tuple[float, float]) -> NDArray[np.uint8]:
+    """A band as 0..255, from the lower to the upper percentile of its valid values; black where it is not valid.
+
+    band, valid: (height, width). Raises UnreadableImage when nothing is valid.
+    """
+    counted = band[valid]
+    if not counted.size:
+        raise UnreadableImage("no pixel has a value in all bands that are shown")
+    low, high = (float(value) for value in np.percentile(counted.astype(np.float64), percentiles))
+    values = np.where(valid, band, low).astype(np.float64)
+    return np.where(valid, np.rint(((values - low) / max(high - low, 1e-12)).clip(0, 1) * 255), 0).astype(np.uint8)
+
+
+def _orientation(page: "TiffPage") -> int:
+    tag = page.tags.get(ORIENTATION)
+    return exif_number(tag.value if tag else None)
