@@ -53,5 +53,5 @@ worker: install  ## run what the Prefect server schedules; leave it running
 	NIGHTSHIFT_HOME=$(CURDIR) PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/prefect worker start --pool nightshift
 
 clean:  ## delete what the pipeline made; images, models in MLflow and predictions stay
-	rm -rf data/manifest.parquet data/prepared data/features models/current reports .mypy_cache .pytest_cache .ruff_cache
+	rm -rf data/manifest.parquet data/.measured data/prepared data/features models/current reports .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

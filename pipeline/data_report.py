@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,13 +63,28 @@ class Row:
 class Findings:
     """What the page shows, chosen from the tables; reads no image.
 
-    manifest: as `validate` writes it. expectations: a row a check. suspects: as `audit` writes them, or None before.
+    manifest: as `validate` writes it; expectations: `Outcome.as_row` of each; suspects: as `audit` writes, or None.
     """
 
     manifest: pd.DataFrame
     expectations: list[dict[str, Any]]
     suspects: pd.DataFrame | None
     seed: int
+
+    @property
+    def judged(self) -> list[dict[str, Any]]:
+        """The expectations, the worst first."""
+        order = ("error", "warning", "met")
+        return sorted(self.expectations, key=lambda one: order.index(one["status"]))
+
+    @property
+    def verdict(self) -> str:
+        """All expectations in a sentence."""
+        count = Counter(one["status"] for one in self.expectations)
+        return (
+            f"Of {len(self.expectations)} expectations {count['met']} are met; {count['error']} errors, "
+            f"{count['warning']} warnings."
+        )
 
     @cached_property
     def images(self) -> pd.DataFrame:
@@ -149,11 +165,19 @@ class Findings:
     @cached_property
     def left_out(self) -> list[dict[str, Any]]:
         """Files that no model sees: unreadable ones and those in quarantine."""
-        out = self.manifest[~self.manifest["readable"] | (self.manifest["quarantined"] != "")]
         return [
             {"path": row["path"], "reason": row["quarantined"] or "unreadable", "error": row["error"]}
-            for row in out.head(LISTED).to_dict("records")
+            for row in self._out.head(LISTED).to_dict("records")
         ]
+
+    @property
+    def left_out_count(self) -> int:
+        """How many they are in all."""
+        return len(self._out)
+
+    @cached_property
+    def _out(self) -> pd.DataFrame:
+        return self.manifest[~self.manifest["readable"] | (self.manifest["quarantined"] != "")]
 
     @property
     def shown(self) -> list[str]:

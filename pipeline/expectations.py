@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult
 
 TableName = Literal["files", "classes", "dataset", "drift"]
+EXAMPLES = 20  # faulty rows that a report names
 KEYS: dict[TableName, str] = {"files": "path", "classes": "label", "dataset": "dataset", "drift": "measure"}
 
 
@@ -61,6 +62,22 @@ class Outcome:
     def status(self) -> str:
         """`met`, else the severity."""
         return "met" if self.met else self.check.severity
+
+    @property
+    def found(self) -> str:
+        """What was found, in a word or two."""
+        return self.observed or f"{len(self.faulty)} of {self.rows}"
+
+    def as_row(self) -> dict[str, Any]:
+        """What a report says of it; of many faulty rows the first."""
+        return {
+            "fault": self.check.fault,
+            "words": self.check.words,
+            "status": self.status,
+            "found": self.found,
+            "examples": list(self.faulty[:EXAMPLES]),
+            "error": self.error,
+        }
 
 
 def checks(limits: Validate) -> list[Check]:

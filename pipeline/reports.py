@@ -63,10 +63,7 @@ def data_markdown() -> str:
     """What was expected of the images and what was found, and the likeliest label errors, on one page."""
     judged = read_json(EXPECTATIONS) if EXPECTATIONS.is_file() else []
     lines = ["| expectation | | found |", "|---|---|---|"]
-    for one in judged:
-        status = "met" if one["met"] else one["check"]["severity"]
-        found = one["observed"] or f"{len(one['faulty'])} of {one['rows']}"
-        lines.append(f"| {one['check']['fault']}: {one['check']['words']} | {status} | {found} |")
+    lines += [f"| {one['fault']}: {one['words']} | {one['status']} | {one['found']} |" for one in judged]
     if LABEL_ISSUES.is_file():
         suspects = pd.read_csv(LABEL_ISSUES)
         lines += [

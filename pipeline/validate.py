@@ -1,6 +1,5 @@
 """Look at every image once -> the manifest, and a judgement of it (Great Expectations). Neither splits nor trains."""
 
-import dataclasses
 import sys
 from typing import Any
 
@@ -79,7 +78,7 @@ def main() -> None:
     orphans = len(set(read_metadata(METADATA)["path"]) - set(manifest["path"]))
     with replacing(DATA_DOCS) as beside:
         outcomes = judge(tables(manifest, drift, orphans, limits), checks(limits), beside)
-    judgement = [dataclasses.asdict(outcome) for outcome in outcomes]
+    judgement = [outcome.as_row() for outcome in outcomes]
     write_json(EXPECTATIONS, judgement)
     summary = numbers(manifest, outcomes)
     write_json(VALIDATION, summary)

@@ -79,7 +79,7 @@ FAULTS: dict[str, tuple[Spoil, list[str]]] = {
     "dark": (put([3, 40], brightness=14.9), ["cat/03.jpg", "dog/10.jpg"]),
     "blurred": (put([3, 40], sharpness=4.9), ["cat/03.jpg", "dog/10.jpg"]),
     "duplicate": (
-        put([3, 4, 5, 6, 7], sha256=f"{2:064x}", cluster=f"{2:064x}"), [f"cat/{number:02d}.jpg" for number in range(3, 8)],
+        put([3, 4, 5, 6, 7], sha256=f"{2:064x}", cluster=f"{2:064x}"), [f"cat/{row:02d}.jpg" for row in range(3, 8)],
     ),
     "conflicting_duplicate": (put([40], sha256=f"{2:064x}"), ["cat/02.jpg", "dog/10.jpg"]),
     "conflicting_near_duplicate": (put([40], cluster=f"{2:064x}"), ["cat/02.jpg", "dog/10.jpg"]),
