@@ -1,11 +1,13 @@
 """Tiny real files and small rules that many tests share."""
 
+import os
 import shutil
 import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -50,8 +52,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after one `nightshift train`; tests may add to it, and leave its model and images as they are."""
     from tests.project import new_project, nightshift
 
-    project = new_project(tmp_path_factory.mktemp("project") / "trained")
-    (project / "train.log").write_text((done := nightshift("train", cwd=project)).stdout + done.stderr)
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # all workers share one project: the first to come trains it
+        shared = shared.parent
+    project, done = shared / "trained", shared / "trained.done"
+    with FileLock(shared / "trained.lock"):
+        if not done.exists():
+            said = nightshift("train", cwd=new_project(project))
+            (project / "train.log").write_text(said.stdout + said.stderr)
+            done.touch()
     return project
 
 

@@ -21,7 +21,7 @@ NAMES = ["a.jpg", "\udcff\udcfe.jpg", "a\nb.jpg", "grün/ä.jpg", '"\\.jpg', "=1
 
 
 def listing(paths: list[str]) -> Iterator[Listed]:
-    return (Listed(path, 1, 1) for path in paths)
+    return (Listed(path, 1, 1, 1) for path in paths)
 
 
 def plan_of(files: int, shards: int) -> Plan:
@@ -56,7 +56,7 @@ def test_a_listing_is_taken_shard_by_shard(tmp_path: Path) -> None:
             taken.append(number)
             if number == 25:
                 raise InterruptedError
-            yield Listed(f"{number}.jpg", 1, 1)
+            yield Listed(f"{number}.jpg", 1, 1, 1)
 
     with pytest.raises(InterruptedError):
         ledger.write_shards(tmp_path, endless(), 10)
