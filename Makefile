@@ -31,7 +31,7 @@ run: install  ## the demo: images, training, registration, and a folder classifi
 	@$(BIN)/nightshift status
 
 test: install  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist worksteal
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check

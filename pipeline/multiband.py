@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 BYTES_A_PIXEL = 16  # of max_megapixels: all bands of a page are decoded together, so many bands count as many pixels
 ORIENTATION, GDAL_NODATA = 274, 42113  # tags
 UNCOMPRESSED, LZW = 1, 5  # values of the tag Compression
+READ = {UNCOMPRESSED: "none", LZW: "LZW", 8: "deflate", 32946: "deflate", 50000: "zstd"}  # proved on damaged bytes
 LARGEST_TILE = 1024 * 1024  # pixels; a picture may be smaller than its only tile
 NOT_A_BAND = 1 | 4  # bits of NewSubfileType: a reduced copy, a mask
 
@@ -60,6 +61,11 @@ def read_bands(data: bytes, rules: Images) -> Frame:
 def _refuse_odd_pages(page: "TiffPage", dtype: np.dtype[Any], rules: Images) -> None:
     if page.imagedepth != 1:
         raise UnreadableImage(f"a volume of {page.imagedepth} layers is no picture")
+    if page.compression not in READ:
+        raise UnreadableImage(
+            f"TIFF compression {int(page.compression)} is not read for images of this kind; save it with one of "
+            f"{', '.join(sorted(set(READ.values())))}"
+        )
     if dtype.kind not in "uifb":
         raise UnreadableImage(f"values of the type {dtype.name} cannot be shown")
     if page.imagewidth * page.imagelength * page.samplesperpixel * dtype.itemsize > _most_bytes(rules):

@@ -333,3 +333,9 @@ def test_lzw_gives_the_same_as_no_compression(options: dict[str, Any], dtype: ty
     plain = {name: value for name, value in options.items() if name != "predictor"}
     expected = decode(tiff(values, **plain), ASKED).pixels
     np.testing.assert_array_equal(decode(tiff(values, compression="lzw", **options), ASKED).pixels, expected)
+
+
+@pytest.mark.parametrize("compression", ["packbits", "lerc"])
+def test_a_compression_that_is_not_proved_on_damaged_bytes_is_refused_with_the_way_out(compression: str) -> None:
+    with pytest.raises(UnreadableImage, match=r"TIFF compression \d+ is not read .* save it with one of LZW, deflate"):
+        decode(tiff(DEEP, last=True, compression=compression), ASKED)
