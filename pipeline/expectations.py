@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from pipeline.data_docs import make_offline
 from pipeline.params import Severity, Validate
 from pipeline.prepared import SPLITS
 
@@ -248,6 +249,11 @@ def judge(found: dict[TableName, pd.DataFrame], every: list[Check], data_docs: P
         (result,) = run.run_results.values()
         outcomes.extend(_outcomes(result, asked, frame))
     context.build_data_docs()
+    by_table = [[outcome for outcome in outcomes if outcome.check.table == name] for name in found]
+    make_offline(
+        data_docs,
+        [(name, sum(one.met for one in these), len(these)) for name, these in zip(found, by_table, strict=True)],
+    )
     return outcomes
 
 

@@ -1,5 +1,6 @@
 """Each expectation passes on good data and fails on its fault alone, which is named; drift is told from chance."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,23 @@ def test_the_data_docs_have_an_index_the_words_and_the_files_that_miss(limits: V
     assert "Every known class has enough images" in pages("expectations")
     assert "cat/03.jpg" in pages("validations")
     assert "cat/04.jpg" not in pages("validations")
+
+
+def test_the_data_docs_need_no_network_and_their_index_leads_to_every_page(limits: Validate, tmp_path: Path) -> None:
+    manifest = good()
+    put([3], contrast=0.5)(manifest)
+    judged(manifest, limits, tmp_path / "docs")
+    pages = list((tmp_path / "docs").rglob("*.html"))
+    assert len(pages) == 9  # four tables, each with its suite and its result, and the index
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert not re.findall(r"<(?:script|link|img)[^>]*https?:", text), page
+        assert "<script" not in text
+    index = (tmp_path / "docs" / "index.html").read_text(encoding="utf-8")
+    links = re.findall('href="([^"]+)"', index)
+    assert len(links) == 8
+    assert all((tmp_path / "docs" / link).is_file() for link in links)
+    assert "11 of 12 met" in index
 
 
 def test_bad_files_are_set_aside_when_asked_and_then_count_no_more(limits: Validate, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -25,33 +26,55 @@ def test_the_nightly_flow_gives_the_same_rows_as_the_plain_command(trained: Path
     assert "shard 2 of 2: 2 images" in flow.stdout + flow.stderr
 
 
-def test_the_nightly_flow_leaves_artifacts_and_a_run_for_each_shard(trained: Path, tmp_path: Path) -> None:
-    for number in range(4):
-        draw_shape(tmp_path / "night" / f"{number}.png", "square", seed=number)
-    code = """
+class Left(NamedTuple):
+    """What a flow run left on the Prefect server."""
+
+    artifacts: list[str]  # keys
+    runs: dict[str, str]  # task run -> its last state
+    error: str  # what the flow raised
+
+
+def left_by(code: str, project: Path) -> Left:
+    """Run `code` with a Prefect server of its own, in `project`."""
+    harness = f"""
 import flows  # its switches come before Prefect
-import asyncio, json, sys
-from pathlib import Path
+import asyncio, json
 from prefect.client.orchestration import get_client
 from prefect.testing.utilities import prefect_test_harness
 
 async def left():
     async with get_client() as client:
-        artifacts = (await client.request("POST", "/artifacts/filter", json={})).json()
-        runs = (await client.request("POST", "/task_runs/filter", json={})).json()
-    names = [sorted(artifact["key"] for artifact in artifacts), sorted(run["name"] for run in runs)]
-    return [*names, sorted({run["state_name"] for run in runs})]
+        artifacts = (await client.request("POST", "/artifacts/filter", json={{}})).json()
+        runs = (await client.request("POST", "/task_runs/filter", json={{}})).json()
+    return sorted(artifact["key"] for artifact in artifacts), {{run["name"]: run["state_name"] for run in runs}}
 
+error = ""
 with prefect_test_harness(server_startup_timeout=120):
-    from flows.nightly import nightly
-    nightly(Path(sys.argv[1]), Path(sys.argv[2]))
-    print("LEFT", json.dumps(asyncio.run(left())))
+    try:
+        {code}
+    except Exception as raised:
+        error = str(raised)
+    print("LEFT", json.dumps([*asyncio.run(left()), error]))
 """
-    said = run(sys.executable, "-c", code, str(tmp_path / "night"), str(tmp_path / "out"), cwd=trained).stdout
-    artifacts, runs, states = json.loads(said.split("LEFT", 1)[1])
-    assert artifacts == ["predictions", "summary"]
-    assert runs == ["finish", "plan", "shard 0", "shard 1"]
-    assert states == ["Completed"]
+    said = run(sys.executable, "-c", harness, cwd=project).stdout
+    return Left(*json.loads(said.split("LEFT", 1)[1]))
+
+
+def test_the_nightly_flow_leaves_artifacts_and_a_run_for_each_shard(trained: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        draw_shape(tmp_path / "night" / f"{number}.png", "square", seed=number)
+    call = f"nightly(Path({str(tmp_path / 'night')!r}), Path({str(tmp_path / 'out')!r}))"
+    left = left_by(f"from pathlib import Path; from flows.nightly import nightly; {call}", trained)
+    assert left.artifacts == ["predictions", "summary"]
+    assert left.runs == {"finish": "Completed", "plan": "Completed", "shard 0": "Completed", "shard 1": "Completed"}
+
+
+def test_a_training_that_bad_images_stop_leaves_their_report_on_the_page(project: Path) -> None:
+    (project / "data/raw/square/broken.png").write_bytes(b"this is no picture")
+    left = left_by("from flows.training import training; training()", project)
+    assert left.artifacts == ["data", "data-docs", "data-report"]
+    assert left.runs == {"version data": "Completed", "validate": "Failed", "publish data": "Completed"}
+    assert "unreadable" in left.error
 
 
 def test_both_flows_are_deployments_and_the_night_has_its_hour() -> None:
