@@ -47,7 +47,8 @@ async def left():
         artifacts = (await client.request("POST", "/artifacts/filter", json={{}})).json()
         runs = (await client.request("POST", "/task_runs/filter", json={{}})).json()
     # Prefect keeps results of tasks as artifacts too, without a key.
-    return sorted(artifact["key"] for artifact in artifacts if artifact["key"]), {{run["name"]: run["state_name"] for run in runs}}
+    keys = sorted(artifact["key"] for artifact in artifacts if artifact["key"])
+    return keys, {{run["name"]: run["state_name"] for run in runs}}
 
 error = ""
 with prefect_test_harness(server_startup_timeout=120):
