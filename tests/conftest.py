@@ -8,12 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.params import Images, Params, load_params
 
 REPOSITORY = Path(__file__).parent.parent
+
+# No example is timed: on a busy machine a right answer may take its time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def noise(width: int = 40, height: int = 30, seed: int = 0) -> NDArray[np.uint8]:
