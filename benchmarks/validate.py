@@ -30,6 +30,13 @@ from pipeline.paths import RAW
 PER_FOLDER = 1000
 
 
+def draw(rng: np.random.Generator) -> Image.Image:
+    """Shapes of all sizes, as in a photograph: of a picture without detail the hash is made of JPEG's noise."""
+    layers = [Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)) for side in (6, 24, 64)]
+    values = [np.asarray(layer.resize((64, 64), Image.Resampling.BICUBIC), np.float32) for layer in layers]
+    return Image.fromarray((0.6 * values[0] + 0.3 * values[1] + 0.1 * values[2]).clip(0, 255).astype(np.uint8))
+
+
 def write_images(raw: Path, count: int) -> None:
     """`count` different JPEGs of 64 x 64 pixels in two classes; one in fifty is nearly another."""
     rng = np.random.default_rng(7)
@@ -38,11 +45,9 @@ def write_images(raw: Path, count: int) -> None:
         folder = raw / ("cat", "dog")[number % 2] / f"{number // PER_FOLDER:04d}"
         if number % PER_FOLDER < 2:
             folder.mkdir(parents=True, exist_ok=True)
-        coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8)).resize((64, 64), Image.Resampling.BICUBIC)
-        if number % 50 == 0 and previous:
-            coarse = Image.open(io.BytesIO(previous))
+        picture = Image.open(io.BytesIO(previous)) if number % 50 == 0 and previous else draw(rng)
         buffer = io.BytesIO()
-        coarse.save(buffer, "JPEG", quality=70 if number % 50 == 0 else 85)
+        picture.save(buffer, "JPEG", quality=70 if number % 50 == 0 else 85)
         previous = buffer.getvalue()
         (folder / f"{number}.jpg").write_bytes(previous)
 
