@@ -36,7 +36,7 @@ def test_metrics_are_scikit_learns(count: int, classes: int, seed: int) -> None:
     predicted = probabilities.argmax(axis=1)
     assert accuracy(labels, probabilities) == pytest.approx(accuracy_score(labels, predicted))
     assert balanced_accuracy(labels, probabilities) == pytest.approx(balanced_accuracy_score(labels, predicted))
-    # scikit-learn wants rows that sum to exactly 1, ours do so to float32's precision: the sums come off its loss again.
+    # scikit-learn wants rows that sum to exactly 1, ours do to float32's precision: the sums come off its loss again.
     exact = probabilities.astype(np.float64)
     sums = exact.sum(axis=1, keepdims=True)
     expected = log_loss(labels, exact / sums, labels=list(range(classes))) - np.log(sums).mean()
