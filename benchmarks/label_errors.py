@@ -9,33 +9,24 @@ time. Labels that were wrong before count as false alarms, so precision is a low
 import sys
 
 import numpy as np
-import pandas as pd
 
-from pipeline.audit import label_issues, out_of_fold
+from pipeline.audit import label_issues, out_of_fold, read_evidence
 from pipeline.params import load_params
-from pipeline.paths import FEATURES, PREPARED
-from pipeline.prepared import SPLITS, read_dataset, read_split
-from pipeline.splits import units
 
 
 def main(share: float) -> None:
     """Print precision and recall of each round."""
-    params, class_names = load_params(), read_dataset(PREPARED).class_names
-    splits = [read_split(PREPARED, name) for name in SPLITS]
-    table = pd.concat([split.table for split in splits], ignore_index=True)
-    features = np.concatenate([np.load(FEATURES / f"{name}.npy") for name in SPLITS])
-    labels = np.concatenate([split.labels for split in splits])
-    groups = np.empty(len(table), np.int64)
-    for number, rows in enumerate(units(table)):
-        groups[rows] = number
+    params, found = load_params(), read_evidence()
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        planted = rng.choice(len(labels), round(share * len(labels)), replace=False)
-        spoilt = labels.copy()
-        spoilt[planted] = (labels[planted] + rng.integers(1, len(class_names), len(planted))) % len(class_names)
-        answers = out_of_fold(features, spoilt, groups, params.audit.folds, params.seed)
-        suspects = label_issues(table, spoilt, answers, class_names)["path"]
-        hit = suspects.isin(table["path"].iloc[planted])
+        planted = rng.choice(len(found.labels), round(share * len(found.labels)), replace=False)
+        spoilt = found.labels.copy()
+        spoilt[planted] = (found.labels[planted] + rng.integers(1, len(found.class_names), len(planted))) % len(
+            found.class_names
+        )
+        answers = out_of_fold(found.features, spoilt, found.groups, params.audit.folds, params.seed)
+        suspects = label_issues(found.table, spoilt, answers, found.class_names)["path"]
+        hit = suspects.isin(found.table["path"].iloc[planted])
         top = hit.head(len(planted)).mean()
         print(
             f"seed {seed}: {len(planted)} planted, {len(suspects)} suspected; recall {hit.sum() / len(planted):.2f}, "

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.importing import Imported
-from pipeline.layout import shown
+from pipeline.naming import shown
 from pipeline.paths import RAW
 from pipeline.prepared import SPLITS
 

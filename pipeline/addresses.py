@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.layout import SourceError, shown
+from pipeline.layout import SourceError
+from pipeline.naming import shown
 
 EXTRAS = {"s3": "nightshift[s3]", "s3a": "nightshift[s3]"}  # protocol -> what to install
 # What the libraries below fsspec raise besides OSError: looked up only where they are loaded.

@@ -1,7 +1,7 @@
 """Look for wrong labels with the backbone's features, and write the report on the data. Changes no label."""
 
 import sys
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from pipeline.files import read_json, replacing
 from pipeline.params import load_params
 from pipeline.paths import EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
 from pipeline.prepared import SPLITS, read_dataset, read_split
-from pipeline.splits import units
+from pipeline.splits import unit_numbers
 from pipeline.stage import log, run
 
 REGULARISATION = 0.003  # C of the logistic regression: of 0.0003 to 0.1 the best accuracy out of fold on the demo set
@@ -69,18 +69,24 @@ def label_issues(
     return suspects
 
 
-def find_issues(features: Path, folds: int, seed: int) -> pd.DataFrame:
-    """The suspects among all images of all splits."""
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What labels are judged by; row i of each part is the same image, of any split."""
+
+    table: pd.DataFrame
+    features: NDArray[np.float32]  # (n, d), of the frozen backbone
+    labels: NDArray[np.int64]  # (n,), index into class_names
+    groups: NDArray[np.int64]  # (n,), the image's unit
+    class_names: tuple[str, ...]
+
+
+def read_evidence() -> Evidence:
+    """All images of all splits."""
     splits = [read_split(PREPARED, name) for name in SPLITS]
     table = pd.concat([split.table for split in splits], ignore_index=True)
-    values = np.concatenate([np.load(features / f"{name}.npy", mmap_mode="r") for name in SPLITS])
+    features = np.concatenate([np.load(FEATURES / f"{name}.npy", mmap_mode="r") for name in SPLITS])
     labels = np.concatenate([split.labels for split in splits])
-    groups = np.empty(len(table), np.int64)
-    for number, rows in enumerate(units(table)):
-        groups[rows] = number
-    return label_issues(
-        table, labels, out_of_fold(values, labels, groups, folds, seed), read_dataset(PREPARED).class_names
-    )
+    return Evidence(table, features, labels, unit_numbers(table), read_dataset(PREPARED).class_names)
 
 
 def main() -> None:
@@ -88,7 +94,9 @@ def main() -> None:
     params = load_params()
     suspects = None
     if (FEATURES / "train.npy").is_file():
-        suspects = find_issues(FEATURES, params.audit.folds, params.seed)
+        found = read_evidence()
+        answers = out_of_fold(found.features, found.labels, found.groups, params.audit.folds, params.seed)
+        suspects = label_issues(found.table, found.labels, answers, found.class_names)
         log.info("%d labels are probably wrong; see reports/data.html.", len(suspects))
     else:
         log.info("Labels are not audited: %s has no pretrained features to judge by.", params.model.backbone)

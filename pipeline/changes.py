@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field, replace
 
 from pipeline.labels import label_of
+from pipeline.naming import shown
 
 SIDE_TABLE = "metadata.csv"  # in data/raw: one row an image, keyed by `path`; no image itself
 COLUMNS = (
@@ -204,16 +205,16 @@ def side_table_line(before: Snapshot, now: Snapshot) -> str:
     if before.side_table is None or now.side_table is None:
         return f"{SIDE_TABLE}: changed (an older version's rows are not in the local cache)"
     difference = compare_tables(before.side_table, now.side_table).summary()
-    return f"{SIDE_TABLE}: {printable(difference) or 'same rows and columns, in another order or notation'}"
+    return f"{SIDE_TABLE}: {shown(difference) or 'same rows and columns, in another order or notation'}"
 
 
 def table_rows(changes: Changes) -> list[tuple[str, ...]]:
     """One row a label, in the order of COLUMNS, and their sum; of very many labels only those with a change."""
-    shown, others = list(changes.labels), []
-    if len(shown) > MANY_LABELS:
-        others = [counts for counts in shown if not any(counts.numbers()[1:-1])]
-        shown = [counts for counts in shown if any(counts.numbers()[1:-1])]
-    rows = [(printable(counts.label) or "(no class folder)", *_cells(counts.numbers())) for counts in shown]
+    listed, others = list(changes.labels), []
+    if len(listed) > MANY_LABELS:
+        others = [counts for counts in listed if not any(counts.numbers()[1:-1])]
+        listed = [counts for counts in listed if any(counts.numbers()[1:-1])]
+    rows = [(shown(counts.label) or "(no class folder)", *_cells(counts.numbers())) for counts in listed]
     if others:
         rows.append((f"({len(others)} labels without a change)", *_cells(_sum(others))))
     return [*rows, ("all", *_cells(_sum(changes.labels)))]
@@ -241,12 +242,7 @@ def name_lines(changes: Changes, first: int | None = FIRST_NAMES) -> list[str]:
     lines = []
     for kind, names in kinds:
         if names:
-            lines += [f"{kind} ({len(names)}):", *(f"  {printable(name)}" for name in names[:first])]
+            lines += [f"{kind} ({len(names)}):", *(f"  {shown(name)}" for name in names[:first])]
             if first is not None and len(names) > first:
                 lines.append(f"  … and {len(names) - first} more (--names lists all)")
     return lines
-
-
-def printable(name: str) -> str:
-    """`name` with what a terminal would act on, and bytes that are no text, written as escapes."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)

@@ -205,6 +205,8 @@ def tables(
 def quarantine(manifest: pd.DataFrame, limits: Validate) -> pd.Series:
     """For each file the first fault of `validate.quarantine` that it suffers from, else an empty string."""
     reasons = pd.Series("", index=manifest.index, dtype="str")
+    if not limits.quarantine:
+        return reasons
     table = files_table(manifest.assign(quarantined=""), limits)
     # An image whose check is switched off in params.yaml is not looked at for it either.
     for check in checks(limits):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import NightshiftError
 from pipeline.labels import label_of
+from pipeline.naming import named
 
-EXAMPLES = 5  # names in a message
 SPLIT_OF = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
@@ -44,17 +44,6 @@ class Item:
     def split(self) -> str:
         """`train`, `val`, `test`, or nothing."""
         return dict(self.known).get("split", "")
-
-
-def named(names: Sequence[str]) -> str:
-    """The first few of `names`, and how many more there are."""
-    more = f" and {len(names) - EXAMPLES:,} more" if len(names) > EXAMPLES else ""
-    return ", ".join(map(shown, names[:EXAMPLES])) + more
-
-
-def shown(name: str) -> str:
-    """`name` for a screen: what could move the cursor, or is no character, is written as an escape."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
 
 
 def without_enclosing(files: Sequence[Found]) -> list[Found]:

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pipeline.dicom import PREFIX, PREFIX_AT
 from pipeline.errors import NightshiftError
 from pipeline.images import EXTENSIONS
+from pipeline.pillow import AVIF_BRANDS, HEIF_BRANDS, OPEN_BRANDS, TIFF_STARTS
 
 IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
 PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"\0\0\0\x0cjP  ")
-TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
-BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # AVIF and HEIF
-DICOM_AT, DICOM = 128, b"DICM"
-MAGIC_BYTES = DICOM_AT + len(DICOM)  # enough for all of the above and for RIFF....WEBP
+BRANDS = AVIF_BRANDS | HEIF_BRANDS | OPEN_BRANDS
+MAGIC_BYTES = PREFIX_AT + len(PREFIX)  # enough for all of the above and for RIFF....WEBP
 
 
 class ListingError(NightshiftError):
@@ -67,7 +67,9 @@ def is_image(name: str, first_bytes: Callable[[], bytes]) -> bool:
         return True
     start = first_bytes()
     is_branded = start[4:8] == b"ftyp" and start[8:12] in BRANDS
-    return start.startswith(PICTURES + TIFFS) or start[8:12] == b"WEBP" or is_branded or start[DICOM_AT:] == DICOM
+    return (
+        start.startswith(PICTURES + TIFF_STARTS) or start[8:12] == b"WEBP" or is_branded or start[PREFIX_AT:] == PREFIX
+    )
 
 
 def _walk(folder: Path, prefix: str, root: Path) -> Iterator[tuple[Listed, bool]]:

@@ -21,6 +21,7 @@ from pipeline.files import replacing, sha256
 from pipeline.images import UnreadableImage, decode, extension_matches, without_enhancement
 from pipeline.labels import label_of
 from pipeline.listing import Listed, list_images
+from pipeline.naming import named
 from pipeline.parallel import ordered_map
 from pipeline.params import Images
 from pipeline.paths import METADATA
@@ -35,7 +36,6 @@ MEASURED = {
     "brightness": "Float64", "contrast": "Float64", "sharpness": "Float64", "entropy": "Float64", "phash": "str",
 }  # fmt: skip
 IDENTITY = {"path": "str", "bytes": "int64", "changed_ns": "int64"}  # as long as these are the same, so is the file
-EXAMPLES = 5  # files named in a message; the report and the manifest have them all
 
 
 class InvalidData(NightshiftError):  # noqa: N818 - a judgement, not a fault of the program
@@ -191,9 +191,3 @@ def recipe(rules: Images) -> str:
     measured = without_enhancement(rules, SIDE).model_dump_json()
     code = [file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))]
     return sha256(b"".join([measured.encode(), PIL.__version__.encode(), *code]))[:16]
-
-
-def named(names: list[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - EXAMPLES} more" if len(names) > EXAMPLES else ""
-    return ", ".join(names[:EXAMPLES]) + more

@@ -26,8 +26,9 @@ from pipeline.addresses import (
 )
 from pipeline.archives import Archive, is_archive
 from pipeline.labels import folder_of
-from pipeline.layout import Found, Item, SourceError, by_folders, named, shown
+from pipeline.layout import Found, Item, SourceError, by_folders
 from pipeline.listing import MAGIC_BYTES, is_hidden, is_image, list_files
+from pipeline.naming import named, shown
 from pipeline.parallel import ordered_map
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ A unit is what no split may tear apart: near-duplicates, and the images of one g
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.duplicates import components, joined
 from pipeline.errors import NightshiftError
+from pipeline.naming import named
 from pipeline.params import Fractions
 from pipeline.prepared import SPLITS, SplitName
 
 LEFT_OUT = ""  # the split of a new image that would join two splits
 NOTABLE = 0.1  # a split of a class whose share is further off than this is spoken of
-EXAMPLES = 3  # names in a message
 
 
 class ImpossibleSplit(NightshiftError):  # noqa: N818 - a judgement of the request, not a fault of the program
@@ -111,10 +111,15 @@ def _given(manifest: pd.DataFrame) -> pd.Series:
     return manifest["split"].astype("object").where(manifest["split"].notna(), None)
 
 
+def unit_numbers(manifest: pd.DataFrame) -> NDArray[np.int64]:
+    """The number, (n,), of each row's unit: rows that share a cluster or a group, directly or through others."""
+    keys = [manifest[name] for name in ("cluster", "group") if name in manifest]
+    return components(len(manifest), np.concatenate([joined(key) for key in keys]))
+
+
 def units(manifest: pd.DataFrame) -> list[NDArray[np.int64]]:
-    """The row numbers of each unit: rows that share a cluster or a group, directly or through others."""
-    keys = [manifest[name].reset_index(drop=True) for name in ("cluster", "group") if name in manifest]
-    numbers = components(len(manifest), np.concatenate([joined(key) for key in keys]))
+    """The row numbers of each unit."""
+    numbers = unit_numbers(manifest)
     order = np.argsort(numbers, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
 
@@ -187,10 +192,10 @@ def _remarks(manifest: pd.DataFrame, splits: pd.Series, fractions: Fractions, so
     """What is worth knowing of a finished split. Raises ImpossibleSplit where a class is missing from one."""
     if len(left_out := manifest["path"][splits == LEFT_OUT]):
         yield (
-            f"{len(left_out)} new images are left out, as they nearly repeat images of two splits: {_some(left_out)}."
+            f"{len(left_out)} new images are left out, as they nearly repeat images of two splits: {named(left_out)}."
         )
     if torn := [rows for rows in units(manifest) if len(set(splits.iloc[rows]) - {LEFT_OUT}) > 1]:
-        yield f"{len(torn)} clusters or groups are in two splits, as given or frozen before: " + _some(
+        yield f"{len(torn)} clusters or groups are in two splits, as given or frozen before: " + named(
             manifest["path"].iloc[rows[0]] for rows in torn
         )
     table = pd.crosstab(manifest["label"], splits).reindex(columns=list(SPLITS), fill_value=0)
@@ -222,8 +227,3 @@ def _largest(images: pd.DataFrame) -> str:
     grouped = "group" in images and pd.notna(first["group"])
     of = f"group {first['group']}" if grouped else f"what repeats {first['path']}"
     return f"the largest piece is {of}, {len(rows)} of {len(images)}"
-
-
-def _some(paths: Iterable[str]) -> str:
-    names = list(paths)
-    return ", ".join(names[:EXAMPLES]) + (f" and {len(names) - EXAMPLES} more" if len(names) > EXAMPLES else "")

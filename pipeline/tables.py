@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.layout import EXAMPLES, SPLIT_OF, SourceError, named, shown
+from pipeline.layout import SPLIT_OF, SourceError
+from pipeline.naming import EXAMPLES, named, shown
 
 ENDINGS = (".csv", ".tsv", ".parquet")
 

@@ -10,8 +10,9 @@ from pipeline.drift import compare
 from pipeline.duplicates import cluster
 from pipeline.expectations import Outcome, checks, judge, quarantine, tables
 from pipeline.files import replacing, write_json
-from pipeline.manifest import InvalidData, build_manifest, named, with_metadata
+from pipeline.manifest import InvalidData, build_manifest, with_metadata
 from pipeline.metadata import read_metadata
+from pipeline.naming import named
 from pipeline.params import Params, load_params
 from pipeline.paths import (
     DATA_DOCS,
@@ -28,11 +29,11 @@ from pipeline.snapshots import manifest_at
 from pipeline.stage import log, run
 
 
-def look(params: Params) -> pd.DataFrame:
+def look(params: Params, side: pd.DataFrame) -> pd.DataFrame:
     """The whole manifest: what was measured, what is known besides, clusters of near-duplicates, what is left out."""
     limits = params.validate_
     measured = build_manifest(RAW, params.images, params.compute.reading_threads, MEASURED)
-    manifest = with_metadata(measured, read_metadata(METADATA), params.preprocess.group_column)
+    manifest = with_metadata(measured, side, params.preprocess.group_column)
     manifest["cluster"] = cluster(manifest, limits.near_duplicate_bits, limits.checks.blank.below)
     manifest["quarantined"] = quarantine(manifest, limits)
     return manifest
@@ -45,7 +46,7 @@ def sentence(outcome: Outcome) -> str:
         return f"{words} It could not be checked: {outcome.error}"
     if outcome.observed:
         return f"{words} Found: {outcome.observed}."
-    return f"{words} {len(outcome.faulty)} of {outcome.rows} miss this: {named([*outcome.faulty])}."
+    return f"{words} {len(outcome.faulty)} of {outcome.rows} miss this: {named(outcome.faulty)}."
 
 
 def numbers(manifest: pd.DataFrame, outcomes: list[Outcome]) -> dict[str, Any]:
@@ -67,7 +68,8 @@ def main() -> None:
     """The stage."""
     params = load_params()
     limits = params.validate_
-    manifest = look(params)
+    side = read_metadata(METADATA)
+    manifest = look(params, side)
     with replacing(MANIFEST) as beside:
         manifest.to_parquet(beside, index=False)
     with replacing(QUARANTINE) as beside:
@@ -75,7 +77,7 @@ def main() -> None:
         left_out.to_csv(beside, index=False)
     before = manifest_at(limits.baseline) if limits.baseline else None
     drift = compare(manifest, before) if before is not None else pd.DataFrame()
-    orphans = len(set(read_metadata(METADATA)["path"]) - set(manifest["path"]))
+    orphans = len(set(side["path"]) - set(manifest["path"]))
     with replacing(DATA_DOCS) as beside:
         outcomes = judge(tables(manifest, drift, orphans, limits), checks(limits), beside)
     judgement = [outcome.as_row() for outcome in outcomes]

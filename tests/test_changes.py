@@ -13,7 +13,6 @@ from pipeline.changes import (
     compare,
     compare_tables,
     name_lines,
-    printable,
     side_table_line,
     table_rows,
 )
@@ -183,16 +182,3 @@ def test_the_first_names_of_each_kind_or_all() -> None:
         "added (7):", "  dog/2", "  dog/3", "  … and 5 more (--names lists all)", "relabelled (1):", "  cat/1 -> dog/1"
     ]  # fmt: skip
     assert len(name_lines(changes, first=None)) == 10
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        pytest.param("größe/1 (2).jpg", "größe/1 (2).jpg", id="letters and spaces"),
-        pytest.param("a\x1b[31m.jpg", "a\\x1b[31m.jpg", id="colours"),
-        pytest.param("a\n.jpg", "a\\n.jpg", id="a new line"),
-        pytest.param("a\udcff.jpg", "a\\udcff.jpg", id="a byte that is no text"),
-    ],
-)
-def test_names_do_nothing_to_the_terminal(name: str, shown: str) -> None:
-    assert printable(name) == shown

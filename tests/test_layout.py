@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.layout import Found, SourceError, by_folders, named, shown, without_enclosing
+from pipeline.layout import Found, SourceError, by_folders, without_enclosing
 
 
 def items(*paths: str) -> list[tuple[str, str, str]]:
@@ -66,8 +66,3 @@ def test_what_could_mean_two_things_is_refused(paths: list[str], match: str) -> 
 )
 def test_a_folder_that_encloses_all_is_no_class(paths: list[str], expected: list[str]) -> None:
     assert [file.path for file in without_enclosing([Found(path, path) for path in paths])] == expected
-
-
-def test_messages_name_the_first_few_and_no_name_moves_the_cursor() -> None:
-    assert named([f"{number}.jpg" for number in range(7)]) == "0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 2 more"
-    assert shown("é猫\x1b[2J\n\udcff") == r"é猫\x1b[2J\n\udcff"

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.manifest import InvalidData
+from pipeline.metadata import read_metadata
 from pipeline.params import load_params
 from pipeline.paths import DATA_DOCS, DATA_REPORT, EXPECTATIONS, MANIFEST, METADATA, QUARANTINE, VALIDATION
 from pipeline.snapshots import manifest_at
@@ -77,7 +78,7 @@ def test_near_copies_form_a_cluster_whatever_their_format_and_size(data: Path) -
     with Image.open(data / "circle" / "004.png") as image:
         image.save(data / "circle" / "as.jpg", quality=70)
         image.resize((160, 140)).save(data / "circle" / "large.webp")
-    manifest = look(load_params()).set_index("path")
+    manifest = look(load_params(), read_metadata(METADATA)).set_index("path")
     names = ["circle/004.png", "circle/as.jpg", "circle/large.webp"]
     assert manifest.loc[names, "cluster"].nunique() == 1
     assert manifest["cluster"].nunique() == 44
@@ -86,7 +87,7 @@ def test_near_copies_form_a_cluster_whatever_their_format_and_size(data: Path) -
 def test_given_splits_and_groups_come_from_the_side_table(data: Path) -> None:
     METADATA.write_text("path,split,patient\ncircle/000.png,test,p1\ncircle/001.png,,p1\nlost.png,,p2\n")
     change_params(Path(), {"preprocess": {"group_column": "patient"}})
-    manifest = look(load_params()).set_index("path")
+    manifest = look(load_params(), read_metadata(METADATA)).set_index("path")
     assert manifest.loc["circle/000.png", "split"] == "test"
     assert list(manifest.loc[["circle/000.png", "circle/001.png"], "group"]) == ["p1", "p1"]
     assert manifest["group"].notna().sum() == 2
