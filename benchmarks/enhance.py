@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from pipeline.images import EXTENSIONS, decode
-from pipeline.params import Images, load_params
+from pipeline.params import load_params
+from pipeline.params_data import Images
 
 WAYS = {
     "plain": {},

@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from pipeline.params import Augment
+from pipeline.params_model import Augment
 
 
 def augmentation(augment: Augment, seed: int) -> keras.Sequential:

@@ -15,7 +15,8 @@ from keras import layers
 from numpy.typing import NDArray
 
 from pipeline.errors import NightshiftError
-from pipeline.params import Images, Model
+from pipeline.params_data import Images
+from pipeline.params_model import Model
 
 
 def build_backbone(model: Model, images: Images) -> keras.Model:

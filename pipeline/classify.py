@@ -25,7 +25,9 @@ from pipeline.files import sha256, write_json
 from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.ledger import Plan
 from pipeline.listing import list_images
-from pipeline.params import Compute, Images, Params
+from pipeline.params import Params
+from pipeline.params_data import Images
+from pipeline.params_model import Compute
 from pipeline.paths import PREDICTIONS
 from pipeline.predictions import RANKS, Classified, Outcome, Unreadable, compare, csv_path, summarise, to_row
 from pipeline.stage import log

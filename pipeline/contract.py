@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import NightshiftError
 from pipeline.files import sha256, sha256_of_file, write_json
-from pipeline.params import Images
+from pipeline.params_data import Images
 
 CONTRACT = "contract.json"
 KERAS = "model.keras"

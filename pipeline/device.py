@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pipeline.errors import NightshiftError
-from pipeline.params import Compute
+from pipeline.params_model import Compute
 from pipeline.stage import log
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import KERAS, NETWORK, OPENVINO, Contract, read_contract
-from pipeline.params import Compute
+from pipeline.params_model import Compute
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, height, width, 3) -> outputs (n, d)
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")

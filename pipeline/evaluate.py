@@ -14,7 +14,8 @@ from tqdm import tqdm
 from pipeline.engine import Engine, load_engine
 from pipeline.files import replacing, write_json
 from pipeline.metrics import Statistic, accuracy, as_text, balanced_accuracy, interval, mean_log_loss
-from pipeline.params import Evaluate, load_params
+from pipeline.params import load_params
+from pipeline.params_model import Evaluate
 from pipeline.paths import EVALUATION, FIGURES, MODEL, PREPARED, TEST_PREDICTIONS
 from pipeline.prepared import read_split
 from pipeline.stage import log, run

@@ -23,7 +23,7 @@ from pipeline.labels import label_of
 from pipeline.listing import Listed, list_images
 from pipeline.naming import named
 from pipeline.parallel import ordered_map
-from pipeline.params import Images
+from pipeline.params_data import Images
 from pipeline.paths import METADATA
 from pipeline.prepared import SPLITS
 from pipeline.quality import SIDE, measure

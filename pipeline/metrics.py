@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from pipeline.params import Evaluate
+from pipeline.params_model import Evaluate
 
 Statistic = Callable[[NDArray[np.int64], NDArray[np.float32]], float]  # of (labels, probabilities), as below
 SMALLEST_PROBABILITY = 1e-12  # one sure mistake costs 28 nats, not infinitely many

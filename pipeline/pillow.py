@@ -11,7 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from pipeline.frame import QUARTER_TURNS, Frame, UnreadableImage, exif_number, missing_extra, refuse_too_large
-from pipeline.params import Images
+from pipeline.params_data import Images
 
 # Readers that stay inside this process: no EPS (it starts Ghostscript), no PDF, no formats of the last century.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import NightshiftError
 from pipeline.files import read_json, write_json
-from pipeline.params import Images
+from pipeline.params_data import Images
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")

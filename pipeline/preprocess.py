@@ -14,7 +14,8 @@ from pipeline.errors import NightshiftError
 from pipeline.files import read_json, replacing, sha256, write_json
 from pipeline.images import decode
 from pipeline.parallel import ordered_map
-from pipeline.params import Images, load_params
+from pipeline.params import load_params
+from pipeline.params_data import Images
 from pipeline.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
 from pipeline.prepared import SPLITS, Dataset, write_dataset, write_split
 from pipeline.splits import LEFT_OUT, FrozenSplits, draw_splits

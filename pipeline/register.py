@@ -22,7 +22,8 @@ from pipeline.errors import NightshiftError
 from pipeline.export import largest_difference
 from pipeline.files import read_json, write_json
 from pipeline.metrics import as_text
-from pipeline.params import Gate, Params, load_params
+from pipeline.params import Params, load_params
+from pipeline.params_model import Gate
 from pipeline.paths import EVALUATION, MODEL, PREPARED, REGISTRATION, TRAINING_METRICS
 from pipeline.prepared import read_split
 from pipeline.stage import log, run

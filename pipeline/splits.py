@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.duplicates import components, joined
 from pipeline.errors import NightshiftError
 from pipeline.naming import named
-from pipeline.params import Fractions
+from pipeline.params_data import Fractions
 from pipeline.prepared import SPLITS, SplitName
 
 LEFT_OUT = ""  # the split of a new image that would join two splits

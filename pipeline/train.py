@@ -22,7 +22,8 @@ from pipeline.engine import probabilities
 from pipeline.export import export_openvino
 from pipeline.files import replacing, write_json
 from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
-from pipeline.params import Fit, Head, Params, load_params
+from pipeline.params import Params, load_params
+from pipeline.params_model import Fit, Head
 from pipeline.paths import CURVES, CURVES_FIGURE, FEATURES, MODEL, PREPARED, TRAINING_METRICS
 from pipeline.prepared import Dataset, Split, read_dataset, read_split
 from pipeline.stage import log, run

@@ -12,7 +12,8 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.params import Images, Params, load_params
+from pipeline.params import Params, load_params
+from pipeline.params_data import Images
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -17,7 +17,8 @@ from pipeline.backbones import (
     tutorial_cnn,
 )
 from pipeline.errors import NightshiftError
-from pipeline.params import Images, Model
+from pipeline.params_data import Images
+from pipeline.params_model import Model
 from tests.conftest import noise
 
 SHAPE = (64, 96, 3)

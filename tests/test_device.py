@@ -10,7 +10,8 @@ import tensorflow as tf
 from pipeline.backbones import build_backbone
 from pipeline.device import prepare_device
 from pipeline.errors import NightshiftError
-from pipeline.params import Compute, Images, Model
+from pipeline.params_data import Images
+from pipeline.params_model import Compute, Model
 from pipeline.train import assemble, batches, head
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.contract import Contract, ContractError, read_contract, weights_sha256, write_contract
 from pipeline.engine import Engine, load_engine, probabilities
-from pipeline.params import Compute, Images
+from pipeline.params_data import Images
+from pipeline.params_model import Compute
 
 CPU = Compute(device="cpu", precision="float32", workers=1)
 RULES = Images(width=12, height=8, fit="stretch", max_megapixels=1)

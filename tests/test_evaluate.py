@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluate import Answers, draw_confusion_matrix, draw_contact_sheet, evaluate
-from pipeline.params import Evaluate
+from pipeline.params_model import Evaluate
 from tests.conftest import noise
 
 PARAMS = Evaluate(interval_level=0.95, resamples=200)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, features
 
 from pipeline.images import Picture, UnreadableImage, decode
-from pipeline.params import Images
+from pipeline.params_data import Images
 from tests.conftest import noise
 
 Colour = tuple[int, int, int]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 
 from pipeline.metrics import Statistic, accuracy, as_text, balanced_accuracy, interval, mean_log_loss
-from pipeline.params import Evaluate
+from pipeline.params_model import Evaluate
 
 METRICS: dict[str, Statistic] = {
     "accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "log_loss": mean_log_loss,

@@ -9,7 +9,8 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.contract import Contract
-from pipeline.params import Images, Params, ParamsError, load_params
+from pipeline.params import Params, ParamsError, load_params
+from pipeline.params_data import Images
 from tests.conftest import REPOSITORY
 
 GONE = object()

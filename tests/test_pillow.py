@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from pipeline.images import EXTENSIONS, EXTENSIONS_OF, UnreadableImage, decode, extension_matches
-from pipeline.params import Images
+from pipeline.params_data import Images
 from tests.conftest import noise
 from tests.test_images import STORED_AS, difference, encoded, with_orientation
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.params import Gate
+from pipeline.params_model import Gate
 from pipeline.register import gate_failures
 
 GATE = Gate(min_accuracy=0.8, min_balanced_accuracy=0.7, max_log_loss=0.5, max_export_difference=0.001)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.augment import augmentation
 from pipeline.engine import probabilities
-from pipeline.params import Augment
+from pipeline.params_model import Augment
 from pipeline.train import batches, draw_curves, fit_temperature, unsure_threshold
 from tests.conftest import noise
 

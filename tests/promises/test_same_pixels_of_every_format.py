@@ -15,7 +15,7 @@ from pipeline.classify import _read
 from pipeline.contract import Contract
 from pipeline.files import sha256
 from pipeline.images import decode
-from pipeline.params import Images
+from pipeline.params_data import Images
 from pipeline.prepared import Dataset, read_dataset, write_dataset
 from pipeline.preprocess import decode_all
 from tests.conftest import noise, save_image
