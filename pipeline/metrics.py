@@ -10,6 +10,7 @@ from pipeline.params_model import Evaluate
 
 Statistic = Callable[[NDArray[np.int64], NDArray[np.float32]], float]  # of (labels, probabilities), as below
 SMALLEST_PROBABILITY = 1e-12  # one sure mistake costs 28 nats, not infinitely many
+CALIBRATION_BINS = 15  # as in Guo et al., On Calibration of Modern Neural Networks, 2017
 
 
 def accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
@@ -28,6 +29,36 @@ def mean_log_loss(labels: NDArray[np.int64], probabilities: NDArray[np.float32])
     """Mean negative logarithm of the right class's probability, in nats."""
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.maximum(of_truth, SMALLEST_PROBABILITY)).mean())
+
+
+def brier_score(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
+    """Mean over the images of the squared distance between the probabilities and the truth as 0s and a 1 (Brier, 1950).
+
+    The sum over all classes, so 0 (sure and right) to 2 (sure and wrong) for any number of classes; of two classes it
+    is twice scikit-learn's binary `brier_score_loss`.
+    """
+    wrong_by = probabilities.astype(np.float64)
+    wrong_by[np.arange(len(labels)), labels] -= 1
+    return float((wrong_by**2).sum(axis=1).mean())
+
+
+def expected_calibration_error(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float32], bins: int = CALIBRATION_BINS
+) -> float:
+    """How far confidence and accuracy are apart, 0 to 1, on average over the images (Guo et al., 2017, equation 3).
+
+    Images are put into `bins` of equal width by their confidence, each open below and closed above, and each bin's
+    distance between mean confidence and accuracy counts with its share of the images.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    gap = confidence - (probabilities.argmax(axis=1) == labels)
+    bin_of = calibration_bin(confidence, bins)
+    return float(np.abs(np.bincount(bin_of, weights=gap, minlength=bins)).sum() / len(labels))
+
+
+def calibration_bin(confidence: NDArray[np.float64], bins: int = CALIBRATION_BINS) -> NDArray[np.int64]:
+    """Which of `bins` of equal width over 0..1, open below and closed above, each confidence (n,) is in."""
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def interval(

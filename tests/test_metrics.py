@@ -7,9 +7,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score_loss, log_loss
 
-from pipeline.metrics import Statistic, accuracy, as_text, balanced_accuracy, interval, mean_log_loss
+from pipeline.metrics import (
+    Statistic,
+    accuracy,
+    as_text,
+    balanced_accuracy,
+    brier_score,
+    expected_calibration_error,
+    interval,
+    mean_log_loss,
+)
 from pipeline.params_model import Evaluate
 
 METRICS: dict[str, Statistic] = {
@@ -53,6 +62,38 @@ def test_balanced_accuracy_does_not_reward_naming_the_large_class() -> None:
 def test_one_sure_mistake_costs_much_and_not_infinitely_much() -> None:
     loss = mean_log_loss(np.array([0]), np.array([[0.0, 1.0]], np.float32))
     assert loss == pytest.approx(-np.log(1e-12))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_the_brier_score_is_scikit_learns_over_all_classes(classes: int) -> None:
+    labels, probabilities = table(80, classes, seed=3)
+    exact = probabilities.astype(np.float64)
+    exact /= exact.sum(axis=1, keepdims=True)
+    expected = brier_score_loss(labels, exact, labels=list(range(classes)), scale_by_half=False)
+    assert brier_score(labels, probabilities) == pytest.approx(expected, rel=1e-5)
+
+
+# Two images of confidence 0.9, one right; two of 0.6, both right.
+CONFIDENCES = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "bins", "error"),
+    [
+        pytest.param([0, 1, 0, 1], CONFIDENCES, 15, (abs(0.9 - 0.5) * 2 + abs(0.6 - 1) * 2) / 4, id="two bins"),
+        pytest.param([0, 1, 0, 1], CONFIDENCES, 1, abs(0.75 - 0.75), id="in one bin the two faults cancel"),
+        pytest.param([0, 1], np.eye(2, dtype=np.float32), 15, 0.0, id="sure and right"),
+        pytest.param([1, 0], np.eye(2, dtype=np.float32), 15, 1.0, id="sure and wrong"),
+        pytest.param([0, 1], [[0.5, 0.5], [0.5, 0.5]], 15, 0.0, id="a guess that says so"),
+        # 0.5 is in the bin (0.25, 0.5], so the two do not cancel.
+        pytest.param([0, 1], [[0.5, 0.5], [0.7, 0.3]], 4, (0.5 + 0.7) / 2, id="a bin is closed above"),
+    ],
+)
+def test_expected_calibration_error_worked_by_hand(
+    labels: list[int], probabilities: NDArray[np.float32], bins: int, error: float
+) -> None:
+    found = expected_calibration_error(np.array(labels), np.asarray(probabilities, np.float32), bins)
+    assert found == pytest.approx(error, abs=1e-6)
 
 
 def found(name: str, count: int, seed: int = 7, **changes: Any) -> dict[str, float]:
