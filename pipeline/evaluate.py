@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from pipeline.engine import Engine, load_engine
 from pipeline.files import replacing, write_json
-from pipeline.metrics import Statistic, accuracy, as_text, balanced_accuracy, interval, mean_log_loss
+from pipeline.metrics import Metric, accuracy, as_text, balanced_accuracy, intervals, mean_log_loss
 from pipeline.params import load_params
 from pipeline.params_model import Evaluate
 from pipeline.paths import EVALUATION, FIGURES, MODEL, PREPARED, TEST_PREDICTIONS
@@ -47,7 +47,7 @@ def ask(engine: Engine, images: NDArray[np.uint8], batch_size: int) -> NDArray[n
     )
 
 
-HEADLINES: dict[str, Statistic] = {
+HEADLINES: dict[str, Metric] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "log_loss": mean_log_loss,
@@ -63,10 +63,7 @@ def evaluate(
     sure = answers.confidence >= unsure_below
     return {
         "images": len(answers.labels),
-        **{
-            name: interval(answers.labels, answers.probabilities, statistic, params, seed)
-            for name, statistic in HEADLINES.items()
-        },
+        **intervals(answers.labels, answers.probabilities, HEADLINES, params, seed),
         "unsure_share": float(np.mean(~sure)),
         "accuracy_when_sure": accuracy(answers.labels[sure], answers.probabilities[sure]) if sure.any() else None,
         "classes": {
