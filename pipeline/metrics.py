@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.params_model import Evaluate
+from pipeline.params_model import Intervals
 
 Labels = NDArray[np.int64]  # (n,), index into the classes
 Probabilities = NDArray[np.float32]  # (n, classes), rows sum to 1
@@ -216,7 +216,7 @@ def intervals(
     labels: Labels,
     probabilities: Probabilities,
     metrics: Mapping[str, Metric],
-    params: Evaluate,
+    params: Intervals,
     seed: int,
     groups: NDArray[np.int64] | None = None,
 ) -> dict[str, Interval | None]:
@@ -246,7 +246,7 @@ def interval(
     labels: Labels,
     probabilities: Probabilities,
     metric: Metric,
-    params: Evaluate,
+    params: Intervals,
     seed: int,
     groups: NDArray[np.int64] | None = None,
 ) -> Interval | None:

@@ -37,14 +37,14 @@ from pipeline.metrics import (
     roc_auc,
     top_k_accuracy,
 )
-from pipeline.params_model import Evaluate
+from pipeline.params_model import Intervals
 
 METRICS: dict[str, Metric] = {
     "accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "macro_precision": macro_precision,
     "macro_f1": macro_f1, "roc_auc": roc_auc, "average_precision": average_precision, "log_loss": mean_log_loss,
     "brier_score": brier_score, "expected_calibration_error": expected_calibration_error,
 }  # fmt: skip
-PARAMS = Evaluate(interval_level=0.95, resamples=400)
+PARAMS = Intervals(interval_level=0.95, resamples=400)
 
 
 def table(count: int, classes: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
