@@ -39,7 +39,7 @@ from pipeline.params_model import Evaluate, Intervals
 from pipeline.paths import EVALUATION, FIGURES, MODEL, PREPARED, ROBUSTNESS, SLICES, TEST_PREDICTIONS
 from pipeline.prepared import Split, read_split
 from pipeline.results import Results
-from pipeline.robustness import CLEAN, COLUMNS, chosen, measure_robustness
+from pipeline.robustness import CLEAN, COLUMNS, measure_robustness
 from pipeline.saliency import Evidence, explain
 from pipeline.slices import measure_slices, slice_columns
 from pipeline.splits import unit_numbers
@@ -129,7 +129,8 @@ def draw(
         if len(rows):
             found[name] = sheets.draw_sheet(sheets.cells(judged, test.images, paths, rows))
     if robustness is not None:
-        found["corruptions"] = sheets.draw_corruptions(test.images[chosen(len(test.images), seed)[0]], seed)
+        by_brightness = test.table["brightness"].to_numpy(dtype="float64").argsort(kind="stable")
+        found["corruptions"] = sheets.draw_corruptions(test.images[by_brightness[len(by_brightness) // 2]], seed)
     if evidence is not None and len(evidence.rows):
         found["evidence"] = sheets.draw_evidence(sheets.cells(judged, test.images, paths, evidence.rows), evidence.heat)
     return found

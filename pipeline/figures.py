@@ -79,8 +79,7 @@ def draw_coverage(judged: Judged) -> Figure:
         axes.plot(sure.mean(), right, "o", color=RED, markersize=9)
         axes.annotate(
             f"threshold {judged.unsure_below:.2f}:\n{sure.mean():.0%} answered, {right:.1%} right",
-            (sure.mean(), right), xytext=(0.04, 0.06), textcoords="axes fraction", color=RED,
-            arrowprops={"arrowstyle": "-", "color": RED, "linewidth": 0.8},
+            (0.04, 0.06), xycoords="axes fraction", color=RED,
         )  # fmt: skip
     axes.set(xlabel="share of images answered", ylabel="of these, share that is right", xlim=(0, 1.02))
     axes.set_ylim(max(0, min(curve.accuracy) - 0.1), 1.01)

@@ -114,14 +114,14 @@ def image_kinds(table: pd.DataFrame) -> list[str]:
     return [f"{kind} bits a channel ({share:.1%})" for kind, share in shares.items()]
 
 
-def image_sizes(table: pd.DataFrame) -> dict[str, int]:
-    """The smallest and the largest width and height, and the shortest side of all, pixels."""
-    width, height = table["width"].astype("int64"), table["height"].astype("int64")
-    return {
-        "width_low": int(width.min()), "width_high": int(width.max()),
-        "height_low": int(height.min()), "height_high": int(height.max()),
-        "shortest": int(min(width.min(), height.min())),
-    }  # fmt: skip
+def image_sizes(table: pd.DataFrame) -> dict[str, str | int]:
+    """From the smallest to the largest width and height in words, and the shortest side of all, pixels."""
+    sides = {side: table[side].astype("int64") for side in ("width", "height")}
+
+    def span(side: pd.Series) -> str:
+        return f"{side.min()} to {side.max()}" if side.min() < side.max() else str(side.min())
+
+    return {**{name: span(side) for name, side in sides.items()}, "shortest": min(int(s.min()) for s in sides.values())}
 
 
 def fragile(robustness: pd.DataFrame | None) -> list[dict[str, Any]]:

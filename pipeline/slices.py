@@ -50,7 +50,8 @@ def slices_of(column: pd.Series) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     Text that is all numbers, as the side table's, is a number. A missing value is in no slice.
     """
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    if numbers.notna().sum() == column.notna().sum() and numbers.nunique() > BIN_ABOVE:
+    are_numbers = numbers.notna().sum() == column.notna().sum()
+    if are_numbers and numbers.nunique() > BIN_ABOVE:
         edges = np.unique(numbers.quantile(np.linspace(0, 1, BINS + 1)).to_numpy())
         for low, high in itertools.pairwise(edges):
             inside = numbers.between(low, high, inclusive="both" if low == edges[0] else "right")
@@ -58,7 +59,8 @@ def slices_of(column: pd.Series) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         return
     words = column.astype("string")
     for value in words.value_counts().head(MOST_VALUES).index:
-        yield str(value), words.eq(value).fillna(False).to_numpy(dtype=bool)
+        name = f"{float(value):.4g}" if are_numbers else str(value)
+        yield name, words.eq(value).fillna(False).to_numpy(dtype=bool)
 
 
 def measure_slices(columns: pd.DataFrame, judged: Judged, params: Evaluate) -> pd.DataFrame:

@@ -19,13 +19,18 @@ from pipeline.paths import (
     DATA_DOCS,
     DATA_REPORT,
     EVALUATION,
+    EVALUATION_REPORT,
     EXPECTATIONS,
     FIGURES,
     LABEL_ISSUES,
     MANIFEST,
+    MODEL_CARD,
     PARAMS,
     QUARANTINE,
     RAW,
+    ROBUSTNESS,
+    SLICES,
+    TEST_PREDICTIONS,
     TRAINING_METRICS,
     VALIDATION,
 )  # fmt: skip
@@ -132,6 +137,8 @@ def log_training(params: Params, evaluation: dict[str, Any], training: dict[str,
             mlflow.log_artifact(str(file))
     for file in (DATA_REPORT, EXPECTATIONS, LABEL_ISSUES, QUARANTINE):
         mlflow.log_artifact(str(file), "data")
+    for file in (EVALUATION_REPORT, MODEL_CARD, SLICES, ROBUSTNESS, TEST_PREDICTIONS):
+        mlflow.log_artifact(str(file), "evaluation")
     mlflow.log_artifacts(str(FIGURES), "figures")
     mlflow.log_artifact(str(CURVES_FIGURE), "figures")
     mlflow.log_artifacts(str(DATA_DOCS), "data_docs")
