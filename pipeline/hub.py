@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from pipeline.errors import NightshiftError
-from pipeline.keras_file import import_keras_hub, pooled
+from pipeline.keras_file import freeze_unused, import_keras_hub, pooled
 from pipeline.stage import log
 from pipeline.weights import first_line
 
@@ -43,7 +43,7 @@ def hub_backbone(preset: str, shape: tuple[int, int, int]) -> keras.Model:
             f"(downloaded from Kaggle), hf://owner/name, or a folder in {Path.cwd()} with a model that KerasHub or "
             f"Hugging Face's transformers or timm saved. {first_line(error)}"
         ) from error
-    _keep_positions(tower)
+    freeze_unused(tower)
     inputs = keras.Input(shape, name="image")
     images = layers.Rescaling(scale, offset, dtype="float32", name="scaling")(inputs)
     tokens = tower(dict.fromkeys(tower.input, images) if isinstance(tower.input, dict) else images)
@@ -69,9 +69,9 @@ def _on_this_machine(preset: str) -> str:
 
 def _faults() -> tuple[type[Exception], ...]:
     """What KerasHub raises for a preset that is not there, not whole or not what it knows."""
-    from safetensors import SafetensorError
+    import safetensors
 
-    return OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError
+    return OSError, ValueError, TypeError, KeyError, AttributeError, safetensors.SafetensorError
 
 
 def _tower(backbone: Any, preset: str) -> Any:
@@ -102,16 +102,6 @@ def _for_shape(hub: Any, source: str, preset: str, tower: Any, shape: tuple[int,
             f"The preset {preset} takes images of {width} x {height} pixels and cannot take those of params.yaml, "
             f"{shape[1]} x {shape[0]}. Set images.width to {width} and images.height to {height}. {first_line(error)}"
         ) from error
-
-
-def _keep_positions(tower: Any) -> None:
-    """DINOv2's positions for this size of image are not trained.
-
-    KerasHub saves those of its original size alone and computes these anew: training would be lost with the next load.
-    """
-    for weight in tower.weights:
-        if weight.name == "interpolated_position_embeddings":
-            weight.trainable = False
 
 
 def _scaling(hub: Any, source: str, preset: str) -> tuple[Any, Any]:

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     import keras
 
 
+# Of DINOv2: KerasHub saves positions for its original size alone and computes these anew, so training them would be
+# lost with the next load; the mask stands for patches that are left out, and none are.
+UNTRAINED = ("interpolated_position_embeddings", "mask_token")
+
+
 class KerasFileError(NightshiftError):
     """A `.keras` file cannot be used; the message names it."""
 
@@ -43,7 +48,9 @@ def _config(file: Path) -> bytes:
 def import_keras_hub() -> Any:
     """The package keras_hub. Raises NightshiftError, saying how to install it."""
     try:
+        import huggingface_hub  # noqa: F401 (these two it needs for models from Hugging Face)
         import keras_hub
+        import safetensors  # noqa: F401
     except ModuleNotFoundError as error:
         raise NightshiftError(
             f"This model is one of KerasHub's, and {error.name} is not installed. Run `pip install '.[hub]'`."
@@ -68,6 +75,8 @@ def backbone_of_file(file: Path, shape: tuple[int, int, int]) -> "keras.Model":
         )
     if tuple(network.inputs[0].shape[1:]) != shape:
         network = _resized(network, shape, file)
+    network.trainable = True  # it may have been frozen when it was saved
+    freeze_unused(network)
     inputs = keras.Input(shape, name="image")
     (features,) = keras.tree.flatten(network(_fed(network, inputs)))
     return keras.Model(inputs, pooled(features), name="keras_file")
@@ -93,7 +102,7 @@ def _resized(network: Any, shape: tuple[int, int, int], file: Path) -> "keras.Mo
     try:
         anew = keras.models.clone_model(network, input_tensors=keras.Input(shape, name="image"))
         anew.set_weights(network.get_weights())
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise KerasFileError(
             f"{file} takes images of {width} x {height} pixels and cannot take others, such as the {shape[1]} x "
             f"{shape[0]} of params.yaml. Set images.width to {width} and images.height to {height}."
@@ -105,6 +114,13 @@ def _fed(network: Any, images: Any) -> Any:
     """`images` in the form in which `network` wants its one input."""
     form = network.input
     return dict.fromkeys(form, images) if isinstance(form, dict) else images
+
+
+def freeze_unused(network: Any) -> None:
+    """Take the weights that training must not or cannot change out of it."""
+    for weight in network.weights:
+        if weight.name in UNTRAINED:
+            weight.trainable = False
 
 
 def pooled(features: Any) -> Any:

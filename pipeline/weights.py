@@ -6,16 +6,19 @@ Knows no architecture. A network either gets every weight from the file, or an e
 import hashlib
 import os
 import urllib.request
+import warnings
 import zipfile
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 from tqdm import tqdm
 
 from pipeline.errors import NightshiftError
 from pipeline.files import replacing
+from pipeline.naming import named
 
 if TYPE_CHECKING:
     import keras
@@ -95,8 +98,14 @@ def load_weights(network: "keras.Model", file: Path) -> None:
     """
     if not file.is_file():
         raise WeightsError(f"params.yaml: model.weights: there is no file {file} in {Path.cwd()}.")
+    # What the file leaves out stays NaN and shows: in nested networks Keras only warns of a missing part.
+    network.set_weights([weight * np.nan if weight.dtype.kind == "f" else weight for weight in network.get_weights()])
     try:
-        network.load_weights(file)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            network.load_weights(file)
+        left_out = [weight.path for weight in network.weights if np.isnan(np.asarray(weight, np.float32)).any()]
+        if left_out:
+            raise ValueError(f"It has nothing, or no number, for {named(left_out)}.")
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"{file} does not hold the weights of {network.name}: it is damaged, or another network's, or has a "
@@ -105,9 +114,5 @@ def load_weights(network: "keras.Model", file: Path) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What a library's error begins with."""
-    return next(iter(_lines(error)), type(error).__name__)
-
-
-def _lines(error: Any) -> list[str]:
-    return [line.strip() for line in str(error).splitlines() if line.strip()]
+    """What a library's error begins with, for our own error's end."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
