@@ -133,7 +133,7 @@ def application(name: str, shape: tuple[int, int, int], weights: str) -> keras.M
     inputs = keras.Input(shape, name="image")
     options = {"include_preprocessing": False} if name in OWN_SCALING else {}
     network = known.build(include_top=False, weights=None, pooling="avg", input_tensor=known.scaling(inputs), **options)
-    network = keras.Model(network.input, network.output, name=name)
+    network = keras.Model(inputs, network.output, name=name)
     if weights != "none":
         load_weights(network, published_weights(known.weights) if weights == "imagenet" else Path(weights))
     if name == "efficientnet_b0":
