@@ -75,7 +75,9 @@ def backbone_of_file(file: Path, shape: tuple[int, int, int]) -> "keras.Model":
         )
     if tuple(network.inputs[0].shape[1:]) != shape:
         network = _resized(network, shape, file)
-    network.trainable = True  # it may have been frozen when it was saved
+    # Parts of it may have been frozen when it was saved; `True` alone does not reach those under a part that is not.
+    network.trainable = False
+    network.trainable = True
     freeze_unused(network)
     inputs = keras.Input(shape, name="image")
     (features,) = keras.tree.flatten(network(_fed(network, inputs)))
@@ -112,7 +114,7 @@ def _resized(network: Any, shape: tuple[int, int, int], file: Path) -> "keras.Mo
 
 def _fed(network: Any, images: Any) -> Any:
     """`images` in the form in which `network` wants its one input."""
-    form = network.input
+    form = getattr(network, "input", None)  # a Sequential model that was loaded has none
     return dict.fromkeys(form, images) if isinstance(form, dict) else images
 
 
