@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from pipeline.errors import NightshiftError
 from pipeline.params_data import Audit, Images, Preprocess, Section, Validate
-from pipeline.params_model import Augment, Batch, Compute, Evaluate, Model, Register, Train
+from pipeline.params_model import Augment, Batch, Compute, Embed, Evaluate, Model, Register, Train
 from pipeline.paths import PARAMS
 
 
@@ -28,6 +28,7 @@ class Params(Section):
     audit: Audit
     model: Model
     augment: Augment
+    embed: Embed
     train: Train
     evaluate: Evaluate
     register_: Register = Field(alias="register")  # as has Python's ABCMeta

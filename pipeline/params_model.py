@@ -63,14 +63,32 @@ class Model(Section):
 
 
 class Augment(Section):
-    """Random changes to training images."""
+    """Random changes to training images; 0 and false are off."""
 
     horizontal_flip: bool
     vertical_flip: bool
     rotation: float = Field(ge=0, le=0.5)  # share of a full turn
     zoom: float = Field(ge=0, lt=1)
+    translation: float = Field(ge=0, le=1)  # share of height and width
     brightness: float = Field(ge=0, le=1)
     contrast: float = Field(ge=0, le=1)
+    saturation: float = Field(ge=0, le=1)
+    hue: float = Field(ge=0, le=0.5)  # share of the colour circle
+    rand_augment: float = Field(ge=0, le=1)  # magnitude
+    random_erasing: float = Field(ge=0, le=1)  # probability
+    mix_up: float = Field(ge=0, le=1)  # alpha
+    cut_mix: float = Field(ge=0, le=1)  # alpha
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether an image can look different afterwards, mixing aside."""
+        return any(value for name, value in self if name not in ("mix_up", "cut_mix"))
+
+
+class Embed(Section):
+    """Features of the frozen backbone."""
+
+    views: int = Field(ge=0, le=100)
 
 
 class Fit(Section):
