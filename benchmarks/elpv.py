@@ -2,21 +2,15 @@
 
     python benchmarks/elpv.py [--seeds 5] [--models cnn frozen fine_tuned] [--results FILE]
 
-Protocol: Deitsch et al., Automatic classification of defective photovoltaic module cells in electroluminescence images,
-2019: 75 % training, 25 % test, stratified by label and cell type, `defective` from a defect probability of 0.5 on. Their
-convolutional network reaches 88.42 % accuracy, their SVM 82.44 %. A tenth of the training part is the validation part:
-on it alone is decided when to stop. The parameters are those of params.yaml; nothing is chosen on the test part.
+Protocol: Deitsch et al., Automatic classification of defective photovoltaic module cells in electroluminescence
+images, 2019: 75 % training, 25 % test, stratified by label and cell type, `defective` from a defect probability of 0.5
+on. Their convolutional network reaches 88.42 % accuracy, their SVM 82.44 %. A tenth of the training part is the
+validation part: it alone decides when to stop. Nothing is chosen on the test part.
 
 Such a split is random, so both halves hold cells photographed twice: the figures compare with the publication's, and
 not with those of `nightshift train`, which keeps each scene in one split. With --results an interrupted benchmark goes
 on where it stopped. On a CPU, fine-tuning takes minutes a seed.
 """
-
-import argparse
-import gc
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,15 +18,14 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.model_selection import train_test_split
 
-from pipeline.metrics import accuracy, balanced_accuracy
-from pipeline.params import Params, load_params
+from pipeline.params import Params
 
 PUBLISHED = 0.8842  # accuracy of the publication's network
 TEST_SHARE, VAL_SHARE = 0.25, 0.1  # of all; of the training part
 
 
 def read_cells(params: Params) -> tuple[pd.DataFrame, NDArray[np.uint8]]:
-    """The table of all cells (path, label, cell_type) and their pixels, (n, height, width, 3), as training reads them."""
+    """The table of all cells (path, label, cell_type), and their pixels, (n, height, width, 3)."""
     from importlib import resources
 
     from pipeline.dataset import DEFECT_CUT

@@ -14,6 +14,7 @@ class Compute(Section):
     device: Literal["auto", "cpu", "gpu"]
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
     workers: int = Field(ge=0, le=1024)
+    distribution: Literal["auto", "none", "multi_worker"] = "auto"
 
     @property
     def reading_threads(self) -> int:
@@ -91,6 +92,9 @@ class Embed(Section):
     views: int = Field(ge=0, le=100)
 
 
+Monitor = Literal["val_loss", "val_accuracy", "val_balanced_accuracy"]
+
+
 class Fit(Section):
     """One run of gradient descent."""
 
@@ -108,13 +112,34 @@ class Head(Fit):
     dropout: float = Field(ge=0, lt=1)
 
 
+class Whole(Fit):
+    """Fitting a whole network on images."""
+
+    warm_up: float = Field(ge=0, lt=1)  # share of the steps
+    ema: float = Field(ge=0, lt=1)  # momentum of the weights' moving average, a step; 0: none
+    clip_norm: float = Field(ge=0)  # of all gradients together; 0: none
+
+
+class FineTune(Whole):
+    """Fitting a pretrained network further."""
+
+    layer_decay: float = Field(gt=0, le=1)  # the first layer's learning rate : the last one's
+    frozen: float = Field(ge=0, lt=1)  # share of the backbone's weighted layers, from the first, that stay as they are
+    freeze_batch_norm: bool
+
+
 class Train(Section):
     """Fitting, and the confidence below which a model says "unsure"."""
 
     class_weights: Literal["balanced", "none"]
+    loss: Literal["cross_entropy", "focal"]
+    focal_gamma: float = Field(ge=0, le=10)
+    label_smoothing: float = Field(ge=0, lt=1)
+    monitor: Monitor
+    max_gap: float = Field(ge=0, le=1)  # accuracy on training minus on validation images
     head: Head
-    fine_tune: Fit
-    scratch: Fit
+    fine_tune: FineTune
+    scratch: Whole
     target_precision: float = Field(ge=0, le=1)
 
 
