@@ -39,6 +39,7 @@ class Data:
     dataset: Dataset
     train: Split
     val: Split
+    targets: NDArray[np.float32]  # (n, classes), of the training images: one-hot, or softer; rows sum to 1
     class_weights: NDArray[np.float32]  # (classes,)
 
 
@@ -67,19 +68,17 @@ def batches(
 
 
 def augmented_batches(data: Data, batch_size: int, augment: Augment, seed: int) -> tf.data.Dataset:
-    """One epoch of augmented images, one-hot labels, and how much each image counts; all chance comes from `seed`."""
+    """One epoch of augmented images, their targets, and how much each image counts; all chance comes from `seed`."""
     change, mix = augmentation(augment, number_of(seed, 1)), mixing(augment, number_of(seed, 2))
-    one_hot = np.eye(len(data.dataset.class_names), dtype=np.float32)[data.train.labels]
 
-    def vary(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def vary(images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         images = change(images, training=True)
         if mix:
-            images, labels = mix(images, labels)
-        return images, labels, tf.linalg.matvec(labels, data.class_weights)
+            images, targets = mix(images, targets)
+        return images, targets, tf.linalg.matvec(targets, data.class_weights)
 
-    return (
-        batches(data.train.images, one_hot, batch_size, number_of(seed, 0)).map(vary, num_parallel_calls=1).prefetch(2)
-    )
+    of_epoch = batches(data.train.images, data.targets, batch_size, number_of(seed, 0))
+    return of_epoch.map(vary, num_parallel_calls=1).prefetch(2)
 
 
 def loss_of(train: Train) -> keras.Loss:
@@ -126,12 +125,11 @@ def fit_head(
 ) -> tuple[layers.Dense, list[Row]]:
     """A linear layer on the frozen features, those of augmented views included; and one row an epoch."""
     how, width = train.head, rows.shape[1]
-    labels = np.tile(data.train.labels, 1 + len(rows.views))
+    targets = np.tile(data.targets, (1 + len(rows.views), 1))
     layer, state = head(len(data.dataset.class_names)), State()
     inputs = keras.Input((width,))
     model = keras.Model(inputs, layer(layers.Dropout(how.dropout, seed=seed)(inputs)))
     model.compile(plain_optimizer(how), loss_of(train))
-    one_hot = np.eye(len(data.dataset.class_names), dtype=np.float32)[labels]
     plain, val = np.asarray(rows.images), np.asarray(val)
 
     def end_of_epoch(epoch: int, logs: Row) -> None:
@@ -147,7 +145,7 @@ def fit_head(
             on_epoch("head", row)
 
     model.fit(
-        rows[np.arange(len(rows))], one_hot, sample_weight=data.class_weights[labels], batch_size=how.batch_size,
+        rows[np.arange(len(rows))], targets, sample_weight=targets @ data.class_weights, batch_size=how.batch_size,
         epochs=how.epochs, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=end_of_epoch)], verbose=0,
     )  # fmt: skip
     layer.set_weights(state.best)

@@ -132,6 +132,7 @@ class Train(Section):
     """Fitting, and the confidence below which a model says "unsure"."""
 
     class_weights: Literal["balanced", "none"]
+    soft_labels: dict[str, str]  # class -> column of the side table
     loss: Literal["cross_entropy", "focal"]
     focal_gamma: float = Field(ge=0, le=10)
     label_smoothing: float = Field(ge=0, lt=1)

@@ -36,6 +36,7 @@ from pipeline.paths import (
 )  # fmt: skip
 from pipeline.prepared import Dataset, Split, read_dataset, read_split
 from pipeline.stage import log, run
+from pipeline.targets import soft_targets
 from pipeline.versions import git_commit
 
 
@@ -55,8 +56,9 @@ def class_weights(labels: NDArray[np.int64], classes: int, train: Train) -> NDAr
 
 
 def data_of(dataset: Dataset, train: Split, val: Split, params: Params) -> Data:
-    """What a training learns from."""
-    return Data(dataset, train, val, class_weights(train.labels, len(dataset.class_names), params.train))
+    """What a training learns from. Raises NightshiftError when the soft labels are not in the side table."""
+    targets = soft_targets(train, dataset.class_names, params.train.soft_labels)
+    return Data(dataset, train, val, targets, class_weights(train.labels, len(dataset.class_names), params.train))
 
 
 def train(
