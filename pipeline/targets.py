@@ -24,8 +24,7 @@ def soft_targets(split: Split, class_names: tuple[str, ...], columns: dict[str, 
             f"params.yaml: train.soft_labels names the class {unknown[0]!r}; the classes are {', '.join(class_names)}."
         )
     given = np.stack([_column(split.table, column) for column in columns.values()], axis=1)
-    known = ~np.isnan(given).any(axis=1)
-    total: NDArray[np.float64] = np.sum(given, axis=1)
+    total: NDArray[np.float64] = np.sum(given, axis=1)  # NaN where any is missing
     too_much = split.table["path"].to_numpy()[total > 1 + 1e-6]
     if len(too_much):
         raise NightshiftError(
@@ -34,11 +33,13 @@ def soft_targets(split: Split, class_names: tuple[str, ...], columns: dict[str, 
     targets = np.empty_like(one_hot)
     named = [class_names.index(name) for name in columns]
     others = [position for position in range(len(class_names)) if position not in named]
-    if not others:
-        given = given / np.where(total > 0, total, 1)[:, None]
-    targets[:, others] = ((1 - total) / max(len(others), 1))[:, None]
+    if others:
+        targets[:, others] = ((1 - total) / len(others))[:, None]
+    else:
+        total[total == 0] = np.nan  # nothing is said of any class
+        given /= total[:, None]
     targets[:, named] = given
-    return np.asarray(np.where(known[:, None], targets, one_hot), np.float32)
+    return np.asarray(np.where(np.isnan(total)[:, None], one_hot, targets), np.float32)
 
 
 def _column(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
