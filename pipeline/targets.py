@@ -54,5 +54,7 @@ def _column(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
     )
     if wrong.any():
         row = table.iloc[int(np.argmax(wrong))]
-        raise NightshiftError(f"{METADATA}: {column} of {row['path']} is {str(row[column])!r}; a probability is 0 to 1.")
+        raise NightshiftError(
+            f"{METADATA}: {column} of {row['path']} is {str(row[column])!r}; a probability is 0 to 1."
+        )
     return values

@@ -21,6 +21,7 @@ from pipeline.export import export_openvino
 from pipeline.features import Features, TrainingRows, read_features, read_training_rows
 from pipeline.files import replacing, sha256_of_file, write_json
 from pipeline.fitting import Data, OnEpoch, Row, assemble, batches, fit_head, fit_images, head, is_better
+from pipeline.live import live_run
 from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
 from pipeline.params import Params, load_params
 from pipeline.params_model import Fit, Train
@@ -140,14 +141,23 @@ def main() -> None:
     pretrained = params.model.is_pretrained
     rows, features = (read_training_rows(FEATURES), read_features(FEATURES, "val")) if pretrained else (None, None)
     said = params.model_dump(mode="json", include={"seed", "images", "compute", "model", "augment", "embed", "train"})
-    with checkpoint_of(CHECKPOINTS, {"params": said, "dataset": dataset.sha256, "code": code_sha256()}) as checkpoint:
-        trained = train(params, data, rows, features, checkpoint, log_epoch(params))
+    with (
+        checkpoint_of(CHECKPOINTS, {"params": said, "dataset": dataset.sha256, "code": code_sha256()}) as checkpoint,
+        live_run(params, checkpoint.file.with_suffix(".run")) as live,
+    ):
+        say = log_epoch(params)
+
+        def on_epoch(phase: str, row: Row) -> None:
+            say(phase, row)
+            live.log_epoch(phase, row)
+
+        trained = train(params, data, rows, features, checkpoint, on_epoch)
         warn_of_overfitting(trained.chosen, params.train.max_gap)
-        write_model(trained, data, params)
+        live.finish(write_model(trained, data, params))
 
 
-def write_model(trained: Trained, data: Data, params: Params) -> None:
-    """The model's folder, with what is fitted on validation, and the reports on the training."""
+def write_model(trained: Trained, data: Data, params: Params) -> str:
+    """The model's folder, with what is fitted on validation, and the reports; returns the contract's hash."""
     labels, model = data.val.labels, trained.model
     logits = model.predict(batches(data.val.images, labels, params.batch.batch_size), verbose=0)
     temperature = fit_temperature(logits, labels)
@@ -186,6 +196,7 @@ def write_model(trained: Trained, data: Data, params: Params) -> None:
     write_curves(table_of(trained.phases), CURVES, CURVES_FIGURE)
     with replacing(AUGMENTED_FIGURE) as beside:
         draw_augmented(data.train.images, params.augment, params.seed).savefig(beside)
+    return contract.hash
 
 
 if __name__ == "__main__":
