@@ -27,6 +27,7 @@ from pipeline.params_model import Augment, FineTune, Monitor, Train, Whole
 from pipeline.prepared import Dataset, Split
 
 LOGITS = "logits"  # the last layer's name
+CLASSIFIER = "classifier"  # the network's; Keras' own names count what was built before, and stand in the exported file
 Rows = NDArray[np.generic] | TrainingRows  # indexed by an array of row numbers
 Row = dict[str, float]  # what is known of an epoch
 OnEpoch = Callable[[str, Row], None]  # phase, row; may raise to stop it all
@@ -155,7 +156,7 @@ def fit_head(
 def assemble(backbone: keras.Model, layer: layers.Dense, dropout: float, seed: int) -> keras.Model:
     """Images in, logits out."""
     features = layers.Dropout(dropout, seed=seed)(backbone.output)
-    return keras.Model(backbone.input, layer(features))
+    return keras.Model(backbone.input, layer(features), name=CLASSIFIER)
 
 
 def fit_images(

@@ -20,7 +20,7 @@ from pipeline.engine import probabilities
 from pipeline.export import export_openvino
 from pipeline.features import Features, TrainingRows, read_features, read_training_rows
 from pipeline.files import replacing, sha256_of_file, write_json
-from pipeline.fitting import Data, OnEpoch, Row, assemble, batches, fit_head, fit_images, head, is_better
+from pipeline.fitting import CLASSIFIER, Data, OnEpoch, Row, assemble, batches, fit_head, fit_images, head, is_better
 from pipeline.live import live_run
 from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
 from pipeline.params import Params, load_params
@@ -166,7 +166,9 @@ def write_model(trained: Trained, data: Data, params: Params) -> str:
     threshold = unsure_threshold(confidence, predicted == labels, params.train.target_precision)
     with replacing(MODEL) as beside:
         beside.mkdir()
-        bare = keras.Model(model.inputs, model.outputs)  # without the optimiser: half the size, no class of ours
+        bare = keras.Model(
+            model.inputs, model.outputs, name=CLASSIFIER
+        )  # without the optimiser: half the size, no class of ours
         bare.save(beside / KERAS)
         export_openvino(bare, beside / OPENVINO)
         contract = Contract(
