@@ -3,7 +3,7 @@
 import os
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline.params_data import Section
 
@@ -14,6 +14,7 @@ class Compute(Section):
     device: Literal["auto", "cpu", "gpu"]
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
     workers: int = Field(ge=0, le=1024)
+    distribution: Literal["auto", "none", "multi_worker"] = "auto"
 
     @property
     def reading_threads(self) -> int:
@@ -21,16 +22,45 @@ class Compute(Section):
         return self.workers or os.cpu_count() or 1
 
 
+Backbone = Literal[
+    "efficientnet_lite0", "cnn", "cnn_residual", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0",
+    "efficientnet_v2_b0", "resnet50", "vgg16", "inception_v3", "convnext_tiny", "keras_hub", "keras_file",
+]  # fmt: skip
+FROM_SCRATCH = ("cnn", "cnn_residual")
+WORDS = ("package", "imagenet", "none")  # what model.weights can say; all else is a path or a preset
+WEIGHTS_FILES = (".h5", ".keras")  # .weights.h5 among them
+
+
 class Model(Section):
     """Which network, and where its weights come from."""
 
-    backbone: Literal["efficientnet_lite0", "cnn"]
-    weights: Literal["package", "none"]
+    backbone: Backbone
+    weights: str
+
+    @field_validator("weights")
+    @classmethod
+    def _fit_the_backbone(cls, weights: str, others: ValidationInfo) -> str:
+        backbone = others.data.get("backbone")  # None: an error of its own
+        match backbone:
+            case "cnn" | "cnn_residual":
+                fits, allowed = weights == "none", "none: it is trained from scratch"
+            case "keras_hub":
+                fits = weights not in (*WORDS, "")
+                allowed = "a KerasHub preset's name, hf://owner/name, or a preset's folder"
+            case "keras_file":
+                fits, allowed = weights.endswith(".keras"), "the path of a .keras file"
+            case _:
+                words = ("package", "none") if backbone == "efficientnet_lite0" else ("imagenet", "none")
+                fits = weights in words or weights.endswith(WEIGHTS_FILES)
+                allowed = f"{', '.join(words)}, or the path of its weights, a .weights.h5, .h5 or .keras file"
+        if backbone is not None and not fits:
+            raise ValueError(f"{weights!r} does not fit model.backbone {backbone}; allowed is {allowed}")
+        return weights
 
     @property
     def is_pretrained(self) -> bool:
         """Whether the backbone knows something already; if not, the whole network is trained from scratch."""
-        return self.backbone != "cnn" and self.weights != "none"
+        return self.backbone not in FROM_SCRATCH and self.weights != "none"
 
 
 class Augment(Section):
@@ -62,6 +92,9 @@ class Embed(Section):
     views: int = Field(ge=0, le=100)
 
 
+Monitor = Literal["val_loss", "val_accuracy", "val_balanced_accuracy"]
+
+
 class Fit(Section):
     """One run of gradient descent."""
 
@@ -79,13 +112,35 @@ class Head(Fit):
     dropout: float = Field(ge=0, lt=1)
 
 
+class Whole(Fit):
+    """Fitting a whole network on images."""
+
+    warm_up: float = Field(ge=0, lt=1)  # share of the steps
+    ema: float = Field(ge=0, lt=1)  # momentum of the weights' moving average, a step; 0: none
+    clip_norm: float = Field(ge=0)  # of all gradients together; 0: none
+
+
+class FineTune(Whole):
+    """Fitting a pretrained network further."""
+
+    layer_decay: float = Field(gt=0, le=1)  # the first layer's learning rate : the last one's
+    frozen: float = Field(ge=0, lt=1)  # share of the backbone's weighted layers, from the first, that stay as they are
+    freeze_batch_norm: bool
+
+
 class Train(Section):
     """Fitting, and the confidence below which a model says "unsure"."""
 
     class_weights: Literal["balanced", "none"]
+    soft_labels: dict[str, str]  # class -> column of the side table
+    loss: Literal["cross_entropy", "focal"]
+    focal_gamma: float = Field(ge=0, le=10)
+    label_smoothing: float = Field(ge=0, lt=1)
+    monitor: Monitor
+    max_gap: float = Field(ge=0, le=1)  # accuracy on training minus on validation images
     head: Head
-    fine_tune: Fit
-    scratch: Fit
+    fine_tune: FineTune
+    scratch: Whole
     target_precision: float = Field(ge=0, le=1)
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 LOCAL_STORE = Path("mlflow.db")
 LOCAL_ARTIFACTS = Path("mlartifacts")
+GATE_TAG = "nightshift.gate"  # on runs: what the gate said
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
 
 # Without these a server that is down is asked for minutes before anybody hears of it.
@@ -89,11 +90,23 @@ def lineage_tags(contract: Contract, flow_run: str) -> dict[str, str]:
         CONTRACT_TAG: contract.hash,
         "nightshift.dataset_sha256": contract.dataset_sha256,
         "nightshift.code_commit": contract.code_commit,
-        "mlflow.source.git.commit": git_commit().removesuffix("-dirty"),
         "prefect.flow_run_id": flow_run,
+        **training_tags(),
         **{f"dvc.{path.replace('/', '.')}": digest for path, digest in locked_hashes().items() if _is_data(path)},
     }
     return {name: value for name, value in tags.items() if value}
+
+
+def training_tags() -> dict[str, str]:
+    """What is known of a model's origin before there is a model."""
+    commit = git_commit().removesuffix("-dirty")
+    return {"mlflow.source.git.commit": commit} if commit else {}
+
+
+def unjudged_run(client: "MlflowClient", experiment_id: str, contract_hash: str) -> str | None:
+    """The run that this model's training logged to while it ran, unless the gate has spoken on it already."""
+    found = client.search_runs([experiment_id], f"tags.`{CONTRACT_TAG}` = '{contract_hash}'")
+    return next((run.info.run_id for run in found if GATE_TAG not in run.data.tags), None)
 
 
 def _is_data(path: str) -> bool:
@@ -109,6 +122,14 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def watched_live() -> bool:
+    """Whether the active run has its epochs already."""
+    import mlflow
+
+    active = mlflow.active_run()
+    return active is not None and "val_loss" in mlflow.get_run(active.info.run_id).data.metrics
+
+
 def log_training(params: Params, evaluation: dict[str, Any], training: dict[str, Any]) -> None:
     """Everything about how the current model came about, into the active run."""
     import mlflow
@@ -119,10 +140,10 @@ def log_training(params: Params, evaluation: dict[str, Any], training: dict[str,
     mlflow.log_metrics(
         {name.removesuffix("_value"): value for name, value in (numbers | training).items() if value is not None}
     )
-    for row in pd.read_csv(CURVES).to_dict("records"):
-        mlflow.log_metrics(
-            {str(name): row[name] for name in row if str(name).startswith(("train_", "val_"))}, step=row["step"]
-        )
+    if not watched_live():
+        for row in pd.read_csv(CURVES).to_dict("records"):
+            numbers = {str(name): row[name] for name in row if str(name).startswith(("train_", "val_", "objective"))}
+            mlflow.log_metrics(numbers, step=row["step"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hints on schemas for serving; this table is not served
         dataset = mlflow.data.from_pandas(pd.read_parquet(MANIFEST), source=str(RAW), name=RAW.name, targets="label")  # type: ignore[attr-defined]
