@@ -3,7 +3,7 @@
 import os
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline.params_data import Section
 
@@ -21,16 +21,45 @@ class Compute(Section):
         return self.workers or os.cpu_count() or 1
 
 
+Backbone = Literal[
+    "efficientnet_lite0", "cnn", "cnn_residual", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0",
+    "efficientnet_v2_b0", "resnet50", "vgg16", "inception_v3", "convnext_tiny", "keras_hub", "keras_file",
+]  # fmt: skip
+FROM_SCRATCH = ("cnn", "cnn_residual")
+WORDS = ("package", "imagenet", "none")  # what model.weights can say; all else is a path or a preset
+WEIGHTS_FILES = (".h5", ".keras")  # .weights.h5 among them
+
+
 class Model(Section):
     """Which network, and where its weights come from."""
 
-    backbone: Literal["efficientnet_lite0", "cnn"]
-    weights: Literal["package", "none"]
+    backbone: Backbone
+    weights: str
+
+    @field_validator("weights")
+    @classmethod
+    def _fit_the_backbone(cls, weights: str, others: ValidationInfo) -> str:
+        backbone = others.data.get("backbone")  # None: an error of its own
+        match backbone:
+            case "cnn" | "cnn_residual":
+                fits, allowed = weights == "none", "none: it is trained from scratch"
+            case "keras_hub":
+                fits = weights not in (*WORDS, "")
+                allowed = "a KerasHub preset's name, hf://owner/name, or a preset's folder"
+            case "keras_file":
+                fits, allowed = weights.endswith(".keras"), "the path of a .keras file"
+            case _:
+                words = ("package", "none") if backbone == "efficientnet_lite0" else ("imagenet", "none")
+                fits = weights in words or weights.endswith(WEIGHTS_FILES)
+                allowed = f"{', '.join(words)}, or the path of its weights, a .weights.h5, .h5 or .keras file"
+        if backbone is not None and not fits:
+            raise ValueError(f"{weights!r} does not fit model.backbone {backbone}; allowed is {allowed}")
+        return weights
 
     @property
     def is_pretrained(self) -> bool:
         """Whether the backbone knows something already; if not, the whole network is trained from scratch."""
-        return self.backbone != "cnn" and self.weights != "none"
+        return self.backbone not in FROM_SCRATCH and self.weights != "none"
 
 
 class Augment(Section):
