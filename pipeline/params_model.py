@@ -9,11 +9,12 @@ from pipeline.params_data import Section
 
 
 class Compute(Section):
-    """Device, numeric precision and reading threads."""
+    """Device, numeric precision, machines that train together, and reading threads."""
 
     device: Literal["auto", "cpu", "gpu"]
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
     workers: int = Field(ge=0, le=1024)
+    distribution: Literal["auto", "none", "mirrored", "multi_worker"] = "auto"
 
     @property
     def reading_threads(self) -> int:
@@ -92,29 +93,47 @@ class Embed(Section):
 
 
 class Fit(Section):
-    """One run of gradient descent."""
+    """One run of gradient descent; 0 turns off what has a default."""
 
     epochs: int = Field(ge=0, le=10_000)
     batch_size: int = Field(ge=1, le=65_536)
     learning_rate: float = Field(gt=0, le=10)
     weight_decay: float = Field(ge=0, le=1)
+    dropout: float = Field(ge=0, lt=1)
     patience: int = Field(ge=1)  # epochs
+    warm_up: float = Field(default=0, ge=0, lt=1)  # share of the steps
+    clip_norm: float = Field(default=0, ge=0)  # of all gradients together
+    ema: float = Field(default=0, ge=0, lt=1)  # momentum of the averaged weights
 
 
 class Head(Fit):
     """Fitting the linear head on frozen features."""
 
     epochs: int = Field(ge=1, le=10_000)
-    dropout: float = Field(ge=0, lt=1)
+
+
+class FineTune(Fit):
+    """Fitting the whole of a network that knows something already."""
+
+    layer_decay: float = Field(gt=0, le=1)  # the first layer's learning rate as a share of the last one's
+    freeze_batch_norm: bool
+
+
+Monitor = Literal["val_loss", "val_accuracy", "val_balanced_accuracy"]
 
 
 class Train(Section):
     """Fitting, and the confidence below which a model says "unsure"."""
 
     class_weights: Literal["balanced", "none"]
+    loss: Literal["cross_entropy", "focal"]
+    focal_gamma: float = Field(ge=0, le=10)
+    label_smoothing: float = Field(ge=0, lt=1)
+    monitor: Monitor
     head: Head
-    fine_tune: Fit
+    fine_tune: FineTune
     scratch: Fit
+    max_gap: float = Field(gt=0, le=1)  # of accuracy
     target_precision: float = Field(ge=0, le=1)
 
 

@@ -27,7 +27,15 @@ from pipeline.params_model import Gate
 from pipeline.paths import EVALUATION, MODEL, PREPARED, REGISTRATION, TRAINING_METRICS
 from pipeline.prepared import read_split
 from pipeline.stage import log, run
-from pipeline.tracking import CONTRACT_TAG, connected, lineage_tags, log_training, use_experiment
+from pipeline.tracking import (
+    CONTRACT_TAG,
+    GATE_TAG,
+    connected,
+    lineage_tags,
+    log_training,
+    unjudged_run,
+    use_experiment,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -105,14 +113,15 @@ def _log_run(
     client: "MlflowClient", params: Params, contract: Contract, evaluation: dict[str, Any], difference: float,
     refusals: list[str], flow_run: str,
 ) -> tuple[str, str]:  # fmt: skip
-    """One MLflow run of the whole training, with the model; its id, and the address of the model."""
+    """The MLflow run of the training, or a new one, with the model; its id, and the address of the model."""
     import mlflow
 
-    name = params.register_.model_name
+    experiment = use_experiment(client, params.register_.model_name)
     with mlflow.start_run(
-        experiment_id=use_experiment(client, name),
+        unjudged_run(client, experiment, contract.hash),
+        experiment_id=experiment,
         run_name=f"{contract.backbone} {contract.hash[:8]}",
-        tags={**lineage_tags(contract, flow_run), "nightshift.gate": "; ".join(refusals) or "passed"},
+        tags={**lineage_tags(contract, flow_run), GATE_TAG: "; ".join(refusals) or "passed"},
     ) as active:
         log_training(params, evaluation, read_json(TRAINING_METRICS))
         mlflow.log_metric("export_difference", difference)
