@@ -26,15 +26,16 @@ from scipy import stats
 from sklearn.model_selection import train_test_split
 
 from pipeline.dataset import DEFECT_CUT
+from pipeline.device import prepare_device
 from pipeline.embed import embed, frozen_network, view
 from pipeline.engine import probabilities
 from pipeline.features import TrainingRows
-from pipeline.fitting import batches
+from pipeline.fitting import Examples, make_judge
 from pipeline.images import decode
 from pipeline.metrics import accuracy, balanced_accuracy
 from pipeline.params import Params, load_params
 from pipeline.prepared import Dataset, Split
-from pipeline.train import data_of, log_epoch, train
+from pipeline.train import JUDGED_AT_ONCE, Data, train
 
 PUBLISHED = 0.8842  # accuracy of the publication's network
 TEST_SHARE, VAL_SHARE = 0.25, 0.1  # of all; of the training part
@@ -98,8 +99,9 @@ def run(params: Params, cells: pd.DataFrame, pixels: NDArray[np.uint8]) -> dict[
         images = features(learnt.images)
         views = np.stack([features(learnt.images, change) for change in changes]) if changes else images[:0, None]
         rows, of_val = TrainingRows(images, views.reshape(len(changes), *images.shape)), features(val.images)
-    model = train(params, data_of(dataset, learnt, val, params), rows, of_val, on_epoch=log_epoch(params)).model
-    logits = model.predict(batches(test.images, test.labels, params.batch.batch_size), verbose=0)
+    data = Data(dataset, learnt, val, rows, of_val)
+    model = train(params, data, prepare_device(params.compute, params.seed)).model
+    logits = make_judge(model, JUDGED_AT_ONCE)(Examples(test.images, test.labels))
     answers = probabilities(logits, 1.0)
     scores = {name: metric(test.labels, answers) for name, metric in METRICS.items()}
     keras.backend.clear_session()

@@ -1,11 +1,41 @@
-"""What is fitted on validation answers: the temperature, and the confidence below which a model is unsure."""
+"""What is fitted on validation once the network is: the temperature, and when to say "unsure". Knows arrays only."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from pipeline.engine import probabilities
-from pipeline.metrics import mean_log_loss
+from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How logits become confidences, and which of those are enough."""
+
+    temperature: float  # logits are divided by it before the softmax
+    unsure_below: float  # a smaller confidence is "unsure"
+    metrics: dict[str, float]  # on the validation images
+
+
+def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], target_precision: float) -> Calibration:
+    """Temperature, then threshold, from the logits (n, classes) of the validation images, and what both cost."""
+    temperature = fit_temperature(logits, labels)
+    answers = probabilities(logits, temperature)
+    predicted, confidence = answers.argmax(axis=1), answers.max(axis=1)
+    threshold = unsure_threshold(confidence, predicted == labels, target_precision)
+    given = confidence >= threshold
+    metrics = {
+        "val_accuracy": accuracy(labels, answers),
+        "val_balanced_accuracy": balanced_accuracy(labels, answers),
+        "val_log_loss": mean_log_loss(labels, answers),
+        "val_log_loss_uncalibrated": mean_log_loss(labels, probabilities(logits, 1.0)),
+        "val_coverage": float(given.mean()),  # share of images whose answer is not "unsure"
+        "val_precision_covered": float((predicted == labels)[given].mean()),
+        "val_unsure_share": float((~given).mean()),
+    }
+    return Calibration(temperature, threshold, metrics)
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -1,91 +1,128 @@
-"""Where an interrupted training left off, on disk. Knows arrays and numbers; nothing of what they mean to a network.
+"""How far a training has come, on disk, so that a killed one goes on. Knows arrays and numbers, not what they are of.
 
-A checkpoint lies outside DVC's outputs, which DVC deletes before a stage runs, and is written whole: a training that is
-killed at any moment goes on from the last epoch it finished.
+`models/checkpoints/<key>/<phase>.npz`, outside the outs of DVC, which empties those before a stage runs. The key is a
+hash of everything that the result depends on, so that no training goes on from another's state. Each checkpoint is
+written whole, then renamed; a zip archive has a checksum of each array, so what the disk has damaged is found.
 """
 
+import io
 import json
+import os
 import shutil
+import socket
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from pipeline.errors import NightshiftError
-from pipeline.files import replacing, sha256
+from pipeline.files import replacing
 from pipeline.stage import log
 
-Arrays = list[NDArray[Any]]
-GROUPS = ("weights", "optimizer", "best")
+COST = 0.1  # checkpoints take at most this share of the time
+KEPT_SECONDS = 7 * 24 * 3600  # a training that was not ended, and that nobody came back to, is forgotten
+FAULTS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file that is no whole checkpoint
 
-
-@dataclass
-class State:
-    """Everything that the next epoch depends on."""
-
-    history: list[dict[str, float]] = field(default_factory=list)  # one row an epoch
-    weights: Arrays = field(default_factory=list)
-    optimizer: Arrays = field(default_factory=list)
-    best: Arrays = field(default_factory=list)  # weights of the best epoch
-    best_epoch: int = -1  # counted from 0
+Arrays = dict[str, list[NDArray[np.generic]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The place of one training's checkpoint, named by all that determines its result."""
+class Snapshot:
+    """What a phase has come to after some whole epochs."""
 
-    file: Path
+    history: list[dict[str, float]]  # one row an epoch
+    finished: bool
+    arrays: Arrays  # by what they are of
 
-    def save(self, state: State) -> None:
-        """Write the state in the place of the one before."""
-        arrays = {f"{group}{i}": array for group in GROUPS for i, array in enumerate(getattr(state, group))}
-        words = json.dumps({"history": state.history, "best_epoch": state.best_epoch})
-        with replacing(self.file) as beside, beside.open("wb") as out:
-            np.savez(out, allow_pickle=False, state=np.array(words), **arrays)
 
-    def load(self) -> State | None:
-        """The state saved last; None when there is none, or what is there cannot be read."""
+@dataclass(slots=True)
+class Checkpoints:
+    """Those of one training."""
+
+    folder: Path
+    writes: bool = True  # of machines that train together only one does
+    _free_from: float = field(default=0.0, init=False)  # the moment from which writing costs little enough
+
+    def load(self, phase: str) -> Snapshot | None:
+        """The last snapshot of `phase`; None where there is none, or, with a warning, none that is whole."""
+        file = self._file(phase)
+        if not file.is_file():
+            return None
         try:
-            with np.load(self.file, allow_pickle=False) as found:
-                words = json.loads(str(found["state"]))
-                groups = {
-                    group: [found[f"{group}{i}"] for i in range(sum(name.startswith(group) for name in found.files))]
-                    for group in GROUPS
-                }
-                return State(words["history"], best_epoch=words["best_epoch"], **groups)
-        except FileNotFoundError:
+            return _decode(file.read_bytes())
+        except FAULTS as error:
+            log.warning("%s is damaged and left aside (%s); %s starts anew.", file, error, phase)
             return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            log.warning("%s cannot be read (%s); the training starts anew.", self.file, error)
-            return None
+
+    def save(self, phase: str, take: Callable[[], Snapshot], always: bool = False) -> None:
+        """Write what `take` gives, unless the last one is so fresh that writing would take more time than it saves."""
+        started = time.monotonic()
+        if not self.writes or (started < self._free_from and not always):
+            return
+        snapshot = take()
+        with replacing(self._file(phase)) as beside:
+            _encode(beside, snapshot)
+        ended = time.monotonic()
+        self._free_from = ended + (ended - started) / COST
+
+    def _file(self, phase: str) -> Path:
+        return self.folder / f"{phase}.npz"
+
+
+def _encode(file: Path, snapshot: Snapshot) -> None:
+    arrays = {
+        f"{name}.{number}": array for name, group in snapshot.arrays.items() for number, array in enumerate(group)
+    }
+    counts = {name: len(group) for name, group in snapshot.arrays.items()}
+    words = json.dumps({"history": snapshot.history, "finished": snapshot.finished, "counts": counts})
+    np.savez(file, words=np.array(words), allow_pickle=False, **arrays)
+
+
+def _decode(content: bytes) -> Snapshot:
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        words = json.loads(str(stored["words"]))
+        arrays = {
+            name: [stored[f"{name}.{number}"] for number in range(count)] for name, count in words["counts"].items()
+        }
+    return Snapshot(words["history"], words["finished"], arrays)
 
 
 @contextmanager
-def checkpoint_of(folder: Path, determined_by: dict[str, Any]) -> Iterator[Checkpoint]:
-    """The checkpoint of the training that `determined_by` names; no other process trains in `folder` meanwhile.
+def training(root: Path, key: str, writes: bool = True) -> Iterator[Checkpoints]:
+    """The checkpoints of the training `key` below `root`, for one process; removed when the block ends well.
 
-    After success the whole folder's checkpoints are gone. Raises NightshiftError when another process is at it.
+    Raises NightshiftError when another training is at work below `root`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", blocking=False)
+    found = Checkpoints(root / key, writes)
+    if not writes:
+        yield found
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    holder = root / "holder"
     try:
-        lock.acquire()
+        with FileLock(root / "lock", timeout=0):  # the system frees a dead process's lock
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+            if found.folder.is_dir():
+                log.info("A training that was interrupted goes on.")
+            found.folder.mkdir(exist_ok=True)
+            yield found
+            shutil.rmtree(found.folder)
+            _forget_old(root)
     except Timeout:
+        who = holder.read_text(encoding="utf-8").strip() if holder.is_file() else "another process"
         raise NightshiftError(
-            f"Another training runs in this project (it holds {lock.lock_file}). Wait for it, or stop it."
+            f"A training is at work in {root.parent.absolute()} already ({who}). Wait until it has ended, or end it; "
+            "then run this again."
         ) from None
-    with lock:
-        key = sha256(json.dumps(determined_by, sort_keys=True).encode())[:16]
-        yield Checkpoint(folder / f"{key}.npz")
-        for old in folder.iterdir():
-            if old.is_dir():  # of a process that was killed while it wrote
-                shutil.rmtree(old, ignore_errors=True)
-            elif old.suffix == ".npz":
-                old.unlink()
-    lock.release()
+
+
+def _forget_old(root: Path) -> None:
+    for folder in root.iterdir():
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder)

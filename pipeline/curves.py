@@ -1,4 +1,8 @@
-"""The course of a training, as a table and as a picture. Fits nothing."""
+"""How a training came about, as a table and as a picture. Knows epochs, not networks.
+
+Columns: `step`, `phase`, `epoch`, `objective` (the mean loss of the steps, with all random changes), and after each
+epoch, on images without any, `train_*` (a sample) and `val_*`, and `gap_*`, how much worse validation images fare.
+"""
 
 from pathlib import Path
 
@@ -7,34 +11,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.files import replacing
-from pipeline.fitting import Row
 
-DIGITS = 6  # of the numbers in the table
-
-
-def table_of(phases: dict[str, list[Row]]) -> pd.DataFrame:
-    """One row an epoch: phase, epoch within it, step over all, and the numbers."""
-    parts = [
-        pd.DataFrame(rows).assign(phase=phase, epoch=np.arange(1, len(rows) + 1)) for phase, rows in phases.items()
-    ]
-    table = pd.concat(parts, ignore_index=True)
-    return table.assign(step=np.arange(1, len(table) + 1))
-
-
-def gap(row: Row) -> float:
-    """How much more often training images are recognised than validation images; over 0: overfitting."""
-    return row["train_accuracy"] - row["val_accuracy"]
+NAMES = {"train": "training", "val": "validation"}
 
 
 def draw_curves(curves: pd.DataFrame) -> Figure:
-    """Loss, accuracy, and their gap, of every epoch, training and validation; a line where a phase begins."""
+    """Loss and accuracy of every epoch, the gap between training and validation shaded; a line where a phase begins."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     steps = np.arange(1, len(curves) + 1)
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        train, val = curves[f"train_{metric}"], curves[f"val_{metric}"]
-        axes.plot(steps, train, label="training")
-        axes.plot(steps, val, label="validation")
-        axes.fill_between(steps, train, val, color="grey", alpha=0.15, label="gap")
+        for split, name in NAMES.items():
+            axes.plot(steps, curves[f"{split}_{metric}"], label=name)
+        axes.fill_between(
+            steps, curves[f"train_{metric}"], curves[f"val_{metric}"], color="grey", alpha=0.2, linewidth=0, label="gap"
+        )
         for start in np.flatnonzero(curves["phase"].ne(curves["phase"].shift())):
             axes.axvline(start + 1, color="grey", linewidth=0.8)
             side = "left" if start < len(steps) / 2 else "right"
@@ -49,6 +39,6 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
 def write_curves(curves: pd.DataFrame, table: Path, figure: Path) -> None:
     """The curves as numbers and as a picture."""
     with replacing(table) as beside:
-        curves.round(DIGITS).to_csv(beside, index=False)
+        curves.to_csv(beside, index=False)
     with replacing(figure) as beside:
         draw_curves(curves).savefig(beside)

@@ -1,114 +1,163 @@
-"""The MLflow run of a training under way: every epoch as it ends, and what it takes of the machine. Never in its way.
+"""A training as it goes on, in MLflow: parameters at its start, numbers after each epoch, the machine's load.
 
-A store that does not answer is spoken of once; the training goes on, and `register` logs everything when it is over.
+Everything is told to the store from a thread of its own. A store that is slow or dead costs the training nothing but,
+at its end, some seconds of waiting; one warning says what is missing. Does not know how the model is fitted.
 """
 
+import logging
 import os
-from collections.abc import Iterator
+import signal
+import socket
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from pipeline.params import Params
 from pipeline.stage import log
-from pipeline.tracking import CONTRACT_TAG, TrackingError, connected, flat, training_tags, use_experiment
+from pipeline.tracking import (
+    CONTRACT_TAG,
+    TrackingError,
+    connected,
+    flat,
+    log_epoch,
+    logged_steps,
+    store_address,
+    training_tags,
+    use_experiment,
+)
 
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}  # seconds
-TRAINING_PARAMS = {"seed", "images", "compute", "model", "augment", "embed", "train"}
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PLACE_TAG = "nightshift.place"  # machine and folder: a folder has one training at a time
+LATER = {"evaluate", "register", "batch"}  # parameters of what comes after
+WAITED = 10  # seconds, at the end, for a store somewhere else
+WAITED_FOR_FILE = 60  # and for a file of this machine, which is never left half written
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+
+Job = Callable[["MlflowClient"], None]
 
 
+@dataclass(slots=True)
 class LiveRun:
-    """One run; every call returns, whatever the store does."""
+    """One training's run; its methods return at once."""
 
-    def __init__(self) -> None:
-        """Of no run yet."""
-        self.run_id = ""
-        self.logged = 0  # steps that the store has already, of the training that this one continues
-        self.offsets: dict[str, int] = {}  # steps before each phase
-        self.last = 0
+    params: Params
+    dataset_sha256: str
+    memory: Path  # file that keeps the run's id for a training that goes on
+    _jobs: "SimpleQueue[Job | str]" = field(default_factory=SimpleQueue, init=False)  # the word: how it ended
+    _seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float), init=False)  # by phase
+    _step: int = field(default=0, init=False)
+    _run_id: str = field(default="", init=False)
+    _logged: set[int] = field(default_factory=set, init=False)
 
-    def log_epoch(self, phase: str, row: dict[str, float]) -> None:
-        """The numbers of an epoch, at its step over all phases."""
-        offset = self.offsets.setdefault(phase, self.last)
-        self.last = offset + int(row["epoch"])
-        if self.run_id and self.last > self.logged:
-            numbers = {name: value for name, value in row.items() if name != "epoch"}
-            with self._or_without():
-                import mlflow
+    def epoch(self, phase: str, epoch: dict[str, float]) -> None:
+        """What is known of an epoch; one that an earlier process has told already is left out."""
+        self._step += 1
+        self._seconds[phase] += epoch["seconds"]
+        self._jobs.put(partial(self._log_epoch, self._step, dict(epoch)))
 
-                mlflow.log_metrics(numbers, step=self.last)
+    def end(self, contract_hash: str, metrics: dict[str, float]) -> None:
+        """The training is done: what registration finds the run by, and what validation said."""
+        seconds = {f"{phase}_seconds": value for phase, value in self._seconds.items()}
+        self._jobs.put(partial(self._log_end, contract_hash, metrics | seconds))
 
-    def finish(self, contract_hash: str) -> None:
-        """Say which model came of it: by that `register` finds the run."""
-        if self.run_id:
-            with self._or_without():
-                import mlflow
+    def close(self, status: str) -> None:
+        """MLflow's word for how it ended; whatever comes is thrown away."""
+        self._jobs.put(status)
 
-                mlflow.set_tag(CONTRACT_TAG, contract_hash)
-
-    @contextmanager
-    def _or_without(self) -> Iterator[None]:
+    def work(self) -> None:
+        """Tell the store, job by job, until the end."""
+        for name, value in PATIENCE.items():
+            os.environ.setdefault(name, value)
         try:
-            with connected():
-                yield
+            with connected() as client:
+                import mlflow
+
+                logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+                self._begin(client)
+                while not isinstance(job := self._jobs.get(), str):
+                    job(client)
+                mlflow.end_run(job)
         except TrackingError as error:
-            log.warning("This training is not shown in MLflow while it runs: %s", error)
-            self.run_id = ""
+            log.warning("The training goes on without MLflow, which lacks (some of) its epochs. %s", error)
+
+    def _begin(self, client: "MlflowClient") -> None:
+        import mlflow
+
+        experiment = use_experiment(client, self.params.register_.model_name)
+        place = f"{socket.gethostname()}:{Path.cwd()}"
+        before = self._run_before(client)
+        for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+            if run.data.tags.get(PLACE_TAG) == place and run.info.run_id != before:
+                client.set_terminated(run.info.run_id, "KILLED")
+        active = mlflow.start_run(
+            before,
+            experiment_id=experiment,
+            run_name=f"{self.params.model.backbone} training",
+            tags={PLACE_TAG: place, **training_tags(self.dataset_sha256)},
+            log_system_metrics=True,
+        )
+        self._run_id = active.info.run_id
+        self.memory.write_text(self._run_id, encoding="utf-8")
+        if before:
+            self._logged = logged_steps(client, before)
+            return
+        mlflow.log_params(flat(self.params.model_dump(by_alias=True, exclude={f"{name}_" for name in LATER} | LATER)))
+
+    def _run_before(self, client: "MlflowClient") -> str | None:
+        """The run of the training that goes on here, where the store still has it."""
+        from mlflow import MlflowException
+
+        if not self.memory.is_file():
+            return None
+        try:
+            found: Any = client.get_run(self.memory.read_text(encoding="utf-8"))
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        return str(found.info.run_id) if found.info.lifecycle_stage == "active" else None
+
+    def _log_epoch(self, step: int, epoch: dict[str, float], client: "MlflowClient") -> None:
+        if step not in self._logged:
+            log_epoch(client, self._run_id, step, epoch)
+
+    def _log_end(self, contract_hash: str, metrics: dict[str, float], client: "MlflowClient") -> None:
+        import mlflow
+
+        mlflow.log_metrics(metrics)
+        client.set_tag(self._run_id, CONTRACT_TAG, contract_hash)
 
 
 @contextmanager
-def live_run(params: Params, note: Path) -> Iterator[LiveRun]:
-    """A run for the training inside; `note` is the file that remembers it, so that a resumed training continues it.
+def live_run(params: Params, dataset_sha256: str, folder: Path) -> Iterator[LiveRun]:
+    """The run of the training in this block; `folder` remembers it for a training that goes on.
 
-    Ends as finished or failed; those of trainings that were killed, and not resumed, are marked as killed.
+    The run ends as FINISHED, or FAILED by an error, or KILLED by a person or a scheduler; where the process could not
+    say so, the next training here does.
     """
-    live = LiveRun()
-    before = {name: os.environ.get(name) for name in PATIENCE}
-    os.environ.update({name: value for name, value in PATIENCE.items() if before[name] is None})
+    live = LiveRun(params, dataset_sha256, folder / "mlflow_run")
+    worker = threading.Thread(target=live.work, name="mlflow", daemon=True)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    worker.start()
+    status = "KILLED"
     try:
-        with live._or_without():
-            _open(live, params, note)
-        ending = "FAILED"
-        try:
-            yield live
-            ending = "FINISHED"
-        finally:
-            if live.run_id:
-                with live._or_without():
-                    import mlflow
-
-                    mlflow.end_run(ending)
-            note.unlink(missing_ok=True)
+        yield live
+        status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-
-
-def _open(live: LiveRun, params: Params, note: Path) -> None:
-    import mlflow
-
-    client = mlflow.MlflowClient()
-    for other in note.parent.glob(f"*{note.suffix}"):
-        if other != note:
-            _mark_killed(client, other)
-    experiment = use_experiment(client, params.register_.model_name)
-    words: dict[str, Any] = {"experiment_id": experiment, "run_name": f"training {params.model.backbone}"}
-    if note.is_file():
-        words = {"run_id": note.read_text(encoding="utf-8").strip()}
-    active = mlflow.start_run(**words, tags=training_tags(), log_system_metrics=True)
-    run_id = active.info.run_id
-    live.logged = max((point.step for point in client.get_metric_history(run_id, "val_loss")), default=0)
-    mlflow.log_params(flat(params.model_dump(mode="json", include=TRAINING_PARAMS)))
-    note.write_text(run_id, encoding="utf-8")
-    live.run_id = run_id
-
-
-def _mark_killed(client: Any, note: Path) -> None:
-    from mlflow import MlflowException
-
-    try:
-        client.set_terminated(note.read_text(encoding="utf-8").strip(), "KILLED")
-    except MlflowException as error:  # deleted, or of another store
-        log.warning("The run of a training that was killed is not marked so in MLflow: %s", error)
-    note.unlink()
+        signal.signal(signal.SIGTERM, before)
+        live.close(status)
+        worker.join(WAITED_FOR_FILE if store_address().startswith("sqlite:") else WAITED)
+        if worker.is_alive():
+            log.warning("The MLflow store %s is slow or gone; its run of this training is not whole.", store_address())

@@ -9,12 +9,12 @@ from pipeline.params_data import Section
 
 
 class Compute(Section):
-    """Device, numeric precision and reading threads."""
+    """Device, numeric precision, machines that train together, and reading threads."""
 
     device: Literal["auto", "cpu", "gpu"]
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
     workers: int = Field(ge=0, le=1024)
-    distribution: Literal["auto", "none", "multi_worker"] = "auto"
+    distribution: Literal["auto", "none", "mirrored", "multi_worker"] = "auto"
 
     @property
     def reading_threads(self) -> int:
@@ -96,35 +96,30 @@ Monitor = Literal["val_loss", "val_accuracy", "val_balanced_accuracy"]
 
 
 class Fit(Section):
-    """One run of gradient descent."""
+    """One run of gradient descent; 0 turns off what has a default."""
 
     epochs: int = Field(ge=0, le=10_000)
     batch_size: int = Field(ge=1, le=65_536)
     learning_rate: float = Field(gt=0, le=10)
     weight_decay: float = Field(ge=0, le=1)
+    dropout: float = Field(ge=0, lt=1)
     patience: int = Field(ge=1)  # epochs
+    warm_up: float = Field(default=0, ge=0, lt=1)  # share of the steps
+    clip_norm: float = Field(default=0, ge=0)  # of all gradients together
+    ema: float = Field(default=0, ge=0, lt=1)  # momentum of the averaged weights
 
 
 class Head(Fit):
     """Fitting the linear head on frozen features."""
 
     epochs: int = Field(ge=1, le=10_000)
-    dropout: float = Field(ge=0, lt=1)
 
 
-class Whole(Fit):
-    """Fitting a whole network on images."""
+class FineTune(Fit):
+    """Fitting the whole of a network that knows something already."""
 
-    warm_up: float = Field(ge=0, lt=1)  # share of the steps
-    ema: float = Field(ge=0, lt=1)  # momentum of the weights' moving average, a step; 0: none
-    clip_norm: float = Field(ge=0)  # of all gradients together; 0: none
-
-
-class FineTune(Whole):
-    """Fitting a pretrained network further."""
-
-    layer_decay: float = Field(gt=0, le=1)  # the first layer's learning rate : the last one's
-    frozen: float = Field(ge=0, lt=1)  # share of the backbone's weighted layers, from the first, that stay as they are
+    layer_decay: float = Field(gt=0, le=1)  # the first layer's learning rate as a share of the last one's
+    frozen: float = Field(ge=0, lt=1)  # share of the backbone's weighted layers, from the first, that are not trained
     freeze_batch_norm: bool
 
 
@@ -137,10 +132,10 @@ class Train(Section):
     focal_gamma: float = Field(ge=0, le=10)
     label_smoothing: float = Field(ge=0, lt=1)
     monitor: Monitor
-    max_gap: float = Field(ge=0, le=1)  # accuracy on training minus on validation images
     head: Head
     fine_tune: FineTune
-    scratch: Whole
+    scratch: Fit
+    max_gap: float = Field(gt=0, le=1)  # of accuracy
     target_precision: float = Field(ge=0, le=1)
 
 

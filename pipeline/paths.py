@@ -13,7 +13,7 @@ PREPARED = Path("data/prepared")
 FEATURES = Path("data/features")
 
 MODEL = Path("models/current")
-CHECKPOINTS = Path("models/checkpoints")  # of a training under way; outside the outs, which DVC deletes
+CHECKPOINTS = Path("models/checkpoints")  # how far a training has come; only while it is not done
 
 VALIDATION = Path("reports/validation.json")
 EXPECTATIONS = Path("reports/expectations.json")

@@ -35,7 +35,7 @@ from pipeline.tracking import (
     log_training,
     unjudged_run,
     use_experiment,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,13 +113,12 @@ def _log_run(
     client: "MlflowClient", params: Params, contract: Contract, evaluation: dict[str, Any], difference: float,
     refusals: list[str], flow_run: str,
 ) -> tuple[str, str]:  # fmt: skip
-    """One MLflow run of the whole training, with the model; its id, and the address of the model."""
+    """The MLflow run of the training, or a new one, with the model; its id, and the address of the model."""
     import mlflow
 
-    name = params.register_.model_name
-    experiment = use_experiment(client, name)
+    experiment = use_experiment(client, params.register_.model_name)
     with mlflow.start_run(
-        run_id=unjudged_run(client, experiment, contract.hash),
+        unjudged_run(client, experiment, contract.hash),
         experiment_id=experiment,
         run_name=f"{contract.backbone} {contract.hash[:8]}",
         tags={**lineage_tags(contract, flow_run), GATE_TAG: "; ".join(refusals) or "passed"},

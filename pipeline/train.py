@@ -1,30 +1,34 @@
-"""Fit the head, then the whole network; then, on validation, temperature and threshold. Never reads the test split."""
+"""The head on frozen features, then the whole network; then what validation says of it. Never reads the test split."""
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import keras
 import numpy as np
+import pandas as pd
+import tensorflow as tf
+from keras import layers
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from pipeline.augment import draw_augmented
+from pipeline.augment import augmentation, draw_augmented, mixing
 from pipeline.backbones import build_backbone
-from pipeline.calibration import fit_temperature, unsure_threshold
-from pipeline.checkpoints import Checkpoint, checkpoint_of
+from pipeline.calibration import calibrate
+from pipeline.checkpoints import Checkpoints, training
 from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
-from pipeline.curves import gap, table_of, write_curves
-from pipeline.device import prepare_device
-from pipeline.engine import probabilities
+from pipeline.curves import write_curves
+from pipeline.device import prepare_device, writes_files
 from pipeline.export import export_openvino
 from pipeline.features import Features, TrainingRows, read_features, read_training_rows
-from pipeline.files import replacing, sha256_of_file, write_json
-from pipeline.fitting import CLASSIFIER, Data, OnEpoch, Row, assemble, batches, fit_head, fit_images, head, is_better
+from pipeline.files import replacing, sha256, sha256_of_file, write_json
+from pipeline.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better, make_judge
 from pipeline.live import live_run
-from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
+from pipeline.optimiser import build_optimiser, freeze, warm_up_and_cosine
 from pipeline.params import Params, load_params
-from pipeline.params_model import Fit, Train
+from pipeline.params_model import Augment, Fit, Monitor, Train
 from pipeline.paths import (
     AUGMENTED_FIGURE,
     CHECKPOINTS,
@@ -34,171 +38,241 @@ from pipeline.paths import (
     MODEL,
     PREPARED,
     TRAINING_METRICS,
-)  # fmt: skip
+)
 from pipeline.prepared import Dataset, Split, read_dataset, read_split
 from pipeline.stage import log, run
 from pipeline.targets import soft_targets
 from pipeline.versions import git_commit
 
+LOGITS = "logits"  # the last layer's name
+CLASSIFIER = "classifier"  # the network's: Keras' own count what was built before, and stand in the exported file
+JUDGED_AT_ONCE = 32  # images
+IRRELEVANT = {"evaluate", "register", "batch"}  # the parts of params.yaml that come after
+READING = "workers"  # and the one that changes no result
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Training and validation images of one dataset, and what the frozen backbone makes of them."""
+
+    dataset: Dataset
+    train: Split
+    val: Split
+    train_features: Features | TrainingRows | None = None  # None: trained from scratch
+    val_features: Features | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A fitted network, and how it came about."""
+    """A fitted network, images in and logits out, and how it came about."""
 
     model: keras.Model
-    phases: dict[str, list[Row]]  # in their order; one row an epoch
-    chosen: Row  # the epoch whose weights the model has
+    curves: pd.DataFrame  # one row an epoch of every phase
+    kept: dict[str, float]  # the row of the epoch whose weights `model` has
 
 
-def class_weights(labels: NDArray[np.int64], classes: int, train: Train) -> NDArray[np.float32]:
-    """How much an image of each class counts, (classes,); 1 on average over the images."""
-    how = "balanced" if train.class_weights == "balanced" else None
-    return np.asarray(compute_class_weight(how, classes=np.arange(classes), y=labels), np.float32)
+def class_weights(labels: NDArray[np.int64], classes: int, how: str) -> NDArray[np.float32]:
+    """How much each class counts, (classes,); `balanced`: the rarer, the more, by n / (classes * n of the class)."""
+    found = compute_class_weight("balanced" if how == "balanced" else None, classes=np.arange(classes), y=labels)
+    return np.asarray(found, np.float32)
 
 
-def data_of(dataset: Dataset, train: Split, val: Split, params: Params) -> Data:
-    """What a training learns from. Raises NightshiftError when the soft labels are not in the side table."""
-    targets = soft_targets(train, dataset.class_names, params.train.soft_labels)
-    return Data(dataset, train, val, targets, class_weights(train.labels, len(dataset.class_names), params.train))
+def targets_of(data: Data, how: Train) -> NDArray[np.float32]:
+    """What the network is to answer for the training images, (n, classes)."""
+    return soft_targets(data.train, data.dataset.class_names, how.soft_labels)
+
+
+def head(classes: int) -> layers.Dense:
+    """The last layer: logits, kept in float32 under mixed precision."""
+    return layers.Dense(classes, dtype="float32", name=LOGITS)
+
+
+def fit_head(
+    data: Data, how: Train, seed: int, checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None
+) -> tuple[layers.Dense, pd.DataFrame]:
+    """A linear layer on the frozen features, and one row an epoch; to be called in the strategy's scope."""
+    assert data.train_features is not None  # noqa: S101 - whoever calls has them
+    assert data.val_features is not None  # noqa: S101
+    rows = data.train_features
+    classes = len(data.dataset.class_names)
+    inputs = keras.Input(rows.shape[1:])
+    layer = head(classes)
+    model = keras.Model(inputs, layer(layers.Dropout(how.head.dropout, seed=seed)(inputs)))
+    optimiser = build_optimiser(model, how.head, how.head.learning_rate)
+    task = Task(
+        phase="head",
+        train=Examples(rows, np.tile(data.train.labels, len(rows) // len(data.train.labels))),  # the views' follow
+        val=Examples(data.val_features, data.val.labels),
+        targets=np.tile(targets_of(data, how), (len(rows) // len(data.train.labels), 1)),
+        class_weights=class_weights(data.train.labels, classes, how.class_weights),
+        seed=seed,
+    )
+    return layer, as_table(fit(model, optimiser, task, how.head, how, checkpoints, on_epoch), "head")
+
+
+def assemble(backbone: keras.Model, layer: layers.Dense, dropout: float, seed: int) -> keras.Model:
+    """Images in, logits out."""
+    features = layers.Dropout(dropout, seed=seed)(backbone.output)
+    return keras.Model(backbone.input, layer(features), name=CLASSIFIER)
+
+
+def fit_images(
+    model: keras.Model, data: Data, how: Fit, params: Params, phase: str, layer_decay: float = 1.0,
+    checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Fit the whole network on augmented images; one row an epoch."""
+    steps = how.epochs * -(-len(data.train.labels) // how.batch_size)
+    with model.distribute_strategy.scope():
+        optimiser = build_optimiser(model, how, warm_up_and_cosine(how, steps), layer_decay)
+    classes = len(data.dataset.class_names)
+    task = Task(
+        phase=phase,
+        train=Examples(data.train.images, data.train.labels),
+        val=Examples(data.val.images, data.val.labels),
+        targets=targets_of(data, params.train),
+        class_weights=class_weights(data.train.labels, classes, params.train.class_weights),
+        seed=params.seed,
+        change=lambda seed: random_change(params.augment, seed),
+        judged_at_once=how.batch_size,
+        bar=True,
+    )
+    return as_table(fit(model, optimiser, task, how, params.train, checkpoints, on_epoch), phase)
+
+
+def random_change(augment: Augment, seed: int) -> Change:
+    """Augmentation, then mixing, of a batch of images and targets."""
+    layers_, mix = augmentation(augment, seed), mixing(augment, seed)
+
+    def change(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        changed = layers_(images, training=True)
+        return mix(changed, labels) if mix else (changed, labels)
+
+    return change
 
 
 def train(
-    params: Params, data: Data, rows: TrainingRows | None, val: Features | None,
-    checkpoint: Checkpoint | None = None, on_epoch: OnEpoch | None = None,
+    params: Params, data: Data, strategy: tf.distribute.Strategy,
+    checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None,
 ) -> Trained:  # fmt: skip
-    """The fitted network. `rows` and `val`: features of the frozen backbone, None where it is trained from scratch."""
-    classes, seed = len(data.dataset.class_names), params.seed
-    with prepare_device(params.compute, seed).scope():
+    """The fitted network and how it came about; touches no file but `checkpoints`."""
+    monitor = params.train.monitor
+    with strategy.scope():
         backbone = build_backbone(params.model, params.images)
-        if rows is None or val is None:
-            model = assemble(backbone, head(classes), 0.0, seed)
-            history = fit_images(
-                model, backbone, data, params.train.scratch, params.train, params.augment, seed, "scratch",
-                checkpoint, on_epoch,
-            )  # fmt: skip
-            return Trained(model, {"scratch": history}, _best(history, params.train))
-        layer, history = fit_head(data, rows, val, params.train, seed, on_epoch)
-        model = assemble(backbone, layer, params.train.head.dropout, seed)
-        phases, chosen = {"head": history}, _best(history, params.train)
-        if params.train.fine_tune.epochs:
-            before = model.get_weights()
-            history = fit_images(
-                model, backbone, data, params.train.fine_tune, params.train, params.augment, seed, "fine_tune",
-                checkpoint, on_epoch,
-            )  # fmt: skip
-            phases["fine_tune"], tuned = history, _best(history, params.train)
-            if is_better(tuned, chosen, params.train.monitor):
-                chosen = tuned
-            else:
-                log.warning("Fine-tuning did not better %s; the frozen backbone is kept.", params.train.monitor)
-                model.set_weights(before)
-    return Trained(model, phases, chosen)
+        if params.model.is_pretrained:
+            layer, curves = fit_head(data, params.train, params.seed, checkpoints, on_epoch)
+            how: Fit = params.train.fine_tune
+        else:
+            layer, curves = head(len(data.dataset.class_names)), pd.DataFrame()
+            how = params.train.scratch
+        model = assemble(backbone, layer, how.dropout, params.seed)
+    if not params.model.is_pretrained:
+        curves = fit_images(model, data, how, params, "scratch", 1.0, checkpoints, on_epoch)
+        return _trained(model, [curves], monitor)
+    if not how.epochs:
+        return _trained(model, [curves], monitor)
+    freeze(backbone, params.train.fine_tune)
+    before, decay = model.get_weights(), params.train.fine_tune.layer_decay
+    tuned = fit_images(model, data, how, params, "fine_tune", decay, checkpoints, on_epoch)
+    if is_better(_best(tuned, monitor), _best(curves, monitor), monitor):
+        return _trained(model, [curves, tuned], monitor, kept=1)
+    log.warning("Fine-tuning did not better %s; the model with the frozen backbone is kept.", monitor)
+    model.set_weights(before)
+    return _trained(model, [curves, tuned], monitor)
 
 
-def _best(history: list[Row], train: Train) -> Row:
-    best = history[0]
-    for row in history:
-        best = row if is_better(row, best, train.monitor) else best
-    return best
+def _best(table: pd.DataFrame, monitor: Monitor) -> dict[str, float]:
+    rows = cast("list[dict[str, float]]", table.drop(columns="phase").to_dict("records"))
+    return rows[best_epoch(rows, monitor)]
 
 
-def log_epoch(params: Params) -> OnEpoch:
-    """A line in the log for each epoch of an image phase, and for one in ten of the head's."""
-    hows: dict[str, Fit] = {name: getattr(params.train, name) for name in ("head", "fine_tune", "scratch")}
-
-    def say(phase: str, row: Row) -> None:
-        if phase != "head" or row["epoch"] % max(1, hows[phase].epochs // 10) == 0:
-            log.info(
-                "%s, epoch %d of %d: loss %.3f, validation loss %.3f, accuracy %.3f, validation accuracy %.3f",
-                phase, row["epoch"], hows[phase].epochs,
-                row["train_loss"], row["val_loss"], row["train_accuracy"], row["val_accuracy"],
-            )  # fmt: skip
-
-    return say
+def _trained(model: keras.Model, phases: list[pd.DataFrame], monitor: Monitor, kept: int = 0) -> Trained:
+    curves = pd.concat(phases, ignore_index=True)
+    return Trained(model, curves.assign(step=np.arange(1, len(curves) + 1)), _best(phases[kept], monitor))
 
 
-def warn_of_overfitting(chosen: Row, max_gap: float) -> None:
-    """Say when the network knows its training images by heart."""
-    if gap(chosen) > max_gap:
+def read_data(params: Params) -> Data:
+    """The prepared splits, and their features where the backbone has some; all of it stays on disk."""
+    data = Data(read_dataset(PREPARED), read_split(PREPARED, "train"), read_split(PREPARED, "val"))
+    if not params.model.is_pretrained:
+        return data
+    rows = read_training_rows(FEATURES)
+    return Data(data.dataset, data.train, data.val, rows, read_features(FEATURES, "val"))
+
+
+def training_key(params: Params, data: Data) -> str:
+    """A hash of everything that the fitted network follows from: parameters, images, features, code, versions."""
+    values = params.model_dump(exclude={*IRRELEVANT, "compute"})
+    values["compute"] = params.compute.model_dump(exclude={READING})
+    values["dataset"] = data.dataset.sha256
+    for name, split in (("train", data.train), ("val", data.val)):
+        values[name] = sha256("\n".join(split.table["path"]).encode() + split.labels.tobytes())
+    sources = [*Path(__file__).parent.glob("*.py"), *FEATURES.glob("*.npy")]
+    values["files"] = {file.name: sha256_of_file(file) for file in sorted(sources)}
+    values["versions"] = [keras.__version__, tf.__version__, np.__version__]
+    return sha256(json.dumps(values, sort_keys=True, default=str).encode())[:16]
+
+
+def warn_of_gap(gap: float, max_gap: float) -> None:
+    """Say that the network has learnt its images by heart, and what helps."""
+    if gap > max_gap:
         log.warning(
-            "Training images are recognised in %.0f %% of cases, validation images in %.0f %% (train.max_gap allows a "
-            "difference of %.0f points): the model overfits. More images help most; then stronger `augment`, "
-            "train.label_smoothing, weight_decay, fewer epochs, or fine_tune.frozen.",
-            100 * chosen["train_accuracy"], 100 * chosen["val_accuracy"], 100 * max_gap,
+            "Overfitting: accuracy on training images is %.3f higher than on validation images (train.max_gap allows "
+            "%.3f). What helps: more images, stronger augmentation (`augment`), more dropout or weight_decay, fewer "
+            "epochs.",
+            gap, max_gap,
         )  # fmt: skip
-
-
-def code_sha256() -> dict[str, str]:
-    """What this package's files are: a checkpoint of other code is another training's."""
-    return {file.name: sha256_of_file(file) for file in sorted(Path(__file__).parent.glob("*.py"))}
 
 
 def main() -> None:
     """The stage."""
     params = load_params()
-    dataset = read_dataset(PREPARED)
-    data = data_of(dataset, read_split(PREPARED, "train"), read_split(PREPARED, "val"), params)
-    pretrained = params.model.is_pretrained
-    rows, features = (read_training_rows(FEATURES), read_features(FEATURES, "val")) if pretrained else (None, None)
-    said = params.model_dump(mode="json", include={"seed", "images", "compute", "model", "augment", "embed", "train"})
-    with (
-        checkpoint_of(CHECKPOINTS, {"params": said, "dataset": dataset.sha256, "code": code_sha256()}) as checkpoint,
-        live_run(params, checkpoint.file.with_suffix(".run")) as live,
-    ):
-        say = log_epoch(params)
-
-        def on_epoch(phase: str, row: Row) -> None:
-            say(phase, row)
-            live.log_epoch(phase, row)
-
-        trained = train(params, data, rows, features, checkpoint, on_epoch)
-        warn_of_overfitting(trained.chosen, params.train.max_gap)
-        live.finish(write_model(trained, data, params))
+    strategy = prepare_device(params.compute, params.seed)
+    data, writes = read_data(params), writes_files(strategy)
+    key = training_key(params, data)
+    with training(CHECKPOINTS, key, writes) as checkpoints:
+        if not writes:
+            train(params, data, strategy, checkpoints)
+            return
+        with live_run(params, data.dataset.sha256, checkpoints.folder) as live:
+            trained = train(params, data, strategy, checkpoints, live.epoch)
+            contract, metrics = write_results(params, data, trained)
+            live.end(contract.hash, metrics)
 
 
-def write_model(trained: Trained, data: Data, params: Params) -> str:
-    """The model's folder, with what is fitted on validation, and the reports; returns the contract's hash."""
-    labels, model = data.val.labels, trained.model
-    logits = model.predict(batches(data.val.images, labels, params.batch.batch_size), verbose=0)
-    temperature = fit_temperature(logits, labels)
-    answers = probabilities(logits, temperature)
-    predicted, confidence = answers.argmax(axis=1), answers.max(axis=1)
-    threshold = unsure_threshold(confidence, predicted == labels, params.train.target_precision)
+def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contract, dict[str, float]]:
+    """The model with its contract, the metrics, the curves and the picture of the augmentation."""
+    dataset, labels = data.dataset, data.val.labels
+    judge = make_judge(trained.model, JUDGED_AT_ONCE)
+    found = calibrate(judge(Examples(data.val.images, labels)), labels, params.train.target_precision)
+    warn_of_gap(trained.kept["gap_accuracy"], params.train.max_gap)
     with replacing(MODEL) as beside:
         beside.mkdir()
-        bare = keras.Model(
-            model.inputs, model.outputs, name=CLASSIFIER
-        )  # without the optimiser: half the size, no class of ours
-        bare.save(beside / KERAS)
-        export_openvino(bare, beside / OPENVINO)
+        trained.model.save(beside / KERAS)
+        export_openvino(trained.model, beside / OPENVINO)
         contract = Contract(
-            class_names=data.dataset.class_names,
-            images=data.dataset.images,
+            class_names=dataset.class_names,
+            images=dataset.images,
             backbone=params.model.backbone,
-            temperature=temperature,
-            unsure_below=threshold,
-            dataset_sha256=data.dataset.sha256,
+            temperature=found.temperature,
+            unsure_below=found.unsure_below,
+            dataset_sha256=dataset.sha256,
             weights_sha256=weights_sha256(beside),
             code_commit=git_commit(),
         )
         write_contract(beside, contract)
-    write_json(
-        TRAINING_METRICS,
-        {
-            "val_accuracy": accuracy(labels, answers),
-            "val_balanced_accuracy": balanced_accuracy(labels, answers),
-            "val_log_loss": mean_log_loss(labels, answers),
-            "gap": gap(trained.chosen),
-            "temperature": temperature,
-            "unsure_below": threshold,
-            "val_unsure_share": float((confidence < threshold).mean()),
-            "epochs": sum(map(len, trained.phases.values())),
-        },
-    )
-    write_curves(table_of(trained.phases), CURVES, CURVES_FIGURE)
+    metrics = {
+        **found.metrics,
+        "temperature": found.temperature,
+        "unsure_below": found.unsure_below,
+        "gap_accuracy": trained.kept["gap_accuracy"],
+        "gap_loss": trained.kept["gap_loss"],
+        "epochs": len(trained.curves),
+    }
+    write_json(TRAINING_METRICS, metrics)
+    write_curves(trained.curves, CURVES, CURVES_FIGURE)
     with replacing(AUGMENTED_FIGURE) as beside:
         draw_augmented(data.train.images, params.augment, params.seed).savefig(beside)
-    return contract.hash
+    return contract, metrics
 
 
 if __name__ == "__main__":
