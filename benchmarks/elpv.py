@@ -81,17 +81,13 @@ def params_of(params: Params, model: str, seed: int) -> Params:
 
 def run(params: Params, cells: pd.DataFrame, pixels: NDArray[np.uint8]) -> dict[str, float]:
     """Train on one split; the metrics on its test part, and the seconds it took."""
-    start, dataset = (
-        time.perf_counter(),
-        Dataset(class_names=("defective", "functional"), images=params.images, sha256=""),
-    )
+    start = time.perf_counter()
+    dataset = Dataset(class_names=("defective", "functional"), images=params.images, sha256="")
     learnt, val, test = splits_of(cells, pixels, dataset.class_names, params.seed)
     rows = of_val = None
     if params.model.is_pretrained:
-        network, changes = (
-            frozen_network(params),
-            [view(params.augment, params.seed, i) for i in range(params.embed.views)],
-        )
+        network = frozen_network(params)
+        changes = [view(params.augment, params.seed, number) for number in range(params.embed.views)]
 
         def features(images: NDArray[np.uint8], change: object = None) -> NDArray[np.float32]:
             return np.concatenate(list(embed(network, images, lambda done: None, change)))
