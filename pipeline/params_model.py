@@ -139,11 +139,21 @@ class Train(Section):
     target_precision: float = Field(ge=0, le=1)
 
 
-class Evaluate(Section):
-    """Intervals of the headline metrics."""
+class Intervals(Section):
+    """How far the headline metrics can be trusted."""
 
     interval_level: float = Field(gt=0.5, lt=1)
     resamples: int = Field(ge=100, le=1_000_000)
+
+
+class Evaluate(Intervals):
+    """What is asked of the test split besides the headline metrics, and what the model card says it is for."""
+
+    slices: list[str] | None  # columns; None: all that may tell
+    smallest_slice: int = Field(ge=2)  # images
+    robustness: bool
+    explained: int = Field(ge=0, le=50)  # images of each class
+    intended_use: str
 
 
 class Gate(Section):

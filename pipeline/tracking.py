@@ -21,13 +21,18 @@ from pipeline.paths import (
     DATA_DOCS,
     DATA_REPORT,
     EVALUATION,
+    EVALUATION_REPORT,
     EXPECTATIONS,
     FIGURES,
     LABEL_ISSUES,
     MANIFEST,
+    MODEL_CARD,
     PARAMS,
     QUARANTINE,
     RAW,
+    ROBUSTNESS,
+    SLICES,
+    TEST_PREDICTIONS,
     TRAINING_METRICS,
     VALIDATION,
 )  # fmt: skip
@@ -184,6 +189,8 @@ def log_training(params: Params, evaluation: dict[str, Any], training: dict[str,
             mlflow.log_artifact(str(file))
     for file in (DATA_REPORT, EXPECTATIONS, LABEL_ISSUES, QUARANTINE):
         mlflow.log_artifact(str(file), "data")
+    for file in (EVALUATION_REPORT, MODEL_CARD, SLICES, ROBUSTNESS, TEST_PREDICTIONS):
+        mlflow.log_artifact(str(file), "evaluation")
     mlflow.log_artifacts(str(FIGURES), "figures")
     for figure in (CURVES_FIGURE, AUGMENTED_FIGURE):
         mlflow.log_artifact(str(figure), "figures")
