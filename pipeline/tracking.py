@@ -134,7 +134,7 @@ def log_training(params: Params, evaluation: dict[str, Any], training: dict[str,
     """Everything about how the current model came about, into the active run."""
     import mlflow
 
-    mlflow.log_params(flat(params.model_dump(by_alias=True)))
+    mlflow.log_params(flat(params.model_dump(by_alias=True, exclude={"tune"})))
     headlines = {name: value for name, value in evaluation.items() if name != "classes"}
     numbers = {f"test_{name.replace('.', '_')}": value for name, value in flat(headlines).items()}
     mlflow.log_metrics(
