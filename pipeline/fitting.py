@@ -125,6 +125,7 @@ def fit_head(
     data: Data, rows: TrainingRows, val: Features, train: Train, seed: int, on_epoch: OnEpoch | None = None
 ) -> tuple[layers.Dense, list[Row]]:
     """A linear layer on the frozen features, those of augmented views included; and one row an epoch."""
+    keras.utils.set_random_seed(seed)  # else the result would depend on what was built before
     how, width = train.head, rows.shape[1]
     targets = np.tile(data.targets, (1 + len(rows.views), 1))
     layer, state = head(len(data.dataset.class_names)), State()

@@ -13,6 +13,7 @@ PREPARED = Path("data/prepared")
 FEATURES = Path("data/features")
 
 MODEL = Path("models/current")
+SEARCHES = Path("models/tune.db")  # trials of `nightshift tune`
 CHECKPOINTS = Path("models/checkpoints")  # of a training under way; outside the outs, which DVC deletes
 
 VALIDATION = Path("reports/validation.json")

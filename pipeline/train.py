@@ -76,17 +76,17 @@ def train(
                 model, backbone, data, params.train.scratch, params.train, params.augment, seed, "scratch",
                 checkpoint, on_epoch,
             )  # fmt: skip
-            return Trained(model, {"scratch": history}, _best(history, params.train))
+            return Trained(model, {"scratch": history}, best_row(history, params.train))
         layer, history = fit_head(data, rows, val, params.train, seed, on_epoch)
         model = assemble(backbone, layer, params.train.head.dropout, seed)
-        phases, chosen = {"head": history}, _best(history, params.train)
+        phases, chosen = {"head": history}, best_row(history, params.train)
         if params.train.fine_tune.epochs:
             before = model.get_weights()
             history = fit_images(
                 model, backbone, data, params.train.fine_tune, params.train, params.augment, seed, "fine_tune",
                 checkpoint, on_epoch,
             )  # fmt: skip
-            phases["fine_tune"], tuned = history, _best(history, params.train)
+            phases["fine_tune"], tuned = history, best_row(history, params.train)
             if is_better(tuned, chosen, params.train.monitor):
                 chosen = tuned
             else:
@@ -95,7 +95,8 @@ def train(
     return Trained(model, phases, chosen)
 
 
-def _best(history: list[Row], train: Train) -> Row:
+def best_row(history: list[Row], train: Train) -> Row:
+    """The epoch whose weights a phase ends with."""
     best = history[0]
     for row in history:
         best = row if is_better(row, best, train.monitor) else best
