@@ -1,9 +1,9 @@
 """The parameters on models, from the machine they are made on to the night. Reads nothing."""
 
 import os
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.params_data import Section
 
@@ -137,6 +137,47 @@ class Train(Section):
     scratch: Fit
     max_gap: float = Field(gt=0, le=1)  # of accuracy
     target_precision: float = Field(ge=0, le=1)
+
+
+class Range(Section):
+    """The values that a search may give one parameter: an interval, or a list."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False  # each order of magnitude as likely as the next
+    choices: list[bool | int | float | str] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("give either {low, high} or {choices}, not both")
+            if len(set(self.choices)) < max(2, len(self.choices)):
+                raise ValueError("choices must be two or more different values")
+        elif self.low is None or self.high is None:
+            raise ValueError("a range is {low: ..., high: ...}, {low: ..., high: ..., log: true} or {choices: [...]}")
+        elif not self.low < self.high:
+            raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
+        elif self.log and self.low <= 0:
+            raise ValueError(f"with log, low must be above 0, and is {self.low:g}")
+        return self
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Low and high. Raises ValueError for a list."""
+        if self.low is None or self.high is None:
+            raise ValueError("a list of choices has no ends")
+        return self.low, self.high
+
+
+class Tune(Section):
+    """The search for better parameters."""
+
+    trials: int = Field(ge=1, le=100_000)
+    timeout: float = Field(ge=0)  # minutes; 0: none
+    metric: Monitor
+    fine_tune: bool
+    ranges: dict[str, Range]  # by the dotted names of parameters
 
 
 class Intervals(Section):

@@ -14,6 +14,7 @@ FEATURES = Path("data/features")
 
 MODEL = Path("models/current")
 CHECKPOINTS = Path("models/checkpoints")  # how far a training has come; only while it is not done
+SEARCHES = Path("models/tune.db")  # trials of `nightshift tune`
 
 VALIDATION = Path("reports/validation.json")
 EXPECTATIONS = Path("reports/expectations.json")

@@ -172,7 +172,7 @@ def log_training(params: Params, evaluation: dict[str, Any], training: dict[str,
 
     client, run_id = mlflow.MlflowClient(), active_run_id()
     known = client.get_run(run_id).data
-    settings = flat(params.model_dump(by_alias=True))
+    settings = flat(params.model_dump(by_alias=True, exclude={"tune"}))
     mlflow.log_params({name: value for name, value in settings.items() if name not in known.params})
     headlines = {name: value for name, value in evaluation.items() if name != "classes"}
     numbers = {f"test_{name.replace('.', '_')}": value for name, value in flat(headlines).items()} | {

@@ -47,7 +47,7 @@ from pipeline.versions import git_commit
 LOGITS = "logits"  # the last layer's name
 CLASSIFIER = "classifier"  # the network's: Keras' own count what was built before, and stand in the exported file
 JUDGED_AT_ONCE = 32  # images
-IRRELEVANT = {"evaluate", "register", "batch"}  # the parts of params.yaml that come after
+IRRELEVANT = {"evaluate", "register_", "batch", "tune"}  # the parts of params.yaml that come after
 READING = "workers"  # and the one that changes no result
 
 
@@ -91,6 +91,7 @@ def fit_head(
     data: Data, how: Train, seed: int, checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None
 ) -> tuple[layers.Dense, pd.DataFrame]:
     """A linear layer on the frozen features, and one row an epoch; to be called in the strategy's scope."""
+    keras.utils.set_random_seed(seed)  # else the result would depend on what was built before
     assert data.train_features is not None  # noqa: S101 - whoever calls has them
     assert data.val_features is not None  # noqa: S101
     rows = data.train_features
@@ -173,21 +174,22 @@ def train(
     freeze(backbone, params.train.fine_tune)
     before, decay = model.get_weights(), params.train.fine_tune.layer_decay
     tuned = fit_images(model, data, how, params, "fine_tune", decay, checkpoints, on_epoch)
-    if is_better(_best(tuned, monitor), _best(curves, monitor), monitor):
+    if is_better(best_row(tuned, monitor), best_row(curves, monitor), monitor):
         return _trained(model, [curves, tuned], monitor, kept=1)
     log.warning("Fine-tuning did not better %s; the model with the frozen backbone is kept.", monitor)
     model.set_weights(before)
     return _trained(model, [curves, tuned], monitor)
 
 
-def _best(table: pd.DataFrame, monitor: Monitor) -> dict[str, float]:
+def best_row(table: pd.DataFrame, monitor: Monitor) -> dict[str, float]:
+    """The epoch of a phase whose weights it ends with."""
     rows = cast("list[dict[str, float]]", table.drop(columns="phase").to_dict("records"))
     return rows[best_epoch(rows, monitor)]
 
 
 def _trained(model: keras.Model, phases: list[pd.DataFrame], monitor: Monitor, kept: int = 0) -> Trained:
     curves = pd.concat(phases, ignore_index=True)
-    return Trained(model, curves.assign(step=np.arange(1, len(curves) + 1)), _best(phases[kept], monitor))
+    return Trained(model, curves.assign(step=np.arange(1, len(curves) + 1)), best_row(phases[kept], monitor))
 
 
 def read_data(params: Params) -> Data:
