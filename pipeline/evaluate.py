@@ -13,7 +13,15 @@ from tqdm import tqdm
 
 from pipeline.engine import Engine, load_engine
 from pipeline.files import replacing, write_json
-from pipeline.metrics import Statistic, accuracy, as_text, balanced_accuracy, interval, mean_log_loss
+from pipeline.metrics import (
+    Statistic,
+    accuracy,
+    as_text,
+    balanced_accuracy,
+    expected_calibration_error,
+    interval,
+    mean_log_loss,
+)
 from pipeline.params import load_params
 from pipeline.params_model import Evaluate
 from pipeline.paths import EVALUATION, FIGURES, MODEL, PREPARED, TEST_PREDICTIONS
@@ -51,6 +59,7 @@ HEADLINES: dict[str, Statistic] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "log_loss": mean_log_loss,
+    "expected_calibration_error": expected_calibration_error,
 }
 
 

@@ -19,7 +19,15 @@ SMALL = {
     "images": {"width": 64, "height": 64},
     "train": {"head": {"epochs": 30}, "fine_tune": {"epochs": 1}},
     "evaluate": {"resamples": 200},
-    "register": {"gate": {"min_accuracy": 0.5, "min_balanced_accuracy": 0.5}},
+    "register": {
+        "gate": {
+            "min_accuracy": 0.5,
+            "min_balanced_accuracy": 0.5,
+            "max_expected_calibration_error": 0.5,  # of ten test images, and so for the next two
+            "min_compared_images": 4,
+            "max_slowdown": 10.0,
+        }
+    },
     "batch": {"shard_size": 3, "batch_size": 4},
 }
 
