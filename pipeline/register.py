@@ -29,7 +29,7 @@ from pipeline.params_model import Gate
 from pipeline.paths import EVALUATION, MODEL, PREPARED, RAW, REGISTRATION, TRAINING_METRICS
 from pipeline.prepared import read_dataset, read_split
 from pipeline.registry import Registered
-from pipeline.rescoring import TestImages, contest
+from pipeline.rescoring import HeldOut, contest
 from pipeline.stage import log, run
 from pipeline.tracking import CONTRACT_TAG, LOCAL_STORE, connected, lineage_tags, log_training, use_experiment
 from pipeline.training_images import TRAINING_IMAGES
@@ -152,7 +152,7 @@ def _champion(client: "MlflowClient", params: Params, model: Registered | None) 
         files = registry.fetch_model(champion, Path(folder))
         recorded = files.with_name(TRAINING_IMAGES)
         taught = pd.read_parquet(recorded) if recorded.is_file() else None
-        images = TestImages(read_split(PREPARED, "test"), read_dataset(PREPARED).images, RAW)
+        images = HeldOut(read_split(PREPARED, "test"), read_dataset(PREPARED).images, RAW)
         return contest(load_engine(MODEL, params.compute), champion.version, files, taught, images, params)
 
 

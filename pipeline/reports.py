@@ -123,15 +123,19 @@ def versions_table(name: str) -> tuple[list[dict[str, str]], list[str]]:
             "gate": model.tags.get(GATE_TAG, ""),
             "accuracy": model.tags.get("nightshift.accuracy", ""),
             "balanced accuracy": model.tags.get("nightshift.balanced_accuracy", ""),
-            "champion since": model.tags.get(champions.SINCE_TAG, "") if champions.CHAMPION in model.aliases else "",
-            "what": model.description.partition(". ")[0],
+            "what": model.description.partition(",")[0],
         }
         for model in shown
     ]
-    refused = [f"version {model.version} was refused: {'; '.join(champions.reasons(model))}" for model in shown]
-    notes = [line for model, line in zip(shown, refused, strict=True) if model.tags.get(GATE_TAG) == REFUSED]
-    warnings = [champions.warning(model) for model in every if champions.CHAMPION in model.aliases]
-    return rows, [*notes, *(f"WARNING: {words}" for words in warnings if words)]
+    notes = []
+    for model in shown:
+        if model.tags.get(GATE_TAG) == REFUSED:
+            notes += [f"version {model.version} was refused:", *(f"  {line}" for line in champions.reasons(model))]
+    for model in shown:
+        if champions.CHAMPION in model.aliases:
+            notes.append(f"version {model.version} is champion since {model.tags.get(champions.SINCE_TAG, 'long')}")
+            notes += [f"WARNING: {words}" for words in [champions.warning(model)] if words]
+    return rows, notes
 
 
 def status_lines() -> list[str]:

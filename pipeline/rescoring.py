@@ -31,7 +31,7 @@ ROUNDS = 5  # of either model in turn; the best counts, as other work on the mac
 
 
 @dataclass(frozen=True, slots=True)
-class TestImages:
+class HeldOut:
     """The test split: as it is prepared, and where its files are."""
 
     split: Split
@@ -40,7 +40,7 @@ class TestImages:
 
 
 def contest(
-    new: Engine, version: int, folder: Path, taught: pd.DataFrame | None, images: TestImages, params: Params
+    new: Engine, version: int, folder: Path, taught: pd.DataFrame | None, images: HeldOut, params: Params
 ) -> Contest | Incomparable:
     """Ask the new model and the champion in `folder`, version `version`, about the same test images.
 
@@ -90,7 +90,7 @@ def _difference(names: tuple[str, ...], theirs: tuple[str, ...]) -> str:
 
 
 def _asked(
-    engine: Engine, images: TestImages, rows: NDArray[np.int64], params: Params
+    engine: Engine, images: HeldOut, rows: NDArray[np.int64], params: Params
 ) -> list[tuple[int, NDArray[np.float32]]]:
     """Row and probabilities of each of the test images `rows`, without those that the engine's rules cannot read."""
     rules, size = engine.contract.images, params.batch.batch_size
@@ -115,7 +115,7 @@ def _asked(
 
 
 def _decoded(
-    images: TestImages, rows: NDArray[np.int64], rules: Images, params: Params
+    images: HeldOut, rows: NDArray[np.int64], rules: Images, params: Params
 ) -> Iterator[NDArray[np.uint8] | None]:
     """The pixels of the test images `rows` under other rules; None where these cannot read the file."""
     files = images.split.table.iloc[rows]
@@ -140,7 +140,7 @@ def _predict(
 
 
 def speeds(
-    new: Engine, champion: Engine, images: TestImages, rows: NDArray[np.int64], params: Params
+    new: Engine, champion: Engine, images: HeldOut, rows: NDArray[np.int64], params: Params
 ) -> tuple[float, float]:
     """Images a second of both, each decoding under its own rules and answering, in turns; files are read before."""
     files = images.split.table.iloc[rows]
