@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 LOCAL_STORE = Path("mlflow.db")
 LOCAL_ARTIFACTS = Path("mlartifacts")
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
-GATE_TAG = "nightshift.gate"  # on runs: what the gate said
 NO_METRIC = ("phase", "epoch", "step")  # of an epoch: where it stands, not what it measured
 
 # Without these a server that is down is asked for minutes before anybody hears of it.
@@ -125,14 +124,6 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return found
-
-
-def unjudged_run(client: "MlflowClient", experiment_id: str, contract_hash: str) -> str | None:
-    """The id of the run of the training that made this contract, unless it has been before the gate already."""
-    found = client.search_runs(
-        [experiment_id], f"tags.`{CONTRACT_TAG}` = '{contract_hash}'", order_by=["attributes.start_time DESC"]
-    )
-    return next((str(run.info.run_id) for run in found if GATE_TAG not in run.data.tags), None)
 
 
 def log_curves(client: "MlflowClient", run_id: str, curves: pd.DataFrame) -> None:
