@@ -18,7 +18,7 @@ from pipeline.params_model import FROM_SCRATCH, Backbone, Model
 from tests.conftest import noise
 
 NAMES = [name for name in Backbone.__args__ if name not in ("keras_hub", "keras_file")]
-SIZES = {"inception_v3": 75}  # pixels; the others: 32
+SMALLEST = {"inception_v3": 75}  # pixels; the others: 32
 
 
 def rules(size: int) -> Images:
@@ -31,8 +31,8 @@ def photos(size: int, count: int = 4) -> np.ndarray:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_backbone_trains_is_saved_loaded_and_exported_and_answers_alike(name: str, tmp_path: Path) -> None:
-    size = SIZES.get(name, 32)
-    images = photos(size)
+    size = 96 if name == "inception_v3" else 64
+    images = photos(size, count=8)
     keras.utils.set_random_seed(1)
     backbone = build_backbone(Model(backbone=name, weights="none"), rules(size))
     assert backbone.output.dtype == "float32"
@@ -40,10 +40,12 @@ def test_a_backbone_trains_is_saved_loaded_and_exported_and_answers_alike(name: 
     model = keras.Model(backbone.input, keras.layers.Dense(2, name="logits")(backbone.output))
     for layer in backbone.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0  # the step's own statistics, for with those of a random network values explode
+            # Halfway to the step's own statistics. With all or none of them a random network magnifies rounding: a
+            # change of 1e-6 of its input changes its answers by up to 0.2 of themselves.
+            layer.momentum = 0.5
     before = [weight.numpy() for weight in backbone.trainable_weights]
     model.compile(keras.optimizers.SGD(1e-3), "mse", run_eagerly=True)  # one step: tracing it would take longer
-    assert np.isfinite(model.train_on_batch(images.astype(np.float32), np.eye(2)[[0, 1, 0, 1]]))
+    assert np.isfinite(model.train_on_batch(images.astype(np.float32), np.eye(2)[[0, 1] * 4]))
     moved = [not np.array_equal(old, new) for old, new in zip(before, backbone.trainable_weights, strict=True)]
     # Where a ReLU or a vanishing activation is at zero no gradient comes through: all but a few must move.
     assert np.mean(moved) > 0.8
@@ -54,8 +56,8 @@ def test_a_backbone_trains_is_saved_loaded_and_exported_and_answers_alike(name: 
     answers = np.asarray(loaded(images.astype(np.float32)))
     assert np.isfinite(answers).all()
     scale = np.abs(answers).max()
-    np.testing.assert_allclose(np.asarray(model(images.astype(np.float32))) / scale, answers / scale, atol=1e-5)
-    np.testing.assert_allclose(openvino_network(tmp_path / "model.xml")(images) / scale, answers / scale, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(model(images.astype(np.float32))) / scale, answers / scale, atol=1e-6)
+    np.testing.assert_allclose(openvino_network(tmp_path / "model.xml")(images) / scale, answers / scale, atol=2e-5)
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def test_the_default_backbone_comes_with_its_weights_and_is_no_other_for_a_new_s
     ("name", "size"), [("inception_v3", 74), ("vgg16", 31), ("convnext_tiny", 8)], ids=lambda value: str(value)
 )
 def test_too_small_images_are_an_error_that_says_the_smallest(name: str, size: int) -> None:
-    smallest = SIZES.get(name, 32)
+    smallest = SMALLEST.get(name, 32)
     with pytest.raises(NightshiftError, match=rf"are 100 and {size}; {name} takes images of {smallest} x {smallest}"):
         build_backbone(
             Model(backbone=name, weights="none"), Images(width=100, height=size, fit="pad", max_megapixels=1)
