@@ -71,6 +71,14 @@ def test_the_nightly_flow_leaves_artifacts_and_a_run_for_each_shard(trained: Pat
     assert left.runs == {"finish": "Completed", "plan": "Completed", "shard 0": "Completed", "shard 1": "Completed"}
 
 
+def test_a_training_leaves_its_numbers_figures_and_links_to_its_pages(project: Path) -> None:
+    left = left_by("from flows.training import training; training()", project)
+    assert left.error == ""
+    assert left.artifacts == [
+        "data", "data-docs", "data-report", "evaluation", "figures", "metrics", "model", "model-card",
+    ]  # fmt: skip
+
+
 def test_a_training_that_bad_images_stop_leaves_their_report_on_the_page(project: Path) -> None:
     (project / "data/raw/square/broken.png").write_bytes(b"this is no picture")
     left = left_by("from flows.training import training; training()", project)

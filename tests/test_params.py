@@ -49,6 +49,8 @@ def test_the_shipped_file_loads_with_its_values(defaults: Params) -> None:
         pytest.param("images.height", 4, ["is 4", "greater than or equal to 8"], id="too small"),
         pytest.param("train.head.epochs", 0, ["is 0", "greater than or equal to 1"], id="no epochs"),
         pytest.param("evaluate.interval_level", 1, ["is 1", "less than 1"], id="too large"),
+        pytest.param("evaluate.slices", "site", ["'site'", "list"], id="one column that is no list"),
+        pytest.param("evaluate.smallest_slice", 1, ["is 1", "greater than or equal to 2"], id="slice of one image"),
         pytest.param("images.max_megapixels", float("nan"), ["nan", "greater than 0"], id="not a number"),
         pytest.param("model.backbone", "resnet", ["'resnet'", "'efficientnet_lite0'", "'cnn'"], id="unknown backbone"),
         pytest.param("images.fit", "zoom", ["'zoom'", "'stretch'", "'pad'", "'crop'"], id="unknown choice"),

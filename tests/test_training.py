@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline import tracking
 from tests.project import change_params, draw_shape, dvc, environment, nightshift, run
 
 STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
@@ -25,16 +26,33 @@ def test_training_ends_with_a_champion_and_everything_that_the_design_names(trai
     status = nightshift("status", cwd=trained).stdout
     assert re.search(r"^  1 +@challenger +passed +1\.000", status, re.MULTILINE)
     assert f"mlflow ui --backend-store-uri sqlite:///{trained}/mlflow.db" in status
+    for page in ("evaluation.html", "model_card.md", "data.html"):
+        assert (trained / "reports" / page).as_uri() in status
     for file in (
         "data/manifest.parquet", "data/raw.dvc", "dvc.lock", "models/current/contract.json",
         "models/current/model.keras", "models/current/openvino/model.xml", "reports/data_docs/index.html",
-        "reports/curves.png", "reports/figures/confusion_matrix.png", "reports/figures/predictions.png",
+        "reports/curves.png", "reports/figures/confusion_matrix.png", "reports/figures/evidence.png",
+        "reports/evaluation.html", "reports/model_card.md", "reports/slices.csv", "reports/robustness.csv",
     ):  # fmt: skip
         assert (trained / file).is_file(), file
     evaluation = json.loads((trained / "reports/evaluation.json").read_text())
     for name in ("accuracy", "balanced_accuracy", "log_loss"):
         assert evaluation[name]["low"] <= evaluation[name]["value"] <= evaluation[name]["high"]
     assert evaluation["accuracy"]["value"] >= 0.7  # circles and squares
+
+
+def test_the_evaluation_lies_beside_the_run_in_mlflow(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
+    with tracking.connected() as client:
+        run_id = client.get_model_version("nightshift", "1").run_id
+        assert run_id
+        names = {Path(file.path).name for file in client.list_artifacts(run_id, "evaluation")}
+        assert names == {"evaluation.html", "model_card.md", "slices.csv", "robustness.csv", "test_predictions.csv"}
+        metrics = client.get_run(run_id).data.metrics
+    evaluation = json.loads((trained / "reports/evaluation.json").read_text())
+    assert metrics["test_brier_score"] == evaluation["brier_score"]["value"]
+    assert metrics["test_roc_auc_low"] == evaluation["roc_auc"]["low"]
+    assert metrics["test_slices_worse"] == evaluation["slices"]["worse"]
 
 
 def test_every_stage_speaks_in_the_prefect_log(trained: Path) -> None:
