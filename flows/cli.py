@@ -211,6 +211,37 @@ def train(prefect: WithPrefect = True) -> None:
 
 
 @app.command()
+def tune(
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials in all; without it, tune.trials of params.yaml.")
+    ] = None,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="Whole trainings, not only heads on the frozen backbone: slow.")
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write/--no-write", help="Change params.yaml to what was best, if it is better.")
+    ] = True,
+) -> None:
+    """Search better parameters in the ranges of params.yaml, judged on the validation images.
+
+    If the search is interrupted, the same command goes on where it stopped; all trials are in MLflow.
+    """
+    from flows.tuned import print_found
+    from pipeline import tune as searching
+    from pipeline import versions
+    from pipeline.params import load_params
+    from pipeline.study import check, plan
+
+    params = load_params()
+    fine_tune = fine_tune or params.tune.fine_tune
+    check(params, fine_tune)  # before minutes are spent
+    versions.add_data(lambda line: None)
+    versions.reproduce_up_to("embed")
+    found = searching.run_search(plan(params, fine_tune), trials or params.tune.trials)
+    print_found(found, searching.write_winner(found) if write else None)
+
+
+@app.command()
 def classify(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder of images; folders in it are read too.")],
     output: Annotated[Path, typer.Argument(help="A folder for predictions.csv and summary.json.")],

@@ -49,6 +49,8 @@ def publish(registration: Registration) -> None:
     model = registration.model
     create_table_artifact(reports.metrics_table(), key="metrics", description="Test split, with 95 % intervals")
     create_markdown_artifact(reports.figures_markdown(), key="figures")
+    for page, key, words in reports.model_pages():
+        create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
     create_markdown_artifact(
         f"**{model.name} version {model.version}** ({', '.join(model.aliases) or 'no alias'})\n\n"
         f"MLflow store `{tracking.store_address()}`, run `{model.run_id}`",

@@ -19,13 +19,16 @@ from pipeline.paths import (
     DATA_DOCS,
     DATA_REPORT,
     EVALUATION,
+    EVALUATION_REPORT,
     EXPECTATIONS,
     FIGURES,
     LABEL_ISSUES,
+    MODEL_CARD,
     PREDICTIONS,
 )  # fmt: skip
 from pipeline.predictions import STATUSES, read_rows
 
+FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")
 SUSPECTS = 20  # label errors on a page that is not the report
 
 
@@ -44,8 +47,8 @@ def metrics_table() -> list[dict[str, str]]:
 
 
 def figures_markdown() -> str:
-    """All figures in one page that needs no other file."""
-    figures = [CURVES_FIGURE, *sorted(FIGURES.glob("*.png"))]
+    """The figures that tell most in one page that needs no other file; the evaluation report has all."""
+    figures = [file for file in (CURVES_FIGURE, *(FIGURES / f"{name}.png" for name in FIRST_FIGURES)) if file.is_file()]
     return "\n\n".join(f"### {file.stem.replace('_', ' ')}\n![{file.stem}]({_inline(file)})" for file in figures)
 
 
@@ -56,6 +59,12 @@ def _inline(file: Path) -> str:
 def data_pages() -> list[tuple[Path, str, str]]:
     """The pages on the images that are there: file, key, words."""
     pages = [(DATA_REPORT, "data-report", "Data report"), (DATA_DOCS / "index.html", "data-docs", "Data Docs")]
+    return [page for page in pages if page[0].is_file()]
+
+
+def model_pages() -> list[tuple[Path, str, str]]:
+    """The pages on the current model that are there: file, key, words."""
+    pages = [(EVALUATION_REPORT, "evaluation", "Evaluation report"), (MODEL_CARD, "model-card", "Model card")]
     return [page for page in pages if page[0].is_file()]
 
 
@@ -151,7 +160,7 @@ def status_lines() -> list[str]:
     if EVALUATION.is_file():
         lines += ["Current model on the test images:", f"  accuracy {as_text(read_json(EVALUATION)['accuracy'])}"]
         lines.append(f"  figures in {FIGURES}")
-    for page, _, words in data_pages():
+    for page, _, words in (*model_pages(), *data_pages()):
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
     # Outside an activated environment the bare name would not be found.
     mlflow = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))

@@ -106,7 +106,7 @@ def test_the_same_seed_gives_the_same_model(project: Path) -> None:
 
 
 def test_the_tutorials_network_trains_from_scratch(project: Path) -> None:
-    change_params(project, {"model": {"backbone": "cnn"}, "train": {"scratch": {"epochs": 2}}})
+    change_params(project, {"model": {"backbone": "cnn", "weights": "none"}, "train": {"scratch": {"epochs": 2}}})
     assert ran(dvc("repro", cwd=project).stdout) == ["embed", "audit", "train", "evaluate"]
     assert list((project / "data/features").iterdir()) == []
     assert json.loads((project / "models/current/contract.json").read_text())["backbone"] == "cnn"
