@@ -4,17 +4,20 @@ What no split may tear apart (near-copies, one group's images) is a unit: chance
 one unit tend to be right or wrong together.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest
 
-from pipeline.metrics import accuracy, balanced_accuracy, expected_calibration_error
+from pipeline.metrics import accuracy, balanced_accuracy, expected_calibration_error, resamples
 from pipeline.params_model import Evaluate
 
-Statistic = Callable[[NDArray[np.int64], NDArray[np.float32]], float]  # of (labels, probabilities), as below
+METRICS = {  # by their names in Comparison
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "calibration": expected_calibration_error,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +90,11 @@ def compare(
     """
     numbers = np.asarray(np.unique(units, return_inverse=True)[1], np.int64)
 
-    def difference(statistic: Statistic) -> Difference:
-        low, high = _paired_interval(labels, new, champion, numbers, statistic, params, seed)
-        return Difference(statistic(labels, new), statistic(labels, champion), low, high)
-
     new_right, champion_right = (of.argmax(axis=1) == labels for of in (new, champion))
     return Comparison(
         images=len(labels),
         units=int(numbers.max()) + 1,
-        accuracy=difference(accuracy),
-        balanced_accuracy=difference(balanced_accuracy),
-        calibration=difference(expected_calibration_error),
+        **_differences(labels, new, champion, numbers, params, seed),
         changed=changed(new_right, champion_right, numbers),
         classes=tuple(
             OfClass(
@@ -118,22 +115,23 @@ def changed(new_right: NDArray[np.bool_], champion_right: NDArray[np.bool_], uni
     return Changed(gained=int((net > 0).sum()), lost=int((net < 0).sum()))
 
 
-def _paired_interval(
+def _differences(
     labels: NDArray[np.int64], new: NDArray[np.float32], champion: NDArray[np.float32], units: NDArray[np.int64],
-    statistic: Statistic, params: Evaluate, seed: int,
-) -> tuple[float, float]:  # fmt: skip
-    """The percentile bootstrap interval of new minus champion, both always on the same drawn units (Efron, 1979)."""
-    count = int(units.max()) + 1
-    if count < 2:
-        return -1.0, 1.0  # one unit says nothing of the next
-    rows = np.arange(len(labels))
+    params: Evaluate, seed: int,
+) -> dict[str, Difference]:  # fmt: skip
+    """Each metric of both, with the percentile bootstrap interval of new minus champion (Efron, 1979).
 
-    def of_units(drawn: NDArray[np.int64]) -> float:
-        chosen = np.repeat(rows, np.bincount(drawn, minlength=count)[units])
-        return statistic(labels[chosen], new[chosen]) - statistic(labels[chosen], champion[chosen])
-
-    found = bootstrap(
-        (np.arange(count),), of_units, n_resamples=params.resamples, vectorized=False, method="percentile",
-        confidence_level=params.interval_level, rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
+    The interval is a paired one: both models are always measured on the same drawn units.
+    """
+    tails = ((1 - params.interval_level) / 2, (1 + params.interval_level) / 2)
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
+    for weights in resamples(units, params.resamples, seed):
+        for name, metric in METRICS.items():
+            drawn[name].append(metric.weighted(labels, new, weights) - metric.weighted(labels, champion, weights))
+    found = {}
+    for name, metric in METRICS.items():
+        low, high = np.quantile(np.concatenate(drawn[name]), tails)
+        if units.max() == 0:  # one unit says nothing of the next
+            low, high = -1.0, 1.0
+        found[name] = Difference(metric(labels, new), metric(labels, champion), float(low), float(high))
+    return found

@@ -105,7 +105,7 @@ def _absolute(evaluation: Mapping[str, Any], export_difference: float, gate: Gat
         yield Check(f"min_{metric}", value >= least, found, f"at least {least:g}")
     for metric in ("log_loss", "expected_calibration_error"):
         value, most = evaluation[metric]["value"], getattr(gate, f"max_{metric}")
-        found = f"{metric.replace('_', ' ')} on the test images is {value:.3f}"
+        found = f"{metric.replace('_', ' ')} on the test images is {round(value, 3) + 0.0:.3f}"  # never -0.000
         yield Check(f"max_{metric}", value <= most, found, f"at most {most:g}")
     yield Check(
         "max_export_difference",

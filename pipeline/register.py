@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 COMPARED_IMAGES = 64  # validation images on which the exported network must answer as Keras does
+LONGEST_DESCRIPTION = 5000  # characters, of MLflow's database
 LIMITS_TAG = "nightshift.gate_limits"  # on a version: the limits under which its decision was made
 HEADLINES = ("accuracy", "balanced_accuracy")  # as tags `nightshift.<name>` on a version, with their intervals
 LOCK = LOCAL_STORE.with_name(f"{LOCAL_STORE.name}.lock")  # one registration at a time from this folder
@@ -213,11 +214,12 @@ def _headline_tags(evaluation: dict[str, Any]) -> dict[str, str]:
 def _description(contract: Contract, evaluation: dict[str, Any], decision: Decision) -> str:
     """What MLflow shows of a version: what it is, how good it is, what the gate said."""
     classes = f"{len(contract.class_names)} classes: {', '.join(contract.class_names[:10])}"
-    return (
+    words = (
         f"{contract.backbone}, {classes}. Test accuracy {as_text(evaluation['accuracy'])}, "
         f"balanced {as_text(evaluation['balanced_accuracy'])}, on {evaluation['images']} images.\n\n"
         f"{to_markdown(decision)}"
     )
+    return words[:LONGEST_DESCRIPTION]
 
 
 def main() -> None:

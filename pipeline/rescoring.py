@@ -27,6 +27,7 @@ from pipeline.splits import unit_numbers
 from pipeline.training_images import TAUGHT
 
 TIMED_IMAGES = 64  # decoded and answered at a time when the speeds are measured
+LONGEST_REASON = 300  # characters
 ROUNDS = 5  # of either model in turn; the best counts, as other work on the machine only ever slows
 
 
@@ -50,7 +51,8 @@ def contest(
     try:
         champion = load_engine(folder, params.compute)
     except ContractError as error:
-        return Incomparable(version, f"this version of Nightshift cannot ask it: {' '.join(str(error).split())}")
+        words = " ".join(str(error).replace(str(folder), "its folder").split())[:LONGEST_REASON]
+        return Incomparable(version, f"this version of Nightshift cannot ask it: {words}")
     names, theirs = new.contract.class_names, champion.contract.class_names
     if set(names) != set(theirs):
         return Incomparable(version, _difference(names, theirs))

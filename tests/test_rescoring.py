@@ -122,6 +122,8 @@ def test_a_champion_that_cannot_be_asked_is_said_to_be_so(
     found = contest(new, 3, champion, None, images, params)
     assert isinstance(found, Incomparable)
     assert words in found.reason
+    assert str(tmp_path) not in found.reason
+    assert len(found.reason) < 400
 
 
 def test_images_that_the_champion_was_taught_with_are_left_out(
