@@ -22,8 +22,9 @@ def table_of(found: Found) -> Table:
     if found.present not in shown:
         shown.append(found.present)
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("trial", found.search.params.tune.metric, "epochs", *found.present.values):
-        table.add_column(heading, justify="right", overflow="fold")
+    names = ["\n".join(name.removeprefix("train.").split(".")) for name in found.present.values]
+    for heading in ("trial", found.search.params.tune.metric, "epochs", *names):
+        table.add_column(heading, justify="right", min_width=max(map(len, heading.split("\n"))))
     for attempt in shown:
         table.add_row(*map(Text, _cells(attempt, attempt == found.present)))
     return table
