@@ -124,12 +124,7 @@ def mixing(augment: Augment, seed: int) -> Mixing | None:
 
 def _mixed(layer: keras.Layer, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     mixed = layer({"images": images, "labels": labels}, training=True)
-    # Of a small alpha both gamma variates behind a weight can underflow, and the weight is 0 / 0: no mixing then.
-    drawn = tf.reduce_all(tf.math.is_finite(mixed["labels"]), axis=1)
-    return (
-        tf.where(drawn[:, None, None, None], mixed["images"], images),
-        tf.where(drawn[:, None], mixed["labels"], labels),
-    )
+    return mixed["images"], mixed["labels"]
 
 
 def _seeds(seed: int) -> list[int]:

@@ -1,150 +1,196 @@
 """Every metric, interval and figure, on the test split, asked as the night asks. Changes no model."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 from tqdm import tqdm
 
+from pipeline import sheets
+from pipeline.answers import Answers, Judged, ask, logits_of
 from pipeline.engine import Engine, load_engine
+from pipeline.evaluation_report import write_report
+from pipeline.figures import diagrams
 from pipeline.files import replacing, write_json
-from pipeline.metrics import Statistic, accuracy, as_text, balanced_accuracy, interval, mean_log_loss
-from pipeline.params import load_params
-from pipeline.params_model import Evaluate
-from pipeline.paths import EVALUATION, FIGURES, MODEL, PREPARED, TEST_PREDICTIONS
-from pipeline.prepared import read_split
+from pipeline.metrics import (
+    Metric,
+    accuracy,
+    as_text,
+    average_precision,
+    balanced_accuracy,
+    brier_score,
+    expected_calibration_error,
+    intervals,
+    macro_f1,
+    macro_precision,
+    mean_log_loss,
+    roc_auc,
+    top_k_accuracy,
+)
+from pipeline.model_card import write_model_card
+from pipeline.params import Params, load_params
+from pipeline.params_model import Evaluate, Intervals
+from pipeline.paths import EVALUATION, FIGURES, MODEL, PREPARED, ROBUSTNESS, SLICES, TEST_PREDICTIONS
+from pipeline.prepared import Split, read_split
+from pipeline.results import Results
+from pipeline.robustness import CLEAN, COLUMNS, measure_robustness
+from pipeline.saliency import Evidence, explain
+from pipeline.slices import measure_slices, slice_columns
+from pipeline.splits import unit_numbers
 from pipeline.stage import log, run
 
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What the model says of the test images; row i of each part is the same image."""
-
-    labels: NDArray[np.int64]  # (n,), the truth, index into class_names
-    probabilities: NDArray[np.float32]  # (n, classes), rows sum to 1
-
-    @property
-    def predicted(self) -> NDArray[np.int64]:
-        """(n,), index into class_names."""
-        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
-
-    @property
-    def confidence(self) -> NDArray[np.float32]:
-        """(n,), 0..1."""
-        return np.asarray(self.probabilities.max(axis=1), np.float32)
-
-
-def ask(engine: Engine, images: NDArray[np.uint8], batch_size: int) -> NDArray[np.float32]:
-    """Probabilities (n, classes) for the images (n, height, width, 3)."""
-    starts = range(0, len(images), batch_size)
-    return np.concatenate(
-        [engine.predict(images[start : start + batch_size]) for start in tqdm(starts, "evaluate", unit="batch")]
-    )
-
-
-HEADLINES: dict[str, Statistic] = {
+HEADLINES: dict[str, Metric] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
     "log_loss": mean_log_loss,
+    "macro_precision": macro_precision,
+    "macro_f1": macro_f1,
+    "brier_score": brier_score,
+    "expected_calibration_error": expected_calibration_error,
 }
+RANKED: dict[str, Metric] = {"roc_auc": roc_auc, "average_precision": average_precision}
+TOP_K = (2, 3, 5)  # where there are more classes than that
+RANKED_WORK = 500_000_000  # images times classes times resamples: 13 s for each of RANKED; beyond, fewer resamples
+FEWEST_RESAMPLES = 200
+CALIBRATED_AND_NOT = "expected_calibration_error_without_temperature"
 
 
-def evaluate(
-    answers: Answers, class_names: tuple[str, ...], unsure_below: float, params: Evaluate, seed: int
-) -> dict[str, Any]:
-    """Every number of reports/evaluation.json."""
-    classes = np.arange(len(class_names))
-    table = precision_recall_fscore_support(answers.labels, answers.predicted, labels=classes, zero_division=0)
-    sure = answers.confidence >= unsure_below
+def headlines(answers: Answers, params: Intervals, seed: int, groups: NDArray[np.int64]) -> dict[str, Any]:
+    """Each metric over all images, {value, low, high}; None where the test images do not define it."""
+    images, classes = answers.probabilities.shape
+    top = {f"top_{k}_accuracy": top_k_accuracy.given(k=k) for k in TOP_K if k < classes}
+    fewer = max(FEWEST_RESAMPLES, RANKED_WORK // (images * classes))
+    ranked = params.model_copy(update={"resamples": min(params.resamples, fewer)})
+    known = answers.labels, answers.probabilities
     return {
-        "images": len(answers.labels),
-        **{
-            name: interval(answers.labels, answers.probabilities, statistic, params, seed)
-            for name, statistic in HEADLINES.items()
-        },
-        "unsure_share": float(np.mean(~sure)),
-        "accuracy_when_sure": accuracy(answers.labels[sure], answers.probabilities[sure]) if sure.any() else None,
-        "classes": {
-            name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "images": int(support)}
-            for name, precision, recall, f1, support in zip(class_names, *table, strict=True)
-        },
+        **intervals(*known, HEADLINES | top, params, seed, groups),
+        **intervals(*known, RANKED, ranked, seed, groups),
     }
 
 
-def draw_confusion_matrix(answers: Answers, class_names: tuple[str, ...]) -> Figure:
-    """Rows: the truth; columns: the answer; each cell its count, shaded by its share of the row."""
-    counts = confusion_matrix(answers.labels, answers.predicted, labels=np.arange(len(class_names)))
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.5 + 0.6 * len(class_names)
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        axes.text(
-            column, row, f"{count}", ha="center", va="center", color="white" if shares[row, column] > 0.5 else "black"
+def per_class(answers: Answers, class_names: tuple[str, ...]) -> dict[str, dict[str, float | int | None]]:
+    """Of each class, against the rest; the areas are None where there are no images of it, or no others."""
+    classes = np.arange(len(class_names))
+    table = precision_recall_fscore_support(answers.labels, answers.predicted, labels=classes, zero_division=0)
+    found: dict[str, dict[str, float | int | None]] = {}
+    for number, name, precision, recall, f1, images in zip(classes, class_names, *table, strict=True):
+        positive, scores = answers.labels == number, answers.probabilities[:, number]
+        both = 0 < images < len(positive)
+        found[name] = {
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(f1),
+            "roc_auc": float(roc_auc_score(positive, scores)) if both else None,
+            "average_precision": float(average_precision_score(positive, scores)) if both else None,
+            "images": int(images),
+        }
+    return found
+
+
+def evaluate(judged: Judged, params: Evaluate, seed: int) -> dict[str, Any]:
+    """The numbers of reports/evaluation.json that do not need the images."""
+    answers, raw, sure = judged.answers, judged.uncalibrated, ~judged.unsure
+    given = answers.of(sure)
+    return {
+        "images": len(answers.labels),
+        **headlines(answers, params, seed, judged.groups),
+        CALIBRATED_AND_NOT: expected_calibration_error(raw.labels, raw.probabilities),
+        "unsure_share": float(np.mean(~sure)),
+        "accuracy_when_sure": accuracy(given.labels, given.probabilities) if sure.any() else None,
+        "classes": per_class(answers, judged.class_names),
+    }
+
+
+def ask_about(engine: Engine, test: Split, batch_size: int) -> Judged:
+    """The model's answers on the test split."""
+    logits = logits_of(engine, _batches(test.images, batch_size))
+    return ask(engine, test.labels, logits, unit_numbers(test.table))
+
+
+def _batches(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
+    for start in tqdm(range(0, len(images), size), "evaluate", unit="batch"):
+        yield images[start : start + size]
+
+
+def draw(
+    judged: Judged, test: Split, slices: pd.DataFrame, robustness: pd.DataFrame | None, evidence: Evidence | None,
+    seed: int,
+) -> dict[str, Figure]:  # fmt: skip
+    """Every figure that there is something for, by the name of its file."""
+    paths = test.table["path"].tolist()
+    found = diagrams(judged, slices, robustness)
+    for name, rows in (("mistakes", sheets.mistakes(judged)), ("doubtful_hits", sheets.doubtful_hits(judged))):
+        if len(rows):
+            found[name] = sheets.draw_sheet(sheets.cells(judged, test.images, paths, rows))
+    if robustness is not None:
+        by_brightness = test.table["brightness"].to_numpy(dtype="float64").argsort(kind="stable")
+        found["corruptions"] = sheets.draw_corruptions(test.images[by_brightness[len(by_brightness) // 2]], seed)
+    if evidence is not None and len(evidence.rows):
+        found["evidence"] = sheets.draw_evidence(sheets.cells(judged, test.images, paths, evidence.rows), evidence.heat)
+    return found
+
+
+def predictions_table(judged: Judged, test: Split) -> pd.DataFrame:
+    """One row a test image: path, label, what the model says, how sure it is."""
+    names = np.asarray(judged.class_names)
+    return pd.DataFrame(
+        {
+            "path": test.table["path"],
+            "label": names[judged.answers.labels],
+            "predicted": names[judged.answers.predicted],
+            "confidence": judged.answers.confidence,
+        }
+    )
+
+
+def measure(engine: Engine, test: Split, params: Params) -> tuple[Results, Judged]:
+    """All that is found, of the model and the test split."""
+    judged = ask_about(engine, test, params.batch.batch_size)
+    metrics = evaluate(judged, params.evaluate, params.seed)
+    slices = measure_slices(slice_columns(test.table, params.evaluate.slices), judged, params.evaluate)
+    metrics["slices"] = {"compared": len(slices), "worse": int(slices["worse"].sum())}
+    robustness = None
+    if params.evaluate.robustness:
+        robustness = measure_robustness(
+            engine, test.images, judged.answers, params.seed, params.batch.batch_size, params.compute.reading_threads
         )
-    ticks = range(len(class_names))
-    axes.set_xticks(ticks, class_names, rotation=45, ha="right")
-    axes.set_yticks(ticks, class_names)
-    axes.set(xlabel="the model says", ylabel="label", title=f"{len(answers.labels)} test images")
-    return figure
-
-
-SHEET_COLUMNS, SHEET_ROWS = 6, 2  # of a contact sheet, for mistakes and for right answers each
-
-
-def draw_contact_sheet(answers: Answers, images: NDArray[np.uint8], class_names: tuple[str, ...]) -> Figure:
-    """The most confident mistakes above, some right answers below: what a person would look at first."""
-    right = answers.predicted == answers.labels
-    count = SHEET_COLUMNS * SHEET_ROWS
-    by_confidence = np.argsort(-answers.confidence, kind="stable")
-    mistakes = by_confidence[~right[by_confidence]][:count]
-    hits = by_confidence[right[by_confidence]]
-    hits = hits[np.linspace(0, len(hits) - 1, min(count, len(hits)), dtype=int)] if len(hits) else hits
-    figure = Figure(figsize=(1.7 * SHEET_COLUMNS, 2.05 * 2 * SHEET_ROWS), layout="constrained")
-    grid = figure.subplots(2 * SHEET_ROWS, SHEET_COLUMNS)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for cells, rows, colour in ((grid[:SHEET_ROWS], mistakes, "tab:red"), (grid[SHEET_ROWS:], hits, "tab:green")):
-        for axes, row in zip(cells.flat, rows, strict=False):
-            axes.imshow(images[row])
-            said, truth = class_names[answers.predicted[row]], class_names[answers.labels[row]]
-            of = "" if said == truth else f"\nis {truth}"
-            axes.set_title(f"{said} {answers.confidence[row]:.0%}{of}", color=colour, fontsize=8)
-    figure.suptitle("The most confident mistakes (red), and right answers (green)", fontsize=10)
-    return figure
+        worse = robustness[robustness["corruption"] != CLEAN]
+        metrics["corrupted_balanced_accuracy"] = float(worse["balanced_accuracy"].mean())
+    evidence = None
+    if params.evaluate.explained:
+        evidence = explain(MODEL, engine, judged, test.images, params.evaluate.explained)
+    return Results(metrics, slices, robustness, evidence), judged
 
 
 def main() -> None:
     """The stage."""
     params = load_params()
     engine, test = load_engine(MODEL, params.compute), read_split(PREPARED, "test")
-    answers = Answers(test.labels, ask(engine, test.images, params.batch.batch_size))
-    contract = engine.contract
-    metrics = evaluate(answers, contract.class_names, contract.unsure_below, params.evaluate, params.seed)
-    with replacing(FIGURES) as beside:
-        beside.mkdir()
-        draw_confusion_matrix(answers, contract.class_names).savefig(beside / "confusion_matrix.png")
-        draw_contact_sheet(answers, test.images, contract.class_names).savefig(beside / "predictions.png")
-    names = np.asarray(contract.class_names)
-    table = pd.DataFrame(
-        {
-            "path": test.table["path"],
-            "label": names[answers.labels],
-            "predicted": names[answers.predicted],
-            "confidence": answers.confidence,
-        }
-    )
-    with replacing(TEST_PREDICTIONS) as beside:
-        table.to_csv(beside, index=False)
-    write_json(EVALUATION, metrics)
-    for name in HEADLINES:
-        log.info("%s %s", name, as_text(metrics[name]))
+    results, judged = measure(engine, test, params)
+    # A label or a file's name with two dollar signs is no formula.
+    with mpl.rc_context({"text.parse_math": False}):
+        figures = draw(judged, test, results.slices, results.robustness, results.evidence, params.seed)
+        with replacing(FIGURES) as beside:
+            beside.mkdir()
+            for name, figure in figures.items():
+                figure.savefig(beside / f"{name}.png")
+    write_report(results, judged, figures, engine.contract, params)
+    write_model_card(results, engine.contract, params)
+    # DVC expects every output: of a table that nobody asked for, the head.
+    robustness = pd.DataFrame(columns=list(COLUMNS)) if results.robustness is None else results.robustness
+    tables = {SLICES: results.slices, ROBUSTNESS: robustness, TEST_PREDICTIONS: predictions_table(judged, test)}
+    for path, table in tables.items():
+        with replacing(path) as beside:
+            table.to_csv(beside, index=False)
+    write_json(EVALUATION, results.metrics)
+    for name in ("accuracy", "balanced_accuracy", "log_loss"):
+        log.info("%s %s", name, as_text(results.metrics[name]))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from pipeline.stage import log
 
 Epoch = dict[str, float]  # what is known of an epoch when it ends; and `phase`, in words, for those who are told
 OnEpoch = Callable[[str, Epoch], None]  # phase, epoch; may raise to end the training
-Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # images and one-hot labels of a batch
+Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # images and targets of a batch
 
 GAP_SAMPLE = 256  # training images that are judged after each epoch, as validation images are: half a point's precision
 
@@ -57,6 +57,7 @@ class Task:
     phase: str
     train: Examples
     val: Examples
+    targets: NDArray[np.float32]  # (n, classes), of `train`: one-hot labels, or softer ones; rows sum to 1
     class_weights: NDArray[np.float32]  # (classes,)
     seed: int
     change: Callable[[int], Change] | None = None  # the random changes of an epoch, from its own seed
@@ -72,10 +73,10 @@ def epoch_seed(seed: int, epoch: int) -> int:
 def batches(task: Task, batch_size: int, epoch: int, whole: bool = False) -> tf.data.Dataset:
     """The batches of one epoch, in an order of its own, read from disk as they are needed.
 
-    Gives (rows as float32, one-hot labels, weights) of `batch_size`, the last one of what is left, or, where `whole`,
-    left out. A label's weight is its class's; a mixed one's in the same shares.
+    Gives (rows as float32, targets, weights) of `batch_size`, the last one of what is left, or, where `whole`, left
+    out. A row's weight is its class's; where its target is shared out among classes, theirs in the same shares.
     """
-    rows, labels, weights = task.train.rows, task.train.labels, tf.constant(task.class_weights)
+    rows, targets, weights = task.train.rows, task.targets, tf.constant(task.class_weights)
     shape, seed = (None, *rows.shape[1:]), epoch_seed(task.seed, epoch)
 
     def gather(index: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -83,21 +84,21 @@ def batches(task: Task, batch_size: int, epoch: int, whole: bool = False) -> tf.
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         found = tf.numpy_function(gather, [index], tf.float32, stateful=False)
-        return tf.ensure_shape(found, shape), tf.one_hot(tf.gather(labels, index), len(task.class_weights))
+        return tf.ensure_shape(found, shape), tf.gather(targets, index)
 
     def weigh(found: tf.Tensor, shares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return found, shares, tf.linalg.matvec(shares, weights)
 
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    order = tf.data.Dataset.range(len(labels)).shuffle(len(labels), seed=seed).batch(batch_size, drop_remainder=whole)
+    order = tf.data.Dataset.range(len(targets)).shuffle(len(targets), seed=seed).batch(batch_size, drop_remainder=whole)
     read = order.map(load, num_parallel_calls=1)
     changed = read if task.change is None else read.map(task.change(seed))
     return changed.map(weigh).prefetch(2).with_options(options)
 
 
 def loss_of_each(train: Train) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """The loss of each row, from one-hot labels and logits.
+    """The loss of each row, from targets and logits.
 
     The focal one: Lin et al., Focal Loss for Dense Object Detection, 2017, without their weights of the classes, which
     are `class_weights` here.

@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from pipeline.errors import NightshiftError
+from pipeline.files import read_json
 from pipeline.keras_file import freeze_unused, import_keras_hub, pooled
 from pipeline.stage import log
 from pipeline.weights import first_line
@@ -54,16 +55,16 @@ def _on_this_machine(preset: str) -> str:
     """`preset`, or the folder that its files from Hugging Face lie in; downloaded if the cache does not have them."""
     if not preset.startswith(HUGGING_FACE):
         return preset
-    import huggingface_hub
+    from huggingface_hub import constants, snapshot_download
 
+    name = preset.removeprefix(HUGGING_FACE)
     try:
-        return str(huggingface_hub.snapshot_download(preset.removeprefix(HUGGING_FACE), allow_patterns=list(FILES)))
+        return str(snapshot_download(name, allow_patterns=list(FILES)))
     except (OSError, ValueError) as error:
         raise PresetError(
-            f"params.yaml: model.weights: {preset} is not in {huggingface_hub.constants.HF_HUB_CACHE} and cannot be "
-            f"downloaded. Download its files ({', '.join(FILES)}) from https://huggingface.co/"
-            f"{preset.removeprefix(HUGGING_FACE)} where there is a network, and set model.weights to the folder. "
-            f"{first_line(error)}"
+            f"params.yaml: model.weights: {preset} is not in {constants.HF_HUB_CACHE} and cannot be downloaded. "
+            f"Download its files ({', '.join(FILES)}) from https://huggingface.co/{name} where there is a network, "
+            f"and set model.weights to the folder. {first_line(error)}"
         ) from error
 
 
@@ -95,17 +96,24 @@ def _for_shape(hub: Any, source: str, preset: str, tower: Any, shape: tuple[int,
     """The tower built for another size of image; DINOv2 and v3 can, a ViT with learned positions cannot."""
     (image,) = keras.tree.flatten(tower.input)
     height, width = image.shape[1:3]
+    cause = ""
     try:
-        return _tower(hub.models.Backbone.from_preset(source, image_shape=shape), preset)
+        anew = _tower(hub.models.Backbone.from_preset(source, image_shape=shape), preset)
+        if _fits(anew, shape):  # CLIP and SigLIP take the argument and keep their size
+            return anew
     except (ValueError, TypeError) as error:
-        raise PresetError(
-            f"The preset {preset} takes images of {width} x {height} pixels and cannot take those of params.yaml, "
-            f"{shape[1]} x {shape[0]}. Set images.width to {width} and images.height to {height}. {first_line(error)}"
-        ) from error
+        cause = first_line(error)
+    raise PresetError(
+        f"The preset {preset} takes images of {width} x {height} pixels and cannot take those of params.yaml, "
+        f"{shape[1]} x {shape[0]}. Set images.width to {width} and images.height to {height}. {cause}".strip()
+    )
 
 
 def _scaling(hub: Any, source: str, preset: str) -> tuple[Any, Any]:
     """Factor and offset for pixels in 0..255, numbers or one a channel, as the preset's own preprocessing has them."""
+    config = Path(source) / "preprocessor_config.json"  # of transformers' models, for most of which KerasHub reads none
+    if config.is_file():
+        return _scaling_of_transformers(read_json(config))
     try:
         converter = hub.layers.ImageConverter.from_preset(source)
     except json.JSONDecodeError:
@@ -117,6 +125,18 @@ def _scaling(hub: Any, source: str, preset: str) -> tuple[Any, Any]:
         return 1.0, 0.0
     scale = 1.0 if converter.scale is None else converter.scale
     return scale, 0.0 if converter.offset is None else converter.offset
+
+
+def _scaling_of_transformers(config: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """The same from a `preprocessor_config.json`: times `rescale_factor`, less `image_mean`, by `image_std`.
+
+    What it does not say is as in transformers' image processors.
+    """
+    factor = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
+    if not config.get("do_normalize", True):
+        return [factor] * 3, [0.0] * 3
+    mean, deviation = config["image_mean"], config["image_std"]
+    return [factor / d for d in deviation], [-m / d for m, d in zip(mean, deviation, strict=True)]
 
 
 def _features(tower: Any, output: Any) -> Any:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PLACE_TAG = "nightshift.place"  # machine and folder: a folder has one training at a time
-LATER = {"evaluate", "register", "batch"}  # parameters of what comes after
+LATER = {"evaluate", "register", "batch", "tune"}  # parameters of what comes after, or before
 WAITED = 10  # seconds, at the end, for a store somewhere else
 WAITED_FOR_FILE = 60  # and for a file of this machine, which is never left half written
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
@@ -111,7 +111,7 @@ class LiveRun:
         if before:
             self._logged = logged_steps(client, before)
             return
-        mlflow.log_params(flat(self.params.model_dump(by_alias=True, exclude={f"{name}_" for name in LATER} | LATER)))
+        mlflow.log_params(flat(training_params(self.params)))
 
     def _run_before(self, client: "MlflowClient") -> str | None:
         """The run of the training that goes on here, where the store still has it."""
@@ -136,6 +136,11 @@ class LiveRun:
 
         mlflow.log_metrics(metrics)
         client.set_tag(self._run_id, CONTRACT_TAG, contract_hash)
+
+
+def training_params(params: Params) -> dict[str, Any]:
+    """What a training depends on, as in params.yaml."""
+    return {name: value for name, value in params.model_dump(mode="json", by_alias=True).items() if name not in LATER}
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """The parameters on models, from the machine they are made on to the night. Reads nothing."""
 
 import os
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.params_data import Section
 
@@ -97,6 +97,9 @@ class Embed(Section):
     views: int = Field(ge=0, le=100)
 
 
+Monitor = Literal["val_loss", "val_accuracy", "val_balanced_accuracy"]
+
+
 class Fit(Section):
     """One run of gradient descent; 0 turns off what has a default."""
 
@@ -121,16 +124,15 @@ class FineTune(Fit):
     """Fitting the whole of a network that knows something already."""
 
     layer_decay: float = Field(gt=0, le=1)  # the first layer's learning rate as a share of the last one's
+    frozen: float = Field(ge=0, lt=1)  # share of the backbone's weighted layers, from the first, that are not trained
     freeze_batch_norm: bool
-
-
-Monitor = Literal["val_loss", "val_accuracy", "val_balanced_accuracy"]
 
 
 class Train(Section):
     """Fitting, and the confidence below which a model says "unsure"."""
 
     class_weights: Literal["balanced", "none"]
+    soft_labels: dict[str, str]  # class -> column of the side table
     loss: Literal["cross_entropy", "focal"]
     focal_gamma: float = Field(ge=0, le=10)
     label_smoothing: float = Field(ge=0, lt=1)
@@ -142,20 +144,77 @@ class Train(Section):
     target_precision: float = Field(ge=0, le=1)
 
 
-class Evaluate(Section):
-    """Intervals of the headline metrics."""
+class Range(Section):
+    """The values that a search may give one parameter: an interval, or a list."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False  # each order of magnitude as likely as the next
+    choices: list[bool | int | float | str] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("give either {low, high} or {choices}, not both")
+            if len(set(self.choices)) < max(2, len(self.choices)):
+                raise ValueError("choices must be two or more different values")
+        elif self.low is None or self.high is None:
+            raise ValueError("a range is {low: ..., high: ...}, {low: ..., high: ..., log: true} or {choices: [...]}")
+        elif not self.low < self.high:
+            raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
+        elif self.log and self.low <= 0:
+            raise ValueError(f"with log, low must be above 0, and is {self.low:g}")
+        return self
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Low and high. Raises ValueError for a list."""
+        if self.low is None or self.high is None:
+            raise ValueError("a list of choices has no ends")
+        return self.low, self.high
+
+
+class Tune(Section):
+    """The search for better parameters."""
+
+    trials: int = Field(ge=1, le=100_000)
+    timeout: float = Field(ge=0)  # minutes; 0: none
+    metric: Monitor
+    fine_tune: bool
+    ranges: dict[str, Range]  # by the dotted names of parameters
+
+
+class Intervals(Section):
+    """How far the headline metrics can be trusted."""
 
     interval_level: float = Field(gt=0.5, lt=1)
     resamples: int = Field(ge=100, le=1_000_000)
 
 
+class Evaluate(Intervals):
+    """What is asked of the test split besides the headline metrics, and what the model card says it is for."""
+
+    slices: list[str] | None  # columns; None: all that may tell
+    smallest_slice: int = Field(ge=2)  # images
+    robustness: bool
+    explained: int = Field(ge=0, le=50)  # images of each class
+    intended_use: str
+
+
 class Gate(Section):
-    """What a model must reach to be registered."""
+    """What a model must reach to be used: by itself, and beside the champion on the same test images."""
 
     min_accuracy: float = Field(ge=0, le=1)
     min_balanced_accuracy: float = Field(ge=0, le=1)
     max_log_loss: float = Field(gt=0)
+    max_expected_calibration_error: float = Field(ge=0, le=1)
     max_export_difference: float = Field(gt=0, le=1)
+    max_loss: float = Field(ge=0, le=1)  # of balanced accuracy
+    max_class_loss: float = Field(ge=0, le=1)  # of one class's recall
+    max_calibration_loss: float = Field(ge=0, le=1)  # of expected calibration error
+    max_slowdown: float = Field(ge=1)  # times
+    min_compared_images: int = Field(ge=2)
 
 
 class Register(Section):

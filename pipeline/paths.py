@@ -14,6 +14,7 @@ FEATURES = Path("data/features")
 
 MODEL = Path("models/current")
 CHECKPOINTS = Path("models/checkpoints")  # how far a training has come; only while it is not done
+SEARCHES = Path("models/tune.db")  # trials of `nightshift tune`
 
 VALIDATION = Path("reports/validation.json")
 EXPECTATIONS = Path("reports/expectations.json")
@@ -27,7 +28,11 @@ CURVES_FIGURE = Path("reports/curves.png")
 AUGMENTED_FIGURE = Path("reports/augmented.png")
 EVALUATION = Path("reports/evaluation.json")
 TEST_PREDICTIONS = Path("reports/test_predictions.csv")
+SLICES = Path("reports/slices.csv")
+ROBUSTNESS = Path("reports/robustness.csv")
 FIGURES = Path("reports/figures")
+EVALUATION_REPORT = Path("reports/evaluation.html")
+MODEL_CARD = Path("reports/model_card.md")
 REGISTRATION = Path("reports/registration.json")
 
 PREDICTIONS = Path("predictions")

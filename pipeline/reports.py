@@ -10,22 +10,25 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import register, tracking
+from pipeline import champions, tracking
 from pipeline.files import read_json
+from pipeline.gate import GATE_TAG, REFUSED
 from pipeline.metrics import as_text
-from pipeline.params import load_params
 from pipeline.paths import (
     CURVES_FIGURE,
     DATA_DOCS,
     DATA_REPORT,
     EVALUATION,
+    EVALUATION_REPORT,
     EXPECTATIONS,
     FIGURES,
     LABEL_ISSUES,
+    MODEL_CARD,
     PREDICTIONS,
 )  # fmt: skip
 from pipeline.predictions import STATUSES, read_rows
 
+FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")
 SUSPECTS = 20  # label errors on a page that is not the report
 
 
@@ -44,8 +47,8 @@ def metrics_table() -> list[dict[str, str]]:
 
 
 def figures_markdown() -> str:
-    """All figures in one page that needs no other file."""
-    figures = [CURVES_FIGURE, *sorted(FIGURES.glob("*.png"))]
+    """The figures that tell most in one page that needs no other file; the evaluation report has all."""
+    figures = [file for file in (CURVES_FIGURE, *(FIGURES / f"{name}.png" for name in FIRST_FIGURES)) if file.is_file()]
     return "\n\n".join(f"### {file.stem.replace('_', ' ')}\n![{file.stem}]({_inline(file)})" for file in figures)
 
 
@@ -56,6 +59,12 @@ def _inline(file: Path) -> str:
 def data_pages() -> list[tuple[Path, str, str]]:
     """The pages on the images that are there: file, key, words."""
     pages = [(DATA_REPORT, "data-report", "Data report"), (DATA_DOCS / "index.html", "data-docs", "Data Docs")]
+    return [page for page in pages if page[0].is_file()]
+
+
+def model_pages() -> list[tuple[Path, str, str]]:
+    """The pages on the current model that are there: file, key, words."""
+    pages = [(EVALUATION_REPORT, "evaluation", "Evaluation report"), (MODEL_CARD, "model-card", "Model card")]
     return [page for page in pages if page[0].is_file()]
 
 
@@ -109,15 +118,38 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
 FIRST_ROWS = 5  # of the latest CSV, in the status
 
 
+SHOWN_VERSIONS = 10  # newest first, and whatever has an alias
+
+
+def versions_table(name: str) -> tuple[list[dict[str, str]], list[str]]:
+    """The versions of the model `name`, one row each, and what a person should know of the one in production."""
+    every = champions.known_versions(name)
+    shown = [model for place, model in enumerate(every) if place < SHOWN_VERSIONS or model.aliases]
+    rows = [
+        {
+            "version": str(model.version),
+            "aliases": " ".join(f"@{alias}" for alias in model.aliases),
+            "gate": model.tags.get(GATE_TAG, ""),
+            "accuracy": model.tags.get("nightshift.accuracy", ""),
+            "balanced accuracy": model.tags.get("nightshift.balanced_accuracy", ""),
+            "what": model.description.partition(",")[0],
+        }
+        for model in shown
+    ]
+    notes = []
+    for model in shown:
+        if model.tags.get(GATE_TAG) == REFUSED:
+            notes += [f"version {model.version} was refused:", *(f"  {line}" for line in champions.reasons(model))]
+    for model in shown:
+        if champions.CHAMPION in model.aliases:
+            notes.append(f"version {model.version} is champion since {model.tags.get(champions.SINCE_TAG, 'long')}")
+            notes += [f"WARNING: {words}" for words in [champions.warning(model)] if words]
+    return rows, notes
+
+
 def status_lines() -> list[str]:
-    """Where things are, for a terminal: models, the latest CSV with its first rows, reports, how to open MLflow."""
-    name = load_params().register_.model_name
-    lines = [f"Models ({name}):"]
-    for version, words in register.versions(name)[:5]:
-        aliases = "".join(f" @{alias}" for alias in version.aliases)
-        lines.append(f"  version {version.version}{aliases}  {words}")
-    if len(lines) == 1:
-        lines.append("  none yet: `nightshift train` makes the first")
+    """Where things are, for a terminal: the latest CSV with its first rows, reports, how to open MLflow."""
+    lines = []
     if found := max(PREDICTIONS.glob("*/summary.json"), key=lambda file: file.stat().st_mtime, default=None):
         summary, result = read_json(found), found.with_name("predictions.csv")
         lines += ["Latest predictions:", *(f"  {line}" for line in summary_lines(summary)), f"  {result}"]
@@ -128,7 +160,7 @@ def status_lines() -> list[str]:
     if EVALUATION.is_file():
         lines += ["Current model on the test images:", f"  accuracy {as_text(read_json(EVALUATION)['accuracy'])}"]
         lines.append(f"  figures in {FIGURES}")
-    for page, _, words in data_pages():
+    for page, _, words in (*model_pages(), *data_pages()):
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
     # Outside an activated environment the bare name would not be found.
     mlflow = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))

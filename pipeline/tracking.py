@@ -21,13 +21,18 @@ from pipeline.paths import (
     DATA_DOCS,
     DATA_REPORT,
     EVALUATION,
+    EVALUATION_REPORT,
     EXPECTATIONS,
     FIGURES,
     LABEL_ISSUES,
     MANIFEST,
+    MODEL_CARD,
     PARAMS,
     QUARANTINE,
     RAW,
+    ROBUSTNESS,
+    SLICES,
+    TEST_PREDICTIONS,
     TRAINING_METRICS,
     VALIDATION,
 )  # fmt: skip
@@ -39,7 +44,6 @@ if TYPE_CHECKING:
 LOCAL_STORE = Path("mlflow.db")
 LOCAL_ARTIFACTS = Path("mlartifacts")
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
-GATE_TAG = "nightshift.gate"  # on runs: what the gate said
 NO_METRIC = ("phase", "epoch", "step")  # of an epoch: where it stands, not what it measured
 
 # Without these a server that is down is asked for minutes before anybody hears of it.
@@ -122,14 +126,6 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def unjudged_run(client: "MlflowClient", experiment_id: str, contract_hash: str) -> str | None:
-    """The id of the run of the training that made this contract, unless it has been before the gate already."""
-    found = client.search_runs(
-        [experiment_id], f"tags.`{CONTRACT_TAG}` = '{contract_hash}'", order_by=["attributes.start_time DESC"]
-    )
-    return next((str(run.info.run_id) for run in found if GATE_TAG not in run.data.tags), None)
-
-
 def log_curves(client: "MlflowClient", run_id: str, curves: pd.DataFrame) -> None:
     """Every epoch that the run does not have yet."""
     logged = logged_steps(client, run_id)
@@ -172,7 +168,7 @@ def log_training(params: Params, evaluation: dict[str, Any], training: dict[str,
 
     client, run_id = mlflow.MlflowClient(), active_run_id()
     known = client.get_run(run_id).data
-    settings = flat(params.model_dump(by_alias=True))
+    settings = flat(params.model_dump(by_alias=True, exclude={"tune"}))
     mlflow.log_params({name: value for name, value in settings.items() if name not in known.params})
     headlines = {name: value for name, value in evaluation.items() if name != "classes"}
     numbers = {f"test_{name.replace('.', '_')}": value for name, value in flat(headlines).items()} | {
@@ -189,6 +185,8 @@ def log_training(params: Params, evaluation: dict[str, Any], training: dict[str,
             mlflow.log_artifact(str(file))
     for file in (DATA_REPORT, EXPECTATIONS, LABEL_ISSUES, QUARANTINE):
         mlflow.log_artifact(str(file), "data")
+    for file in (EVALUATION_REPORT, MODEL_CARD, SLICES, ROBUSTNESS, TEST_PREDICTIONS):
+        mlflow.log_artifact(str(file), "evaluation")
     mlflow.log_artifacts(str(FIGURES), "figures")
     for figure in (CURVES_FIGURE, AUGMENTED_FIGURE):
         mlflow.log_artifact(str(figure), "figures")

@@ -26,7 +26,7 @@ from pipeline.features import Features, TrainingRows, read_features, read_traini
 from pipeline.files import replacing, sha256, sha256_of_file, write_json
 from pipeline.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better, make_judge
 from pipeline.live import live_run
-from pipeline.optimiser import build_optimiser, warm_up_and_cosine
+from pipeline.optimiser import build_optimiser, freeze, warm_up_and_cosine
 from pipeline.params import Params, load_params
 from pipeline.params_model import Augment, Fit, Monitor, Train
 from pipeline.paths import (
@@ -41,11 +41,13 @@ from pipeline.paths import (
 )
 from pipeline.prepared import Dataset, Split, read_dataset, read_split
 from pipeline.stage import log, run
+from pipeline.targets import soft_targets
 from pipeline.versions import git_commit
 
 LOGITS = "logits"  # the last layer's name
+CLASSIFIER = "classifier"  # the network's: Keras' own count what was built before, and stand in the exported file
 JUDGED_AT_ONCE = 32  # images
-IRRELEVANT = {"evaluate", "register", "batch"}  # the parts of params.yaml that come after
+IRRELEVANT = {"evaluate", "register_", "batch", "tune"}  # the parts of params.yaml that come after
 READING = "workers"  # and the one that changes no result
 
 
@@ -75,6 +77,11 @@ def class_weights(labels: NDArray[np.int64], classes: int, how: str) -> NDArray[
     return np.asarray(found, np.float32)
 
 
+def targets_of(data: Data, how: Train) -> NDArray[np.float32]:
+    """What the network is to answer for the training images, (n, classes)."""
+    return soft_targets(data.train, data.dataset.class_names, how.soft_labels)
+
+
 def head(classes: int) -> layers.Dense:
     """The last layer: logits, kept in float32 under mixed precision."""
     return layers.Dense(classes, dtype="float32", name=LOGITS)
@@ -84,6 +91,7 @@ def fit_head(
     data: Data, how: Train, seed: int, checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None
 ) -> tuple[layers.Dense, pd.DataFrame]:
     """A linear layer on the frozen features, and one row an epoch; to be called in the strategy's scope."""
+    keras.utils.set_random_seed(seed)  # else the result would depend on what was built before
     assert data.train_features is not None  # noqa: S101 - whoever calls has them
     assert data.val_features is not None  # noqa: S101
     rows = data.train_features
@@ -96,6 +104,7 @@ def fit_head(
         phase="head",
         train=Examples(rows, np.tile(data.train.labels, len(rows) // len(data.train.labels))),  # the views' follow
         val=Examples(data.val_features, data.val.labels),
+        targets=np.tile(targets_of(data, how), (len(rows) // len(data.train.labels), 1)),
         class_weights=class_weights(data.train.labels, classes, how.class_weights),
         seed=seed,
     )
@@ -105,14 +114,7 @@ def fit_head(
 def assemble(backbone: keras.Model, layer: layers.Dense, dropout: float, seed: int) -> keras.Model:
     """Images in, logits out."""
     features = layers.Dropout(dropout, seed=seed)(backbone.output)
-    return keras.Model(backbone.input, layer(features))
-
-
-def freeze_batch_norms(model: keras.Model) -> None:
-    """Let every batch normalisation below `model` use the statistics it has, and change nothing of its own."""
-    for layer in model._flatten_layers():  # nested models too; Keras has no public way
-        if isinstance(layer, layers.BatchNormalization):
-            layer.trainable = False
+    return keras.Model(backbone.input, layer(features), name=CLASSIFIER)
 
 
 def fit_images(
@@ -128,6 +130,7 @@ def fit_images(
         phase=phase,
         train=Examples(data.train.images, data.train.labels),
         val=Examples(data.val.images, data.val.labels),
+        targets=targets_of(data, params.train),
         class_weights=class_weights(data.train.labels, classes, params.train.class_weights),
         seed=params.seed,
         change=lambda seed: random_change(params.augment, seed),
@@ -138,7 +141,7 @@ def fit_images(
 
 
 def random_change(augment: Augment, seed: int) -> Change:
-    """Augmentation, then mixing, of a batch of images and one-hot labels."""
+    """Augmentation, then mixing, of a batch of images and targets."""
     layers_, mix = augmentation(augment, seed), mixing(augment, seed)
 
     def change(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -168,25 +171,25 @@ def train(
         return _trained(model, [curves], monitor)
     if not how.epochs:
         return _trained(model, [curves], monitor)
-    if params.train.fine_tune.freeze_batch_norm:
-        freeze_batch_norms(model)
+    freeze(backbone, params.train.fine_tune)
     before, decay = model.get_weights(), params.train.fine_tune.layer_decay
     tuned = fit_images(model, data, how, params, "fine_tune", decay, checkpoints, on_epoch)
-    if is_better(_best(tuned, monitor), _best(curves, monitor), monitor):
+    if is_better(best_row(tuned, monitor), best_row(curves, monitor), monitor):
         return _trained(model, [curves, tuned], monitor, kept=1)
     log.warning("Fine-tuning did not better %s; the model with the frozen backbone is kept.", monitor)
     model.set_weights(before)
     return _trained(model, [curves, tuned], monitor)
 
 
-def _best(table: pd.DataFrame, monitor: Monitor) -> dict[str, float]:
+def best_row(table: pd.DataFrame, monitor: Monitor) -> dict[str, float]:
+    """The epoch of a phase whose weights it ends with."""
     rows = cast("list[dict[str, float]]", table.drop(columns="phase").to_dict("records"))
     return rows[best_epoch(rows, monitor)]
 
 
 def _trained(model: keras.Model, phases: list[pd.DataFrame], monitor: Monitor, kept: int = 0) -> Trained:
     curves = pd.concat(phases, ignore_index=True)
-    return Trained(model, curves.assign(step=np.arange(1, len(curves) + 1)), _best(phases[kept], monitor))
+    return Trained(model, curves.assign(step=np.arange(1, len(curves) + 1)), best_row(phases[kept], monitor))
 
 
 def read_data(params: Params) -> Data:

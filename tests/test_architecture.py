@@ -74,6 +74,12 @@ def test_pipeline_never_imports_an_orchestrator_or_the_flows(file: Path) -> None
         ("duplicates", {"pathlib", "pipeline.params"}),
         ("splits", {"pathlib", "pipeline.images"}),
         ("drift", {"pathlib", "pipeline.params"}),
+        ("metrics", {"pathlib", "pipeline.engine", "pipeline.answers"}),
+        ("slices", {"pathlib", "pipeline.prepared"}),
+        ("corruptions", {"pathlib", "pipeline.engine", "pipeline.params"}),
+        ("figures", {"pathlib", "pipeline.engine", "pipeline.prepared"}),
+        ("evaluation_report", {"pipeline.engine", "pipeline.prepared", "pipeline.metrics"}),
+        ("model_card", {"pipeline.engine", "pipeline.metrics", "keras", "tensorflow"}),
     ],
 )
 def test_a_module_does_not_know_what_the_design_keeps_from_it(module: str, forbidden: set[str]) -> None:
@@ -88,7 +94,7 @@ def test_a_stage_imports_no_other_stage(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_dvc_yaml_names_every_module_that_a_stage_imports(stage: str) -> None:
-    templates = (REPOSITORY / "pipeline").glob("*.html")
+    templates = [file for ending in ("html", "md") for file in (REPOSITORY / "pipeline").glob(f"*.{ending}")]
     needed = {f"pipeline/{file.name}" for file in project_modules(REPOSITORY / "pipeline" / f"{stage}.py")}
     needed |= {str(file.relative_to(REPOSITORY)) for file in templates if f"pipeline/{file.stem}.py" in needed}
     named = {dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline/")}

@@ -14,7 +14,7 @@ def test_the_tutorials_network_has_its_published_size() -> None:
     assert model.count_params() == 3_989_285
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 3), (33, 65, 3)], ids=["smallest", "odd"])
+@pytest.mark.parametrize("shape", [(8, 8, 3), (33, 65, 3), (150, 130, 3)], ids=["smallest", "odd", "large"])
 def test_the_residual_network_takes_any_size_and_gives_its_pooled_features(shape: tuple[int, int, int]) -> None:
     backbone = residual_cnn(shape)
     assert backbone.output.shape == (None, 160)

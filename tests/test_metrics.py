@@ -7,15 +7,44 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_score,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 
-from pipeline.metrics import Statistic, accuracy, as_text, balanced_accuracy, interval, mean_log_loss
-from pipeline.params_model import Evaluate
+from pipeline.metrics import (
+    Interval,
+    Metric,
+    accuracy,
+    as_text,
+    average_precision,
+    balanced_accuracy,
+    brier_score,
+    expected_calibration_error,
+    interval,
+    intervals,
+    macro_f1,
+    macro_precision,
+    mean_log_loss,
+    resamples,
+    roc_auc,
+    top_k_accuracy,
+)
+from pipeline.params_model import Intervals
 
-METRICS: dict[str, Statistic] = {
-    "accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "log_loss": mean_log_loss,
+METRICS: dict[str, Metric] = {
+    "accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "macro_precision": macro_precision,
+    "macro_f1": macro_f1, "roc_auc": roc_auc, "average_precision": average_precision, "log_loss": mean_log_loss,
+    "brier_score": brier_score, "expected_calibration_error": expected_calibration_error,
 }  # fmt: skip
-PARAMS = Evaluate(interval_level=0.95, resamples=400)
+PARAMS = Intervals(interval_level=0.95, resamples=400)
 
 
 def table(count: int, classes: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -55,9 +84,108 @@ def test_one_sure_mistake_costs_much_and_not_infinitely_much() -> None:
     assert loss == pytest.approx(-np.log(1e-12))
 
 
-def found(name: str, count: int, seed: int = 7, **changes: Any) -> dict[str, float]:
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_the_brier_score_is_scikit_learns_over_all_classes(classes: int) -> None:
+    labels, probabilities = table(80, classes, seed=3)
+    exact = probabilities.astype(np.float64)
+    exact /= exact.sum(axis=1, keepdims=True)
+    expected = brier_score_loss(labels, exact, labels=list(range(classes)), scale_by_half=False)
+    assert brier_score(labels, probabilities) == pytest.approx(expected, rel=1e-5)
+
+
+# Two images of confidence 0.9, one right; two of 0.6, both right.
+CONFIDENCES = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "bins", "error"),
+    [
+        pytest.param([0, 1, 0, 1], CONFIDENCES, 15, (abs(0.9 - 0.5) * 2 + abs(0.6 - 1) * 2) / 4, id="two bins"),
+        pytest.param([0, 1, 0, 1], CONFIDENCES, 1, abs(0.75 - 0.75), id="in one bin the two faults cancel"),
+        pytest.param([0, 1], np.eye(2, dtype=np.float32), 15, 0.0, id="sure and right"),
+        pytest.param([1, 0], np.eye(2, dtype=np.float32), 15, 1.0, id="sure and wrong"),
+        pytest.param([0, 1], [[0.5, 0.5], [0.5, 0.5]], 15, 0.0, id="a guess that says so"),
+        # 0.5 is in the bin (0.25, 0.5], so the two do not cancel.
+        pytest.param([0, 1], [[0.5, 0.5], [0.7, 0.3]], 4, (0.5 + 0.7) / 2, id="a bin is closed above"),
+    ],
+)
+def test_expected_calibration_error_worked_by_hand(
+    labels: list[int], probabilities: NDArray[np.float32], bins: int, error: float
+) -> None:
+    found = expected_calibration_error(np.array(labels), np.asarray(probabilities, np.float32), bins=bins)
+    assert found == pytest.approx(error, abs=1e-6)
+
+
+def scikit_learns(
+    name: str, labels: NDArray[np.int64], probabilities: NDArray[np.float32], weights: NDArray[np.float64] | None
+) -> float:
+    """The same metric by scikit-learn, one class against the rest, mean over the classes."""
+    predicted, classes = probabilities.argmax(axis=1), np.unique(labels)
+    match name:
+        case "accuracy":
+            return float(accuracy_score(labels, predicted, sample_weight=weights))
+        case "top_2_accuracy":
+            return float(
+                top_k_accuracy_score(
+                    labels, probabilities, k=2, sample_weight=weights, labels=range(len(probabilities[0]))
+                )
+            )
+        case "macro_precision":
+            return float(
+                precision_score(
+                    labels, predicted, labels=classes, average="macro", sample_weight=weights, zero_division=0
+                )
+            )
+        case "macro_f1":
+            return float(
+                f1_score(labels, predicted, labels=classes, average="macro", sample_weight=weights, zero_division=0)
+            )
+        case _:
+            score = {"roc_auc": roc_auc_score, "average_precision": average_precision_score}[name]
+            each = [score(labels == one, probabilities[:, one], sample_weight=weights) for one in classes]
+            return float(np.mean(each))
+
+
+@given(count=st.integers(12, 60), classes=st.integers(3, 5), seed=st.integers(0, 10_000), coarse=st.booleans())
+def test_metrics_are_scikit_learns_for_resamples_too(count: int, classes: int, seed: int, coarse: bool) -> None:
+    labels, probabilities = table(count, classes, seed)
+    labels[:classes] = np.arange(classes)
+    if coarse:  # ties
+        probabilities = np.round(probabilities, 1)
+    else:  # scikit-learn breaks ties of the k-th place in its own way
+        assert top_k_accuracy(labels, probabilities, k=2) == pytest.approx(
+            scikit_learns("top_2_accuracy", labels, probabilities, None)
+        )
+    weights = np.random.default_rng(seed).integers(0, 3, (3, count)).astype(np.float64)
+    weights[:, :classes] = 1  # every class is drawn
+    for name in ("accuracy", "macro_precision", "macro_f1", "roc_auc", "average_precision"):
+        expected = scikit_learns(name, labels, probabilities, None)
+        assert METRICS[name](labels, probabilities) == pytest.approx(expected)
+        found = METRICS[name].weighted(labels, probabilities, weights)
+        assert found == pytest.approx([scikit_learns(name, labels, probabilities, row) for row in weights])
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_weight_is_so_many_copies_of_the_image(name: str) -> None:
+    labels, probabilities = table(50, 3, seed=4)
+    times = np.random.default_rng(5).integers(0, 4, 50)
+    copies = np.repeat(np.arange(50), times)
+    found = METRICS[name].weighted(labels, probabilities, times[None].astype(np.float64))
+    assert found[0] == pytest.approx(METRICS[name](labels[copies], probabilities[copies]))
+
+
+def test_the_rank_metrics_of_one_class_alone_are_not_defined() -> None:
+    labels, probabilities = np.zeros(4, np.int64), np.full((4, 2), 0.5, np.float32)
+    assert np.isnan(roc_auc(labels, probabilities))
+    assert interval(labels, probabilities, roc_auc, PARAMS, seed=1) is None
+    assert interval(labels, probabilities, average_precision, PARAMS, seed=1) is None
+
+
+def found(name: str, count: int, seed: int = 7, **changes: Any) -> Interval:
     labels, probabilities = table(count, 3, seed=1)
-    return interval(labels, probabilities, METRICS[name], PARAMS.model_copy(update=changes), seed)
+    metric = interval(labels, probabilities, METRICS[name], PARAMS.model_copy(update=changes), seed)
+    assert metric
+    return metric
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -65,7 +193,8 @@ def found(name: str, count: int, seed: int = 7, **changes: Any) -> dict[str, flo
 def test_an_interval_brackets_the_value(name: str, count: int) -> None:
     labels, probabilities = table(count, 3, seed=1)
     metric = found(name, count)
-    assert metric["low"] < metric["value"] < metric["high"]
+    if name != "expected_calibration_error":  # a resample is never better calibrated than chance lets it look
+        assert metric["low"] < metric["value"] < metric["high"]
     assert metric["value"] == METRICS[name](labels, probabilities)
 
 
@@ -75,7 +204,7 @@ def test_an_interval_belongs_to_its_seed(name: str) -> None:
     assert found(name, 100, seed=8) != found(name, 100)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", [name for name in METRICS if name != "expected_calibration_error"])
 def test_more_images_and_a_lower_level_make_an_interval_narrower(name: str) -> None:
     def width(**about: Any) -> float:
         metric = found(name, **about)
@@ -89,6 +218,33 @@ def test_the_interval_of_a_share_is_about_as_wide_as_theory_says() -> None:
     metric = found("accuracy", 400, resamples=2000)
     theory = 2 * 1.96 * np.sqrt(metric["value"] * (1 - metric["value"]) / 400)
     assert metric["high"] - metric["low"] == pytest.approx(theory, rel=0.1)
+
+
+def test_whole_groups_are_drawn() -> None:
+    groups = np.array([5, 5, 9, 5, 9, 7])
+    for weights in resamples(groups, 50, seed=3):
+        assert (weights[:, [0, 0]] == weights[:, [1, 3]]).all()
+        assert (weights[:, 2] == weights[:, 4]).all()
+        assert (weights[:, [0, 2, 5]].sum(axis=1) == 3).all()  # as many groups as there are
+
+
+def test_copies_of_an_image_are_no_further_evidence() -> None:
+    labels, probabilities = table(100, 3, seed=1)
+    copied, groups = (np.repeat(labels, 4), np.repeat(probabilities, 4, axis=0)), np.repeat(np.arange(100), 4)
+    once = intervals(labels, probabilities, METRICS, PARAMS, seed=1)
+    assert intervals(*copied, METRICS, PARAMS, seed=1, groups=groups) == {
+        name: pytest.approx(metric) for name, metric in once.items()
+    }
+    naive = interval(*copied, accuracy, PARAMS, seed=1)
+    assert naive
+    assert once["accuracy"]
+    assert naive["high"] - naive["low"] < 0.6 * (once["accuracy"]["high"] - once["accuracy"]["low"])
+
+
+def test_many_images_are_resampled_some_at_a_time_to_the_same_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = found("roc_auc", 60)
+    monkeypatch.setattr("pipeline.metrics.WEIGHTS_AT_ONCE", 60 * 7)
+    assert found("roc_auc", 60) == pytest.approx(whole)
 
 
 def test_a_metric_as_text_shows_its_doubt() -> None:

@@ -1,0 +1,69 @@
+"""What a model says of images whose labels are known. Measures nothing and opens no file."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.engine import Engine, probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Row i of each part is the same image."""
+
+    labels: NDArray[np.int64]  # (n,), the truth, index into class_names
+    probabilities: NDArray[np.float32]  # (n, classes), rows sum to 1
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """(n,), index into class_names."""
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """(n,), 0..1."""
+        return np.asarray(self.probabilities.max(axis=1), np.float32)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(n,), whether the most probable class is the right one."""
+        return np.asarray(self.predicted == self.labels)
+
+    def of(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Answers":
+        """Of some of the images, by number or by mask."""
+        return Answers(self.labels[rows], self.probabilities[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The model's answers on the test split, and what is needed to judge them."""
+
+    answers: Answers
+    uncalibrated: Answers  # the same without the contract's temperature
+    class_names: tuple[str, ...]
+    unsure_below: float  # a smaller confidence is "unsure"
+    groups: NDArray[np.int64]  # (n,), images of one number show the same scene or belong together
+
+    @property
+    def unsure(self) -> NDArray[np.bool_]:
+        """(n,), whether the night would say so."""
+        return np.asarray(self.answers.confidence < self.unsure_below)
+
+
+def logits_of(engine: Engine, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """What the network says before the softmax, (n, classes), of the images of all batches (m, height, width, 3)."""
+    return np.concatenate([engine.network(batch) for batch in batches])
+
+
+def ask(engine: Engine, labels: NDArray[np.int64], logits: NDArray[np.float32], groups: NDArray[np.int64]) -> Judged:
+    """The answers as the night gives them, at the contract's temperature, and as they would be without."""
+    contract = engine.contract
+    return Judged(
+        answers=Answers(labels, probabilities(logits, contract.temperature)),
+        uncalibrated=Answers(labels, probabilities(logits, 1.0)),
+        class_names=contract.class_names,
+        unsure_below=contract.unsure_below,
+        groups=groups,
+    )

@@ -1,0 +1,77 @@
+"""The evaluation as one HTML page that needs no other file, for people. Measures nothing."""
+
+import base64
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from pipeline.answers import Judged
+from pipeline.contract import Contract
+from pipeline.corruptions import CORRUPTIONS
+from pipeline.files import replacing
+from pipeline.params import Params
+from pipeline.paths import EVALUATION_REPORT
+from pipeline.results import Results, headline_rows, in_words
+from pipeline.robustness import CLEAN, MOST_IMAGES
+from pipeline.saliency import MOST_IMAGES as MOST_EXPLAINED
+from pipeline.slices import FALSE_ALARM
+
+TEMPLATE = "evaluation_report.html"  # beside this module
+DIAGRAM, SHEET = ("png", 110), ("webp", 90)  # format, and dots per inch
+SHEETS = frozenset(("mistakes", "doubtful_hits", "corruptions", "evidence"))  # photographs: smaller as WebP
+SLICES_LISTED = 60  # rows; all are in the CSV
+
+
+def write_report(
+    results: Results, judged: Judged, figures: Mapping[str, Figure], contract: Contract, params: Params
+) -> None:
+    """Write the page to EVALUATION_REPORT."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    metrics = results.metrics
+    page = environment.get_template(TEMPLATE).render(
+        metrics=metrics,
+        words=in_words(metrics, params.evaluate.interval_level),
+        headlines=headline_rows(metrics),
+        level=f"{params.evaluate.interval_level:.0%}",
+        resamples=params.evaluate.resamples,
+        scenes=len(set(judged.groups.tolist())),
+        contract=contract,
+        figures={name: inline(figure, *(SHEET if name in SHEETS else DIAGRAM)) for name, figure in figures.items()},
+        slices=results.slices.head(SLICES_LISTED).to_dict("records"),
+        slice_count=len(results.slices),
+        smallest_slice=params.evaluate.smallest_slice,
+        false_alarm=f"{FALSE_ALARM:.0%}",
+        worse=results.worse_slices,
+        robustness=robustness_rows(results),
+        robustness_images=None if results.robustness is None else int(results.robustness["images"].iloc[0]),
+        most_images=MOST_IMAGES,
+        most_explained=MOST_EXPLAINED,
+        evidence=results.evidence.method if results.evidence else "",
+    )
+    with replacing(EVALUATION_REPORT) as beside:
+        beside.write_text(page, encoding="utf-8")
+
+
+def robustness_rows(results: Results) -> list[dict[str, Any]]:
+    """One row a corruption: its name, and accuracy, balanced accuracy and share of unsure at each strength."""
+    if (table := results.robustness) is None:
+        return []
+    rows = []
+    for name in (CLEAN, *CORRUPTIONS):
+        of_this = table[table["corruption"] == name]
+        rows.append({"name": name, "strengths": of_this.to_dict("records")})
+    return rows
+
+
+def inline(figure: Figure, form: str, dots: int) -> str:
+    """The figure as a data address."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=form, dpi=dots)
+    return f"data:image/{form};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

