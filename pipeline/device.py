@@ -116,7 +116,7 @@ def _training_cluster() -> _TrainingCluster:
 
 def writes_files(strategy: "tf.distribute.Strategy") -> bool:
     """Whether this process is the one that writes: of several machines the first."""
-    import tensorflow as tf
-
-    several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    return not several or bool(strategy.extended.should_save_checkpoint)
+    machines = strategy.cluster_resolver
+    if machines is None or machines.task_type in (None, "", "chief"):
+        return True
+    return machines.task_id == 0 and "chief" not in machines.cluster_spec().jobs

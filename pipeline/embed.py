@@ -34,7 +34,7 @@ def frozen_network(params: Params) -> Network:
     """The backbone with its pretrained weights, on the engine that is fastest here: images in, features out."""
     from pipeline.backbones import build_backbone
 
-    prepare_device(params.compute, params.seed)
+    prepare_device(params.compute.alone, params.seed)
     backbone = build_backbone(params.model, params.images)
     with tempfile.TemporaryDirectory() as folder:
         export_openvino(backbone, Path(folder))

@@ -69,7 +69,7 @@ def keras_network(file: Path, compute: Compute) -> Network:
     """The Keras model on the device that TensorFlow sees."""
     from pipeline.device import prepare_device
 
-    prepare_device(compute, seed=0)  # nothing is drawn when a model is only asked
+    prepare_device(compute.alone, seed=0)  # nothing is drawn when a model is only asked
     model: Any = load_keras(file)
 
     def infer(batch: NDArray[np.uint8]) -> NDArray[np.float32]:

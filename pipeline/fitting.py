@@ -301,8 +301,12 @@ def _agree_on(done: int, strategy: tf.distribute.Strategy) -> None:
     """Refuse that machines which train together start from different epochs."""
     if strategy.num_replicas_in_sync == 1:
         return
-    total = strategy.reduce("SUM", strategy.run(lambda: tf.constant(done)), axis=None)
-    if int(total) != done * strategy.num_replicas_in_sync:
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def total() -> tf.Tensor:
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(done)), axis=None)
+
+    if int(total()) != done * strategy.num_replicas_in_sync:
         raise NightshiftError(
             "The machines that train together do not see the same checkpoints. Let them share the project's folder, "
             "or remove models/checkpoints on all of them; then start them again."

@@ -25,6 +25,7 @@ from pipeline.tracking import (
     CONTRACT_TAG,
     TrackingError,
     connected,
+    final,
     flat,
     log_epoch,
     logged_steps,
@@ -67,7 +68,7 @@ class LiveRun:
     def end(self, contract_hash: str, metrics: dict[str, float]) -> None:
         """The training is done: what registration finds the run by, and what validation said."""
         seconds = {f"{phase}_seconds": value for phase, value in self._seconds.items()}
-        self._jobs.put(partial(self._log_end, contract_hash, metrics | seconds))
+        self._jobs.put(partial(self._log_end, contract_hash, final(metrics) | seconds))
 
     def close(self, status: str) -> None:
         """MLflow's word for how it ended; whatever comes is thrown away."""

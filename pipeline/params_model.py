@@ -21,6 +21,11 @@ class Compute(Section):
         """Threads that read and decode; the decoders release Python's lock, so one a core keeps every core busy."""
         return self.workers or os.cpu_count() or 1
 
+    @property
+    def alone(self) -> "Compute":
+        """The same for one process on one device: to ask a network is no work for several machines."""
+        return self.model_copy(update={"distribution": "none"})
+
 
 Backbone = Literal[
     "efficientnet_lite0", "cnn", "cnn_residual", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0",

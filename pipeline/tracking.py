@@ -157,6 +157,11 @@ def active_run_id() -> str:
     return str(active.info.run_id)
 
 
+def final(training: dict[str, Any]) -> dict[str, Any]:
+    """Numbers of the finished model, under names that no epoch's have."""
+    return {f"final_{name}": value for name, value in training.items()}
+
+
 def log_training(params: Params, evaluation: dict[str, Any], training: dict[str, Any]) -> None:
     """Everything about how the current model came about, into the active run, as far as it lacks it."""
     import mlflow
@@ -167,7 +172,7 @@ def log_training(params: Params, evaluation: dict[str, Any], training: dict[str,
     mlflow.log_params({name: value for name, value in settings.items() if name not in known.params})
     headlines = {name: value for name, value in evaluation.items() if name != "classes"}
     numbers = {f"test_{name.replace('.', '_')}": value for name, value in flat(headlines).items()} | {
-        name: value for name, value in training.items() if name not in known.metrics
+        name: value for name, value in final(training).items() if name not in known.metrics
     }
     mlflow.log_metrics({name.removesuffix("_value"): value for name, value in numbers.items() if value is not None})
     log_curves(client, run_id, pd.read_csv(CURVES))
