@@ -8,7 +8,7 @@ NIGHT := predictions/demo
 EXTRAS := demo dev dicom heic hub s3 tiff
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint lock server deploy worker clean
+.PHONY: help install run test browser lint lock server deploy worker clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,8 +30,15 @@ run: install  ## the demo: images, training, registration, and a folder classifi
 	@echo
 	@$(BIN)/nightshift status
 
-test: install  ## all tests
+test: install browser  ## all tests
 	$(BIN)/python -m pytest -n logical --dist worksteal
+
+browser:  ## Chromium, for the tests of MLflow's pages, if there is none
+	@command -v chromium >/dev/null || { \
+		command -v apt-get >/dev/null || { echo "The tests need the browser Chromium as \`chromium\` on PATH; install it." >&2; exit 1; }; \
+		sudo=$$([ "$$(id -u)" -eq 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check

@@ -181,28 +181,64 @@ def data_push() -> None:
 
 @app.command()
 def train(prefect: WithPrefect = True) -> None:
-    """Check the images, train a model, measure it, and register it in MLflow if it is good enough.
+    """Check the images, train a model, measure it, and register it in MLflow; the gate says whether it may be used.
 
     Work that is done already is not done again.
     """
-    if prefect:
-        from flows.training import training
+    from flows.models import print_registration
+    from pipeline.register import Refused, register_current
 
-        _require_server()
-        registered = training()
-    else:
-        from pipeline import remote, versions
-        from pipeline.params import load_params
-        from pipeline.register import register_current
+    try:
+        if prefect:
+            from flows.training import training
 
-        versions.add_data()
-        for stage in versions.stages():
-            versions.reproduce(stage)
-        remote.push()
-        registered = register_current(load_params())
-    typer.echo(f"{registered.name} version {registered.version}: {', '.join(registered.aliases) or 'no alias'}")
-    if "champion" not in registered.aliases:
-        typer.echo(f"It is not in production yet: `nightshift promote {registered.version}` puts it there.")
+            _require_server()
+            registration = training()
+        else:
+            from pipeline import remote, versions
+            from pipeline.params import load_params
+
+            versions.add_data()
+            for stage in versions.stages():
+                versions.reproduce(stage)
+            remote.push()
+            registration = register_current(load_params())
+            registration.require_passed()
+    except Refused as refused:
+        print_registration(refused.registration)
+        raise
+    print_registration(registration)
+
+
+@app.command()
+def tune(
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials in all; without it, tune.trials of params.yaml.")
+    ] = None,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="Whole trainings, not only heads on the frozen backbone: slow.")
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write/--no-write", help="Change params.yaml to what was best, if it is better.")
+    ] = True,
+) -> None:
+    """Search better parameters in the ranges of params.yaml, judged on the validation images.
+
+    If the search is interrupted, the same command goes on where it stopped; all trials are in MLflow.
+    """
+    from flows.tuned import print_found
+    from pipeline import tune as searching
+    from pipeline import versions
+    from pipeline.params import load_params
+    from pipeline.study import check, plan
+
+    params = load_params()
+    fine_tune = fine_tune or params.tune.fine_tune
+    check(params, fine_tune)  # before minutes are spent
+    versions.add_data(lambda line: None)
+    versions.reproduce_up_to("embed")
+    found = searching.run_search(plan(params, fine_tune), trials or params.tune.trials)
+    print_found(found, searching.write_winner(found) if write else None)
 
 
 @app.command()
@@ -241,32 +277,59 @@ def classify(
 @app.command()
 def promote(
     version: Annotated[
-        int | None, typer.Argument(help="A version's number; without one, the newest (@challenger).")
+        int | None, typer.Argument(help="A version's number; without one, the newest that passed (@challenger).")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a version that the gate refused; your name is recorded.")
+    ] = False,
 ) -> None:
     """Put a model version into production: the next night uses it."""
-    from pipeline import register
+    from pipeline import champions
     from pipeline.params import load_params
 
-    promoted = register.promote(load_params().register_.model_name, version)
+    promoted = champions.promote(load_params().register_.model_name, version, force=force)
     typer.echo(f"{promoted.name} version {promoted.version} is in production (@champion).")
+    if words := champions.warning(promoted):
+        typer.echo(words)
 
 
 @app.command()
 def rollback() -> None:
     """Put the version that was in production before back into production."""
-    from pipeline import register
+    from pipeline import champions
     from pipeline.params import load_params
 
-    restored = register.rollback(load_params().register_.model_name)
+    restored = champions.rollback(load_params().register_.model_name)
     typer.echo(f"{restored.name} version {restored.version} is in production again (@champion).")
+
+
+@app.command()
+def seen(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE_OR_FOLDER...", help="Images, or folders of images.")],
+    version: Annotated[
+        int | None, typer.Option(help="A model version's number; without one, the one in production.")
+    ] = None,
+) -> None:
+    """Say of each image whether a model was made with it: train, val, test or no.
+
+    Content is compared byte for byte: another copy of the file is found, a resized or re-saved one is not.
+    """
+    from flows.models import print_seen
+    from pipeline.params import load_params
+    from pipeline.seen import seen as answers_on
+
+    print_seen(*answers_on(load_params().register_.model_name, paths, version))
 
 
 @app.command()
 def status() -> None:
     """Show where things are: models and their aliases, the latest CSV, reports, and how to open MLflow."""
+    from flows.models import print_versions
     from pipeline import reports
+    from pipeline.params import load_params
 
+    name = load_params().register_.model_name
+    print_versions(name, *reports.versions_table(name))
     for line in reports.status_lines():
         typer.echo(line)
 

@@ -6,8 +6,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from pipeline import remote, reports, tracking, versions
+from pipeline.gate import to_markdown
 from pipeline.params import load_params
-from pipeline.register import Registered, register_current
+from pipeline.register import Registration, register_current
 
 
 @task(task_run_name="version data", cache_policy=NO_CACHE)
@@ -29,8 +30,8 @@ def push() -> None:
 
 
 @task(task_run_name="register", cache_policy=NO_CACHE)
-def register() -> Registered:
-    """The gate, then the registry."""
+def register() -> Registration:
+    """The gate and the registry."""
     return register_current(load_params(), flow_run=str(flow_run.get_id() or ""))
 
 
@@ -43,22 +44,24 @@ def publish_data() -> None:
 
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
-def publish(registered: Registered) -> None:
+def publish(registration: Registration) -> None:
     """Artifacts for the Prefect page of this run."""
+    model = registration.model
     create_table_artifact(reports.metrics_table(), key="metrics", description="Test split, with 95 % intervals")
     create_markdown_artifact(reports.figures_markdown(), key="figures")
     for page, key, words in reports.model_pages():
         create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
     create_markdown_artifact(
-        f"**{registered.name} version {registered.version}** ({', '.join(registered.aliases) or 'no alias'})\n\n"
-        f"MLflow store `{tracking.store_address()}`, run `{registered.run_id}`",
+        f"**{model.name} version {model.version}** ({', '.join(model.aliases) or 'no alias'})\n\n"
+        f"MLflow store `{tracking.store_address()}`, run `{model.run_id}`",
         key="model",
     )
+    create_markdown_artifact(to_markdown(registration.decision), key="gate")
 
 
 @flow(name="training", flow_run_name="training")
-def training() -> Registered:
-    """From the images in data/raw to a version in the registry."""
+def training() -> Registration:
+    """From the images in data/raw to a version in the registry. Raises Refused, after all is published."""
     load_params()  # a wrong parameter is said before anything runs
     version_data()
     try:
@@ -67,6 +70,7 @@ def training() -> Registered:
     finally:
         publish_data()  # also, and above all, when the images are not fit to learn from
     push()
-    registered = register()
-    publish(registered)
-    return registered
+    registration = register()
+    publish(registration)
+    registration.require_passed()
+    return registration

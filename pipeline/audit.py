@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.data_report import write_report
+from pipeline.features import read_features
 from pipeline.files import read_json, replacing
 from pipeline.params import load_params
 from pipeline.paths import EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
@@ -84,7 +85,7 @@ def read_evidence() -> Evidence:
     """All images of all splits."""
     splits = [read_split(PREPARED, name) for name in SPLITS]
     table = pd.concat([split.table for split in splits], ignore_index=True)
-    features = np.concatenate([np.load(FEATURES / f"{name}.npy", mmap_mode="r") for name in SPLITS])
+    features = np.concatenate([read_features(FEATURES, name) for name in SPLITS])
     labels = np.concatenate([split.labels for split in splits])
     return Evidence(table, features, labels, unit_numbers(table), read_dataset(PREPARED).class_names)
 

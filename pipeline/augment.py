@@ -1,9 +1,57 @@
-"""Random changes to training images, as Keras layers built from the parameters. Touches no file."""
+"""Random changes to training images, as Keras layers built from the parameters. Touches no file.
+
+Everything follows from (images, parameters, seed): layers made anew with the same seed change the same batches in the
+same way, whatever else was drawn in between. Changing one parameter leaves the draws of the others as they are.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import layers
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from pipeline.params_model import Augment
+
+Mixing = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+COLOURS = (0, 255)
+ERASED_AREA = (0.02, 0.33)  # shares of the image, as in Zhong et al., Random Erasing Data Augmentation, 2017
+ERASED_COLOUR = 127.0  # grey: drawing noise for every pixel, erased or not, costs three times as much
+SAMPLES = 4  # rows of the picture
+VARIANTS = 4  # augmented ones in each row
+
+
+class RandAugment(layers.RandAugment):  # type: ignore[misc] # Keras has no types
+    """Two of ten operations, drawn for each batch, at `magnitude` (Cubuk et al., RandAugment, 2019).
+
+    Keras' own computes all operations twice and throws away twenty results of twenty-two: 14 times slower. It also
+    solarises whole images at the smallest magnitude (left out here) and keeps fewest bits there (put right).
+    """
+
+    _AUGMENT_LAYERS = tuple(name for name in layers.RandAugment._AUGMENT_LAYERS if name != "solarization")
+
+    def __init__(self, magnitude: float, **options: Any) -> None:
+        """`magnitude`: 0 to 1."""
+        super().__init__(COLOURS, factor=magnitude, **options)
+        bits = 8 - round(4 * magnitude)  # the paper's table goes from 8 to 4
+        self.random_posterization = layers.RandomPosterization(bits, value_range=COLOURS, **options)
+
+    def transform_images(self, images: tf.Tensor, transformation: dict[str, Any], training: bool = True) -> tf.Tensor:
+        """The drawn operations, one after the other."""
+        if not training:
+            return images
+        operations = [
+            partial(getattr(self, name).transform_images, transformation=drawn)
+            for name, drawn in transformation["transforms"].items()
+        ]
+        for number in range(self.num_ops):
+            images = keras.ops.switch(transformation["layer_idxes"][number], operations, images)
+        return keras.ops.clip(images, *COLOURS)  # rounding leads out by 1e-5
 
 
 def augmentation(augment: Augment, seed: int) -> keras.Sequential:
@@ -11,16 +59,103 @@ def augmentation(augment: Augment, seed: int) -> keras.Sequential:
 
     Changes happen only when it is called with `training=True`.
     """
+    seeds = iter(_seeds(seed))
+    # A name, not a number, for every draw: what is off takes its seed too.
+    flip, turn, size, place, light, contrast, saturation, hue, rand, erase = (next(seeds) for _ in range(10))
+    within: dict[str, Any] = {"value_range": COLOURS, "dtype": "float32"}  # also where the network computes in float16
+    moved: dict[str, Any] = {"fill_mode": "reflect", "dtype": "float32"}
     flips = {(True, True): "horizontal_and_vertical", (True, False): "horizontal", (False, True): "vertical"}
     chosen: list[keras.Layer] = []
-    if flip := flips.get((augment.horizontal_flip, augment.vertical_flip)):
-        chosen.append(layers.RandomFlip(flip, seed=seed))
+    if axes := flips.get((augment.horizontal_flip, augment.vertical_flip)):
+        chosen.append(layers.RandomFlip(axes, seed=flip, dtype="float32"))
     if augment.rotation:
-        chosen.append(layers.RandomRotation(augment.rotation, fill_mode="reflect", seed=seed + 1))
+        chosen.append(layers.RandomRotation(augment.rotation, seed=turn, **moved))
     if augment.zoom:
-        chosen.append(layers.RandomZoom(augment.zoom, fill_mode="reflect", seed=seed + 2))
+        chosen.append(layers.RandomZoom(augment.zoom, seed=size, **moved))
+    if augment.translation:
+        chosen.append(layers.RandomTranslation(augment.translation, augment.translation, seed=place, **moved))
     if augment.brightness:
-        chosen.append(layers.RandomBrightness(augment.brightness, value_range=(0, 255), seed=seed + 3))
+        chosen.append(layers.RandomBrightness(augment.brightness, seed=light, **within))
     if augment.contrast:
-        chosen.append(layers.RandomContrast(augment.contrast, value_range=(0, 255), seed=seed + 4))
+        chosen.append(layers.RandomContrast(augment.contrast, seed=contrast, **within))
+    if share := augment.saturation:
+        # 0.5 is Keras' word for unchanged. The range is that of the saturation, 0..1, not of the image: else colours
+        # leave 0..255.
+        limits = (0.5 - share / 2, 0.5 + share / 2)
+        chosen.append(layers.RandomSaturation(limits, value_range=(0, 1), seed=saturation, dtype="float32"))
+    if augment.hue:
+        chosen.append(layers.RandomHue(2 * augment.hue, seed=hue, **within))  # Keras counts in half circles
+    if augment.rand_augment:
+        chosen.append(RandAugment(augment.rand_augment, seed=rand, dtype="float32"))
+    if share := augment.random_erasing:
+        options = {"scale": ERASED_AREA, "fill_value": ERASED_COLOUR}
+        chosen.append(layers.RandomErasing((share, share), seed=erase, **options, **within))
     return keras.Sequential(chosen or [layers.Identity()], name="augmentation")
+
+
+def mixing(augment: Augment, seed: int) -> Mixing | None:
+    """Blend the images of a batch with one another, and their labels likewise; None when nothing is to be mixed.
+
+    The function takes images (n, height, width, 3) in 0..255, best augmented ones, and one-hot labels (n, classes),
+    and returns both in float32, rows of the labels summing to 1. It may be mapped over a `tf.data.Dataset`, one batch
+    at a time: its draws go on from batch to batch. With MixUp (Zhang et al., 2017) and CutMix (Yun et al., 2019) both
+    on, each batch gets one of them, either as likely.
+    """
+    first, second, coin = _seeds(seed)[-3:]
+    chosen: list[keras.Layer] = []
+    if augment.mix_up:
+        chosen.append(layers.MixUp(augment.mix_up, seed=first, dtype="float32"))
+    if augment.cut_mix:
+        chosen.append(layers.CutMix((augment.cut_mix, augment.cut_mix), seed=second, dtype="float32"))
+    if not chosen:
+        return None
+    draws = keras.random.SeedGenerator(coin)
+
+    def mix(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = tf.cast(images, tf.float32), tf.cast(labels, tf.float32)
+        ways = [partial(_mixed, layer, images, labels) for layer in chosen]
+        if len(ways) == 1:
+            return ways[0]()
+        both: tuple[tf.Tensor, tf.Tensor] = tf.cond(keras.random.uniform((), seed=draws) < 0.5, *ways)
+        return both
+
+    return mix
+
+
+def _mixed(layer: keras.Layer, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    mixed = layer({"images": images, "labels": labels}, training=True)
+    return mixed["images"], mixed["labels"]
+
+
+def _seeds(seed: int) -> list[int]:
+    """Independent seeds from one: those of `seed` and `seed + 1` have nothing in common."""
+    return [int(part) for part in np.random.SeedSequence(seed).generate_state(16)]
+
+
+def draw_augmented(images: NDArray[np.uint8], augment: Augment, seed: int) -> Figure:
+    """Some images, each beside augmented versions of itself, and mixed ones where they are mixed in training.
+
+    images: (n, height, width, 3), 0..255, n at least 1.
+    """
+    rows = images[np.linspace(0, len(images) - 1, min(SAMPLES, len(images)), dtype=int)]
+    batch = tf.constant(rows, tf.float32)
+    change = augmentation(augment, seed)
+    plain = [""] * len(rows)
+    columns = [("original", rows, plain)]
+    columns += [("augmented", change(batch, training=True), plain) for _ in range(VARIANTS)]
+    if mix := mixing(augment, seed):
+        for _ in range(VARIANTS // 2):
+            mixed, shares = mix(change(batch, training=True), tf.eye(len(rows)))
+            columns.append(("mixed", mixed, [_recipe(row) for row in np.asarray(shares)]))
+    figure = Figure(figsize=(1.6 * len(columns), 1.75 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for column, (title, pictures, captions) in enumerate(columns):
+        for row, (picture, caption) in enumerate(zip(np.asarray(pictures), captions, strict=True)):
+            axes = grid[row, column]
+            axes.imshow(np.rint(picture).astype(np.uint8))
+            axes.set(xticks=[], yticks=[], xlabel=caption, title=title if row == 0 else "")
+    return figure
+
+
+def _recipe(shares: NDArray[np.float32]) -> str:
+    return " + ".join(f"{share:.0%} of {row + 1}" for row, share in enumerate(shares) if share >= 0.005)

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline import ledger, register
+from pipeline import champions, ledger, registry
 from pipeline.engine import Engine, load_engine
 from pipeline.errors import NightshiftError
 from pipeline.files import sha256, write_json
@@ -55,8 +55,8 @@ def begin(source: Path, output: Path, params: Params) -> Plan:
     files, shards = ledger.write_shards(output, list_images(source), params.batch.shard_size)
     if not files:
         raise ClassifyError(f"{source} holds no images (files with an image's extension or first bytes).")
-    model = register.champion(params.register_.model_name)
-    folder = register.fetch_model(model, ledger.work_folder(output) / "model")
+    model = champions.champion(params.register_.model_name)
+    folder = registry.fetch_model(model, ledger.work_folder(output) / "model")
     plan = Plan(
         input=str(source.absolute()),
         model_name=model.name,

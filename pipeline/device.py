@@ -1,6 +1,9 @@
 """One function that chooses device, precision and distribution for everything that Keras computes."""
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pipeline.errors import NightshiftError
 from pipeline.params_model import Compute
@@ -9,12 +12,44 @@ from pipeline.stage import log
 if TYPE_CHECKING:
     import tensorflow as tf
 
+CLUSTER = "TF_CONFIG"  # the environment variable that TensorFlow reads
+EXAMPLE = '{"cluster": {"worker": ["first:2222", "second:2222"]}, "task": {"type": "worker", "index": 0}}'
+
+
+class _Cluster(BaseModel, extra="forbid"):
+    chief: list[str] = Field(default=[], max_length=1)
+    worker: list[str] = []
+
+
+class _Task(BaseModel):
+    type: Literal["chief", "worker"]
+    index: int = Field(ge=0)
+
+
+class _TrainingCluster(BaseModel):
+    """What TF_CONFIG says of machines that train together."""
+
+    cluster: _Cluster
+    task: _Task
+
+    @model_validator(mode="after")
+    def _task_is_in_the_cluster(self) -> "_TrainingCluster":
+        known = len(getattr(self.cluster, self.task.type))
+        if self.task.index >= known:
+            raise ValueError(f"task is {self.task.type} {self.task.index}, the cluster has {known} of that type")
+        return self
+
 
 def prepare_device(compute: Compute, seed: int) -> "tf.distribute.Strategy":
     """Set Keras up for `compute` and make it repeatable from `seed`; returns the strategy to build models under.
 
     `auto` takes the GPUs when TensorFlow sees any, all of them (MirroredStrategy), with mixed_float16; else the CPU
-    with float32. Raises NightshiftError when a GPU is demanded and there is none.
+    with float32. Raises NightshiftError when a GPU is demanded and there is none, or when TF_CONFIG is missing or
+    wrong where machines are to train together.
+
+    On one CPU machine the same seed, data and code give the same bits. On GPUs the deterministic operations are asked
+    for too, and are slower; the same bits then need the same card, driver and number of cards. More replicas add up
+    gradients in another order: each number of them gives bits of its own.
     """
     import keras
     import tensorflow as tf
@@ -30,11 +65,58 @@ def prepare_device(compute: Compute, seed: int) -> "tf.distribute.Strategy":
         tf.config.set_visible_devices([], "GPU")
     for gpu in gpus if on_gpu else []:
         tf.config.experimental.set_memory_growth(gpu, True)  # leave room for others on the same card
+    # TensorFlow sets up what workers exchange once, at the start: before anything is computed.
+    strategy = _strategy(compute, on_gpu)
     precision = compute.precision
     if precision == "auto":
         precision = "mixed_float16" if on_gpu else "float32"
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    log.info("%s, %s", f"{len(gpus)} GPU" if on_gpu else "CPU", precision)
-    return tf.distribute.MirroredStrategy() if on_gpu and len(gpus) > 1 else tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync
+    log.info(
+        "%s, %s%s",
+        f"{len(gpus)} GPU" if on_gpu else "CPU", precision, f", {replicas} replicas" if replicas > 1 else "",
+    )  # fmt: skip
+    return strategy
+
+
+def _strategy(compute: Compute, on_gpu: bool) -> "tf.distribute.Strategy":
+    import tensorflow as tf
+
+    if compute.distribution == "multi_worker":
+        cluster = _training_cluster().cluster
+        log.info("Waiting for the %d machines of %s", len(cluster.chief) + len(cluster.worker), CLUSTER)
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    devices = [device.name for device in tf.config.list_logical_devices("GPU" if on_gpu else "CPU")]
+    if compute.distribution == "mirrored" or (compute.distribution == "auto" and on_gpu and len(devices) > 1):
+        return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.get_strategy()
+
+
+def _training_cluster() -> _TrainingCluster:
+    text = os.environ.get(CLUSTER)
+    if not text:
+        raise NightshiftError(
+            f"params.yaml: compute.distribution is multi_worker, but the environment has no {CLUSTER}. Set it on every "
+            f"machine, each with its own index, e.g. {CLUSTER}='{EXAMPLE}', or set compute.distribution to auto."
+        )
+    try:
+        return _TrainingCluster.model_validate_json(text)
+    except ValidationError as error:
+        faults = "; ".join(
+            ": ".join(part for part in (".".join(map(str, fault["loc"])), fault["msg"]) if part)
+            for fault in error.errors()
+        )
+        raise NightshiftError(
+            f"{CLUSTER} does not say which machines train together: {faults}. Expected is something like '{EXAMPLE}', "
+            "with the index of each machine's own place."
+        ) from None
+
+
+def writes_files(strategy: "tf.distribute.Strategy") -> bool:
+    """Whether this process is the one that writes: of several machines the first."""
+    machines = strategy.cluster_resolver
+    if machines is None or machines.task_type in (None, "", "chief"):
+        return True
+    return machines.task_id == 0 and "chief" not in machines.cluster_spec().jobs

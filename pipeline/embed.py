@@ -1,38 +1,73 @@
-"""Features of the frozen backbone, computed once. Fits nothing.
+"""Features of the frozen backbone, computed once: of all images, and of augmented views of the training images.
 
-`data/features/<split>.npy` is float32 (n, d), row i for image i of the split; the folder is empty for models that
-are trained from scratch.
+Fits nothing. The folder of features is empty for models that are trained from scratch; `pipeline.features` has the
+format.
 """
 
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.contract import NETWORK
 from pipeline.device import prepare_device
 from pipeline.engine import Network, openvino_network
 from pipeline.export import export_openvino
+from pipeline.features import Features, write_features, write_views
 from pipeline.files import replacing
 from pipeline.params import Params, load_params
+from pipeline.params_model import Augment
 from pipeline.paths import FEATURES, PREPARED
 from pipeline.prepared import SPLITS, read_split
 from pipeline.stage import log, run
 
-BATCH_SIZE = 32  # the features do not depend on it
+BATCH_SIZE = 32  # plain features do not depend on it, the draws of augmented views do
+
+Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # images (n, height, width, 3) to the same
 
 
 def frozen_network(params: Params) -> Network:
     """The backbone with its pretrained weights, on the engine that is fastest here: images in, features out."""
     from pipeline.backbones import build_backbone
 
-    prepare_device(params.compute, params.seed)
+    prepare_device(params.compute.alone, params.seed)
     backbone = build_backbone(params.model, params.images)
     with tempfile.TemporaryDirectory() as folder:
         export_openvino(backbone, Path(folder))
         return openvino_network(Path(folder) / NETWORK)
+
+
+def view(augment: Augment, seed: int, number: int) -> Change:
+    """The change that makes view `number`; the views before it are the same however many follow."""
+    import tensorflow as tf
+
+    from pipeline.augment import augmentation
+
+    layers = augmentation(augment, int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator] # one trace for whole batches and the last
+    def change(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.round(layers(tf.cast(images, tf.float32), training=True)), tf.uint8)
+
+    return lambda images: np.asarray(change(images))
+
+
+def embed(
+    network: Network, images: NDArray[np.uint8], advance: Callable[[int], object], change: Change | None = None
+) -> Iterator[Features]:
+    """The features of `images` (n, height, width, 3), changed or as they are, batch by batch: (k, d) each.
+
+    `advance` is told the number of images that are done.
+    """
+    for start in range(0, len(images), BATCH_SIZE):
+        batch = images[start : start + BATCH_SIZE]
+        features = network(batch if change is None else change(batch))
+        advance(len(features))
+        yield features
 
 
 def main() -> None:
@@ -45,13 +80,18 @@ def main() -> None:
             return
         network = frozen_network(params)
         splits = {name: read_split(PREPARED, name).images for name in SPLITS}
-        with tqdm(desc="embed", total=sum(map(len, splits.values())), unit="image") as progress:
+        train = splits["train"]
+        views = [view(params.augment, params.seed, number) for number in range(params.embed.views)]
+        if views and not params.augment.changes_images:
+            log.warning("Nothing in `augment` changes an image: there are no augmented views to embed.")
+            views = []
+        total = sum(map(len, splits.values())) + len(views) * len(train)
+        with tqdm(desc="embed", total=total, unit="image") as progress:
             for name, images in splits.items():
-                parts = []
-                for start in range(0, len(images), BATCH_SIZE):
-                    parts.append(network(images[start : start + BATCH_SIZE]))
-                    progress.update(len(parts[-1]))
-                np.save(beside / f"{name}.npy", np.concatenate(parts))
+                write_features(beside, name, len(images), embed(network, images, progress.update))
+            if views:
+                parts = (part for change in views for part in embed(network, train, progress.update, change))
+                write_views(beside, len(views), len(train), parts)
 
 
 if __name__ == "__main__":

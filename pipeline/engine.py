@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import KERAS, NETWORK, OPENVINO, Contract, read_contract
+from pipeline.keras_file import load_keras
 from pipeline.params_model import Compute
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, height, width, 3) -> outputs (n, d)
@@ -66,12 +67,10 @@ def openvino_network(file: Path) -> Network:
 
 def keras_network(file: Path, compute: Compute) -> Network:
     """The Keras model on the device that TensorFlow sees."""
-    import keras
-
     from pipeline.device import prepare_device
 
-    prepare_device(compute, seed=0)  # nothing is drawn when a model is only asked
-    model: Any = keras.saving.load_model(file, compile=False)
+    prepare_device(compute.alone, seed=0)  # nothing is drawn when a model is only asked
+    model: Any = load_keras(file)
 
     def infer(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(model.predict_on_batch(batch.astype(np.float32)), np.float32)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import NightshiftError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -64,3 +66,14 @@ def sha256_of_file(path: Path) -> str:
     """SHA-256 of the file's bytes, 64 hexadecimal digits; reads in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_validated(file: Path, expected: str) -> bytes:
+    """The bytes of a dataset's file whose SHA-256 is known. Raises NightshiftError when they are others by now."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        data = b""
+    if sha256(data) != expected:
+        raise NightshiftError(f"{file} has changed since it was validated. Run `dvc repro` again.")
+    return data

@@ -2,14 +2,14 @@
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import Field, ValidationError
 
 from pipeline.errors import NightshiftError
 from pipeline.params_data import Audit, Images, Preprocess, Section, Validate
-from pipeline.params_model import Augment, Batch, Compute, Evaluate, Model, Register, Train
+from pipeline.params_model import Augment, Batch, Compute, Embed, Evaluate, Model, Register, Train, Tune
 from pipeline.paths import PARAMS
 
 
@@ -28,7 +28,9 @@ class Params(Section):
     audit: Audit
     model: Model
     augment: Augment
+    embed: Embed
     train: Train
+    tune: Tune
     evaluate: Evaluate
     register_: Register = Field(alias="register")  # as has Python's ABCMeta
     batch: Batch
@@ -76,5 +78,8 @@ def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
     """The keys allowed in the section where the wrong key stands."""
     section: Any = Params
     for part in location[:-1]:
+        if not hasattr(section, "model_fields"):  # a mapping with names of the user's
+            section = get_args(section)[1]
+            continue
         section = next(field.annotation for name, field in section.model_fields.items() if part in (name, field.alias))
     return [field.alias or name for name, field in section.model_fields.items()]

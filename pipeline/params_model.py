@@ -1,74 +1,188 @@
 """The parameters on models, from the machine they are made on to the night. Reads nothing."""
 
 import os
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.params_data import Section
 
 
 class Compute(Section):
-    """Device, numeric precision and reading threads."""
+    """Device, numeric precision, machines that train together, and reading threads."""
 
     device: Literal["auto", "cpu", "gpu"]
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
     workers: int = Field(ge=0, le=1024)
+    distribution: Literal["auto", "none", "mirrored", "multi_worker"] = "auto"
 
     @property
     def reading_threads(self) -> int:
         """Threads that read and decode; the decoders release Python's lock, so one a core keeps every core busy."""
         return self.workers or os.cpu_count() or 1
 
+    @property
+    def alone(self) -> "Compute":
+        """The same for one process on one device: to ask a network is no work for several machines."""
+        return self.model_copy(update={"distribution": "none"})
+
+
+Backbone = Literal[
+    "efficientnet_lite0", "cnn", "cnn_residual", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0",
+    "efficientnet_v2_b0", "resnet50", "vgg16", "inception_v3", "convnext_tiny", "keras_hub", "keras_file",
+]  # fmt: skip
+FROM_SCRATCH = ("cnn", "cnn_residual")
+WORDS = ("package", "imagenet", "none")  # what model.weights can say; all else is a path or a preset
+WEIGHTS_FILES = (".h5", ".keras")  # .weights.h5 among them
+
 
 class Model(Section):
     """Which network, and where its weights come from."""
 
-    backbone: Literal["efficientnet_lite0", "cnn"]
-    weights: Literal["package", "none"]
+    backbone: Backbone
+    weights: str
+
+    @field_validator("weights")
+    @classmethod
+    def _fit_the_backbone(cls, weights: str, others: ValidationInfo) -> str:
+        backbone = others.data.get("backbone")  # None: an error of its own
+        match backbone:
+            case "cnn" | "cnn_residual":
+                fits, allowed = weights == "none", "none: it is trained from scratch"
+            case "keras_hub":
+                fits = weights not in (*WORDS, "")
+                allowed = "a KerasHub preset's name, hf://owner/name, or a preset's folder"
+            case "keras_file":
+                fits, allowed = weights.endswith(".keras"), "the path of a .keras file"
+            case _:
+                words = ("package", "none") if backbone == "efficientnet_lite0" else ("imagenet", "none")
+                fits = weights in words or weights.endswith(WEIGHTS_FILES)
+                allowed = f"{', '.join(words)}, or the path of its weights, a .weights.h5, .h5 or .keras file"
+        if backbone is not None and not fits:
+            raise ValueError(f"{weights!r} does not fit model.backbone {backbone}; allowed is {allowed}")
+        return weights
 
     @property
     def is_pretrained(self) -> bool:
         """Whether the backbone knows something already; if not, the whole network is trained from scratch."""
-        return self.backbone != "cnn" and self.weights != "none"
+        return self.backbone not in FROM_SCRATCH and self.weights != "none"
 
 
 class Augment(Section):
-    """Random changes to training images."""
+    """Random changes to training images; 0 and false are off."""
 
     horizontal_flip: bool
     vertical_flip: bool
     rotation: float = Field(ge=0, le=0.5)  # share of a full turn
     zoom: float = Field(ge=0, lt=1)
+    translation: float = Field(ge=0, le=1)  # share of height and width
     brightness: float = Field(ge=0, le=1)
     contrast: float = Field(ge=0, le=1)
+    saturation: float = Field(ge=0, le=1)
+    hue: float = Field(ge=0, le=0.5)  # share of the colour circle
+    rand_augment: float = Field(ge=0, le=1)  # magnitude
+    random_erasing: float = Field(ge=0, le=1)  # probability
+    mix_up: float = Field(ge=0, le=1)  # alpha
+    cut_mix: float = Field(ge=0, le=1)  # alpha
+
+    @property
+    def changes_images(self) -> bool:
+        """Whether an image can look different afterwards, mixing aside."""
+        return any(value for name, value in self if name not in ("mix_up", "cut_mix"))
+
+
+class Embed(Section):
+    """Features of the frozen backbone."""
+
+    views: int = Field(ge=0, le=100)
+
+
+Monitor = Literal["val_loss", "val_accuracy", "val_balanced_accuracy"]
 
 
 class Fit(Section):
-    """One run of gradient descent."""
+    """One run of gradient descent; 0 turns off what has a default."""
 
     epochs: int = Field(ge=0, le=10_000)
     batch_size: int = Field(ge=1, le=65_536)
     learning_rate: float = Field(gt=0, le=10)
     weight_decay: float = Field(ge=0, le=1)
+    dropout: float = Field(ge=0, lt=1)
     patience: int = Field(ge=1)  # epochs
+    warm_up: float = Field(default=0, ge=0, lt=1)  # share of the steps
+    clip_norm: float = Field(default=0, ge=0)  # of all gradients together
+    ema: float = Field(default=0, ge=0, lt=1)  # momentum of the averaged weights
 
 
 class Head(Fit):
     """Fitting the linear head on frozen features."""
 
     epochs: int = Field(ge=1, le=10_000)
-    dropout: float = Field(ge=0, lt=1)
+
+
+class FineTune(Fit):
+    """Fitting the whole of a network that knows something already."""
+
+    layer_decay: float = Field(gt=0, le=1)  # the first layer's learning rate as a share of the last one's
+    frozen: float = Field(ge=0, lt=1)  # share of the backbone's weighted layers, from the first, that are not trained
+    freeze_batch_norm: bool
 
 
 class Train(Section):
     """Fitting, and the confidence below which a model says "unsure"."""
 
     class_weights: Literal["balanced", "none"]
+    soft_labels: dict[str, str]  # class -> column of the side table
+    loss: Literal["cross_entropy", "focal"]
+    focal_gamma: float = Field(ge=0, le=10)
+    label_smoothing: float = Field(ge=0, lt=1)
+    monitor: Monitor
     head: Head
-    fine_tune: Fit
+    fine_tune: FineTune
     scratch: Fit
+    max_gap: float = Field(gt=0, le=1)  # of accuracy
     target_precision: float = Field(ge=0, le=1)
+
+
+class Range(Section):
+    """The values that a search may give one parameter: an interval, or a list."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False  # each order of magnitude as likely as the next
+    choices: list[bool | int | float | str] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("give either {low, high} or {choices}, not both")
+            if len(set(self.choices)) < max(2, len(self.choices)):
+                raise ValueError("choices must be two or more different values")
+        elif self.low is None or self.high is None:
+            raise ValueError("a range is {low: ..., high: ...}, {low: ..., high: ..., log: true} or {choices: [...]}")
+        elif not self.low < self.high:
+            raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
+        elif self.log and self.low <= 0:
+            raise ValueError(f"with log, low must be above 0, and is {self.low:g}")
+        return self
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Low and high. Raises ValueError for a list."""
+        if self.low is None or self.high is None:
+            raise ValueError("a list of choices has no ends")
+        return self.low, self.high
+
+
+class Tune(Section):
+    """The search for better parameters."""
+
+    trials: int = Field(ge=1, le=100_000)
+    timeout: float = Field(ge=0)  # minutes; 0: none
+    metric: Monitor
+    fine_tune: bool
+    ranges: dict[str, Range]  # by the dotted names of parameters
 
 
 class Intervals(Section):
@@ -89,12 +203,18 @@ class Evaluate(Intervals):
 
 
 class Gate(Section):
-    """What a model must reach to be registered."""
+    """What a model must reach to be used: by itself, and beside the champion on the same test images."""
 
     min_accuracy: float = Field(ge=0, le=1)
     min_balanced_accuracy: float = Field(ge=0, le=1)
     max_log_loss: float = Field(gt=0)
+    max_expected_calibration_error: float = Field(ge=0, le=1)
     max_export_difference: float = Field(gt=0, le=1)
+    max_loss: float = Field(ge=0, le=1)  # of balanced accuracy
+    max_class_loss: float = Field(ge=0, le=1)  # of one class's recall
+    max_calibration_loss: float = Field(ge=0, le=1)  # of expected calibration error
+    max_slowdown: float = Field(ge=1)  # times
+    min_compared_images: int = Field(ge=2)
 
 
 class Register(Section):

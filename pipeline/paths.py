@@ -13,6 +13,8 @@ PREPARED = Path("data/prepared")
 FEATURES = Path("data/features")
 
 MODEL = Path("models/current")
+CHECKPOINTS = Path("models/checkpoints")  # how far a training has come; only while it is not done
+SEARCHES = Path("models/tune.db")  # trials of `nightshift tune`
 
 VALIDATION = Path("reports/validation.json")
 EXPECTATIONS = Path("reports/expectations.json")
@@ -23,6 +25,7 @@ DATA_REPORT = Path("reports/data.html")
 TRAINING_METRICS = Path("reports/training.json")
 CURVES = Path("reports/curves.csv")
 CURVES_FIGURE = Path("reports/curves.png")
+AUGMENTED_FIGURE = Path("reports/augmented.png")
 EVALUATION = Path("reports/evaluation.json")
 TEST_PREDICTIONS = Path("reports/test_predictions.csv")
 SLICES = Path("reports/slices.csv")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.errors import NightshiftError
-from pipeline.files import read_json, replacing, sha256, write_json
+from pipeline.files import read_json, read_validated, replacing, sha256, write_json
 from pipeline.images import decode
 from pipeline.parallel import ordered_map
 from pipeline.params import load_params
@@ -33,13 +33,7 @@ def decode_all(raw: Path, table: pd.DataFrame, rules: Images, workers: int) -> I
     """The pixels of each row's file, in order. Raises NightshiftError when a file is not the one that was validated."""
 
     def pixels(path: str, expected: str) -> NDArray[np.uint8]:
-        try:
-            data = (raw / path).read_bytes()
-        except FileNotFoundError:
-            data = b""
-        if sha256(data) != expected:
-            raise NightshiftError(f"{raw / path} has changed since it was validated. Run `dvc repro` again.")
-        return decode(data, rules).pixels
+        return decode(read_validated(raw / path, expected), rules).pixels
 
     return ordered_map(lambda row: pixels(*row), zip(table["path"], table["sha256"], strict=True), workers)
 

@@ -1,285 +1,236 @@
-"""The gate, the MLflow version, its aliases, the way back. Retrains nothing; safe to repeat.
+"""Puts the current model before the gate and into the registry. Retrains nothing; safe to repeat after a kill.
 
-`@challenger` is the newest version that passed the gate, `@champion` the one the night uses, `@previous` the
-champion before it.
+A model becomes a version whether it passes or not, so that people see it, and why, in the MLflow UI; only one that
+passed gets an alias. A decision is settled: it is made again only for a refused model whose limits have changed.
 """
 
-import contextlib
-import io
+import dataclasses
+import json
 import sys
-from collections.abc import Iterator
+import tempfile
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from PIL import Image
+from filelock import FileLock
 
-import pipeline
+from pipeline import champions, registry
 from pipeline.contract import Contract, read_contract
+from pipeline.engine import load_engine
 from pipeline.errors import NightshiftError
 from pipeline.export import largest_difference
 from pipeline.files import read_json, write_json
+from pipeline.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
 from pipeline.metrics import as_text
+from pipeline.packaging import log_model
 from pipeline.params import Params, load_params
 from pipeline.params_model import Gate
-from pipeline.paths import EVALUATION, MODEL, PREPARED, REGISTRATION, TRAINING_METRICS
-from pipeline.prepared import read_split
+from pipeline.paths import EVALUATION, MODEL, PREPARED, RAW, REGISTRATION, TRAINING_METRICS
+from pipeline.prepared import read_dataset, read_split
+from pipeline.registry import Registered
+from pipeline.rescoring import HeldOut, contest
 from pipeline.stage import log, run
-from pipeline.tracking import CONTRACT_TAG, connected, lineage_tags, log_training, use_experiment
+from pipeline.tracking import CONTRACT_TAG, LOCAL_STORE, connected, lineage_tags, log_training, use_experiment
+from pipeline.training_images import TRAINING_IMAGES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
-    from mlflow.models import ModelSignature
 
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 COMPARED_IMAGES = 64  # validation images on which the exported network must answer as Keras does
-SERVED_PACKAGES = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "pyyaml")
-# Readers of more formats, and what enhances: a served model has those that were there when it was registered.
-SERVED_IF_INSTALLED = ("imagecodecs", "opencv-python-headless", "pillow-heif", "pydicom", "tifffile")
+LONGEST_DESCRIPTION = 5000  # characters, of MLflow's database
+LIMITS_TAG = "nightshift.gate_limits"  # on a version: the limits under which its decision was made
+HEADLINES = ("accuracy", "balanced_accuracy")  # as tags `nightshift.<name>` on a version, with their intervals
+LOCK = LOCAL_STORE.with_name(f"{LOCAL_STORE.name}.lock")  # one registration at a time from this folder
 
 
 class Refused(NightshiftError):  # noqa: N818 - a decision, not a fault
     """The model missed the gate; says where."""
 
+    def __init__(self, registration: "Registration") -> None:
+        """Keeps the whole registration for who shows it."""
+        model = registration.model
+        super().__init__(
+            "\n  ".join(
+                [
+                    f"The gate refused {model.name} version {model.version}:",
+                    *registration.decision.reasons,
+                    f"It is in MLflow (run {model.run_id}) and gets no alias. "
+                    f"`nightshift promote {model.version} --force` puts it in production all the same.",
+                ]
+            )
+        )
+        self.registration = registration
+
 
 @dataclass(frozen=True, slots=True)
-class Registered:
-    """A version in the registry."""
+class Registration:
+    """A version and what the gate said of it."""
 
-    name: str
-    version: int
-    run_id: str
-    aliases: tuple[str, ...]
-    contract_hash: str
+    model: Registered
+    decision: Decision
 
-
-def gate_failures(evaluation: dict[str, Any], difference: float, gate: Gate) -> Iterator[str]:
-    """One line for each limit that the model misses."""
-    limits = (
-        ("accuracy", gate.min_accuracy, "min_accuracy"),
-        ("balanced_accuracy", gate.min_balanced_accuracy, "min_balanced_accuracy"),
-    )
-    for metric, least, key in limits:
-        value = evaluation[metric]["value"]
-        if value < least:
-            yield f"{metric} on the test images is {value:.3f}; register.gate.{key} asks for at least {least:g}"
-    loss = evaluation["log_loss"]["value"]
-    if loss > gate.max_log_loss:
-        yield f"log_loss on the test images is {loss:.3f}; register.gate.max_log_loss allows {gate.max_log_loss:g}"
-    if difference > gate.max_export_difference:
-        yield (
-            f"the exported network differs from Keras by {difference:.2g} in a class probability; "
-            f"register.gate.max_export_difference allows {gate.max_export_difference:g}"
-        )
+    def require_passed(self) -> Registered:
+        """The version. Raises Refused when the gate refused it."""
+        if not self.decision.passed:
+            raise Refused(self)
+        return self.model
 
 
-def register_current(params: Params, flow_run: str = "") -> Registered:
-    """Put the current model before the gate and, when it passes, into the registry with its aliases.
+def register_current(params: Params, flow_run: str = "") -> Registration:
+    """Put the current model before the gate and into the registry; it gets its aliases when it passes.
 
-    A model that is registered already is not registered twice. Raises Refused; its run stays in MLflow for people to
-    see. Raises TrackingError when the store does not answer.
+    A model that is registered already is not registered twice. Raises TrackingError when the store does not answer.
     """
     contract, evaluation = read_contract(MODEL), read_json(EVALUATION)
-    name = params.register_.model_name
-    with connected() as client:
-        version = _find(client, name, contract.hash)
-        if version is None:
-            difference = largest_difference(MODEL, read_split(PREPARED, "val").images[:COMPARED_IMAGES])
-            refusals = list(gate_failures(evaluation, difference, params.register_.gate))
-            run_id, address = _log_run(client, params, contract, evaluation, difference, refusals, flow_run)
-            if refusals:
-                raise Refused("\n  ".join(["The model is not registered:", *refusals, f"MLflow run: {run_id}"]))
-            version = _create_version(client, name, address, contract, evaluation)
+    name, gate = params.register_.model_name, params.register_.gate
+    with FileLock(LOCK), connected() as client:
+        champions.reconcile(client, name)
+        model = registry.by_contract(client, name, contract.hash)
+        decision = _settled(model, gate)
+        judged = model is None or decision is None
+        if model and decision:
+            log.info("This model is registered already, as version %d.", model.version)
         else:
-            log.info("This model is registered already, as version %d.", version)
-        _set_aliases(client, name, version, params)
-        registered = _by_number(client, name, version)
-    write_json(REGISTRATION, {"name": name, "version": registered.version, "run_id": registered.run_id})
-    return registered
+            model, decision = _judge(client, params, contract, evaluation, model, flow_run)
+        if judged or not model.description:  # else it may have a person's words
+            client.update_model_version(name, str(model.version), _description(contract, evaluation, decision))
+        if decision.passed:
+            by_itself = params.register_.promote == "auto" and not decision.needs_a_person
+            champions.challenge(client, name, model.version, promote_it=by_itself)
+        model = registry.by_number(client, name, model.version)
+    write_json(
+        REGISTRATION,
+        {
+            "name": name,
+            "version": model.version,
+            "run_id": model.run_id,
+            "gate": decision.verdict,
+            **dataclasses.asdict(decision),
+        },
+    )
+    return Registration(model, decision)
+
+
+def _settled(model: Registered | None, gate: Gate) -> Decision | None:
+    """The decision that stands, if one does."""
+    decision = from_tags(model.tags) if model else None
+    if model and decision and not decision.passed and model.tags.get(LIMITS_TAG) != _limits(gate):
+        log.info("Version %d was refused under other limits, and is judged again.", model.version)
+        return None
+    return decision
+
+
+def _judge(
+    client: "MlflowClient", params: Params, contract: Contract, evaluation: dict[str, Any], model: Registered | None,
+    flow_run: str,
+) -> tuple[Registered, Decision]:  # fmt: skip
+    """A new decision, on its version: the one there is, or a new one."""
+    name, gate = params.register_.model_name, params.register_.gate
+    difference = largest_difference(MODEL, read_split(PREPARED, "val").images[:COMPARED_IMAGES])
+    champion = _champion(client, params, model)
+    decision = decide(evaluation, difference, champion, gate, params.evaluate.interval_level)
+    tags = {**to_tags(decision), **_headline_tags(evaluation), LIMITS_TAG: _limits(gate)}
+    if model:
+        _replace_decision(client, model, tags)
+        return model, decision
+    run_id, address = _log_run(client, params, contract, evaluation, difference, flow_run)
+    _tag_run(client, run_id, to_tags(decision))
+    return registry.create(client, name, address, contract.hash, tags), decision
+
+
+def _limits(gate: Gate) -> str:
+    return json.dumps(gate.model_dump())
+
+
+def _champion(client: "MlflowClient", params: Params, model: Registered | None) -> Contest | Incomparable | None:
+    """The champion, asked about today's test images; None where there is no other version in production."""
+    champion = registry.by_alias(client, params.register_.model_name, champions.CHAMPION)
+    if champion is None or (model and model.version == champion.version):
+        return None
+    log.info("Asking version %d (@champion) about the same test images.", champion.version)
+    with tempfile.TemporaryDirectory() as folder:
+        files = registry.fetch_model(champion, Path(folder))
+        recorded = files.with_name(TRAINING_IMAGES)
+        taught = pd.read_parquet(recorded) if recorded.is_file() else None
+        images = HeldOut(read_split(PREPARED, "test"), read_dataset(PREPARED).images, RAW)
+        return contest(load_engine(MODEL, params.compute), champion.version, files, taught, images, params)
 
 
 def _log_run(
     client: "MlflowClient", params: Params, contract: Contract, evaluation: dict[str, Any], difference: float,
-    refusals: list[str], flow_run: str,
+    flow_run: str,
 ) -> tuple[str, str]:  # fmt: skip
-    """One MLflow run of the whole training, with the model; its id, and the address of the model."""
+    """One MLflow run of the whole training, with the model; its id, and the model's address.
+
+    A run of this contract that ended before its model was a version is gone on with.
+    """
     import mlflow
 
-    name = params.register_.model_name
+    experiment = use_experiment(client, params.register_.model_name)
+    begun = client.search_runs([experiment], f"tags.`{CONTRACT_TAG}` = '{contract.hash}'", max_results=1)
+    for found in begun:
+        if address := _logged_model(client, found):
+            return str(found.info.run_id), address
     with mlflow.start_run(
-        experiment_id=use_experiment(client, name),
+        run_id=str(begun[0].info.run_id) if begun else None,
+        experiment_id=experiment,
         run_name=f"{contract.backbone} {contract.hash[:8]}",
-        tags={**lineage_tags(contract, flow_run), "nightshift.gate": "; ".join(refusals) or "passed"},
+        tags=lineage_tags(contract, flow_run),
     ) as active:
         log_training(params, evaluation, read_json(TRAINING_METRICS))
         mlflow.log_metric("export_difference", difference)
-        source = Path(pipeline.__file__).parent
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(source / "serving.py"),
-            artifacts={"model": str(MODEL)},
-            code_paths=[str(source)],
-            pip_requirements=list(_requirements()),
-            signature=_signature(),
-            input_example=_example(contract),
-        )
-    return str(active.info.run_id), str(info.model_uri)
+        return str(active.info.run_id), log_model(MODEL, contract, PREPARED)
 
 
-def _requirements() -> Iterator[str]:
-    """The packages that the served model needs, as they are here."""
-    for package in SERVED_PACKAGES:
-        yield f"{package}=={metadata.version(package)}"
-    for package in SERVED_IF_INSTALLED:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            yield f"{package}=={metadata.version(package)}"
+def _logged_model(client: "MlflowClient", found: Any) -> str:
+    """The address of a run's model, whole in the store; empty when it has none."""
+    for output in found.outputs.model_outputs if found.outputs else []:
+        if client.get_logged_model(output.model_id).status == "READY":
+            return f"models:/{output.model_id}"
+    return ""
 
 
-def _create_version(
-    client: "MlflowClient", name: str, address: str, contract: Contract, evaluation: dict[str, Any]
-) -> int:
-    """A version that carries its contract's hash from its first moment: a killed registration can be repeated."""
-    import mlflow
+def _tag_run(client: "MlflowClient", run_id: str, tags: dict[str, str]) -> None:
+    from mlflow.entities import RunTag
 
-    created = mlflow.register_model(address, name, tags={CONTRACT_TAG: contract.hash})
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
+def _replace_decision(client: "MlflowClient", model: Registered, tags: dict[str, str]) -> None:
+    """The new decision's tags in place of the old one's; the limits last, so that a kill leaves it to be made again."""
+    for key in [key for key in model.tags if key.startswith(GATE_TAG) and key not in tags]:
+        client.delete_model_version_tag(model.name, str(model.version), key)
+    for key, value in sorted(tags.items(), key=lambda tag: tag[0] == LIMITS_TAG):
+        client.set_model_version_tag(model.name, str(model.version), key, value)
+    if model.run_id:
+        _tag_run(client, model.run_id, tags)
+
+
+def _headline_tags(evaluation: dict[str, Any]) -> dict[str, str]:
+    return {f"nightshift.{name}": as_text(evaluation[name]) for name in HEADLINES}
+
+
+def _description(contract: Contract, evaluation: dict[str, Any], decision: Decision) -> str:
+    """What MLflow shows of a version: what it is, how good it is, what the gate said."""
     classes = f"{len(contract.class_names)} classes: {', '.join(contract.class_names[:10])}"
-    client.update_model_version(
-        name, created.version,
+    words = (
         f"{contract.backbone}, {classes}. Test accuracy {as_text(evaluation['accuracy'])}, "
-        f"balanced {as_text(evaluation['balanced_accuracy'])}, on {evaluation['images']} images.",
-    )  # fmt: skip
-    return int(created.version)
-
-
-def _signature() -> "ModelSignature":
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-    from mlflow.types.schema import Map
-
-    outputs: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.string, "label"), ColSpec(DataType.double, "confidence"), ColSpec(DataType.boolean, "unsure"),
-        ColSpec(Map(DataType.double), "probabilities"), ColSpec(DataType.string, "error"),
-    ]  # fmt: skip
-    return ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")]), outputs=Schema(outputs))
-
-
-def _example(contract: Contract) -> pd.DataFrame:
-    """A request that the model answers: one grey image."""
-    encoded = io.BytesIO()
-    Image.new("RGB", (contract.images.width, contract.images.height), "grey").save(encoded, "PNG")
-    return pd.DataFrame({"image": [encoded.getvalue()]})
-
-
-def _set_aliases(client: "MlflowClient", name: str, version: int, params: Params) -> None:
-    """The newest version is the challenger; the very first one, or every one under `promote: auto`, champion too.
-
-    Repeating the registration of an older version moves nothing.
-    """
-    challenger = _by_alias(client, name, CHALLENGER)
-    if challenger and challenger.version > version:
-        return
-    client.set_registered_model_alias(name, CHALLENGER, str(version))
-    new = challenger is None or challenger.version < version
-    if (new and params.register_.promote == "auto") or _by_alias(client, name, CHAMPION) is None:
-        _crown(client, name, version)
-
-
-def _crown(client: "MlflowClient", name: str, version: int) -> None:
-    before = _by_alias(client, name, CHAMPION)
-    if before and before.version != version:
-        client.set_registered_model_alias(name, PREVIOUS, str(before.version))
-    client.set_registered_model_alias(name, CHAMPION, str(version))
-
-
-def promote(name: str, version: int | None = None) -> Registered:
-    """Make `version` the champion, or the challenger when none is given. Raises NightshiftError when there is none."""
-    with connected() as client:
-        known = {int(found.version) for found in client.search_model_versions(f"name='{name}'")}
-        if version is None and (challenger := _by_alias(client, name, CHALLENGER)):
-            version = challenger.version
-        if version not in known:
-            what = "no @challenger" if version is None else f"no version {version}"
-            raise NightshiftError(f"{name} has {what} in MLflow. `nightshift status` lists the versions there are.")
-        _crown(client, name, version)
-        return _by_number(client, name, version)
-
-
-def rollback(name: str) -> Registered:
-    """Swap the champion with the one before it. Raises NightshiftError when there is none."""
-    with connected() as client:
-        before = _by_alias(client, name, PREVIOUS)
-        if before is None:
-            raise NightshiftError(
-                f"{name} has no @previous in MLflow: no other version was champion before. "
-                "Name one with `nightshift promote VERSION`."
-            )
-        _crown(client, name, before.version)
-        return _by_number(client, name, before.version)
-
-
-def champion(name: str) -> Registered:
-    """The version the night uses. Raises NightshiftError when there is none."""
-    with connected() as client:
-        found = _by_alias(client, name, CHAMPION)
-        if found is None:
-            raise NightshiftError(
-                f"No version of {name} is @champion in MLflow. Run `nightshift train`, then `nightshift promote`."
-            )
-        return found
-
-
-def versions(name: str) -> list[tuple[Registered, str]]:
-    """All versions with their descriptions, the newest first."""
-    with connected() as client:
-        found = client.search_model_versions(f"name='{name}'")
-        numbers = sorted((int(version.version) for version in found), reverse=True)
-        words = {int(version.version): version.description or "" for version in found}
-        return [(_by_number(client, name, number), words[number]) for number in numbers]
-
-
-def fetch_model(model: Registered, folder: Path) -> Path:
-    """Copy a version's files into `folder`; returns the folder that `load_engine` takes."""
-    import mlflow
-
-    with connected():
-        folder.mkdir(parents=True, exist_ok=True)
-        copy = mlflow.artifacts.download_artifacts(f"models:/{model.name}/{model.version}", dst_path=str(folder))
-    return Path(copy) / "artifacts" / MODEL.name
-
-
-def _find(client: "MlflowClient", name: str, contract_hash: str) -> int | None:
-    """The version that carries this contract."""
-    found = client.search_model_versions(f"name='{name}' and tags.`{CONTRACT_TAG}`='{contract_hash}'")
-    return int(found[0].version) if found else None
-
-
-def _by_alias(client: "MlflowClient", name: str, alias: str) -> Registered | None:
-    from mlflow import MlflowException
-
-    try:
-        return _registered(client.get_model_version_by_alias(name, alias))
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model; no such alias
-            return None
-        raise
-
-
-def _by_number(client: "MlflowClient", name: str, version: int) -> Registered:
-    return _registered(client.get_model_version(name, str(version)))
-
-
-def _registered(found: "ModelVersion") -> Registered:
-    aliases = tuple(sorted(found.aliases))
-    return Registered(found.name, int(found.version), found.run_id or "", aliases, found.tags.get(CONTRACT_TAG, ""))
+        f"balanced {as_text(evaluation['balanced_accuracy'])}, on {evaluation['images']} images.\n\n"
+        f"{to_markdown(decision)}"
+    )
+    return words[:LONGEST_DESCRIPTION]
 
 
 def main() -> None:
     """`python -m pipeline.register`."""
-    registered = register_current(load_params())
-    log.info("%s version %d (%s)", registered.name, registered.version, ", ".join(registered.aliases) or "no alias")
+    registration = register_current(load_params())
+    model, decision = registration.model, registration.decision
+    for check in decision.checks:
+        log.info("%s %s", "passed " if check.passed else "REFUSED", check.words)
+    log.info("Compared with: %s", decision.against)
+    registration.require_passed()
+    log.info("%s version %d (%s)", model.name, model.version, ", ".join(model.aliases) or "no alias")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import register, tracking
+from pipeline import champions, tracking
 from pipeline.files import read_json
+from pipeline.gate import GATE_TAG, REFUSED
 from pipeline.metrics import as_text
-from pipeline.params import load_params
 from pipeline.paths import (
     CURVES_FIGURE,
     DATA_DOCS,
@@ -118,15 +118,38 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
 FIRST_ROWS = 5  # of the latest CSV, in the status
 
 
+SHOWN_VERSIONS = 10  # newest first, and whatever has an alias
+
+
+def versions_table(name: str) -> tuple[list[dict[str, str]], list[str]]:
+    """The versions of the model `name`, one row each, and what a person should know of the one in production."""
+    every = champions.known_versions(name)
+    shown = [model for place, model in enumerate(every) if place < SHOWN_VERSIONS or model.aliases]
+    rows = [
+        {
+            "version": str(model.version),
+            "aliases": " ".join(f"@{alias}" for alias in model.aliases),
+            "gate": model.tags.get(GATE_TAG, ""),
+            "accuracy": model.tags.get("nightshift.accuracy", ""),
+            "balanced accuracy": model.tags.get("nightshift.balanced_accuracy", ""),
+            "what": model.description.partition(",")[0],
+        }
+        for model in shown
+    ]
+    notes = []
+    for model in shown:
+        if model.tags.get(GATE_TAG) == REFUSED:
+            notes += [f"version {model.version} was refused:", *(f"  {line}" for line in champions.reasons(model))]
+    for model in shown:
+        if champions.CHAMPION in model.aliases:
+            notes.append(f"version {model.version} is champion since {model.tags.get(champions.SINCE_TAG, 'long')}")
+            notes += [f"WARNING: {words}" for words in [champions.warning(model)] if words]
+    return rows, notes
+
+
 def status_lines() -> list[str]:
-    """Where things are, for a terminal: models, the latest CSV with its first rows, reports, how to open MLflow."""
-    name = load_params().register_.model_name
-    lines = [f"Models ({name}):"]
-    for version, words in register.versions(name)[:5]:
-        aliases = "".join(f" @{alias}" for alias in version.aliases)
-        lines.append(f"  version {version.version}{aliases}  {words}")
-    if len(lines) == 1:
-        lines.append("  none yet: `nightshift train` makes the first")
+    """Where things are, for a terminal: the latest CSV with its first rows, reports, how to open MLflow."""
+    lines = []
     if found := max(PREDICTIONS.glob("*/summary.json"), key=lambda file: file.stat().st_mtime, default=None):
         summary, result = read_json(found), found.with_name("predictions.csv")
         lines += ["Latest predictions:", *(f"  {line}" for line in summary_lines(summary)), f"  {result}"]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pipeline.contract import Contract
 from pipeline.errors import NightshiftError
 from pipeline.params import Params
 from pipeline.paths import (
+    AUGMENTED_FIGURE,
     CURVES,
     CURVES_FIGURE,
     DATA_DOCS,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 LOCAL_STORE = Path("mlflow.db")
 LOCAL_ARTIFACTS = Path("mlartifacts")
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
+NO_METRIC = ("phase", "epoch", "step")  # of an epoch: where it stands, not what it measured
 
 # Without these a server that is down is asked for minutes before anybody hears of it.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -88,22 +91,31 @@ def use_experiment(client: "MlflowClient", name: str) -> str:
     return str(client.create_experiment(name, artifact_location=place))
 
 
-def lineage_tags(contract: Contract, flow_run: str) -> dict[str, str]:
-    """Where a model comes from: git commit, the hashes in dvc.lock, the dataset, the Prefect flow run."""
+def training_tags(dataset_sha256: str) -> dict[str, str]:
+    """What a training starts from: git commit, the hashes of data in dvc.lock, the dataset."""
     tags = {
-        CONTRACT_TAG: contract.hash,
-        "nightshift.dataset_sha256": contract.dataset_sha256,
-        "nightshift.code_commit": contract.code_commit,
+        "nightshift.dataset_sha256": dataset_sha256,
         "mlflow.source.git.commit": git_commit().removesuffix("-dirty"),
-        "prefect.flow_run_id": flow_run,
-        **{f"dvc.{path.replace('/', '.')}": digest for path, digest in locked_hashes().items() if _is_data(path)},
+        **_locked("data/"),
     }
     return {name: value for name, value in tags.items() if value}
 
 
-def _is_data(path: str) -> bool:
-    """Code and reports are in git, whose commit is a tag of its own."""
-    return path.startswith(("data/", "models/"))
+def lineage_tags(contract: Contract, flow_run: str) -> dict[str, str]:
+    """Where a model comes from: what its training started from, its contract, the Prefect flow run."""
+    tags = {
+        CONTRACT_TAG: contract.hash,
+        "nightshift.code_commit": contract.code_commit,
+        "prefect.flow_run_id": flow_run,
+        **_locked("models/"),
+    }
+    return training_tags(contract.dataset_sha256) | {name: value for name, value in tags.items() if value}
+
+
+def _locked(folder: str) -> dict[str, str]:
+    """Tags of what dvc.lock has below `folder`; code and reports are in git, whose commit is a tag of its own."""
+    found = {path: digest for path, digest in locked_hashes().items() if path.startswith(folder)}
+    return {f"dvc.{path.replace('/', '.')}": digest for path, digest in found.items()}
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -114,20 +126,56 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def log_training(params: Params, evaluation: dict[str, Any], training: dict[str, Any]) -> None:
-    """Everything about how the current model came about, into the active run."""
+def log_curves(client: "MlflowClient", run_id: str, curves: pd.DataFrame) -> None:
+    """Every epoch that the run does not have yet."""
+    logged = logged_steps(client, run_id)
+    for row in curves[~curves["step"].isin(logged)].to_dict("records"):
+        log_epoch(client, run_id, row["step"], {str(name): value for name, value in row.items()})
+
+
+def logged_steps(client: "MlflowClient", run_id: str) -> set[int]:
+    """The epochs that a run has, counted over all phases."""
+    return {metric.step for metric in client.get_metric_history(run_id, "val_loss")}
+
+
+def log_epoch(client: "MlflowClient", run_id: str, step: int, epoch: dict[str, Any]) -> None:
+    """The numbers of one epoch, at once: a run has all of an epoch or nothing."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    names = {"seconds": "epoch_seconds"}
+    numbers = {names.get(name, name): value for name, value in epoch.items() if name not in NO_METRIC}
+    client.log_batch(run_id, metrics=[Metric(name, float(value), now, step) for name, value in numbers.items()])
+
+
+def active_run_id() -> str:
+    """The id of the run that is active in this thread."""
     import mlflow
 
-    mlflow.log_params(flat(params.model_dump(by_alias=True)))
+    active = mlflow.active_run()
+    assert active is not None  # noqa: S101 - whoever calls has started one
+    return str(active.info.run_id)
+
+
+def final(training: dict[str, Any]) -> dict[str, Any]:
+    """Numbers of the finished model, under names that no epoch's have."""
+    return {f"final_{name}": value for name, value in training.items()}
+
+
+def log_training(params: Params, evaluation: dict[str, Any], training: dict[str, Any]) -> None:
+    """Everything about how the current model came about, into the active run, as far as it lacks it."""
+    import mlflow
+
+    client, run_id = mlflow.MlflowClient(), active_run_id()
+    known = client.get_run(run_id).data
+    settings = flat(params.model_dump(by_alias=True, exclude={"tune"}))
+    mlflow.log_params({name: value for name, value in settings.items() if name not in known.params})
     headlines = {name: value for name, value in evaluation.items() if name != "classes"}
-    numbers = {f"test_{name.replace('.', '_')}": value for name, value in flat(headlines).items()}
-    mlflow.log_metrics(
-        {name.removesuffix("_value"): value for name, value in (numbers | training).items() if value is not None}
-    )
-    for row in pd.read_csv(CURVES).to_dict("records"):
-        mlflow.log_metrics(
-            {str(name): row[name] for name in row if str(name).startswith(("train_", "val_"))}, step=row["step"]
-        )
+    numbers = {f"test_{name.replace('.', '_')}": value for name, value in flat(headlines).items()} | {
+        name: value for name, value in final(training).items() if name not in known.metrics
+    }
+    mlflow.log_metrics({name.removesuffix("_value"): value for name, value in numbers.items() if value is not None})
+    log_curves(client, run_id, pd.read_csv(CURVES))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hints on schemas for serving; this table is not served
         dataset = mlflow.data.from_pandas(pd.read_parquet(MANIFEST), source=str(RAW), name=RAW.name, targets="label")  # type: ignore[attr-defined]
@@ -140,5 +188,6 @@ def log_training(params: Params, evaluation: dict[str, Any], training: dict[str,
     for file in (EVALUATION_REPORT, MODEL_CARD, SLICES, ROBUSTNESS, TEST_PREDICTIONS):
         mlflow.log_artifact(str(file), "evaluation")
     mlflow.log_artifacts(str(FIGURES), "figures")
-    mlflow.log_artifact(str(CURVES_FIGURE), "figures")
+    for figure in (CURVES_FIGURE, AUGMENTED_FIGURE):
+        mlflow.log_artifact(str(figure), "figures")
     mlflow.log_artifacts(str(DATA_DOCS), "data_docs")

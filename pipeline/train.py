@@ -1,104 +1,85 @@
-"""Fit the head, then the whole network; then, on validation, temperature and threshold. Never reads the test split."""
+"""The head on frozen features, then the whole network; then what validation says of it. Never reads the test split."""
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 from keras import layers
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from sklearn.utils.class_weight import compute_class_weight
 
-from pipeline.augment import augmentation
+from pipeline.augment import augmentation, draw_augmented, mixing
 from pipeline.backbones import build_backbone
+from pipeline.calibration import calibrate
+from pipeline.checkpoints import Checkpoints, training
 from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
-from pipeline.device import prepare_device
-from pipeline.engine import probabilities
+from pipeline.curves import write_curves
+from pipeline.device import prepare_device, writes_files
 from pipeline.export import export_openvino
-from pipeline.files import replacing, write_json
-from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
+from pipeline.features import Features, TrainingRows, read_features, read_training_rows
+from pipeline.files import replacing, sha256, sha256_of_file, write_json
+from pipeline.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better, make_judge
+from pipeline.live import live_run
+from pipeline.optimiser import build_optimiser, freeze, warm_up_and_cosine
 from pipeline.params import Params, load_params
-from pipeline.params_model import Fit, Head
-from pipeline.paths import CURVES, CURVES_FIGURE, FEATURES, MODEL, PREPARED, TRAINING_METRICS
+from pipeline.params_model import Augment, Fit, Monitor, Train
+from pipeline.paths import (
+    AUGMENTED_FIGURE,
+    CHECKPOINTS,
+    CURVES,
+    CURVES_FIGURE,
+    FEATURES,
+    MODEL,
+    PREPARED,
+    TRAINING_METRICS,
+)
 from pipeline.prepared import Dataset, Split, read_dataset, read_split
 from pipeline.stage import log, run
+from pipeline.targets import soft_targets
 from pipeline.versions import git_commit
 
-WARM_UP = 0.1  # share of the fine-tuning steps in which the learning rate rises
 LOGITS = "logits"  # the last layer's name
+CLASSIFIER = "classifier"  # the network's: Keras' own count what was built before, and stand in the exported file
+JUDGED_AT_ONCE = 32  # images
+IRRELEVANT = {"evaluate", "register_", "batch", "tune"}  # the parts of params.yaml that come after
+READING = "workers"  # and the one that changes no result
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Training and validation images of one dataset, and how much each class counts."""
+    """Training and validation images of one dataset, and what the frozen backbone makes of them."""
 
     dataset: Dataset
     train: Split
     val: Split
-    class_weights: dict[int, float]
+    train_features: Features | TrainingRows | None = None  # None: trained from scratch
+    val_features: Features | None = None
 
 
-def batches(
-    arrays: NDArray[np.generic], labels: NDArray[np.int64], batch_size: int, shuffle_seed: int | None = None
-) -> tf.data.Dataset:
-    """Batches of (rows of `arrays` as float32, labels), read from disk as they are needed; shuffled anew each epoch."""
-    shape = (None, *arrays.shape[1:])
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A fitted network, images in and logits out, and how it came about."""
 
-    def gather(index: NDArray[np.int64]) -> NDArray[np.float32]:
-        return arrays[index].astype(np.float32)
-
-    def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        rows = tf.numpy_function(gather, [index], tf.float32, stateful=False)
-        return tf.ensure_shape(rows, shape), tf.gather(labels, index)
-
-    order = tf.data.Dataset.range(len(labels))
-    if shuffle_seed is not None:
-        order = order.shuffle(len(labels), seed=shuffle_seed)
-    return order.batch(batch_size).map(load, num_parallel_calls=1).prefetch(2)
+    model: keras.Model
+    curves: pd.DataFrame  # one row an epoch of every phase
+    kept: dict[str, float]  # the row of the epoch whose weights `model` has
 
 
-def fit(
-    model: keras.Model, train: tf.data.Dataset, val: tf.data.Dataset, how: Fit, phase: str, data: Data
-) -> pd.DataFrame:
-    """Fit `model` until the validation loss no longer falls, and leave it with its best weights; one row an epoch."""
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=how.patience, restore_best_weights=True)
-    progress = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: _log_epoch(phase, epoch, how, logs))
-    history = model.fit(
-        train,
-        validation_data=val,
-        epochs=how.epochs,
-        class_weight=data.class_weights,
-        callbacks=[stop, progress],
-        shuffle=False,  # the batches come shuffled
-        verbose=0,
-    ).history
-    table = pd.DataFrame(history).rename(columns={"loss": "train_loss", "accuracy": "train_accuracy"})
-    return table.assign(phase=phase, epoch=np.arange(1, len(table) + 1))
+def class_weights(labels: NDArray[np.int64], classes: int, how: str) -> NDArray[np.float32]:
+    """How much each class counts, (classes,); `balanced`: the rarer, the more, by n / (classes * n of the class)."""
+    found = compute_class_weight("balanced" if how == "balanced" else None, classes=np.arange(classes), y=labels)
+    return np.asarray(found, np.float32)
 
 
-def _log_epoch(phase: str, epoch: int, how: Fit, logs: dict[str, float]) -> None:
-    every = max(1, how.epochs // 10) if phase == "head" else 1
-    if (epoch + 1) % every == 0:
-        log.info(
-            "%s, epoch %d of %d: loss %.3f, validation loss %.3f, validation accuracy %.3f",
-            phase, epoch + 1, how.epochs, logs["loss"], logs["val_loss"], logs["val_accuracy"],
-        )  # fmt: skip
-
-
-def compile_model(
-    model: keras.Model, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule, how: Fit
-) -> None:
-    """The loss, the optimiser and the metrics of every phase."""
-    model.compile(
-        optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=how.weight_decay),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
+def targets_of(data: Data, how: Train) -> NDArray[np.float32]:
+    """What the network is to answer for the training images, (n, classes)."""
+    return soft_targets(data.train, data.dataset.class_names, how.soft_labels)
 
 
 def head(classes: int) -> layers.Dense:
@@ -107,155 +88,193 @@ def head(classes: int) -> layers.Dense:
 
 
 def fit_head(
-    data: Data, features: dict[str, NDArray[np.float32]], how: Head, seed: int
+    data: Data, how: Train, seed: int, checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None
 ) -> tuple[layers.Dense, pd.DataFrame]:
-    """A linear layer on the frozen features."""
-    inputs = keras.Input(features["train"].shape[1:])
-    layer = head(len(data.dataset.class_names))
-    model = keras.Model(inputs, layer(layers.Dropout(how.dropout, seed=seed)(inputs)))
-    compile_model(model, how.learning_rate, how)
-    train = batches(features["train"], data.train.labels, how.batch_size, seed)
-    return layer, fit(model, train, batches(features["val"], data.val.labels, how.batch_size), how, "head", data)
+    """A linear layer on the frozen features, and one row an epoch; to be called in the strategy's scope."""
+    keras.utils.set_random_seed(seed)  # else the result would depend on what was built before
+    assert data.train_features is not None  # noqa: S101 - whoever calls has them
+    assert data.val_features is not None  # noqa: S101
+    rows = data.train_features
+    classes = len(data.dataset.class_names)
+    inputs = keras.Input(rows.shape[1:])
+    layer = head(classes)
+    model = keras.Model(inputs, layer(layers.Dropout(how.head.dropout, seed=seed)(inputs)))
+    optimiser = build_optimiser(model, how.head, how.head.learning_rate)
+    task = Task(
+        phase="head",
+        train=Examples(rows, np.tile(data.train.labels, len(rows) // len(data.train.labels))),  # the views' follow
+        val=Examples(data.val_features, data.val.labels),
+        targets=np.tile(targets_of(data, how), (len(rows) // len(data.train.labels), 1)),
+        class_weights=class_weights(data.train.labels, classes, how.class_weights),
+        seed=seed,
+    )
+    return layer, as_table(fit(model, optimiser, task, how.head, how, checkpoints, on_epoch), "head")
 
 
 def assemble(backbone: keras.Model, layer: layers.Dense, dropout: float, seed: int) -> keras.Model:
     """Images in, logits out."""
     features = layers.Dropout(dropout, seed=seed)(backbone.output)
-    return keras.Model(backbone.input, layer(features))
+    return keras.Model(backbone.input, layer(features), name=CLASSIFIER)
 
 
-def fit_images(model: keras.Model, data: Data, how: Fit, params: Params, phase: str) -> pd.DataFrame:
-    """Fit the whole network on augmented images; the learning rate rises, then falls along a cosine to nothing."""
+def fit_images(
+    model: keras.Model, data: Data, how: Fit, params: Params, phase: str, layer_decay: float = 1.0,
+    checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """Fit the whole network on augmented images; one row an epoch."""
     steps = how.epochs * -(-len(data.train.labels) // how.batch_size)
-    rate = keras.optimizers.schedules.CosineDecay(
-        how.learning_rate / 100, steps, warmup_target=how.learning_rate, warmup_steps=int(steps * WARM_UP)
+    with model.distribute_strategy.scope():
+        optimiser = build_optimiser(model, how, warm_up_and_cosine(how, steps), layer_decay)
+    classes = len(data.dataset.class_names)
+    task = Task(
+        phase=phase,
+        train=Examples(data.train.images, data.train.labels),
+        val=Examples(data.val.images, data.val.labels),
+        targets=targets_of(data, params.train),
+        class_weights=class_weights(data.train.labels, classes, params.train.class_weights),
+        seed=params.seed,
+        change=lambda seed: random_change(params.augment, seed),
+        judged_at_once=how.batch_size,
+        bar=True,
     )
-    changes = augmentation(params.augment, params.seed)
-    inputs = keras.Input(model.input_shape[1:])
-    trained = keras.Model(inputs, model(changes(inputs)))
-    compile_model(trained, rate, how)
-    train = batches(data.train.images, data.train.labels, how.batch_size, params.seed)
-    return fit(trained, train, batches(data.val.images, data.val.labels, how.batch_size), how, phase, data)
+    return as_table(fit(model, optimiser, task, how, params.train, checkpoints, on_epoch), phase)
 
 
-def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """The temperature with the smallest log loss, between 0.05 and 20 (Guo et al., 2017)."""
+def random_change(augment: Augment, seed: int) -> Change:
+    """Augmentation, then mixing, of a batch of images and targets."""
+    layers_, mix = augmentation(augment, seed), mixing(augment, seed)
 
-    def loss(log_temperature: float) -> float:
-        return mean_log_loss(labels, probabilities(logits, np.exp(log_temperature)))
+    def change(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        changed = layers_(images, training=True)
+        return mix(changed, labels) if mix else (changed, labels)
 
-    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
-    return float(np.exp(found.x))
-
-
-def unsure_threshold(confidence: NDArray[np.float32], correct: NDArray[np.bool_], target_precision: float) -> float:
-    """The smallest confidence such that the answers at or above it are right at `target_precision`.
-
-    Where none is, the one with the best precision; 0 when every answer may be given.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    precision = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
-    # Equal confidences stand or fall together: only the last of each run is a threshold.
-    last = np.append(np.diff(confidence[order]) != 0, True)
-    enough = np.flatnonzero(last & (precision >= target_precision))
-    if len(enough) == 0:
-        return float(confidence[order][np.argmax(np.where(last, precision, -1))])
-    return 0.0 if enough[-1] == len(order) - 1 else float(confidence[order][enough[-1]])
+    return change
 
 
-def train(params: Params, data: Data) -> tuple[keras.Model, pd.DataFrame]:
-    """The fitted network, and one row an epoch of how it came about."""
-    with prepare_device(params.compute, params.seed).scope():
+def train(
+    params: Params, data: Data, strategy: tf.distribute.Strategy,
+    checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None,
+) -> Trained:  # fmt: skip
+    """The fitted network and how it came about; touches no file but `checkpoints`."""
+    monitor = params.train.monitor
+    with strategy.scope():
         backbone = build_backbone(params.model, params.images)
-        if not params.model.is_pretrained:
-            model = assemble(backbone, head(len(data.dataset.class_names)), 0.0, params.seed)
-            return model, fit_images(model, data, params.train.scratch, params, "scratch")
-        features = {name: np.load(FEATURES / f"{name}.npy", mmap_mode="r") for name in ("train", "val")}
-        layer, curves = fit_head(data, features, params.train.head, params.seed)
-        model = assemble(backbone, layer, params.train.head.dropout, params.seed)
-        if params.train.fine_tune.epochs:
-            before = model.get_weights()
-            tuned = fit_images(model, data, params.train.fine_tune, params, "fine_tune")
-            if tuned["val_loss"].min() >= curves["val_loss"].min():
-                log.warning(
-                    "Fine-tuning did not lower the validation loss; the model with the frozen backbone is kept."
-                )
-                model.set_weights(before)
-            curves = pd.concat([curves, tuned], ignore_index=True)
-    return model, curves.assign(step=np.arange(1, len(curves) + 1))
+        if params.model.is_pretrained:
+            layer, curves = fit_head(data, params.train, params.seed, checkpoints, on_epoch)
+            how: Fit = params.train.fine_tune
+        else:
+            layer, curves = head(len(data.dataset.class_names)), pd.DataFrame()
+            how = params.train.scratch
+        model = assemble(backbone, layer, how.dropout, params.seed)
+    if not params.model.is_pretrained:
+        curves = fit_images(model, data, how, params, "scratch", 1.0, checkpoints, on_epoch)
+        return _trained(model, [curves], monitor)
+    if not how.epochs:
+        return _trained(model, [curves], monitor)
+    freeze(backbone, params.train.fine_tune)
+    before, decay = model.get_weights(), params.train.fine_tune.layer_decay
+    tuned = fit_images(model, data, how, params, "fine_tune", decay, checkpoints, on_epoch)
+    if is_better(best_row(tuned, monitor), best_row(curves, monitor), monitor):
+        return _trained(model, [curves, tuned], monitor, kept=1)
+    log.warning("Fine-tuning did not better %s; the model with the frozen backbone is kept.", monitor)
+    model.set_weights(before)
+    return _trained(model, [curves, tuned], monitor)
 
 
-def draw_curves(curves: pd.DataFrame) -> Figure:
-    """Loss and accuracy of every epoch, training and validation; a line where a phase begins."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    steps = np.arange(1, len(curves) + 1)
-    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        for split in ("train", "val"):
-            axes.plot(steps, curves[f"{split}_{metric}"], label={"train": "training", "val": "validation"}[split])
-        for start in np.flatnonzero(curves["phase"].ne(curves["phase"].shift())):
-            axes.axvline(start + 1, color="grey", linewidth=0.8)
-            side = "left" if start < len(steps) / 2 else "right"
-            axes.text(
-                start + 1, axes.get_ylim()[1], f" {curves['phase'].iloc[start]} ", va="top", ha=side, color="grey"
-            )
-        axes.set(xlabel="epoch", title=metric)
-        axes.legend()
-    return figure
+def best_row(table: pd.DataFrame, monitor: Monitor) -> dict[str, float]:
+    """The epoch of a phase whose weights it ends with."""
+    rows = cast("list[dict[str, float]]", table.drop(columns="phase").to_dict("records"))
+    return rows[best_epoch(rows, monitor)]
+
+
+def _trained(model: keras.Model, phases: list[pd.DataFrame], monitor: Monitor, kept: int = 0) -> Trained:
+    curves = pd.concat(phases, ignore_index=True)
+    return Trained(model, curves.assign(step=np.arange(1, len(curves) + 1)), best_row(phases[kept], monitor))
+
+
+def read_data(params: Params) -> Data:
+    """The prepared splits, and their features where the backbone has some; all of it stays on disk."""
+    data = Data(read_dataset(PREPARED), read_split(PREPARED, "train"), read_split(PREPARED, "val"))
+    if not params.model.is_pretrained:
+        return data
+    rows = read_training_rows(FEATURES)
+    return Data(data.dataset, data.train, data.val, rows, read_features(FEATURES, "val"))
+
+
+def training_key(params: Params, data: Data) -> str:
+    """A hash of everything that the fitted network follows from: parameters, images, features, code, versions."""
+    values = params.model_dump(exclude={*IRRELEVANT, "compute"})
+    values["compute"] = params.compute.model_dump(exclude={READING})
+    values["dataset"] = data.dataset.sha256
+    for name, split in (("train", data.train), ("val", data.val)):
+        values[name] = sha256("\n".join(split.table["path"]).encode() + split.labels.tobytes())
+    sources = [*Path(__file__).parent.glob("*.py"), *FEATURES.glob("*.npy")]
+    values["files"] = {file.name: sha256_of_file(file) for file in sorted(sources)}
+    values["versions"] = [keras.__version__, tf.__version__, np.__version__]
+    return sha256(json.dumps(values, sort_keys=True, default=str).encode())[:16]
+
+
+def warn_of_gap(gap: float, max_gap: float) -> None:
+    """Say that the network has learnt its images by heart, and what helps."""
+    if gap > max_gap:
+        log.warning(
+            "Overfitting: accuracy on training images is %.3f higher than on validation images (train.max_gap allows "
+            "%.3f). What helps: more images, stronger augmentation (`augment`), more dropout or weight_decay, fewer "
+            "epochs.",
+            gap, max_gap,
+        )  # fmt: skip
 
 
 def main() -> None:
     """The stage."""
     params = load_params()
-    dataset, splits = read_dataset(PREPARED), {name: read_split(PREPARED, name) for name in ("train", "val")}
-    classes = np.arange(len(dataset.class_names))
-    weights = compute_class_weight(
-        "balanced" if params.train.class_weights == "balanced" else None, classes=classes, y=splits["train"].labels
-    )
-    data = Data(dataset, splits["train"], splits["val"], dict(enumerate(weights.tolist())))
-    model, curves = train(params, data)
+    strategy = prepare_device(params.compute, params.seed)
+    data, writes = read_data(params), writes_files(strategy)
+    key = training_key(params, data)
+    with training(CHECKPOINTS, key, writes) as checkpoints:
+        if not writes:
+            train(params, data, strategy, checkpoints)
+            return
+        with live_run(params, data.dataset.sha256, checkpoints.folder) as live:
+            trained = train(params, data, strategy, checkpoints, live.epoch)
+            contract, metrics = write_results(params, data, trained)
+            live.end(contract.hash, metrics)
 
-    labels = data.val.labels
-    logits = model.predict(batches(data.val.images, labels, params.batch.batch_size), verbose=0)
-    temperature = fit_temperature(logits, labels)
-    answers = probabilities(logits, temperature)
-    predicted, confidence = answers.argmax(axis=1), answers.max(axis=1)
-    threshold = unsure_threshold(confidence, predicted == labels, params.train.target_precision)
+
+def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contract, dict[str, float]]:
+    """The model with its contract, the metrics, the curves and the picture of the augmentation."""
+    dataset, labels = data.dataset, data.val.labels
+    judge = make_judge(trained.model, JUDGED_AT_ONCE)
+    found = calibrate(judge(Examples(data.val.images, labels)), labels, params.train.target_precision)
+    warn_of_gap(trained.kept["gap_accuracy"], params.train.max_gap)
     with replacing(MODEL) as beside:
         beside.mkdir()
-        model.save(beside / KERAS)
-        export_openvino(model, beside / OPENVINO)
+        trained.model.save(beside / KERAS)
+        export_openvino(trained.model, beside / OPENVINO)
         contract = Contract(
             class_names=dataset.class_names,
             images=dataset.images,
             backbone=params.model.backbone,
-            temperature=temperature,
-            unsure_below=threshold,
+            temperature=found.temperature,
+            unsure_below=found.unsure_below,
             dataset_sha256=dataset.sha256,
             weights_sha256=weights_sha256(beside),
             code_commit=git_commit(),
         )
         write_contract(beside, contract)
-    write_json(
-        TRAINING_METRICS,
-        {
-            "val_accuracy": accuracy(labels, answers),
-            "val_balanced_accuracy": balanced_accuracy(labels, answers),
-            "val_log_loss": mean_log_loss(labels, answers),
-            "temperature": temperature,
-            "unsure_below": threshold,
-            "val_unsure_share": float((confidence < threshold).mean()),
-            "epochs": len(curves),
-        },
-    )
-    write_table_and_figure(curves, CURVES, CURVES_FIGURE)
-
-
-def write_table_and_figure(curves: pd.DataFrame, table: Path, figure: Path) -> None:
-    """The curves as numbers and as a picture."""
-    with replacing(table) as beside:
-        curves.to_csv(beside, index=False)
-    with replacing(figure) as beside:
-        draw_curves(curves).savefig(beside)
+    metrics = {
+        **found.metrics,
+        "temperature": found.temperature,
+        "unsure_below": found.unsure_below,
+        "gap_accuracy": trained.kept["gap_accuracy"],
+        "gap_loss": trained.kept["gap_loss"],
+        "epochs": len(trained.curves),
+    }
+    write_json(TRAINING_METRICS, metrics)
+    write_curves(trained.curves, CURVES, CURVES_FIGURE)
+    with replacing(AUGMENTED_FIGURE) as beside:
+        draw_augmented(data.train.images, params.augment, params.seed).savefig(beside)
+    return contract, metrics
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -70,11 +71,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-@pytest.fixture
-def project(trained: Path, tmp_path: Path) -> Path:
-    """A copy of the trained project, for a test to change as it likes; its MLflow store is its own too."""
-    copy = tmp_path / "project"
-    shutil.copytree(trained, copy, symlinks=True)
+def copy_of(project: Path, copy: Path) -> Path:
+    """A project's files and MLflow store at another place."""
+    shutil.copytree(project, copy, symlinks=True)
     # A local MLflow store knows its files by absolute address.
     with sqlite3.connect(copy / "mlflow.db") as store:
         tables = [
@@ -84,7 +83,44 @@ def project(trained: Path, tmp_path: Path) -> Path:
         ]
         tables += [("model_versions", "source"), ("model_versions", "storage_location")]
         for table, column in tables:
-            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(trained), str(copy)))
+            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(project), str(copy)))
+    return copy
+
+
+@pytest.fixture
+def project(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the trained project, for a test to change as it likes; its MLflow store is its own too."""
+    return copy_of(trained, tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def three_versions(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose version 1 is champion, version 2 as good and the challenger, version 3 worse and refused."""
+    from tests.project import change_bias, change_contract, change_params, run
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    project, done = shared / "three_versions", shared / "three_versions.done"
+    with FileLock(shared / "three_versions.lock"):
+        if not done.exists():
+            copy_of(trained, project)
+            limits = {"max_log_loss": 1e6, "min_accuracy": 0.0, "min_balanced_accuracy": 0.0}
+            change_params(project, {"register": {"gate": {**limits, "max_expected_calibration_error": 1.0}}})
+            change_contract(project, code_commit="the next one")
+            run(sys.executable, "-m", "pipeline.register", cwd=project)
+            change_bias(project, [1e6, 0.0])  # says circle, whatever it sees
+            worse = run(sys.executable, "-m", "pipeline.register", cwd=project, check=False)
+            (project / "refused.log").write_text(f"{worse.returncode}\n{worse.stdout}\n{worse.stderr}")
+            done.touch()
+    return project
+
+
+@pytest.fixture
+def registry_project(three_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, for a test to change, as the current folder."""
+    copy = copy_of(three_versions, tmp_path / "project")
+    monkeypatch.chdir(copy)
     return copy
 
 

@@ -130,7 +130,7 @@ def test_odd_labels_and_lost_files_do_not_break_the_page(project: Path, monkeypa
 
 
 def test_a_network_from_scratch_leaves_the_labels_unaudited_and_says_so(project: Path) -> None:
-    change_params(project, {"model": {"backbone": "cnn"}})
+    change_params(project, {"model": {"backbone": "cnn", "weights": "none"}})
     run_stage("embed", project)
     said = run_stage("audit", project)
     assert "Labels are not audited: cnn has no pretrained features" in said

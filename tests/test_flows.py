@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
-from tests.project import draw_shape, nightshift, run
+from tests.project import draw_shape, dvc, nightshift, run
 
 
 def test_the_nightly_flow_gives_the_same_rows_as_the_plain_command(trained: Path, tmp_path: Path) -> None:
@@ -85,6 +85,14 @@ def test_a_training_that_bad_images_stop_leaves_their_report_on_the_page(project
     assert left.artifacts == ["data", "data-docs", "data-report"]
     assert left.runs == {"version data": "Completed", "validate": "Failed", "publish data": "Completed"}
     assert "unreadable" in left.error
+
+
+def test_a_training_whose_model_is_refused_fails_and_leaves_the_reasons_on_the_page(registry_project: Path) -> None:
+    dvc("commit", "--force", cwd=registry_project)  # what lies there is what training made: nothing is to be done again
+    left = left_by("from flows.training import training; training()", registry_project)
+    assert {"gate", "metrics", "model"} <= set(left.artifacts)
+    assert left.runs["register"] == left.runs["publish"] == "Completed"
+    assert left.error.startswith("The gate refused nightshift version 3:\n  max_loss: balanced accuracy is 0.500")
 
 
 def test_both_flows_are_deployments_and_the_night_has_its_hour() -> None:

@@ -175,7 +175,7 @@ def test_parameters_cannot_be_changed(defaults: Params, section: str) -> None:
 
 @pytest.mark.parametrize(
     ("backbone", "weights", "pretrained"),
-    [("efficientnet_lite0", "package", True), ("efficientnet_lite0", "none", False), ("cnn", "package", False)],
+    [("efficientnet_lite0", "package", True), ("efficientnet_lite0", "none", False), ("cnn", "none", False)],
 )
 def test_only_a_backbone_with_weights_is_pretrained(
     defaults: Params, backbone: str, weights: str, pretrained: bool

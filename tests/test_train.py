@@ -1,17 +1,13 @@
-"""What is fitted: batches, temperature, threshold, augmentation; on small numbers, without images."""
+"""What is fitted: batches, temperature, threshold; on small numbers, without images."""
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.augment import augmentation
 from pipeline.engine import probabilities
-from pipeline.params_model import Augment
 from pipeline.train import batches, draw_curves, fit_temperature, unsure_threshold
-from tests.conftest import noise
 
 
 def test_batches_keep_rows_and_labels_together_and_see_each_once_an_epoch() -> None:
@@ -72,30 +68,6 @@ def test_answers_at_or_above_the_threshold_reach_the_target_whenever_any_do(
     reachable = max(correct[confidence >= level].mean() for level in confidence)
     reached = correct[confidence >= threshold].mean()
     assert reached >= target or reached == reachable < target
-
-
-def images() -> np.ndarray:
-    return np.stack([noise(32, 32, seed) for seed in range(4)]).astype(np.float32)
-
-
-def test_augmentation_changes_images_in_training_only_and_stays_in_range() -> None:
-    every = Augment(
-        horizontal_flip=True, vertical_flip=True, rotation=0.1, zoom=0.2, brightness=0.3, contrast=0.3
-    )  # fmt: skip
-    layers = augmentation(every, seed=1)
-    np.testing.assert_array_equal(layers(images(), training=False), images())
-    changed = np.asarray(layers(images(), training=True))
-    assert not np.array_equal(changed, images())
-    assert changed.min() >= 0
-    assert changed.max() <= 255
-    keras.utils.set_random_seed(0)
-    again = np.asarray(augmentation(every, seed=1)(images(), training=True))
-    np.testing.assert_array_equal(again, changed)
-
-
-def test_no_augmentation_is_the_identity() -> None:
-    none = Augment(horizontal_flip=False, vertical_flip=False, rotation=0.0, zoom=0.0, brightness=0.0, contrast=0.0)
-    np.testing.assert_array_equal(augmentation(none, seed=1)(images(), training=True), images())
 
 
 def test_curves_are_drawn_for_any_number_of_phases() -> None:

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import register, tracking
-from pipeline.errors import NightshiftError
+from pipeline import tracking
 from tests.project import change_params, draw_shape, dvc, environment, nightshift, run
 
 STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
@@ -25,7 +24,7 @@ def ran(said: str) -> list[str]:
 
 def test_training_ends_with_a_champion_and_everything_that_the_design_names(trained: Path) -> None:
     status = nightshift("status", cwd=trained).stdout
-    assert "version 1 @challenger @champion" in status
+    assert re.search(r"^  1 +@challenger +passed +1\.000", status, re.MULTILINE)
     assert f"mlflow ui --backend-store-uri sqlite:///{trained}/mlflow.db" in status
     for page in ("evaluation.html", "model_card.md", "data.html"):
         assert (trained / "reports" / page).as_uri() in status
@@ -76,29 +75,9 @@ def test_metrics_and_plots_are_declared(project: Path) -> None:
     assert "confusion_matrix" in page
 
 
-def test_a_change_to_the_head_reruns_from_train_only_and_gives_a_second_version(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_to_the_head_reruns_from_train_only(project: Path) -> None:
     change_params(project, {"train": {"head": {"dropout": 0.1}, "fine_tune": {"epochs": 0}}})
     assert ran(dvc("repro", cwd=project).stdout) == ["train", "evaluate"]
-    run(sys.executable, "-m", "pipeline.register", cwd=project)
-    monkeypatch.chdir(project)
-    assert aliases() == {2: ("challenger",), 1: ("champion",)}
-
-    run(sys.executable, "-m", "pipeline.register", cwd=project)
-    assert aliases() == {2: ("challenger",), 1: ("champion",)}, "registering again changes nothing"
-
-    assert register.promote("nightshift").version == 2
-    assert aliases() == {2: ("challenger", "champion"), 1: ("previous",)}
-    assert register.rollback("nightshift").version == 1
-    assert aliases() == {2: ("challenger", "previous"), 1: ("champion",)}
-    with pytest.raises(NightshiftError, match="no version 9"):
-        register.promote("nightshift", 9)
-
-
-def aliases() -> dict[int, tuple[str, ...]]:
-    """The aliases of each version in the registry."""
-    return {found.version: found.aliases for found, _ in register.versions("nightshift")}
 
 
 def test_one_changed_image_reruns_what_it_must(project: Path) -> None:
@@ -145,7 +124,7 @@ def test_the_same_seed_gives_the_same_model(project: Path) -> None:
 
 
 def test_the_tutorials_network_trains_from_scratch(project: Path) -> None:
-    change_params(project, {"model": {"backbone": "cnn"}, "train": {"scratch": {"epochs": 2}}})
+    change_params(project, {"model": {"backbone": "cnn", "weights": "none"}, "train": {"scratch": {"epochs": 2}}})
     assert ran(dvc("repro", cwd=project).stdout) == ["embed", "audit", "train", "evaluate"]
     assert list((project / "data/features").iterdir()) == []
     assert json.loads((project / "models/current/contract.json").read_text())["backbone"] == "cnn"
@@ -158,22 +137,6 @@ def test_bad_data_stop_the_flow_and_name_the_files(project: Path) -> None:
     assert "square/broken.png" in done.stderr
     assert "Traceback" not in done.stderr
     assert (project / "reports/data_docs/index.html").is_file(), "the Data Docs stay to be looked at"
-
-
-def test_a_model_that_misses_the_gate_is_refused_with_its_reason(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = project / "reports/evaluation.json"
-    evaluation = json.loads(file.read_text())
-    evaluation["accuracy"]["value"] = 0.41
-    file.write_text(json.dumps(evaluation))
-    contract = project / "models/current/contract.json"
-    contract.write_text(contract.read_text().replace('"code_commit": "', '"code_commit": "another-'))
-    done = run(sys.executable, "-m", "pipeline.register", cwd=project, check=False)
-    assert done.returncode == 1
-    assert "accuracy on the test images is 0.410; register.gate.min_accuracy asks for at least 0.5" in done.stderr
-    monkeypatch.chdir(project)
-    assert list(aliases()) == [1]
 
 
 def test_weights_that_are_not_the_contracts_are_refused(project: Path) -> None:

@@ -1,0 +1,81 @@
+"""What the gate said of a model, and which versions there are, for a screen."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.gate import Decision
+from pipeline.naming import shown
+from pipeline.register import Registration
+from pipeline.registry import Registered
+
+WIDTH = 120  # characters of a table that goes to a file or another program
+
+
+def decision_table(decision: Decision) -> Table:
+    """One row a check, with its numbers and its limit."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"The gate: {decision.verdict}", title_justify="left")
+    table.add_column("check", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("found", overflow="fold")
+    table.add_column("asked for", overflow="fold")
+    for check in decision.checks:
+        verdict = Text("passed", "green") if check.passed else Text("refused", "bold red")
+        table.add_row(Text(check.name), verdict, Text(check.found), Text(check.asked))
+    return table
+
+
+def versions_table(rows: list[dict[str, str]]) -> Table:
+    """One row a version, the newest first."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in rows[0]:
+        table.add_column(heading, no_wrap=heading not in ("aliases", "what"), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row.values()))
+    return table
+
+
+def print_registration(registration: Registration) -> None:
+    """What the gate said, and where the model is now."""
+    model, decision = registration.model, registration.decision
+    _console().print(decision_table(decision))
+    lines = [f"Compared with: {decision.against}."]
+    if decision.passed:
+        lines.append(f"{model.name} version {model.version}: {', '.join(model.aliases) or 'no alias'}")
+        if decision.needs_a_person:
+            lines.append(f"A person has to promote it: {decision.needs_a_person}.")
+        if "champion" not in model.aliases:
+            lines.append(f"It is not in production yet: `nightshift promote {model.version}` puts it there.")
+    _print(lines)
+
+
+def print_versions(name: str, rows: list[dict[str, str]], notes: Iterable[str]) -> None:
+    """The versions of the model `name`, and what a person should know of them."""
+    _print([f"Models ({name}):"])
+    if rows:
+        _console().print(versions_table(rows))
+    else:
+        _print(["  none yet: `nightshift train` makes the first"])
+    _print(f"  {note}" for note in notes)
+
+
+def print_seen(model: Registered, answers: list[tuple[Path, str]]) -> None:
+    """One line an image, its split first; then the model, and how many there are of each."""
+    _print(f"{answer:5}  {shown(str(path))}" for path, answer in answers)
+    counts = Counter(answer for _, answer in answers)
+    _print([f"{model.name} version {model.version}: " + ", ".join(f"{counts[one]} {one}" for one in sorted(counts))])
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)  # noqa: T201 - the command's answer

@@ -1,0 +1,63 @@
+"""What is fitted on validation once the network is: the temperature, and when to say "unsure". Knows arrays only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from pipeline.engine import probabilities
+from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How logits become confidences, and which of those are enough."""
+
+    temperature: float  # logits are divided by it before the softmax
+    unsure_below: float  # a smaller confidence is "unsure"
+    metrics: dict[str, float]  # on the validation images
+
+
+def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], target_precision: float) -> Calibration:
+    """Temperature, then threshold, from the logits (n, classes) of the validation images, and what both cost."""
+    temperature = fit_temperature(logits, labels)
+    answers = probabilities(logits, temperature)
+    predicted, confidence = answers.argmax(axis=1), answers.max(axis=1)
+    threshold = unsure_threshold(confidence, predicted == labels, target_precision)
+    given = confidence >= threshold
+    metrics = {
+        "val_accuracy": accuracy(labels, answers),
+        "val_balanced_accuracy": balanced_accuracy(labels, answers),
+        "val_log_loss": mean_log_loss(labels, answers),
+        "val_log_loss_uncalibrated": mean_log_loss(labels, probabilities(logits, 1.0)),
+        "val_coverage": float(given.mean()),  # share of images whose answer is not "unsure"
+        "val_precision_covered": float((predicted == labels)[given].mean()),
+        "val_unsure_share": float((~given).mean()),
+    }
+    return Calibration(temperature, threshold, metrics)
+
+
+def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """The temperature with the smallest log loss, between 0.05 and 20 (Guo et al., 2017)."""
+
+    def loss(log_temperature: float) -> float:
+        return mean_log_loss(labels, probabilities(logits, np.exp(log_temperature)))
+
+    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def unsure_threshold(confidence: NDArray[np.float32], correct: NDArray[np.bool_], target_precision: float) -> float:
+    """The smallest confidence such that the answers at or above it are right at `target_precision`.
+
+    Where none is, the one with the best precision; 0 when every answer may be given.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    precision = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
+    # Equal confidences stand or fall together: only the last of each run is a threshold.
+    last = np.append(np.diff(confidence[order]) != 0, True)
+    enough = np.flatnonzero(last & (precision >= target_precision))
+    if len(enough) == 0:
+        return float(confidence[order][np.argmax(np.where(last, precision, -1))])
+    return 0.0 if enough[-1] == len(order) - 1 else float(confidence[order][enough[-1]])

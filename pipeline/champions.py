@@ -1,0 +1,180 @@
+"""Which version is in production, which was before, and the ways between them. Judges no model.
+
+`@challenger` is the newest version that passed the gate, `@champion` the one the night uses, `@previous` the champion
+before it. A person may move `@champion` in the MLflow UI as well as with `nightshift promote`: the registered model
+remembers the champion that was last known (tag KNOWN_TAG), and whoever asks next finds the move and completes it.
+"""
+
+import datetime
+import getpass
+from typing import TYPE_CHECKING
+
+from pipeline import registry
+from pipeline.errors import NightshiftError
+from pipeline.gate import GATE_TAG, REFUSED, from_tags
+from pipeline.registry import Registered
+from pipeline.stage import log
+from pipeline.tracking import connected
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+KNOWN_TAG = "nightshift.champion"  # on the registered model: the version that was last known as champion
+SINCE_TAG = "nightshift.champion_since"  # on a version: when it was last made champion, as far as is known
+FORCED_TAG = "nightshift.forced"  # on a version: who promoted it against the gate, and when
+
+
+class RefusedVersion(NightshiftError):  # noqa: N818 - a decision, not a fault
+    """A version that the gate refused is not promoted without a person's word."""
+
+
+def crown(client: "MlflowClient", name: str, version: int) -> None:
+    """Make `version` the champion, and the champion until now the previous one.
+
+    In this order a kill at any point leaves either the old state or one that `reconcile` completes.
+    """
+    reconcile(client, name)
+    before = registry.by_alias(client, name, CHAMPION)
+    if before and before.version != version:
+        client.set_registered_model_alias(name, PREVIOUS, str(before.version))
+    client.set_registered_model_alias(name, CHAMPION, str(version))
+    _remember(client, name, version)
+
+
+def reconcile(client: "MlflowClient", name: str) -> None:
+    """When a person has moved `@champion` elsewhere, make the one that was last known `@previous`."""
+    champion = registry.by_alias(client, name, CHAMPION)
+    if champion is None:
+        return
+    known = client.get_registered_model(name).tags.get(KNOWN_TAG, "")
+    if known == str(champion.version):
+        return
+    if known.isdecimal() and registry.exists(client, name, int(known)):
+        client.set_registered_model_alias(name, PREVIOUS, known)
+        log.info("Version %d was made @champion in MLflow; version %s is @previous now.", champion.version, known)
+    _remember(client, name, champion.version)
+
+
+def _remember(client: "MlflowClient", name: str, version: int) -> None:
+    if client.get_registered_model(name).tags.get(KNOWN_TAG) != str(version):
+        client.set_model_version_tag(name, str(version), SINCE_TAG, _now())
+        client.set_registered_model_tag(name, KNOWN_TAG, str(version))
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def challenge(client: "MlflowClient", name: str, version: int, *, promote_it: bool) -> None:
+    """A version has passed the gate: it is the challenger, and the champion if asked for or where there is none.
+
+    Repeating it for an older version, or for the challenger itself, moves nothing.
+    """
+    challenger = registry.by_alias(client, name, CHALLENGER)
+    if challenger and challenger.version > version:
+        return
+    new = challenger is None or challenger.version < version
+    # The champion first: if we are killed in between, the next time it is not yet the challenger, and is crowned again.
+    if (new and promote_it) or registry.by_alias(client, name, CHAMPION) is None:
+        crown(client, name, version)
+    if new:
+        client.set_registered_model_alias(name, CHALLENGER, str(version))
+
+
+def promote(name: str, version: int | None = None, *, force: bool = False) -> Registered:
+    """Make `version` the champion, or the challenger when none is given.
+
+    Raises NightshiftError when there is none, RefusedVersion when the gate refused it: `force` promotes it all the
+    same, and records who did.
+    """
+    with connected() as client:
+        if version is None and (challenger := registry.by_alias(client, name, CHALLENGER)):
+            version = challenger.version
+        if version is None or not registry.exists(client, name, version):
+            raise NightshiftError(_missing(name, "@challenger" if version is None else f"version {version}"))
+        model = registry.by_number(client, name, version)
+        if model.tags.get(GATE_TAG) == REFUSED:
+            if not force:
+                raise RefusedVersion(
+                    "\n  ".join(
+                        [
+                            f"The gate refused {name} version {version}:",
+                            *reasons(model),
+                            f"`nightshift promote {version} --force` puts it in production all the same, and records "
+                            "your name.",
+                        ]
+                    )
+                )
+            client.set_model_version_tag(name, str(version), FORCED_TAG, f"{getpass.getuser()}, {_now()}")
+        crown(client, name, version)
+        return registry.by_number(client, name, version)
+
+
+def rollback(name: str) -> Registered:
+    """Swap the champion with the one before it. Raises NightshiftError when there is none."""
+    with connected() as client:
+        reconcile(client, name)
+        champion, before = (registry.by_alias(client, name, alias) for alias in (CHAMPION, PREVIOUS))
+        if before is None or (champion and champion.version == before.version):
+            raise NightshiftError(
+                f"{name} has no @previous in MLflow: no other version was champion before. "
+                "Name one with `nightshift promote VERSION`."
+            )
+        crown(client, name, before.version)
+        return registry.by_number(client, name, before.version)
+
+
+def champion(name: str) -> Registered:
+    """The version the night uses, whoever chose it. Raises NightshiftError when there is none."""
+    from mlflow import MlflowException
+
+    with connected() as client:
+        found = registry.by_alias(client, name, CHAMPION)
+        if found is None:
+            raise NightshiftError(
+                f"No version of {name} is @champion in MLflow. Run `nightshift train`, then `nightshift promote`."
+            )
+        try:
+            reconcile(client, name)
+        except MlflowException as error:  # a store that may be read and not written is enough for a night
+            log.warning("That version %d is champion could not be noted: %s", found.version, error)
+    if words := warning(found):
+        log.warning("%s", words)
+    return found
+
+
+def numbered(name: str, version: int) -> Registered:
+    """The version of this number. Raises NightshiftError when there is none."""
+    with connected() as client:
+        if not registry.exists(client, name, version):
+            raise NightshiftError(_missing(name, f"version {version}"))
+        return registry.by_number(client, name, version)
+
+
+def _missing(name: str, what: str) -> str:
+    return f"{name} has no {what} in MLflow. `nightshift status` lists the versions there are."
+
+
+def known_versions(name: str) -> list[Registered]:
+    """All versions, the newest first, after a person's moves in the MLflow UI are completed."""
+    with connected() as client:
+        reconcile(client, name)
+        return registry.versions(client, name)
+
+
+def reasons(model: Registered) -> tuple[str, ...]:
+    """Why the gate refused a version; empty when it did not."""
+    decision = from_tags(model.tags)
+    return decision.reasons if decision else ()
+
+
+def warning(model: Registered) -> str:
+    """What a person should know of this version as champion, or nothing."""
+    if model.tags.get(GATE_TAG) != REFUSED:
+        return ""
+    forced = f" (forced by {model.tags[FORCED_TAG]})" if FORCED_TAG in model.tags else ""
+    return (
+        f"{model.name} version {model.version} is in production although the gate refused it{forced}: "
+        f"{'; '.join(reasons(model))}. `nightshift rollback` goes back."
+    )

@@ -1,0 +1,128 @@
+"""How far a training has come, on disk, so that a killed one goes on. Knows arrays and numbers, not what they are of.
+
+`models/checkpoints/<key>/<phase>.npz`, outside the outs of DVC, which empties those before a stage runs. The key is a
+hash of everything that the result depends on, so that no training goes on from another's state. Each checkpoint is
+written whole, then renamed; a zip archive has a checksum of each array, so what the disk has damaged is found.
+"""
+
+import io
+import json
+import os
+import shutil
+import socket
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from pipeline.errors import NightshiftError
+from pipeline.files import replacing
+from pipeline.stage import log
+
+COST = 0.1  # checkpoints take at most this share of the time
+KEPT_SECONDS = 7 * 24 * 3600  # a training that was not ended, and that nobody came back to, is forgotten
+FAULTS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file that is no whole checkpoint
+
+Arrays = dict[str, list[NDArray[np.generic]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a phase has come to after some whole epochs."""
+
+    history: list[dict[str, float]]  # one row an epoch
+    finished: bool
+    arrays: Arrays  # by what they are of
+
+
+@dataclass(slots=True)
+class Checkpoints:
+    """Those of one training."""
+
+    folder: Path
+    writes: bool = True  # of machines that train together only one does
+    _free_from: float = field(default=0.0, init=False)  # the moment from which writing costs little enough
+
+    def load(self, phase: str) -> Snapshot | None:
+        """The last snapshot of `phase`; None where there is none, or, with a warning, none that is whole."""
+        file = self._file(phase)
+        if not file.is_file():
+            return None
+        try:
+            return _decode(file.read_bytes())
+        except FAULTS as error:
+            log.warning("%s is damaged and left aside (%s); %s starts anew.", file, error, phase)
+            return None
+
+    def save(self, phase: str, take: Callable[[], Snapshot], always: bool = False) -> None:
+        """Write what `take` gives, unless the last one is so fresh that writing would take more time than it saves."""
+        started = time.monotonic()
+        if not self.writes or (started < self._free_from and not always):
+            return
+        snapshot = take()
+        with replacing(self._file(phase)) as beside:
+            _encode(beside, snapshot)
+        ended = time.monotonic()
+        self._free_from = ended + (ended - started) / COST
+
+    def _file(self, phase: str) -> Path:
+        return self.folder / f"{phase}.npz"
+
+
+def _encode(file: Path, snapshot: Snapshot) -> None:
+    arrays = {
+        f"{name}.{number}": array for name, group in snapshot.arrays.items() for number, array in enumerate(group)
+    }
+    counts = {name: len(group) for name, group in snapshot.arrays.items()}
+    words = json.dumps({"history": snapshot.history, "finished": snapshot.finished, "counts": counts})
+    np.savez(file, words=np.array(words), allow_pickle=False, **arrays)
+
+
+def _decode(content: bytes) -> Snapshot:
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        words = json.loads(str(stored["words"]))
+        arrays = {
+            name: [stored[f"{name}.{number}"] for number in range(count)] for name, count in words["counts"].items()
+        }
+    return Snapshot(words["history"], words["finished"], arrays)
+
+
+@contextmanager
+def training(root: Path, key: str, writes: bool = True) -> Iterator[Checkpoints]:
+    """The checkpoints of the training `key` below `root`, for one process; removed when the block ends well.
+
+    Raises NightshiftError when another training is at work below `root`.
+    """
+    found = Checkpoints(root / key, writes)
+    if not writes:
+        yield found
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    holder = root / "holder"
+    try:
+        with FileLock(root / "lock", timeout=0):  # the system frees a dead process's lock
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+            if found.folder.is_dir():
+                log.info("A training that was interrupted goes on.")
+            found.folder.mkdir(exist_ok=True)
+            yield found
+            shutil.rmtree(found.folder)
+            _forget_old(root)
+    except Timeout:
+        who = holder.read_text(encoding="utf-8").strip() if holder.is_file() else "another process"
+        raise NightshiftError(
+            f"A training is at work in {root.parent.absolute()} already ({who}). Wait until it has ended, or end it; "
+            "then run this again."
+        ) from None
+
+
+def _forget_old(root: Path) -> None:
+    for folder in root.iterdir():
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder)

@@ -1,0 +1,137 @@
+"""Two models' answers to the same images, compared image by image. Knows arrays only.
+
+What no split may tear apart (near-copies, one group's images) is a unit: chance is reckoned over units, as images of
+one unit tend to be right or wrong together.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from pipeline.metrics import accuracy, balanced_accuracy, expected_calibration_error, resamples
+from pipeline.params_model import Evaluate
+
+METRICS = {  # by their names in Comparison
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "calibration": expected_calibration_error,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A metric of both models, and the interval of new minus champion."""
+
+    new: float
+    champion: float
+    low: float
+    high: float
+
+    @property
+    def value(self) -> float:
+        """New minus champion."""
+        return self.new - self.champion
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Units of which the new model has more right than the champion (gained), or fewer (lost)."""
+
+    gained: int
+    lost: int
+
+    @property
+    def p_value(self) -> float:
+        """How often chance alone would part them so unevenly: the exact two-sided sign test.
+
+        Where every image is a unit of its own, this is McNemar's exact test on the discordant pairs (McNemar, 1947).
+        """
+        discordant = self.gained + self.lost
+        return float(binomtest(self.lost, discordant).pvalue) if discordant else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class OfClass:
+    """Both models on the images of one class."""
+
+    label: str
+    new: float  # recall
+    champion: float
+    changed: Changed
+
+    @property
+    def loss(self) -> float:
+        """By how much the new model recognises fewer of them, -1 to 1."""
+        return self.champion - self.new
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All that the gate looks at of two models on the same images."""
+
+    images: int
+    units: int
+    accuracy: Difference
+    balanced_accuracy: Difference
+    calibration: Difference  # expected calibration error: less is better
+    changed: Changed
+    classes: tuple[OfClass, ...]  # those that have images
+
+
+def compare(
+    labels: NDArray[np.int64], new: NDArray[np.float32], champion: NDArray[np.float32], units: NDArray[np.int64],
+    class_names: tuple[str, ...], params: Evaluate, seed: int,
+) -> Comparison:  # fmt: skip
+    """Compare two models' probabilities (n, classes), columns and labels (n,) in the order of `class_names`.
+
+    units: (n,), any numbers; images of the same number are drawn together.
+    """
+    numbers = np.asarray(np.unique(units, return_inverse=True)[1], np.int64)
+
+    new_right, champion_right = (of.argmax(axis=1) == labels for of in (new, champion))
+    return Comparison(
+        images=len(labels),
+        units=int(numbers.max()) + 1,
+        **_differences(labels, new, champion, numbers, params, seed),
+        changed=changed(new_right, champion_right, numbers),
+        classes=tuple(
+            OfClass(
+                name,
+                float(new_right[rows].mean()),
+                float(champion_right[rows].mean()),
+                changed(new_right[rows], champion_right[rows], numbers[rows]),
+            )
+            for index, name in enumerate(class_names)
+            if (rows := labels == index).any()
+        ),
+    )
+
+
+def changed(new_right: NDArray[np.bool_], champion_right: NDArray[np.bool_], units: NDArray[np.int64]) -> Changed:
+    """Units gained and lost; each array (n,), a row an image."""
+    net = np.bincount(units, weights=new_right.astype(np.int64) - champion_right.astype(np.int64))
+    return Changed(gained=int((net > 0).sum()), lost=int((net < 0).sum()))
+
+
+def _differences(
+    labels: NDArray[np.int64], new: NDArray[np.float32], champion: NDArray[np.float32], units: NDArray[np.int64],
+    params: Evaluate, seed: int,
+) -> dict[str, Difference]:  # fmt: skip
+    """Each metric of both, with the percentile bootstrap interval of new minus champion (Efron, 1979).
+
+    The interval is a paired one: both models are always measured on the same drawn units.
+    """
+    tails = ((1 - params.interval_level) / 2, (1 + params.interval_level) / 2)
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
+    for weights in resamples(units, params.resamples, seed):
+        for name, metric in METRICS.items():
+            drawn[name].append(metric.weighted(labels, new, weights) - metric.weighted(labels, champion, weights))
+    found = {}
+    for name, metric in METRICS.items():
+        low, high = np.quantile(np.concatenate(drawn[name]), tails)
+        if units.max() == 0:  # one unit says nothing of the next
+            low, high = -1.0, 1.0
+        found[name] = Difference(metric(labels, new), metric(labels, champion), float(low), float(high))
+    return found

@@ -1,0 +1,335 @@
+"""Gradient descent over epochs: batches, steps, judging, early stopping, going on. Knows no files and no backbone.
+
+What an epoch draws follows from (seed, epoch) and from states that a snapshot holds, so a fit that goes on from its
+last epoch ends with the same bits as one that was never disturbed.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pipeline.checkpoints import Checkpoints, Snapshot
+from pipeline.engine import probabilities
+from pipeline.errors import NightshiftError
+from pipeline.features import TrainingRows
+from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
+from pipeline.params_model import Fit, Monitor, Train
+from pipeline.stage import log
+
+Epoch = dict[str, float]  # what is known of an epoch when it ends; and `phase`, in words, for those who are told
+OnEpoch = Callable[[str, Epoch], None]  # phase, epoch; may raise to end the training
+Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # images and targets of a batch
+
+GAP_SAMPLE = 256  # training images that are judged after each epoch, as validation images are: half a point's precision
+
+
+class Diverged(NightshiftError):  # noqa: N818 - what happened
+    """The loss is no number any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Rows and their labels; row i of both is the same image."""
+
+    rows: NDArray[np.generic] | TrainingRows  # (n, ...), indexed by an array of row numbers, best read as touched
+    labels: NDArray[np.int64]  # (n,), index into the classes
+
+    def sample(self, count: int, seed: int) -> "Examples":
+        """`count` of them, or all, drawn without putting back."""
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(self.labels))[:count])
+        return Examples(self.rows[chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a phase learns from, and what it is judged on."""
+
+    phase: str
+    train: Examples
+    val: Examples
+    targets: NDArray[np.float32]  # (n, classes), of `train`: one-hot labels, or softer ones; rows sum to 1
+    class_weights: NDArray[np.float32]  # (classes,)
+    seed: int
+    change: Callable[[int], Change] | None = None  # the random changes of an epoch, from its own seed
+    judged_at_once: int = 1024  # rows
+    bar: bool = False  # show every step: the phase takes minutes
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """A seed of the epoch's own; those of neighbouring seeds and epochs have nothing in common."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
+def batches(task: Task, batch_size: int, epoch: int, whole: bool = False) -> tf.data.Dataset:
+    """The batches of one epoch, in an order of its own, read from disk as they are needed.
+
+    Gives (rows as float32, targets, weights) of `batch_size`, the last one of what is left, or, where `whole`, left
+    out. A row's weight is its class's; where its target is shared out among classes, theirs in the same shares.
+    """
+    rows, targets, weights = task.train.rows, task.targets, tf.constant(task.class_weights)
+    shape, seed = (None, *rows.shape[1:]), epoch_seed(task.seed, epoch)
+
+    def gather(index: NDArray[np.int64]) -> NDArray[np.float32]:
+        return rows[index].astype(np.float32)
+
+    def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        found = tf.numpy_function(gather, [index], tf.float32, stateful=False)
+        return tf.ensure_shape(found, shape), tf.gather(targets, index)
+
+    def weigh(found: tf.Tensor, shares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return found, shares, tf.linalg.matvec(shares, weights)
+
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    order = tf.data.Dataset.range(len(targets)).shuffle(len(targets), seed=seed).batch(batch_size, drop_remainder=whole)
+    read = order.map(load, num_parallel_calls=1)
+    changed = read if task.change is None else read.map(task.change(seed))
+    return changed.map(weigh).prefetch(2).with_options(options)
+
+
+def loss_of_each(train: Train) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """The loss of each row, from targets and logits.
+
+    The focal one: Lin et al., Focal Loss for Dense Object Detection, 2017, without their weights of the classes, which
+    are `class_weights` here.
+    """
+    common: dict[str, Any] = {"from_logits": True, "label_smoothing": train.label_smoothing, "reduction": None}
+    if train.loss == "focal":
+        return keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=train.focal_gamma, **common)  # type: ignore[no-any-return]
+    return keras.losses.CategoricalCrossentropy(**common)  # type: ignore[no-any-return]
+
+
+def make_steps(
+    model: keras.Model, optimiser: keras.optimizers.Optimizer, loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+) -> Callable[[Any, int], tf.Tensor]:
+    """A function that takes the next batches of an iterator, as many as it is told, and gives the sum of their losses.
+
+    A loss is the mean over the batch, on however many replicas it lies. Not `model.fit`, which fails on several
+    machines (it takes the mean over a batch of what is a number).
+    """
+    strategy = model.distribute_strategy
+
+    def of_replica(rows: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        replica = tf.distribute.get_replica_context()
+        count = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.shape(rows)[0])
+        with tf.GradientTape() as tape:
+            found = tf.reduce_sum(loss(labels, model(rows, training=True)) * weights) / tf.cast(count, tf.float32)
+            found += sum(model.losses) / strategy.num_replicas_in_sync
+            scaled = optimiser.scale_loss(found)
+        optimiser.apply(tape.gradient(scaled, model.trainable_variables), model.trainable_variables)
+        return found
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def steps(iterator: Any, count: int) -> tf.Tensor:
+        total = tf.constant(0.0)
+        for _ in tf.range(count):
+            parts = strategy.run(of_replica, args=next(iterator))
+            total += strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
+        return total
+
+    return steps  # type: ignore[no-any-return]
+
+
+def make_judge(model: keras.Model, at_once: int) -> Callable[[Examples], NDArray[np.float32]]:
+    """A function that gives the model's logits (n, classes) for examples, without any random change."""
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def forward(rows: tf.Tensor) -> tf.Tensor:
+        return model(rows, training=False)
+
+    def judge(examples: Examples) -> NDArray[np.float32]:
+        count = len(examples.labels)
+        parts = [np.arange(start, min(start + at_once, count)) for start in range(0, count, at_once)]
+        found = [np.asarray(forward(tf.constant(examples.rows[part].astype(np.float32)))) for part in parts]
+        return np.concatenate(found)
+
+    return judge
+
+
+def measure(logits: NDArray[np.float32], labels: NDArray[np.int64], split: str) -> Epoch:
+    """Plain cross-entropy, accuracy and balanced accuracy: the same for every loss, so that epochs compare."""
+    found = probabilities(logits, 1.0)
+    return {
+        f"{split}_loss": mean_log_loss(labels, found),
+        f"{split}_accuracy": accuracy(labels, found),
+        f"{split}_balanced_accuracy": balanced_accuracy(labels, found),
+    }
+
+
+def best_epoch(history: list[Epoch], monitor: Monitor) -> int:
+    """Where `monitor` is best, counted from 0; the first one of equals."""
+    values = [epoch[monitor] for epoch in history]
+    return values.index(min(values) if monitor == "val_loss" else max(values))
+
+
+def is_better(new: Epoch, old: Epoch, monitor: Monitor) -> bool:
+    """Whether `new` is better, not merely as good."""
+    return best_epoch([old, new], monitor) == 1
+
+
+def fit(
+    model: keras.Model, optimiser: keras.optimizers.Optimizer, task: Task, how: Fit, train: Train,
+    checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None,
+) -> list[Epoch]:  # fmt: skip
+    """Fit `model` until `train.monitor` gets no better, and leave it with its best weights; one row an epoch.
+
+    Goes on where `checkpoints` has a snapshot of this phase; `on_epoch` is told of those epochs too. Raises Diverged.
+    """
+    state = _State(model, optimiser)
+    steps, judge = make_steps(model, optimiser, loss_of_each(train)), make_judge(model, task.judged_at_once)
+    sample = task.train.sample(min(GAP_SAMPLE, len(task.val.labels)), task.seed)
+    together = model.distribute_strategy.num_replicas_in_sync > 1  # then no replica may be without rows
+    batch_size = min(how.batch_size, len(task.train.labels)) if together else how.batch_size
+    count = len(task.train.labels) // batch_size if together else -(-len(task.train.labels) // batch_size)
+
+    history, best, finished = _restore(checkpoints, task.phase, state)
+    _agree_on(len(history) + finished, model.distribute_strategy)
+    for epoch in history:
+        if on_epoch:
+            on_epoch(task.phase, epoch)
+    bar = tqdm(
+        desc=task.phase, total=how.epochs * count, initial=len(history) * count, unit="step",
+        disable=not task.bar or finished,
+    )  # fmt: skip
+    with bar:
+        while not finished:
+            started, number = time.monotonic(), len(history)
+            dataset = batches(task, batch_size, number, whole=together)
+            iterator = iter(model.distribute_strategy.experimental_distribute_dataset(dataset))
+            total = 0.0
+            for _ in range(count if task.bar else 1):
+                total += float(steps(iterator, 1 if task.bar else count))
+                bar.update(1 if task.bar else count)
+            with averaged(model, optimiser, how):
+                epoch = {
+                    "epoch": number + 1,
+                    "objective": total / count,
+                    **measure(judge(sample), sample.labels, "train"),
+                    **measure(judge(task.val), task.val.labels, "val"),
+                }
+                epoch["gap_loss"] = epoch["val_loss"] - epoch["train_loss"]
+                epoch["gap_accuracy"] = epoch["train_accuracy"] - epoch["val_accuracy"]
+                _check(task.phase, epoch)
+                history.append(epoch | {"seconds": time.monotonic() - started})
+                if best_epoch(history, train.monitor) == number:
+                    best = model.get_weights()
+            finished = is_finished(history, how, train.monitor)
+            if checkpoints:
+                checkpoints.save(task.phase, lambda: state.take(history, best, finished), always=finished)  # noqa: B023
+            _say(task, how, history[-1])
+            if on_epoch:
+                on_epoch(task.phase, history[-1])
+    model.set_weights(best)
+    return history
+
+
+def is_finished(history: list[Epoch], how: Fit, monitor: Monitor) -> bool:
+    """Whether all epochs are over, or `patience` of them since the best one."""
+    return len(history) >= how.epochs or len(history) - 1 - best_epoch(history, monitor) >= how.patience
+
+
+@contextmanager
+def averaged(model: keras.Model, optimiser: keras.optimizers.Optimizer, how: Fit) -> Iterator[None]:
+    """The model with the averages of its weights over the steps, where they are kept; afterwards with its own again."""
+    if not how.ema:
+        yield
+        return
+    own = [variable.numpy() for variable in model.trainable_variables]
+    optimiser.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, own, strict=True):
+            variable.assign(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """All that the next epoch depends on: weights, the states of random layers, the optimiser."""
+
+    model: keras.Model
+    optimiser: keras.optimizers.Optimizer
+
+    def take(self, history: list[Epoch], best: list[NDArray[np.generic]], finished: bool) -> Snapshot:
+        arrays = {"best": best}
+        if not finished:
+            arrays |= {
+                "model": [variable.numpy() for variable in self.model.variables],
+                "optimiser": [variable.numpy() for variable in self.optimiser.variables],
+            }
+        return Snapshot(list(history), finished, arrays)
+
+    def fits(self, snapshot: Snapshot) -> bool:
+        expected = {"best": self.model.weights, "model": self.model.variables, "optimiser": self.optimiser.variables}
+        return all(
+            [array.shape for array in arrays] == [tuple(variable.shape) for variable in expected[name]]
+            for name, arrays in snapshot.arrays.items()
+        )
+
+    def put_back(self, snapshot: Snapshot) -> None:
+        for name, variables in (("model", self.model.variables), ("optimiser", self.optimiser.variables)):
+            for variable, array in zip(variables, snapshot.arrays.get(name, ()), strict=not snapshot.finished):
+                variable.assign(array)
+
+
+def _restore(
+    checkpoints: Checkpoints | None, phase: str, state: _State
+) -> tuple[list[Epoch], list[NDArray[np.generic]], bool]:
+    """Epochs, best weights and whether it is all, as the snapshot has them; or the very start."""
+    snapshot = checkpoints.load(phase) if checkpoints else None
+    if snapshot is None:
+        return [], [], False
+    if not state.fits(snapshot):
+        log.warning("The checkpoint of %s is of another network and left aside; it starts anew.", phase)
+        return [], [], False
+    state.put_back(snapshot)
+    log.info("%s goes on after epoch %d", phase, len(snapshot.history))
+    return list(snapshot.history), snapshot.arrays["best"], snapshot.finished
+
+
+def _agree_on(done: int, strategy: tf.distribute.Strategy) -> None:
+    """Refuse that machines which train together start from different epochs."""
+    if strategy.num_replicas_in_sync == 1:
+        return
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def total() -> tf.Tensor:
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(done)), axis=None)
+
+    if int(total()) != done * strategy.num_replicas_in_sync:
+        raise NightshiftError(
+            "The machines that train together do not see the same checkpoints. Let them share the project's folder, "
+            "or remove models/checkpoints on all of them; then start them again."
+        )
+
+
+def _check(phase: str, epoch: Epoch) -> None:
+    if not all(map(math.isfinite, epoch.values())):
+        raise Diverged(
+            f"The loss of {phase} is no number any more in epoch {epoch['epoch']:.0f}: the steps are too long. "
+            f"Lower train.{phase}.learning_rate, or set train.{phase}.clip_norm, e.g. to 1.0."
+        )
+
+
+def _say(task: Task, how: Fit, epoch: Epoch) -> None:
+    every = 1 if task.bar else max(1, how.epochs // 10)
+    if epoch["epoch"] % every == 0:
+        log.info(
+            "%s, epoch %d of %d: loss %.3f, validation loss %.3f, validation accuracy %.3f",
+            task.phase, epoch["epoch"], how.epochs, epoch["objective"], epoch["val_loss"], epoch["val_accuracy"],
+        )  # fmt: skip
+
+
+def as_table(history: list[Epoch], phase: str) -> pd.DataFrame:
+    """The epochs of a phase as a table, without their durations, which no two trainings share."""
+    return pd.DataFrame(history).drop(columns="seconds").assign(phase=phase)

@@ -1,0 +1,228 @@
+"""The gate: whether a model may be used, from its numbers and from the champion's on the same images. Asks no model.
+
+A decision is settled once and travels as tags on the model's version, from which it is read back.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.comparison import Comparison, OfClass
+from pipeline.naming import named, shown
+from pipeline.params_model import Gate
+
+GATE_TAG = "nightshift.gate"  # passed | refused; below it, `nightshift.gate.<check>`: the same, and the numbers
+AGAINST_TAG = "nightshift.gate_against"  # the champion it was compared with, in words
+PERSON_TAG = "nightshift.gate_needs_a_person"  # why it is never promoted by itself
+PASSED, REFUSED = "passed", "refused"
+ROUNDING = 1e-9  # 0.90 - 0.88 is a loss of 0.02, and not of more
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One limit, and what was found."""
+
+    name: str  # of the limit in `register.gate`, or of the test
+    passed: bool
+    found: str
+    asked: str
+
+    @property
+    def words(self) -> str:
+        """For a message."""
+        return f"{self.name}: {self.found}; asked for: {self.asked}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the gate says of one model, and why."""
+
+    checks: tuple[Check, ...]
+    against: str  # the champion that it was compared with, or why there was no comparison
+    needs_a_person: str = ""  # why it must not be promoted by itself, though it passed
+
+    @property
+    def passed(self) -> bool:
+        """Whether every limit is kept."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def verdict(self) -> str:
+        """`passed` or `refused`."""
+        return PASSED if self.passed else REFUSED
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """One line for each limit that is missed."""
+        return tuple(check.words for check in self.checks if not check.passed)
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A champion that was asked about the same images."""
+
+    version: int
+    comparison: Comparison
+    seen: int  # test images that it was taught with, and that are therefore left out
+    unreadable: int  # those that its own rules cannot read, left out too
+    new_speed: float  # images/s, decoded and answered, measured in turns in one run
+    champion_speed: float
+    unknown_training: bool = False  # it was registered before training images were recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Incomparable:
+    """A champion that cannot be asked about the same images."""
+
+    version: int
+    reason: str
+
+
+def decide(
+    evaluation: Mapping[str, Any], export_difference: float, champion: Contest | Incomparable | None, gate: Gate,
+    level: float,
+) -> Decision:  # fmt: skip
+    """The decision on a model.
+
+    evaluation: as in reports/evaluation.json. champion: None when there is none yet. level: of the intervals, e.g.
+    0.95; what chance brings about less often than 1 - level counts as beyond chance.
+    """
+    checks = [*_absolute(evaluation, export_difference, gate)]
+    match champion:
+        case None:
+            return Decision((*checks,), "no other version in production")
+        case Incomparable():
+            against = f"version {champion.version} cannot be compared: {champion.reason}"
+            return Decision((*checks,), against, f"it could not be compared with the champion: {champion.reason}")
+        case Contest():
+            return Decision((*checks, *_relative(champion, gate, level)), _against(champion))
+
+
+def _absolute(evaluation: Mapping[str, Any], export_difference: float, gate: Gate) -> Iterator[Check]:
+    for metric in ("accuracy", "balanced_accuracy"):
+        value, least = evaluation[metric]["value"], getattr(gate, f"min_{metric}")
+        found = f"{metric.replace('_', ' ')} on the test images is {value:.3f}"
+        yield Check(f"min_{metric}", value >= least, found, f"at least {least:g}")
+    for metric in ("log_loss", "expected_calibration_error"):
+        value, most = evaluation[metric]["value"], getattr(gate, f"max_{metric}")
+        found = f"{metric.replace('_', ' ')} on the test images is {round(value, 3) + 0.0:.3f}"  # never -0.000
+        yield Check(f"max_{metric}", value <= most, found, f"at most {most:g}")
+    yield Check(
+        "max_export_difference",
+        export_difference <= gate.max_export_difference,
+        f"the exported network differs from Keras by {export_difference:.2g} in a class probability",
+        f"at most {gate.max_export_difference:g}",
+    )
+
+
+def _against(contest: Contest) -> str:
+    found = contest.comparison
+    words = f"version {contest.version}, asked about the same {found.images} test images"
+    if found.units < found.images:
+        words += f" of {found.units} groups"
+    if contest.seen:
+        words += f"; {contest.seen} that it was taught with are left out"
+    if contest.unreadable:
+        words += f"; {contest.unreadable} that it cannot read are left out"
+    if contest.unknown_training:
+        words += "; its training images are not recorded, so some of these may be among them"
+    return words
+
+
+def _relative(contest: Contest, gate: Gate, level: float) -> Iterator[Check]:
+    found, rare = contest.comparison, 1 - level
+    balanced = found.balanced_accuracy
+    yield Check(
+        "max_loss",
+        balanced.value >= -gate.max_loss - ROUNDING,
+        f"balanced accuracy is {balanced.new:.3f}, the champion's {balanced.champion:.3f} "
+        f"(difference {balanced.value:+.3f} [{balanced.low:+.3f}, {balanced.high:+.3f}])",
+        f"a loss of at most {gate.max_loss:g}",
+    )
+    changed = found.changed
+    # Fewer right answers may be the price of a better balance between the classes: that is no loss.
+    worse = changed.lost > changed.gained and changed.p_value < rare and balanced.value < 0
+    yield Check(
+        "mcnemar",
+        not worse,
+        f"accuracy is {found.accuracy.new:.3f}, the champion's {found.accuracy.champion:.3f} (difference "
+        f"{found.accuracy.value:+.3f} [{found.accuracy.low:+.3f}, {found.accuracy.high:+.3f}]; {changed.gained} gained,"
+        f" {changed.lost} lost, p = {changed.p_value:.2g})",
+        f"no loss beyond chance (p < {rare:.2g}) in accuracy and in balance",
+    )
+    # So many classes, so many chances of a chance finding: each is held to its part of `rare` (Bonferroni).
+    rare_in_class = rare / len(found.classes)
+    lost = [
+        one
+        for one in found.classes
+        if one.loss > gate.max_class_loss + ROUNDING and one.changed.p_value < rare_in_class
+    ]
+    worst = max(found.classes, key=lambda one: one.loss)
+    yield Check(
+        "max_class_loss",
+        not lost,
+        _of_class(max(lost, key=lambda one: one.loss) if lost else worst)
+        + (f"; lost are {named(one.label for one in lost)}" if len(lost) > 1 else ""),
+        f"no class's recall lower by more than {gate.max_class_loss:g}, beyond chance (p < {rare_in_class:.2g})",
+    )
+    error = found.calibration
+    yield Check(
+        "max_calibration_loss",
+        error.value <= gate.max_calibration_loss + ROUNDING or error.low <= 0,
+        f"expected calibration error is {error.new:.3f}, the champion's {error.champion:.3f} "
+        f"(difference {error.value:+.3f} [{error.low:+.3f}, {error.high:+.3f}])",
+        f"higher by at most {gate.max_calibration_loss:g}, or within chance",
+    )
+    slower = contest.champion_speed / contest.new_speed
+    yield Check(
+        "max_slowdown",
+        slower <= gate.max_slowdown,
+        f"{contest.new_speed:.0f} images/s, the champion {contest.champion_speed:.0f}: "
+        + (f"{slower:.2f} times slower" if slower >= 1 else f"{1 / slower:.2f} times faster"),
+        f"at most {gate.max_slowdown:g} times slower",
+    )
+
+
+def _of_class(one: OfClass) -> str:
+    return (
+        f"recall of {shown(one.label)} is {one.new:.3f}, the champion's {one.champion:.3f} "
+        f"({one.changed.gained} gained, {one.changed.lost} lost, p = {one.changed.p_value:.2g})"
+    )
+
+
+def to_tags(decision: Decision) -> dict[str, str]:
+    """The decision as tags of a version or a run."""
+    tags = {GATE_TAG: decision.verdict, AGAINST_TAG: decision.against, PERSON_TAG: decision.needs_a_person}
+    tags |= {
+        f"{GATE_TAG}.{check.name}": f"{PASSED if check.passed else REFUSED}: {check.found}; asked for: {check.asked}"
+        for check in decision.checks
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def from_tags(tags: Mapping[str, str]) -> Decision | None:
+    """The decision that `to_tags` wrote, or None where there is none."""
+    if GATE_TAG not in tags:
+        return None
+    checks = []
+    for name, value in tags.items():
+        if name.startswith(f"{GATE_TAG}."):
+            verdict, _, words = value.partition(": ")
+            found, _, asked = words.rpartition("; asked for: ")
+            checks.append(Check(name.removeprefix(f"{GATE_TAG}."), verdict == PASSED, found, asked))
+    return Decision(tuple(checks), tags.get(AGAINST_TAG, ""), tags.get(PERSON_TAG, ""))
+
+
+def to_markdown(decision: Decision) -> str:
+    """The decision as a page, for MLflow and for Prefect."""
+    lines = [
+        f"**The gate: {decision.verdict}.** Compared with: {decision.against}.",
+        *([f"A person has to promote it: {decision.needs_a_person}."] if decision.needs_a_person else []),
+        "",
+        "| check | | found | asked for |",
+        "|---|---|---|---|",
+    ]
+    for check in decision.checks:
+        cells = (check.name, PASSED if check.passed else f"**{REFUSED}**", check.found, check.asked)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)

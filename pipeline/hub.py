@@ -1,0 +1,144 @@
+"""KerasHub's image towers (ViT, DINOv2, DINOv3, CLIP, SigLIP, ...) as backbones. Trains nothing.
+
+A preset is a name that KerasHub knows, the handle of a model on Hugging Face (`hf://owner/name`), or a folder.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import layers
+
+from pipeline.errors import NightshiftError
+from pipeline.files import read_json
+from pipeline.keras_file import freeze_unused, import_keras_hub, pooled
+from pipeline.stage import log
+from pipeline.weights import first_line
+
+HUGGING_FACE = "hf://"
+FILES = ("*.json", "*.safetensors", "*.weights.h5")  # of a model on Hugging Face; not its PyTorch and Flax copies
+# Towers whose first token stands for the whole image; of others the tokens are averaged.
+CLASS_TOKEN_FIRST = ("CLIPVisionEncoder", "DINOV2Backbone", "DINOV3Backbone", "DeiTBackbone", "MetaCLIP2VisionEncoder")
+
+
+class PresetError(NightshiftError):
+    """A preset cannot be had or used; the message names it."""
+
+
+def hub_backbone(preset: str, shape: tuple[int, int, int]) -> keras.Model:
+    """The image tower of `preset` with its weights and its scaling: images of `shape` in, features (n, d) out.
+
+    Raises PresetError when it cannot be loaded, has no image tower, or cannot take images of `shape`.
+    """
+    hub = import_keras_hub()
+    source = _on_this_machine(preset)
+    try:
+        tower = _tower(hub.models.Backbone.from_preset(source), preset)
+        if not _fits(tower, shape):
+            tower = _for_shape(hub, source, preset, tower, shape)
+        scale, offset = _scaling(hub, source, preset)
+    except _faults() as error:
+        raise PresetError(
+            f"params.yaml: model.weights: the preset {preset} cannot be loaded. It must be a name that KerasHub knows "
+            f"(downloaded from Kaggle), hf://owner/name, or a folder in {Path.cwd()} with a model that KerasHub or "
+            f"Hugging Face's transformers or timm saved. {first_line(error)}"
+        ) from error
+    freeze_unused(tower)
+    inputs = keras.Input(shape, name="image")
+    images = layers.Rescaling(scale, offset, dtype="float32", name="scaling")(inputs)
+    tokens = tower(dict.fromkeys(tower.input, images) if isinstance(tower.input, dict) else images)
+    return keras.Model(inputs, _features(tower, tokens), name="keras_hub")
+
+
+def _on_this_machine(preset: str) -> str:
+    """`preset`, or the folder that its files from Hugging Face lie in; downloaded if the cache does not have them."""
+    if not preset.startswith(HUGGING_FACE):
+        return preset
+    from huggingface_hub import constants, snapshot_download
+
+    name = preset.removeprefix(HUGGING_FACE)
+    try:
+        return str(snapshot_download(name, allow_patterns=list(FILES)))
+    except (OSError, ValueError) as error:
+        raise PresetError(
+            f"params.yaml: model.weights: {preset} is not in {constants.HF_HUB_CACHE} and cannot be downloaded. "
+            f"Download its files ({', '.join(FILES)}) from https://huggingface.co/{name} where there is a network, "
+            f"and set model.weights to the folder. {first_line(error)}"
+        ) from error
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What KerasHub raises for a preset that is not there, not whole or not what it knows."""
+    import safetensors
+
+    return OSError, ValueError, TypeError, KeyError, AttributeError, safetensors.SafetensorError
+
+
+def _tower(backbone: Any, preset: str) -> Any:
+    """The part of `backbone` that takes images alone."""
+    tower = getattr(backbone, "vision_encoder", None) or backbone
+    inputs, outputs = keras.tree.flatten(tower.input), keras.tree.flatten(tower.output)
+    if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[3] != 3:
+        raise PresetError(
+            f"params.yaml: model.weights: the preset {preset} ({type(backbone).__name__}) has no image tower: it takes "
+            f"{', '.join(str(tensor.name) for tensor in inputs)}."
+        )
+    return tower
+
+
+def _fits(tower: Any, shape: tuple[int, int, int]) -> bool:
+    (image,) = keras.tree.flatten(tower.input)
+    return all(own in (None, ours) for own, ours in zip(image.shape[1:], shape, strict=True))
+
+
+def _for_shape(hub: Any, source: str, preset: str, tower: Any, shape: tuple[int, int, int]) -> Any:
+    """The tower built for another size of image; DINOv2 and v3 can, a ViT with learned positions cannot."""
+    (image,) = keras.tree.flatten(tower.input)
+    height, width = image.shape[1:3]
+    cause = ""
+    try:
+        anew = _tower(hub.models.Backbone.from_preset(source, image_shape=shape), preset)
+        if _fits(anew, shape):  # CLIP and SigLIP take the argument and keep their size
+            return anew
+    except (ValueError, TypeError) as error:
+        cause = first_line(error)
+    raise PresetError(
+        f"The preset {preset} takes images of {width} x {height} pixels and cannot take those of params.yaml, "
+        f"{shape[1]} x {shape[0]}. Set images.width to {width} and images.height to {height}. {cause}".strip()
+    )
+
+
+def _scaling(hub: Any, source: str, preset: str) -> tuple[Any, Any]:
+    """Factor and offset for pixels in 0..255, numbers or one a channel, as the preset's own preprocessing has them."""
+    config = Path(source) / "preprocessor_config.json"  # of transformers' models, for most of which KerasHub reads none
+    if config.is_file():
+        return _scaling_of_transformers(read_json(config))
+    try:
+        converter = hub.layers.ImageConverter.from_preset(source)
+    except json.JSONDecodeError:
+        raise
+    except (FileNotFoundError, ValueError):  # none in the folder, or KerasHub knows none for this kind of tower
+        converter = None
+    if converter is None:
+        log.warning("The preset %s names no scaling of its input: pixels go in as they are, 0 to 255.", preset)
+        return 1.0, 0.0
+    scale = 1.0 if converter.scale is None else converter.scale
+    return scale, 0.0 if converter.offset is None else converter.offset
+
+
+def _scaling_of_transformers(config: dict[str, Any]) -> tuple[list[float], list[float]]:
+    """The same from a `preprocessor_config.json`: times `rescale_factor`, less `image_mean`, by `image_std`.
+
+    What it does not say is as in transformers' image processors.
+    """
+    factor = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
+    if not config.get("do_normalize", True):
+        return [factor] * 3, [0.0] * 3
+    mean, deviation = config["image_mean"], config["image_std"]
+    return [factor / d for d in deviation], [-m / d for m, d in zip(mean, deviation, strict=True)]
+
+
+def _features(tower: Any, output: Any) -> Any:
+    has_class_token = type(tower).__name__ in CLASS_TOKEN_FIRST or getattr(tower, "use_class_token", False)
+    return output[:, 0] if has_class_token and len(output.shape) == 3 else pooled(output)

@@ -1,0 +1,169 @@
+"""A training as it goes on, in MLflow: parameters at its start, numbers after each epoch, the machine's load.
+
+Everything is told to the store from a thread of its own. A store that is slow or dead costs the training nothing but,
+at its end, some seconds of waiting; one warning says what is missing. Does not know how the model is fitted.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from pipeline.params import Params
+from pipeline.stage import log
+from pipeline.tracking import (
+    CONTRACT_TAG,
+    TrackingError,
+    connected,
+    final,
+    flat,
+    log_epoch,
+    logged_steps,
+    store_address,
+    training_tags,
+    use_experiment,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PLACE_TAG = "nightshift.place"  # machine and folder: a folder has one training at a time
+LATER = {"evaluate", "register", "batch", "tune"}  # parameters of what comes after, or before
+WAITED = 10  # seconds, at the end, for a store somewhere else
+WAITED_FOR_FILE = 60  # and for a file of this machine, which is never left half written
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+
+Job = Callable[["MlflowClient"], None]
+
+
+@dataclass(slots=True)
+class LiveRun:
+    """One training's run; its methods return at once."""
+
+    params: Params
+    dataset_sha256: str
+    memory: Path  # file that keeps the run's id for a training that goes on
+    _jobs: "SimpleQueue[Job | str]" = field(default_factory=SimpleQueue, init=False)  # the word: how it ended
+    _seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float), init=False)  # by phase
+    _step: int = field(default=0, init=False)
+    _run_id: str = field(default="", init=False)
+    _logged: set[int] = field(default_factory=set, init=False)
+
+    def epoch(self, phase: str, epoch: dict[str, float]) -> None:
+        """What is known of an epoch; one that an earlier process has told already is left out."""
+        self._step += 1
+        self._seconds[phase] += epoch["seconds"]
+        self._jobs.put(partial(self._log_epoch, self._step, dict(epoch)))
+
+    def end(self, contract_hash: str, metrics: dict[str, float]) -> None:
+        """The training is done: what registration finds the run by, and what validation said."""
+        seconds = {f"{phase}_seconds": value for phase, value in self._seconds.items()}
+        self._jobs.put(partial(self._log_end, contract_hash, final(metrics) | seconds))
+
+    def close(self, status: str) -> None:
+        """MLflow's word for how it ended; whatever comes is thrown away."""
+        self._jobs.put(status)
+
+    def work(self) -> None:
+        """Tell the store, job by job, until the end."""
+        for name, value in PATIENCE.items():
+            os.environ.setdefault(name, value)
+        try:
+            with connected() as client:
+                import mlflow
+
+                logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+                self._begin(client)
+                while not isinstance(job := self._jobs.get(), str):
+                    job(client)
+                mlflow.end_run(job)
+        except TrackingError as error:
+            log.warning("The training goes on without MLflow, which lacks (some of) its epochs. %s", error)
+
+    def _begin(self, client: "MlflowClient") -> None:
+        import mlflow
+
+        experiment = use_experiment(client, self.params.register_.model_name)
+        place = f"{socket.gethostname()}:{Path.cwd()}"
+        before = self._run_before(client)
+        for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+            if run.data.tags.get(PLACE_TAG) == place and run.info.run_id != before:
+                client.set_terminated(run.info.run_id, "KILLED")
+        active = mlflow.start_run(
+            before,
+            experiment_id=experiment,
+            run_name=f"{self.params.model.backbone} training",
+            tags={PLACE_TAG: place, **training_tags(self.dataset_sha256)},
+            log_system_metrics=True,
+        )
+        self._run_id = active.info.run_id
+        self.memory.write_text(self._run_id, encoding="utf-8")
+        if before:
+            self._logged = logged_steps(client, before)
+            return
+        mlflow.log_params(flat(training_params(self.params)))
+
+    def _run_before(self, client: "MlflowClient") -> str | None:
+        """The run of the training that goes on here, where the store still has it."""
+        from mlflow import MlflowException
+
+        if not self.memory.is_file():
+            return None
+        try:
+            found: Any = client.get_run(self.memory.read_text(encoding="utf-8"))
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        return str(found.info.run_id) if found.info.lifecycle_stage == "active" else None
+
+    def _log_epoch(self, step: int, epoch: dict[str, float], client: "MlflowClient") -> None:
+        if step not in self._logged:
+            log_epoch(client, self._run_id, step, epoch)
+
+    def _log_end(self, contract_hash: str, metrics: dict[str, float], client: "MlflowClient") -> None:
+        import mlflow
+
+        mlflow.log_metrics(metrics)
+        client.set_tag(self._run_id, CONTRACT_TAG, contract_hash)
+
+
+def training_params(params: Params) -> dict[str, Any]:
+    """What a training depends on, as in params.yaml."""
+    return {name: value for name, value in params.model_dump(mode="json", by_alias=True).items() if name not in LATER}
+
+
+@contextmanager
+def live_run(params: Params, dataset_sha256: str, folder: Path) -> Iterator[LiveRun]:
+    """The run of the training in this block; `folder` remembers it for a training that goes on.
+
+    The run ends as FINISHED, or FAILED by an error, or KILLED by a person or a scheduler; where the process could not
+    say so, the next training here does.
+    """
+    live = LiveRun(params, dataset_sha256, folder / "mlflow_run")
+    worker = threading.Thread(target=live.work, name="mlflow", daemon=True)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    worker.start()
+    status = "KILLED"
+    try:
+        yield live
+        status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        live.close(status)
+        worker.join(WAITED_FOR_FILE if store_address().startswith("sqlite:") else WAITED)
+        if worker.is_alive():
+            log.warning("The MLflow store %s is slow or gone; its run of this training is not whole.", store_address())

@@ -1,0 +1,77 @@
+"""Gradient descent: AdamW with a learning rate for each layer, and how the rate goes over the steps. Knows no data."""
+
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import keras
+import tensorflow as tf
+
+from pipeline.params_model import FineTune, Fit
+
+Rate: TypeAlias = Any  # a number, or a Keras LearningRateSchedule; Keras has no types
+
+
+class LayerwiseAdamW(keras.optimizers.Adam):  # type: ignore[misc] # Keras has no types
+    """AdamW (Loshchilov and Hutter, 2019) with a learning rate of each variable's own.
+
+    Weight decay is left out for what has one axis: biases, and the scales and offsets of norms.
+    """
+
+    def __init__(self, rate: Rate, scales: list[float], weight_decay: float, **options: Any) -> None:
+        """`scales`: for each variable it will be built with, the share of `rate` that it learns at."""
+        super().__init__(rate, **options)
+        self._scales = scales
+        self._decay = weight_decay
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        """One step of one variable."""
+        rate = learning_rate * self._scales[self._get_variable_index(variable)]
+        if self._decay and len(variable.shape) > 1:
+            variable.assign_sub(variable * tf.cast(rate * self._decay, variable.dtype))
+        super().update_step(gradient, variable, rate)
+
+
+def freeze(backbone: keras.Model, how: FineTune) -> None:
+    """Take the first layers, and the statistics of batch normalisations, out of what is trained.
+
+    TensorFlow then computes no gradient for the first layers: with a third of them frozen a step takes two thirds.
+    """
+    weighted = [layer for layer in backbone._flatten_layers() if layer.weights and not layer._layers]
+    for place, layer in enumerate(weighted):
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        if place < int(how.frozen * len(weighted)) or (is_norm and how.freeze_batch_norm):
+            layer.trainable = False  # a batch normalisation then also uses the statistics it has
+
+
+def build_optimiser(model: keras.Model, how: Fit, rate: Rate, layer_decay: float = 1.0) -> keras.optimizers.Optimizer:
+    """The optimiser of every phase, with its variables; to be called in the scope that `model` was made in."""
+    options: dict[str, Any] = {"global_clipnorm": how.clip_norm or None}
+    if how.ema:
+        options |= {"use_ema": True, "ema_momentum": how.ema}
+    scales = layer_scales([variable.path for variable in model.trainable_variables], layer_decay)
+    optimiser = LayerwiseAdamW(rate, scales, how.weight_decay, **options)
+    if keras.config.dtype_policy().name == "mixed_float16":
+        optimiser = keras.optimizers.LossScaleOptimizer(optimiser)  # or small gradients would become 0
+    optimiser.build(model.trainable_variables)
+    return optimiser
+
+
+def layer_scales(paths: list[str], layer_decay: float) -> list[float]:
+    """What share of the learning rate each variable has: `layer_decay` in the first layer, 1 in the last.
+
+    Geometric in between by the layer's place (discriminative fine-tuning: Howard and Ruder, ULMFiT, 2018). paths: of
+    the variables, in the network's order, `layer/variable`; those of one layer stand together.
+    """
+    layers = [list(of_layer) for _, of_layer in groupby(paths, key=lambda path: path.rpartition("/")[0])]
+    last = max(len(layers) - 1, 1)
+    return [layer_decay ** (1 - place / last) for place, of_layer in enumerate(layers) for _ in of_layer]
+
+
+def warm_up_and_cosine(how: Fit, steps: int) -> Rate:
+    """From a hundredth of the learning rate up to it, then along a cosine to nothing, in `steps` steps."""
+    rising = int(steps * how.warm_up)
+    if not rising:
+        return keras.optimizers.schedules.CosineDecay(how.learning_rate, steps)
+    return keras.optimizers.schedules.CosineDecay(
+        how.learning_rate / 100, steps - rising, warmup_target=how.learning_rate, warmup_steps=rising
+    )

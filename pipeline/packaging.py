@@ -1,0 +1,71 @@
+"""A model as MLflow stores and serves it: code, requirements, signature, an example. Chooses and decides nothing."""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from PIL import Image
+
+import pipeline
+from pipeline.contract import Contract
+from pipeline.training_images import TRAINING_IMAGES, image_table, write_image_table
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+SERVED_PACKAGES = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "pyyaml")
+# Readers of more formats, and what enhances: a served model has those that were there when it was registered.
+SERVED_IF_INSTALLED = ("imagecodecs", "opencv-python-headless", "pillow-heif", "pydicom", "tifffile")
+
+
+def log_model(model: Path, contract: Contract, prepared: Path) -> str:
+    """Put the model in folder `model` into the active run, with the hashes of its images; returns its address."""
+    import mlflow
+
+    source = Path(pipeline.__file__).parent
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder) / TRAINING_IMAGES
+        write_image_table(image_table(prepared), images)
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(source / "serving.py"),
+            artifacts={"model": str(model), "training_images": str(images)},
+            code_paths=[str(source)],
+            pip_requirements=list(_requirements()),
+            signature=_signature(),
+            input_example=_example(contract),
+        )
+    return str(info.model_uri)
+
+
+def _requirements() -> Iterator[str]:
+    """The packages that the served model needs, as they are here."""
+    for package in SERVED_PACKAGES:
+        yield f"{package}=={metadata.version(package)}"
+    for package in SERVED_IF_INSTALLED:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            yield f"{package}=={metadata.version(package)}"
+
+
+def _signature() -> "ModelSignature":
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types.schema import Map
+
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(DataType.string, "label"), ColSpec(DataType.double, "confidence"), ColSpec(DataType.boolean, "unsure"),
+        ColSpec(Map(DataType.double), "probabilities"), ColSpec(DataType.string, "error"),
+    ]  # fmt: skip
+    return ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")]), outputs=Schema(outputs))
+
+
+def _example(contract: Contract) -> pd.DataFrame:
+    """A request that the model answers: one grey image."""
+    encoded = io.BytesIO()
+    Image.new("RGB", (contract.images.width, contract.images.height), "grey").save(encoded, "PNG")
+    return pd.DataFrame({"image": [encoded.getvalue()]})

@@ -1,0 +1,153 @@
+"""What a search is of, and its trials on disk: models/tune.db. Makes no trial.
+
+All trials of the same data, ranges, other parameters and code are one study, so that they compare.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from filelock import FileLock, Timeout
+
+from pipeline.errors import NightshiftError
+from pipeline.files import sha256, sha256_of_file
+from pipeline.params import Params
+from pipeline.paths import PREPARED, SEARCHES
+from pipeline.prepared import read_dataset, read_split
+from pipeline.search_space import Mode, Values, searched
+from pipeline.tracking import flat
+
+if TYPE_CHECKING:
+    import optuna
+
+COMPARED_FROM = 5  # completed trials before the pruner compares a trial with their median
+HEAD_STRIDE = 5  # epochs of a head between two reports to the pruner: each is a write to disk
+HISTORY, VALUES = "history", "values"  # what is kept of a trial: (phase, row) of each epoch; what was tried
+DIVERGED = "diverged"  # of a trial whose loss was no number
+UNUSED: dict[Mode, set[str]] = {  # of `train`, in trials of each mode
+    "head": {"fine_tune", "scratch"},
+    "fine_tune": {"scratch"},
+    "scratch": {"head", "fine_tune"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is searched: parameters, what a trial fits, and on which images it is judged."""
+
+    params: Params
+    mode: Mode
+    space: "dict[str, optuna.distributions.BaseDistribution]"
+    key: str  # of all that makes trials comparable
+    images: int  # of validation
+
+
+def check(params: Params, fine_tune: bool) -> Mode:
+    """What trials will fit. Raises NightshiftError where there is nothing to search, or a range is nonsense."""
+    mode: Mode = "scratch" if not params.model.is_pretrained else "fine_tune" if fine_tune else "head"
+    if mode == "fine_tune" and not params.train.fine_tune.epochs:
+        raise NightshiftError(
+            "params.yaml: train.fine_tune.epochs is 0, so there is no fine-tuning to search. Set it to 1 or more, or "
+            "search without --fine-tune (tune.fine_tune: false)."
+        )
+    searched(params, mode)
+    return mode
+
+
+def plan(params: Params, fine_tune: bool) -> Search:
+    """What will be searched, with these parameters and the prepared images. Raises NightshiftError on nonsense."""
+    mode = check(params, fine_tune)
+    space = searched(params, mode)
+    key = study_key(params, mode, list(space), read_dataset(PREPARED).sha256)
+    return Search(params, mode, space, key, len(read_split(PREPARED, "val").labels))
+
+
+def study_key(params: Params, mode: Mode, names: list[str], dataset_sha256: str) -> str:
+    """Equal for trials that compare: same images, code, ranges, metric, and parameters other than those searched."""
+    whole = dict.fromkeys(("seed", "images", "model", "augment", "embed", "train"), True)
+    said = params.model_dump(mode="json", include={**whole, "compute": {"precision"}})
+    fixed = flat({**said, "train": {name: of for name, of in said["train"].items() if name not in UNUSED[mode]}})
+    for name in (*names, "train.max_gap", "train.target_precision"):
+        fixed.pop(name, None)
+    ranges = {name: params.tune.ranges[name].model_dump() for name in names}
+    known = [mode, fixed, ranges, params.tune.metric, dataset_sha256, _code()]
+    return f"{mode}-{sha256(json.dumps(known, sort_keys=True).encode())[:16]}"
+
+
+def _code() -> dict[str, str]:
+    """The modules that features and training depend on, as dvc.yaml names them, and what is in them."""
+    stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    names = {dep for stage in ("embed", "train") for dep in stages[stage]["deps"] if dep.startswith("pipeline/")}
+    return {name: sha256_of_file(Path(name)) for name in sorted(names)}
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """No other search in this project meanwhile: a trial under way could not be told from a dead one."""
+    SEARCHES.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(SEARCHES.with_suffix(".db.lock"), blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise NightshiftError(
+            f"Another search runs in this project (it holds {lock.lock_file}). Wait for it, or stop it."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def open_study(search: Search) -> "Iterator[optuna.Study]":
+    """The study of this search, new or as it was left."""
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warm_up = HEAD_STRIDE * 2 if search.mode == "head" else 0
+    try:
+        study = optuna.create_study(
+            storage=f"sqlite:///{SEARCHES}",
+            study_name=search.key,
+            load_if_exists=True,
+            direction="minimize" if search.params.tune.metric == "val_loss" else "maximize",
+            pruner=optuna.pruners.MedianPruner(COMPARED_FROM, n_warmup_steps=warm_up),
+        )
+        yield study
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise NightshiftError(
+            f"{SEARCHES}, which keeps the trials, did not do as asked: {' '.join(str(error).split())[:300]}. If it is "
+            "damaged, remove it: the search then starts anew."
+        ) from error
+
+
+def finished(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
+    """Trials that ran to their end or were pruned, in their order; not those whose process was killed."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+
+def bury_the_dead(study: "optuna.Study") -> None:
+    """Trials under way, or waiting, of a process that was killed: this one is the only one that is at it."""
+    from optuna.trial import TrialState
+
+    for dead in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(dead.number, state=TrialState.FAIL)
+    while study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.tell(study.ask(), state=TrialState.FAIL)
+
+
+def is_known(done: "list[optuna.trial.FrozenTrial]", values: Values) -> bool:
+    """Whether these values were tried, and not given up early."""
+    return any(is_whole(trial) for trial in done if trial.user_attrs[VALUES] == values)
+
+
+def is_whole(trial: "optuna.trial.FrozenTrial") -> bool:
+    """Whether a trial has a score, or none because its loss was no number."""
+    return trial.state.name == "COMPLETE" or bool(trial.user_attrs.get(DIVERGED))

@@ -1,0 +1,60 @@
+"""What a network is to answer for each training image: its label, or how probable each label is. Fits nothing."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.errors import NightshiftError
+from pipeline.paths import METADATA
+from pipeline.prepared import Split
+
+
+def soft_targets(split: Split, class_names: tuple[str, ...], columns: dict[str, str]) -> NDArray[np.float32]:
+    """Probability of each class for each image, (n, classes), rows sum to 1.
+
+    `columns` names, for some classes, the column of the side table with the class's probability, 0 to 1; what is left
+    goes to the other classes alike. Without columns, and for images that lack a probability: one-hot. Raises
+    NightshiftError naming a class or column that is not there, and a value that is no probability.
+    """
+    one_hot = np.eye(len(class_names), dtype=np.float32)[split.labels]
+    if not columns:
+        return one_hot
+    if unknown := sorted(set(columns) - set(class_names)):
+        raise NightshiftError(
+            f"params.yaml: train.soft_labels names the class {unknown[0]!r}; the classes are {', '.join(class_names)}."
+        )
+    given = np.stack([_column(split.table, column) for column in columns.values()], axis=1)
+    total: NDArray[np.float64] = np.sum(given, axis=1)  # NaN where any is missing
+    too_much = split.table["path"].to_numpy()[total > 1 + 1e-6]
+    if len(too_much):
+        raise NightshiftError(
+            f"{METADATA}: the probabilities of {too_much[0]} ({', '.join(columns.values())}) exceed 1 together."
+        )
+    targets = np.empty_like(one_hot)
+    named = [class_names.index(name) for name in columns]
+    others = [position for position in range(len(class_names)) if position not in named]
+    if others:
+        targets[:, others] = ((1 - total) / len(others))[:, None]
+    else:
+        total[total == 0] = np.nan  # nothing is said of any class
+        given /= total[:, None]
+    targets[:, named] = given
+    return np.asarray(np.where(np.isnan(total)[:, None], one_hot, targets), np.float32)
+
+
+def _column(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """The probabilities of a column, NaN where there is none."""
+    if column not in table:
+        raise NightshiftError(
+            f"params.yaml: train.soft_labels names the column {column!r}, which {METADATA} does not have."
+        )
+    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+    wrong = (table[column].notna() & (table[column].astype("str").str.strip() != "")).to_numpy() & ~(
+        (values >= 0) & (values <= 1)
+    )
+    if wrong.any():
+        row = table.iloc[int(np.argmax(wrong))]
+        raise NightshiftError(
+            f"{METADATA}: {column} of {row['path']} is {str(row[column])!r}; a probability is 0 to 1."
+        )
+    return values

@@ -1,0 +1,185 @@
+"""The decision as tables: what a model must be by itself, and beside the champion."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.comparison import Changed, Comparison, Difference, OfClass
+from pipeline.gate import Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
+from pipeline.params_model import Gate
+
+GATE = Gate(
+    min_accuracy=0.8, min_balanced_accuracy=0.7, max_log_loss=0.5, max_expected_calibration_error=0.1,
+    max_export_difference=0.001, max_loss=0.02, max_class_loss=0.1, max_calibration_loss=0.03, max_slowdown=2.0,
+    min_compared_images=30,
+)  # fmt: skip
+
+
+def evaluation(
+    accuracy: float = 0.9, balanced_accuracy: float = 0.9, log_loss: float = 0.2, expected_calibration_error: float = 0
+) -> dict[str, Any]:
+    values = {
+        "accuracy": accuracy,
+        "balanced_accuracy": balanced_accuracy,
+        "log_loss": log_loss,
+        "expected_calibration_error": expected_calibration_error,
+    }
+    return {name: {"value": value, "low": value, "high": value} for name, value in values.items()}
+
+
+SAME = Difference(0.9, 0.9, -0.02, 0.02)
+
+
+def contest(**different: Any) -> Contest:
+    """A champion that is as good in everything, but for what is said."""
+    of_contest = {name: different.pop(name) for name in ("seen", "unreadable", "new_speed") if name in different}
+    parts: dict[str, Any] = {
+        "images": 200,
+        "units": 200,
+        "accuracy": SAME,
+        "balanced_accuracy": SAME,
+        "calibration": Difference(0.05, 0.05, -0.01, 0.01),
+        "changed": Changed(4, 4),
+        "classes": (OfClass("cat", 0.9, 0.9, Changed(2, 2)), OfClass("dog", 0.9, 0.9, Changed(2, 2))),
+    }
+    defaults = {"version": 3, "seen": 0, "unreadable": 0, "new_speed": 200.0, "champion_speed": 200.0}
+    return Contest(comparison=Comparison(**parts | different), **defaults | of_contest)
+
+
+def missed(decision: Decision) -> list[str]:
+    return [check.name for check in decision.checks if not check.passed]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "difference", "names"),
+    [
+        ({}, 1e-6, []),
+        (
+            {"accuracy": 0.8, "balanced_accuracy": 0.7, "log_loss": 0.5, "expected_calibration_error": 0.1},
+            0.001,
+            [],
+        ),
+        ({"accuracy": 0.79}, 1e-6, ["min_accuracy"]),
+        ({"balanced_accuracy": 0.5}, 1e-6, ["min_balanced_accuracy"]),
+        ({"log_loss": 0.6}, 1e-6, ["max_log_loss"]),
+        ({"expected_calibration_error": 0.11}, 1e-6, ["max_expected_calibration_error"]),
+        ({}, 0.01, ["max_export_difference"]),
+        ({"accuracy": 0.1, "log_loss": 9.0}, 0.5, ["min_accuracy", "max_log_loss", "max_export_difference"]),
+        ({"accuracy": float("nan")}, 1e-6, ["min_accuracy"]),
+    ],
+    ids=[
+        "good",
+        "just good enough",
+        "accuracy",
+        "balanced",
+        "log loss",
+        "calibration",
+        "export",
+        "several",
+        "no number",
+    ],
+)
+def test_the_gate_names_every_limit_that_is_missed(
+    metrics: dict[str, float], difference: float, names: list[str]
+) -> None:
+    assert missed(decide(evaluation(**metrics), difference, None, GATE, 0.95)) == names
+
+
+@pytest.mark.parametrize(
+    ("different", "names"),
+    [
+        ({}, []),
+        ({"balanced_accuracy": Difference(0.88, 0.90, -0.05, 0.01)}, []),
+        ({"balanced_accuracy": Difference(0.87, 0.90, -0.05, 0.01)}, ["max_loss"]),
+        ({"balanced_accuracy": Difference(0.95, 0.90, 0.01, 0.09)}, []),
+        ({"balanced_accuracy": Difference(0.89, 0.90, -0.02, 0), "changed": Changed(1, 9)}, ["mcnemar"]),
+        ({"balanced_accuracy": Difference(0.89, 0.90, -0.02, 0), "changed": Changed(9, 1)}, []),
+        ({"balanced_accuracy": Difference(0.89, 0.90, -0.02, 0), "changed": Changed(0, 5)}, []),
+        ({"balanced_accuracy": Difference(0.91, 0.90, 0, 0.02), "changed": Changed(1, 9)}, []),
+        ({"calibration": Difference(0.09, 0.05, 0.001, 0.08)}, ["max_calibration_loss"]),
+        ({"calibration": Difference(0.09, 0.05, -0.001, 0.08)}, []),
+        ({"calibration": Difference(0.08, 0.05, 0.001, 0.08)}, []),
+        ({"new_speed": 100.0}, []),
+        ({"new_speed": 99.0}, ["max_slowdown"]),
+        ({"new_speed": 500.0}, []),
+    ],
+    ids=[
+        "equal", "just as much worse as allowed", "more", "better", "certainly a little worse", "certainly better",
+        "five images do not decide", "fewer right but better balanced", "worse calibrated", "by chance perhaps",
+        "a little", "half as fast", "slower", "faster",
+    ],
+)  # fmt: skip
+def test_beside_the_champion_a_clearly_worse_model_is_refused_and_an_equal_one_passes(
+    different: dict[str, Any], names: list[str]
+) -> None:
+    assert missed(decide(evaluation(), 0, contest(**different), GATE, 0.95)) == names
+
+
+@pytest.mark.parametrize(
+    ("dog", "refused"),
+    [
+        (OfClass("dog", 0.80, 0.90, Changed(0, 20)), False),
+        (OfClass("dog", 0.79, 0.90, Changed(0, 20)), True),
+        (OfClass("dog", 0.00, 1.00, Changed(0, 5)), False),
+        (OfClass("dog", 0.10, 0.80, Changed(0, 7)), True),  # p = 0.016, below 0.05 / 2 classes
+        (OfClass("dog", 0.10, 0.80, Changed(0, 6)), False),  # p = 0.031
+        (OfClass("dog", 0.60, 0.80, Changed(20, 24)), False),
+    ],
+    ids=["as much as allowed", "more", "five images", "seven", "six, and two classes", "chance"],
+)
+def test_no_class_is_lost_beyond_chance(dog: OfClass, refused: bool) -> None:
+    cat = OfClass("cat", 0.9, 0.9, Changed(0, 0))
+    decision = decide(evaluation(), 0, contest(classes=(cat, dog)), GATE, 0.95)
+    assert missed(decision) == (["max_class_loss"] if refused else [])
+    assert "recall of dog" in next(check.found for check in decision.checks if check.name == "max_class_loss")
+
+
+def test_a_class_that_is_lost_is_named_even_beside_one_that_only_chance_lowered() -> None:
+    chance, lost = OfClass("cat", 0.0, 1.0, Changed(0, 2)), OfClass("dog", 0.5, 0.9, Changed(0, 40))
+    decision = decide(evaluation(), 0, contest(classes=(chance, lost)), GATE, 0.95)
+    assert "recall of dog is 0.500, the champion's 0.900" in "".join(decision.reasons)
+
+
+def test_what_was_left_out_is_said() -> None:
+    against = decide(evaluation(), 0, contest(seen=12, unreadable=1, units=80), GATE, 0.95).against
+    assert against == (
+        "version 3, asked about the same 200 test images of 80 groups; 12 that it was taught with are left out; "
+        "1 that it cannot read are left out"
+    )
+
+
+def test_a_champion_that_cannot_be_compared_leaves_the_choice_to_a_person() -> None:
+    decision = decide(evaluation(), 0, Incomparable(3, "its classes are others; added: owl"), GATE, 0.95)
+    assert decision.passed
+    assert "its classes are others; added: owl" in decision.needs_a_person
+    assert not decide(evaluation(), 0, None, GATE, 0.95).needs_a_person
+    assert not decide(evaluation(), 0, contest(), GATE, 0.95).needs_a_person
+    assert missed(decide(evaluation(accuracy=0.1), 0, Incomparable(3, "x"), GATE, 0.95)) == ["min_accuracy"]
+
+
+@pytest.mark.parametrize(
+    "champion",
+    [None, Incomparable(3, "added: a; b: c"), contest(), contest(new_speed=1.0, changed=Changed(0, 30))],
+    ids=["first", "incomparable", "passed", "refused"],
+)
+def test_a_decision_comes_back_from_its_tags(champion: Contest | Incomparable | None) -> None:
+    decision = decide(evaluation(accuracy=0.81), 1e-7, champion, GATE, 0.95)
+    tags = to_tags(decision)
+    assert from_tags({**tags, "nightshift.contract": "x", "nightshift.gate_limits": "{}"}) == decision
+    assert tags["nightshift.gate"] == decision.verdict == ("passed" if decision.passed else "refused")
+    assert all(len(value) < 1000 for value in tags.values()), "MLflow's limit is 5000"
+
+
+def test_a_version_without_the_gates_tags_has_no_decision() -> None:
+    assert from_tags({"nightshift.contract": "x", "nightshift.gate_limits": "{}"}) is None
+
+
+def test_the_page_shows_each_check_with_its_numbers_and_its_limit() -> None:
+    strange = (OfClass("a|b", 0.5, 0.9, Changed(0, 40)),)
+    page = to_markdown(decide(evaluation(accuracy=0.41), 0, contest(classes=strange), GATE, 0.95))
+    assert page.startswith("**The gate: refused.** Compared with: version 3, asked about the same 200 test images.")
+    assert "| min_accuracy | **refused** | accuracy on the test images is 0.410 | at least 0.8 |" in page
+    assert "recall of a\\|b is 0.500" in page
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 10
+    assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
