@@ -31,7 +31,7 @@ def table_of(found: Found) -> Table:
 
 
 def _cells(attempt: Attempt, is_present: bool) -> list[str]:
-    score = "no number" if attempt.score is None else f"{attempt.score:.4f}"
+    score = "no number" if attempt.score is None else f"{attempt.score:.4g}"
     values = [f"{value:g}" if isinstance(value, float) else str(value) for value in attempt.values.values()]
     return [f"{attempt.number}{' (now)' if is_present else ''}", score, str(attempt.epochs), *values]
 
@@ -45,9 +45,9 @@ def lines_of(found: Found, changed: dict[str, tuple[Any, Any]] | None) -> list[s
     best = found.winner
     if best is None:
         return [*lines, "No trial is better than the present parameters; params.yaml stays as it is."]
-    now = "no number" if found.present.score is None else f"{found.present.score:.4f}"
+    now = "no number" if found.present.score is None else f"{found.present.score:.4g}"
     lines += [
-        f"Trial {best.number} is the best: {metric} {best.score:.4f}, against {now} with the present parameters.",
+        f"Trial {best.number} is the best: {metric} {best.score:.4g}, against {now} with the present parameters.",
         optimism(len(found.attempts), found.search.images),
     ]
     if changed is None:

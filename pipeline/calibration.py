@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from pipeline.engine import probabilities
-from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
+from pipeline.metrics import accuracy, balanced_accuracy, expected_calibration_error, mean_log_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,14 @@ def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], target_pre
     answers = probabilities(logits, temperature)
     predicted, confidence = answers.argmax(axis=1), answers.max(axis=1)
     threshold = unsure_threshold(confidence, predicted == labels, target_precision)
-    given = confidence >= threshold
+    given, uncalibrated = confidence >= threshold, probabilities(logits, 1.0)
     metrics = {
         "val_accuracy": accuracy(labels, answers),
         "val_balanced_accuracy": balanced_accuracy(labels, answers),
         "val_log_loss": mean_log_loss(labels, answers),
-        "val_log_loss_uncalibrated": mean_log_loss(labels, probabilities(logits, 1.0)),
+        "val_log_loss_uncalibrated": mean_log_loss(labels, uncalibrated),
+        "val_calibration_error": expected_calibration_error(labels, answers),
+        "val_calibration_error_uncalibrated": expected_calibration_error(labels, uncalibrated),
         "val_coverage": float(given.mean()),  # share of images whose answer is not "unsure"
         "val_precision_covered": float((predicted == labels)[given].mean()),
         "val_unsure_share": float((~given).mean()),

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     import keras
 
 
+def compute_in_float32(model: "keras.Model") -> None:
+    """Let a network that was trained in mixed precision compute in float32; its weights are float32 anyway.
+
+    OpenVINO cannot read the casts of mixed precision, and Keras and OpenVINO could not be compared.
+    """
+    import keras
+
+    for layer in model._flatten_layers():  # nested ones too; Keras has no public way
+        layer.dtype_policy = keras.DTypePolicy("float32")
+
+
 def export_openvino(model: "keras.Model", folder: Path) -> None:
     """Write `model` as OpenVINO files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from pipeline.answers import Judged
 from pipeline.contract import KERAS
 from pipeline.engine import Engine
+from pipeline.keras_file import load_keras
 
 MOST_IMAGES = 30  # with a map: of many classes the first, in class order, have some
 STEPS = 14  # places of the covered square along each side
@@ -65,10 +66,9 @@ def grad_cam(file: Path, images: NDArray[np.uint8], classes: NDArray[np.int64]) 
     images: (m, height, width, 3); classes: (m,). Each channel of the last feature map counts with the mean gradient of
     the logit with respect to it (equations 1 and 2 of Selvaraju et al.).
     """
-    import keras
     import tensorflow as tf
 
-    model: Any = keras.saving.load_model(file, compile=False)
+    model: Any = load_keras(file)
     maps = []
     for image, number in zip(tqdm(images, "evidence", unit="image"), classes, strict=True):
         inputs = tf.convert_to_tensor(image[None].astype(np.float32))

@@ -21,7 +21,7 @@ from pipeline.checkpoints import Checkpoints, training
 from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.curves import write_curves
 from pipeline.device import prepare_device, writes_files
-from pipeline.export import export_openvino
+from pipeline.export import compute_in_float32, export_openvino
 from pipeline.features import Features, TrainingRows, read_features, read_training_rows
 from pipeline.files import replacing, sha256, sha256_of_file, write_json
 from pipeline.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better, make_judge
@@ -203,15 +203,19 @@ def read_data(params: Params) -> Data:
 
 def training_key(params: Params, data: Data) -> str:
     """A hash of everything that the fitted network follows from: parameters, images, features, code, versions."""
-    values = params.model_dump(exclude={*IRRELEVANT, "compute"})
-    values["compute"] = params.compute.model_dump(exclude={READING})
-    values["dataset"] = data.dataset.sha256
-    for name, split in (("train", data.train), ("val", data.val)):
-        values[name] = sha256("\n".join(split.table["path"]).encode() + split.labels.tobytes())
-    sources = [*Path(__file__).parent.glob("*.py"), *FEATURES.glob("*.npy")]
-    values["files"] = {file.name: sha256_of_file(file) for file in sorted(sources)}
-    values["versions"] = [keras.__version__, tf.__version__, np.__version__]
-    return sha256(json.dumps(values, sort_keys=True, default=str).encode())[:16]
+    files = [*Path(__file__).parent.glob("*.py"), *FEATURES.glob("*.npy")]
+    values = {
+        "params": params.model_dump(mode="json", exclude={*IRRELEVANT, "compute"}),
+        "compute": params.compute.model_dump(exclude={READING}),
+        "dataset": data.dataset.sha256,
+        "splits": [
+            sha256("\n".join(split.table["path"]).encode() + split.labels.tobytes()) for split in (data.train, data.val)
+        ],
+        "targets": sha256(targets_of(data, params.train).tobytes()),
+        "files": {file.name: sha256_of_file(file) for file in sorted(files)},
+        "versions": [keras.__version__, tf.__version__, np.__version__],
+    }
+    return sha256(json.dumps(values, sort_keys=True).encode())[:16]
 
 
 def warn_of_gap(gap: float, max_gap: float) -> None:
@@ -244,6 +248,7 @@ def main() -> None:
 def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contract, dict[str, float]]:
     """The model with its contract, the metrics, the curves and the picture of the augmentation."""
     dataset, labels = data.dataset, data.val.labels
+    compute_in_float32(trained.model)
     judge = make_judge(trained.model, JUDGED_AT_ONCE)
     found = calibrate(judge(Examples(data.val.images, labels)), labels, params.train.target_precision)
     warn_of_gap(trained.kept["gap_accuracy"], params.train.max_gap)

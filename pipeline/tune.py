@@ -5,9 +5,11 @@ undisturbed one would have tried.
 """
 
 import gc
+import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from pipeline.params_file import with_values_written
 from pipeline.paths import PARAMS
 from pipeline.search_log import search_log
 from pipeline.search_space import Values, rounded, value_of, with_values
+from pipeline.stage import log
 from pipeline.study import (
     DIVERGED,
     HEAD_STRIDE,
@@ -156,7 +159,8 @@ def _try(study: "optuna.Study", search: Search, ready: Ready, number: int, fixed
     trial.set_user_attr(VALUES, values)
     history: History = []
     try:
-        score = _score(trial, search, ready, values, history, prune=fixed is None)
+        with _quiet():
+            score = _score(trial, search, ready, values, history, prune=fixed is None)
     except BaseException:
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         raise
@@ -166,6 +170,17 @@ def _try(study: "optuna.Study", search: Search, ready: Ready, number: int, fixed
         score = None
     pruned = optuna.trial.TrialState.PRUNED
     study.tell(trial, score, state=pruned if score is None else optuna.trial.TrialState.COMPLETE)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Of the epochs of dozens of trials only warnings are said; the bar shows how far it is."""
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _score(
@@ -203,7 +218,7 @@ def _best_so_far(done: "list[optuna.trial.FrozenTrial]", metric: str) -> str:
     scores = [trial.value for trial in done if trial.state.name == "COMPLETE" and trial.value is not None]
     if not scores:
         return ""
-    return f"best {min(scores) if metric == 'val_loss' else max(scores):.4f}"
+    return f"best {min(scores) if metric == 'val_loss' else max(scores):.4g}"
 
 
 def _found(search: Search, done: "list[optuna.trial.FrozenTrial]", present: Values) -> Found:

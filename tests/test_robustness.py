@@ -58,6 +58,20 @@ def test_batches_and_threads_change_nothing() -> None:
     assert ask(batch_size=1, workers=1).equals(ask(batch_size=64, workers=4))
 
 
+def test_each_image_has_noise_of_its_own() -> None:
+    seen: list[NDArray[np.uint8]] = []
+
+    def looking(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen.append(batch)
+        return by_brightness(batch)
+
+    images = np.full((2, 10, 12, 3), 100, np.uint8)
+    answers = Answers(np.zeros(2, np.int64), ENGINE.predict(images))
+    measure_robustness(Engine(CONTRACT, looking), images, answers, seed=3, batch_size=2, workers=1)
+    differ = [bool((first != second).any()) for first, second in seen]
+    assert differ == [name == "noise" for name in CORRUPTIONS for _ in STRENGTHS]
+
+
 def test_of_many_images_some_are_drawn_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen(5, seed=1).tolist() == [0, 1, 2, 3, 4]
     monkeypatch.setattr(robustness, "MOST_IMAGES", 6)

@@ -1,76 +1,61 @@
-"""What is fitted: batches, temperature, threshold; on small numbers, without images."""
+"""What a training is made of: class weights, its key, the warning of a gap; whole trainings are in test_training.py."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.engine import probabilities
-from pipeline.train import batches, draw_curves, fit_temperature, unsure_threshold
-
-
-def test_batches_keep_rows_and_labels_together_and_see_each_once_an_epoch() -> None:
-    arrays, labels = np.arange(10, dtype=np.uint8)[:, None], np.arange(10)
-    epochs = []
-    shuffled = batches(arrays, labels, 4, shuffle_seed=3)
-    for _ in range(2):
-        rows, of = (np.concatenate(parts) for parts in zip(*shuffled.as_numpy_iterator(), strict=True))
-        assert rows.dtype == np.float32
-        assert (rows[:, 0] == of).all()
-        assert sorted(of) == list(range(10))
-        epochs.append(of.tolist())
-    assert epochs[0] != epochs[1]
-    in_order = np.concatenate([of for _, of in batches(arrays, labels, 4).as_numpy_iterator()])
-    assert in_order.tolist() == list(range(10))
+from pipeline.params import Params
+from pipeline.params_data import Images
+from pipeline.prepared import Dataset, Split
+from pipeline.stage import log
+from pipeline.train import Data, best_row, class_weights, training_key, warn_of_gap
 
 
-@pytest.mark.parametrize("true", [0.4, 1.0, 3.0])
-def test_the_temperature_that_made_the_labels_is_found(true: float) -> None:
-    rng = np.random.default_rng(5)
-    logits = rng.normal(0, 3, (20_000, 3)).astype(np.float32)
-    cumulated = probabilities(logits, true).cumsum(axis=1)
-    labels = (rng.random((len(logits), 1)) > cumulated).sum(axis=1).clip(0, 2)
-    assert fit_temperature(logits, labels) == pytest.approx(true, rel=0.05)
+def data(labels: tuple[int, ...] = (0, 0, 0, 1), content: str = "a") -> Data:
+    """Four grey images."""
+    rules = Images(width=8, height=8, fit="stretch", max_megapixels=1)
+    table = pd.DataFrame({"path": [f"{number}.png" for number in range(4)], "label": ["xy"[label] for label in labels]})
+    split = Split(table, np.full((4, 8, 8, 3), 127, np.uint8), np.array(labels))
+    return Data(Dataset(class_names=("x", "y"), images=rules, sha256=content), split, split)
 
 
-@pytest.mark.parametrize(
-    ("confidence", "correct", "target", "expected"),
-    [
-        ([0.9, 0.8, 0.7], [True, True, True], 0.9, 0.0),
-        ([0.9, 0.8, 0.7, 0.6], [True, True, False, False], 0.9, 0.8),
-        ([0.9, 0.8, 0.7, 0.6], [True, False, True, True], 0.75, 0.0),
-        ([0.9, 0.9, 0.5], [True, False, True], 1.0, 0.5),
-        ([0.9, 0.8], [False, True], 1.0, 0.8),
-    ],
-    ids=[
-        "all right",
-        "the sure ones",
-        "the last lifts it",
-        "equal ones stand together",
-        "out of reach: the best there is",
-    ],
-)
-def test_unsure_threshold(confidence: list[float], correct: list[bool], target: float, expected: float) -> None:
-    found = unsure_threshold(np.array(confidence, np.float32), np.array(correct), target)
-    assert found == pytest.approx(expected)
+def test_rare_classes_count_more_where_they_are_to() -> None:
+    labels = np.array([0, 0, 0, 1])
+    assert class_weights(labels, 2, "balanced") == pytest.approx([4 / (2 * 3), 4 / (2 * 1)])
+    assert class_weights(labels, 2, "none").tolist() == [1, 1]
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from([0.25, 0.5, 0.625, 0.75, 1.0]), st.booleans()), min_size=1, max_size=40),
-    st.floats(0, 1),
-)
-def test_answers_at_or_above_the_threshold_reach_the_target_whenever_any_do(
-    answers: list[tuple[float, bool]], target: float
+def test_the_key_changes_with_all_that_the_result_follows_from_and_with_nothing_else(defaults: Params) -> None:
+    def changed(section: str, **values: object) -> Params:
+        return defaults.model_copy(update={section: getattr(defaults, section).model_copy(update=values)})
+
+    key = training_key(defaults, data())
+    assert training_key(defaults, data()) == key
+    assert training_key(changed("compute", workers=3), data()) == key
+    assert training_key(changed("batch", shard_size=3), data()) == key
+    assert training_key(changed("register_", model_name="other"), data()) == key
+    others = [
+        training_key(defaults.model_copy(update={"seed": 8}), data()),
+        training_key(changed("train", label_smoothing=0.2), data()),
+        training_key(changed("augment", rotation=0.2), data()),
+        training_key(changed("compute", precision="mixed_bfloat16"), data()),
+        training_key(changed("compute", distribution="mirrored"), data()),
+        training_key(defaults, data(content="b")),
+        training_key(defaults, data(labels=(0, 0, 1, 1))),
+    ]
+    assert len({key, *others}) == len(others) + 1
+
+
+@pytest.mark.parametrize(("gap", "warned"), [(0.11, True), (0.1, False), (-0.3, False)])
+def test_a_network_that_learnt_by_heart_is_warned_about(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, gap: float, warned: bool
 ) -> None:
-    confidence, correct = np.array([a for a, _ in answers], np.float32), np.array([b for _, b in answers])
-    threshold = unsure_threshold(confidence, correct, target)
-    reachable = max(correct[confidence >= level].mean() for level in confidence)
-    reached = correct[confidence >= threshold].mean()
-    assert reached >= target or reached == reachable < target
+    monkeypatch.setattr(log, "propagate", True)
+    warn_of_gap(gap, max_gap=0.1)
+    assert ("Overfitting" in caplog.text and "`augment`" in caplog.text) == warned
 
 
-def test_curves_are_drawn_for_any_number_of_phases() -> None:
-    metrics = {f"{split}_{metric}": [0.5, 0.4, 0.3] for split in ("train", "val") for metric in ("loss", "accuracy")}
-    figure = draw_curves(pd.DataFrame(metrics | {"phase": ["head", "head", "fine_tune"]}))
-    assert [text.get_text().strip() for text in figure.axes[0].texts] == ["head", "fine_tune"]
+def test_the_row_of_the_best_epoch_is_found_by_what_is_monitored() -> None:
+    table = pd.DataFrame({"phase": "head", "val_loss": [0.3, 0.2, 0.4], "val_accuracy": [0.7, 0.8, 0.9]})
+    assert best_row(table, "val_loss") == {"val_loss": 0.2, "val_accuracy": 0.8}
+    assert best_row(table, "val_accuracy") == {"val_loss": 0.4, "val_accuracy": 0.9}

@@ -60,6 +60,8 @@ def trials_in(project: Path) -> list[tuple[Any, ...]]:
     if not (project / SEARCHES).exists():
         return []
     with sqlite3.connect(project / SEARCHES) as store:
+        if not store.execute("SELECT name FROM sqlite_master WHERE name = 'trial_user_attributes'").fetchall():
+            return []  # being made
         rows = store.execute(
             "SELECT state, value, value_json FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id "
             "JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'values' "
@@ -86,7 +88,7 @@ def test_a_search_compares_shows_writes_and_goes_on(project: Path) -> None:
     scores = [value for _, value, _ in trials if value is not None]
     best = min(scores)
     assert best < scores[0], "nothing better was found; the ranges are wide enough for it"
-    assert f"val_loss {best:.4f}, against {scores[0]:.4f} with the present parameters" in said
+    assert f"val_loss {best:.4g}, against {scores[0]:.4g} with the present parameters" in said
     assert "6 trials were compared on the same" in said
     assert said.endswith("Next: nightshift train\n")
     # params.yaml: the best values, and not a character else.
@@ -126,10 +128,10 @@ def test_a_search_compares_shows_writes_and_goes_on(project: Path) -> None:
 
 def test_a_killed_search_goes_on_as_if_it_had_not_been(project: Path, tmp_path: Path) -> None:
     undisturbed = shutil.copytree(project, tmp_path / "undisturbed", symlinks=True)
-    for number, (sent, wanted) in enumerate([(signal.SIGKILL, 1), (signal.SIGINT, 3), (signal.SIGKILL, 4)]):
+    for number, (sent, wanted) in enumerate([(signal.SIGINT, 1), (signal.SIGKILL, 3)]):
         with (tmp_path / f"{number}.log").open("w") as out, subprocess.Popen(
             [str(NIGHTSHIFT), "tune", "--trials", "12", "--no-write"], cwd=project, env=environment(), stdout=out,
-            stderr=out,
+            stderr=out, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process:  # fmt: skip
             give_up = time.monotonic() + 300
             while len(trials_in(project)) < wanted and process.poll() is None and time.monotonic() < give_up:

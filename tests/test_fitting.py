@@ -1,0 +1,203 @@
+"""Epochs of gradient descent on a few small rows: batches, judging, stopping, going on; without images."""
+
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from pipeline.checkpoints import Checkpoints
+from pipeline.engine import probabilities
+from pipeline.fitting import (
+    Diverged,
+    Epoch,
+    Examples,
+    Task,
+    as_table,
+    averaged,
+    batches,
+    best_epoch,
+    fit,
+    is_better,
+    is_finished,
+    loss_of_each,
+    make_judge,
+)
+from pipeline.metrics import mean_log_loss
+from pipeline.optimiser import build_optimiser, warm_up_and_cosine
+from pipeline.params import Params
+from pipeline.params_model import Fit, Monitor, Train
+
+WEIGHTS = np.array([0.5, 2.0], np.float32)
+HOW = Fit(epochs=6, batch_size=16, learning_rate=0.05, weight_decay=0.1, dropout=0.3, patience=6, warm_up=0.2, ema=0.8)
+
+
+def examples(count: int, seed: int) -> Examples:
+    """Two clouds that overlap."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, count)
+    return Examples(rng.normal(labels[:, None], 1.0, (count, 8)).astype(np.float32), labels)
+
+
+def task(count: int = 50, seed: int = 5) -> Task:
+    train = examples(count, 1)
+    targets = np.eye(2, dtype=np.float32)[train.labels]
+    return Task("head", train, examples(40, 2), targets, WEIGHTS, seed)
+
+
+def network() -> keras.Model:
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((8,))
+    x = layers.BatchNormalization()(layers.Dense(6, activation="relu")(inputs))
+    return keras.Model(inputs, layers.Dense(2)(layers.Dropout(HOW.dropout, seed=1)(x)))
+
+
+def fitted(
+    how: Fit, train: Train, checkpoints: Checkpoints | None = None, stop_after: int | None = None
+) -> tuple[keras.Model, list[Epoch]]:
+    def on_epoch(_: str, epoch: Epoch) -> None:
+        if epoch["epoch"] == stop_after:
+            raise InterruptedError
+
+    model = network()
+    optimiser = build_optimiser(model, how, warm_up_and_cosine(how, how.epochs * 4), layer_decay=0.5)
+    return model, fit(model, optimiser, task(), how, train, checkpoints, on_epoch)
+
+
+def test_batches_keep_rows_and_labels_together_and_see_each_once_an_epoch() -> None:
+    labels = np.arange(10) % 2
+    rows = (np.arange(10) * 10 + labels).astype(np.uint8)[:, None]
+    example = Examples(rows, labels)
+    numbered = Task("head", example, example, np.eye(2, dtype=np.float32)[labels], WEIGHTS, seed=3)
+    orders = []
+    for epoch in (0, 1, 0):
+        found = [np.concatenate(parts) for parts in zip(*batches(numbered, 4, epoch).as_numpy_iterator(), strict=True)]
+        assert found[0].dtype == np.float32
+        assert sorted(found[0][:, 0]) == sorted(rows[:, 0])
+        assert (found[1].argmax(axis=1) == found[0][:, 0] % 10).all()
+        assert (found[2] == WEIGHTS[found[1].argmax(axis=1)]).all()
+        orders.append(found[0][:, 0].tolist())
+    assert orders[0] == orders[2] != orders[1]
+    assert [len(part[0]) for part in batches(numbered, 4, 0)] == [4, 4, 2]
+    assert [len(part[0]) for part in batches(numbered, 4, 0, whole=True)] == [4, 4]
+
+
+def test_a_mixed_label_weighs_in_its_shares() -> None:
+    one = Examples(np.zeros((1, 3), np.float32), np.array([0]))
+    mixed = Task("head", one, one, np.array([[0.25, 0.75]], np.float32), WEIGHTS, seed=1)
+    _, _, weights = next(batches(mixed, 1, 0).as_numpy_iterator())
+    assert weights == pytest.approx([0.25 * 0.5 + 0.75 * 2.0])
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_the_focal_loss_is_the_papers(defaults: Params, gamma: float) -> None:
+    focal = defaults.train.model_copy(update={"loss": "focal", "focal_gamma": gamma})
+    logits, labels = np.random.default_rng(0).normal(0, 2, (7, 2)).astype(np.float32), np.arange(7) % 2
+    right = probabilities(logits, 1.0)[np.arange(7), labels]
+    found = loss_of_each(focal)(np.eye(2, dtype=np.float32)[labels], logits)
+    np.testing.assert_allclose(found, -((1 - right) ** gamma) * np.log(right), rtol=1e-4)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_smoothing_shares_a_label_among_all(defaults: Params, smoothing: float) -> None:
+    logits, label = np.array([[2.0, -1.0]], np.float32), np.array([[1.0, 0.0]], np.float32)
+    logs = np.log(probabilities(logits, 1.0))[0]
+    loss = loss_of_each(defaults.train.model_copy(update={"label_smoothing": smoothing}))(label, logits)
+    assert float(loss[0]) == pytest.approx(-(1 - smoothing / 2) * logs[0] - smoothing / 2 * logs[1], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "monitor", "patience", "best", "finished"),
+    [
+        ([0.5, 0.4, 0.45], "val_loss", 2, 1, False),
+        ([0.5, 0.4, 0.45, 0.41], "val_loss", 2, 1, True),
+        ([0.5, 0.4, 0.4], "val_loss", 1, 1, True),
+        ([0.5, 0.4, 0.45], "val_accuracy", 2, 0, True),
+        ([0.5, 0.6, 0.7], "val_balanced_accuracy", 1, 2, False),
+        ([0.9, 0.8, 0.7, 0.6, 0.5], "val_loss", 9, 4, True),
+    ],
+    ids=["still patient", "patience is over", "as good is no better", "higher is better", "balanced", "all epochs"],
+)
+def test_when_to_stop_and_what_to_keep(
+    values: list[float], monitor: Monitor, patience: int, best: int, finished: bool
+) -> None:
+    history = [{monitor: value} for value in values]
+    how = HOW.model_copy(update={"epochs": 5, "patience": patience})
+    assert best_epoch(history, monitor) == best
+    assert is_finished(history, how, monitor) == finished
+
+
+def test_as_good_is_not_better() -> None:
+    assert is_better({"val_loss": 0.4}, {"val_loss": 0.5}, "val_loss")
+    assert not is_better({"val_loss": 0.5}, {"val_loss": 0.5}, "val_loss")
+    assert is_better({"val_accuracy": 0.6}, {"val_accuracy": 0.5}, "val_accuracy")
+
+
+def test_the_best_weights_are_left_and_validation_is_plain_cross_entropy(defaults: Params) -> None:
+    smoothed = defaults.train.model_copy(update={"label_smoothing": 0.3, "loss": "focal"})
+    model, history = fitted(HOW.model_copy(update={"learning_rate": 0.5}), smoothed)
+    val = task().val
+    loss = mean_log_loss(val.labels, probabilities(make_judge(model, 7)(val), 1.0))
+    assert loss == pytest.approx(min(epoch["val_loss"] for epoch in history), rel=1e-6)
+    for epoch in history:
+        assert epoch["gap_accuracy"] == epoch["train_accuracy"] - epoch["val_accuracy"]
+        assert epoch["gap_loss"] == epoch["val_loss"] - epoch["train_loss"]
+
+
+@pytest.mark.parametrize("stop_after", range(1, HOW.epochs + 1))
+def test_a_fit_that_goes_on_ends_as_one_that_was_never_disturbed(
+    defaults: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    monkeypatch.setattr("pipeline.checkpoints.COST", math.inf)  # every epoch is written, however short
+    model, history = fitted(HOW, defaults.train)
+    checkpoints = Checkpoints(tmp_path)
+    with pytest.raises(InterruptedError):
+        fitted(HOW, defaults.train, checkpoints, stop_after)
+    before = checkpoints.load("head")
+    assert before is not None
+    again, resumed = fitted(HOW, defaults.train, checkpoints)
+    assert resumed[:stop_after] == before.history, "epochs that were over are not fitted again"
+    assert as_table(resumed, "head").equals(as_table(history, "head"))
+    for ours, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_snapshot_of_another_network_is_left_aside(
+    defaults: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.checkpoints.COST", math.inf)
+    checkpoints = Checkpoints(tmp_path)
+    small = keras.Sequential([keras.Input((8,)), layers.Dense(2)])
+    fit(small, build_optimiser(small, HOW, 0.1), task(), HOW, defaults.train, checkpoints)
+    _, history = fitted(HOW, defaults.train, checkpoints)
+    assert as_table(history, "head").equals(as_table(fitted(HOW, defaults.train)[1], "head"))
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(defaults: Params) -> None:
+    first, second = (fitted(HOW, defaults.train)[0].get_weights() for _ in range(2))
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(first, second, strict=True))
+    model = network()
+    fit(model, build_optimiser(model, HOW, 0.05), task(seed=6), HOW, defaults.train)
+    assert not all(np.array_equal(ours, theirs) for ours, theirs in zip(first, model.get_weights(), strict=True))
+
+
+def test_averaged_weights_are_judged_and_the_own_come_back() -> None:
+    model = network()
+    optimiser = build_optimiser(model, HOW, 0.05)
+    for _ in range(3):
+        optimiser.apply([np.ones(variable.shape, np.float32) for variable in model.trainable_variables])
+    own = [variable.numpy() for variable in model.trainable_variables]
+    with averaged(model, optimiser, HOW):
+        assert not np.array_equal(model.trainable_variables[0].numpy(), own[0])
+    for variable, value in zip(model.trainable_variables, own, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_the_way_on(defaults: Params) -> None:
+    broken = task()
+    broken.train.rows[:] = np.inf  # type: ignore[index]
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(2)])
+    with pytest.raises(Diverged, match=r"head is no number any more in epoch 1.*train.head.learning_rate"):
+        fit(model, build_optimiser(model, HOW, 0.05), broken, HOW, defaults.train)
