@@ -35,7 +35,7 @@ def versions_table(rows: list[dict[str, str]]) -> Table:
     """One row a version, the newest first."""
     table = Table(box=box.SIMPLE_HEAD)
     for heading in rows[0]:
-        table.add_column(heading, no_wrap=heading not in ("aliases", "what"), overflow="fold")
+        table.add_column(heading, no_wrap=heading != "what", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row.values()))
     return table
