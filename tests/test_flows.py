@@ -75,7 +75,7 @@ def test_a_training_leaves_its_numbers_figures_and_links_to_its_pages(project: P
     left = left_by("from flows.training import training; training()", project)
     assert left.error == ""
     assert left.artifacts == [
-        "data", "data-docs", "data-report", "evaluation", "figures", "metrics", "model", "model-card",
+        "data", "data-docs", "data-report", "evaluation", "figures", "gate", "metrics", "model", "model-card",
     ]  # fmt: skip
 
 
