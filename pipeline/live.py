@@ -154,12 +154,12 @@ def live_run(params: Params, dataset_sha256: str, folder: Path) -> Iterator[Live
     worker = threading.Thread(target=live.work, name="mlflow", daemon=True)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     worker.start()
-    status = "KILLED"
+    status = "FAILED"
     try:
         yield live
         status = "FINISHED"
-    except Exception:
-        status = "FAILED"
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
