@@ -58,6 +58,7 @@ class LiveRun:
     _step: int = field(default=0, init=False)
     _run_id: str = field(default="", init=False)
     _logged: set[int] = field(default_factory=set, init=False)
+    _given_up: threading.Lock = field(default_factory=threading.Lock, init=False)  # held for good by who said so
 
     def epoch(self, phase: str, epoch: dict[str, float]) -> None:
         """What is known of an epoch; one that an earlier process has told already is left out."""
@@ -88,7 +89,12 @@ class LiveRun:
                     job(client)
                 mlflow.end_run(job)
         except TrackingError as error:
-            log.warning("The training goes on without MLflow, which lacks (some of) its epochs. %s", error)
+            self.give_up(f"The training goes on without MLflow, which lacks (some of) its epochs. {error}")
+
+    def give_up(self, warning: str) -> None:
+        """Say once that the store lacks something, be it the store's own error or the end of our waiting."""
+        if self._given_up.acquire(blocking=False):
+            log.warning("%s", warning)
 
     def _begin(self, client: "MlflowClient") -> None:
         import mlflow
@@ -166,4 +172,4 @@ def live_run(params: Params, dataset_sha256: str, folder: Path) -> Iterator[Live
         live.close(status)
         worker.join(WAITED_FOR_FILE if store_address().startswith("sqlite:") else WAITED)
         if worker.is_alive():
-            log.warning("The MLflow store %s is slow or gone; its run of this training is not whole.", store_address())
+            live.give_up(f"The MLflow store {store_address()} is slow or gone; its run of this training is not whole.")

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,3 +141,19 @@ def test_a_store_that_does_not_answer_costs_one_warning_and_some_seconds(
     assert told < 1
     assert waited < WAITED + 5
     assert len([record for record in said.records if "MLflow" in record.getMessage()]) == 1
+
+
+def test_a_store_that_fails_after_nobody_waits_for_it_is_not_told_of_twice(
+    defaults: Params, folder: Path, monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pipeline.live.WAITED", 0.1)
+    with silent_server() as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", silent)
+        with live_run(defaults, "abc", folder) as live:
+            live.epoch("head", epoch(1))
+        [worker] = [thread for thread in threading.enumerate() if thread.name == "mlflow"]
+    worker.join(30)
+    assert not worker.is_alive()
+    assert ["slow or gone" in record.getMessage() for record in said.records if "MLflow" in record.getMessage()] == [
+        True
+    ]
