@@ -1,12 +1,13 @@
 """What a model says of images whose labels are known. Measures nothing and opens no file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from pipeline.engine import Engine, probabilities
+from pipeline.engine import Engine, Network, probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,15 @@ class Judged:
         return np.asarray(self.answers.confidence < self.unsure_below)
 
 
-def logits_of(engine: Engine, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+def in_batches(images: NDArray[np.uint8], size: int, doing: str) -> Iterator[NDArray[np.uint8]]:
+    """Parts of at most `size` images, with a progress bar that says what is `doing`."""
+    for start in tqdm(range(0, len(images), size), doing, unit="batch"):
+        yield images[start : start + size]
+
+
+def logits_of(network: Network, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """What the network says before the softmax, (n, classes), of the images of all batches (m, height, width, 3)."""
-    return np.concatenate([engine.network(batch) for batch in batches])
+    return np.concatenate([network(batch) for batch in batches])
 
 
 def ask(engine: Engine, labels: NDArray[np.int64], logits: NDArray[np.float32], groups: NDArray[np.int64]) -> Judged:

@@ -42,10 +42,13 @@ class Engine:
 
 def load_engine(folder: Path, compute: Compute) -> Engine:
     """The model in `folder`, on the device that `compute` asks for. Raises ContractError when it is not whole."""
-    contract = read_contract(folder)
+    return Engine(read_contract(folder), load_network(folder, compute))
+
+
+def load_network(folder: Path, compute: Compute) -> Network:
+    """The network in `folder`, which needs no contract yet, on the device that `compute` asks for."""
     on_gpu = compute.device == "gpu" or (compute.device == "auto" and NVIDIA_DRIVER.exists())
-    network = keras_network(folder / KERAS, compute) if on_gpu else openvino_network(folder / OPENVINO / NETWORK)
-    return Engine(contract, network)
+    return keras_network(folder / KERAS, compute) if on_gpu else openvino_network(folder / OPENVINO / NETWORK)
 
 
 def openvino_network(file: Path) -> Network:

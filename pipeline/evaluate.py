@@ -1,7 +1,6 @@
 """Every metric, interval and figure, on the test split, asked as the night asks. Changes no model."""
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import matplotlib as mpl
@@ -10,10 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
-from tqdm import tqdm
 
 from pipeline import sheets
-from pipeline.answers import Answers, Judged, ask, logits_of
+from pipeline.answers import Answers, Judged, ask, in_batches, logits_of
 from pipeline.engine import Engine, load_engine
 from pipeline.evaluation_report import write_report
 from pipeline.figures import diagrams
@@ -109,13 +107,8 @@ def evaluate(judged: Judged, params: Evaluate, seed: int) -> dict[str, Any]:
 
 def ask_about(engine: Engine, test: Split, batch_size: int) -> Judged:
     """The model's answers on the test split."""
-    logits = logits_of(engine, _batches(test.images, batch_size))
+    logits = logits_of(engine.network, in_batches(test.images, batch_size, "evaluate"))
     return ask(engine, test.labels, logits, unit_numbers(test.table))
-
-
-def _batches(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
-    for start in tqdm(range(0, len(images), size), "evaluate", unit="batch"):
-        yield images[start : start + size]
 
 
 def draw(

@@ -40,7 +40,7 @@ def measure_robustness(
         for number, name in enumerate(CORRUPTIONS):
             for strength in STRENGTHS:
                 pictures = ordered_map(_corrupter(images, name, strength, (seed, number, strength)), rows, workers)
-                logits = logits_of(engine, _batches(pictures, batch_size, progress))
+                logits = logits_of(engine.network, _batches(pictures, batch_size, progress))
                 worse = Answers(clean.labels, probabilities(logits, engine.contract.temperature))
                 found.append(_row(name, strength, worse, engine))
     return pd.DataFrame(found, columns=list(COLUMNS))

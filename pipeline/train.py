@@ -14,6 +14,7 @@ from keras import layers
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
+from pipeline.answers import in_batches, logits_of
 from pipeline.augment import augmentation, draw_augmented, mixing
 from pipeline.backbones import build_backbone
 from pipeline.calibration import calibrate
@@ -21,10 +22,11 @@ from pipeline.checkpoints import Checkpoints, training
 from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.curves import write_curves
 from pipeline.device import prepare_device, writes_files
+from pipeline.engine import load_network
 from pipeline.export import compute_in_float32, export_openvino
 from pipeline.features import Features, TrainingRows, read_features, read_training_rows
 from pipeline.files import replacing, sha256, sha256_of_file, write_json
-from pipeline.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better, make_judge
+from pipeline.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better
 from pipeline.live import live_run
 from pipeline.optimiser import build_optimiser, freeze, warm_up_and_cosine
 from pipeline.params import Params, load_params
@@ -249,13 +251,16 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
     """The model with its contract, the metrics, the curves and the picture of the augmentation."""
     dataset, labels = data.dataset, data.val.labels
     compute_in_float32(trained.model)
-    judge = make_judge(trained.model, JUDGED_AT_ONCE)
-    found = calibrate(judge(Examples(data.val.images, labels)), labels, params.train.target_precision)
     warn_of_gap(trained.kept["gap_accuracy"], params.train.max_gap)
     with replacing(MODEL) as beside:
         beside.mkdir()
         trained.model.save(beside / KERAS)
         export_openvino(trained.model, beside / OPENVINO)
+        # Asked of the network that the night will ask, and faster than of Keras.
+        logits = logits_of(
+            load_network(beside, params.compute), in_batches(data.val.images, JUDGED_AT_ONCE, "calibrate")
+        )
+        found = calibrate(logits, labels, params.train.target_precision)
         contract = Contract(
             class_names=dataset.class_names,
             images=dataset.images,
