@@ -34,6 +34,7 @@ from pipeline.fitting import Examples, make_judge
 from pipeline.images import decode
 from pipeline.metrics import accuracy, balanced_accuracy
 from pipeline.params import Params, load_params
+from pipeline.params_data import Images
 from pipeline.prepared import Dataset, Split
 from pipeline.train import JUDGED_AT_ONCE, Data, train
 
@@ -41,8 +42,9 @@ PUBLISHED = 0.8842  # accuracy of the publication's network
 TEST_SHARE, VAL_SHARE = 0.25, 0.1  # of all; of the training part
 MODELS = ("frozen", "fine_tuned", "cnn")
 METRICS = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
-# What differs from params.yaml, settled on validation images of the first split before any test image was asked.
+# What differs from params.yaml, settled on validation images of the first split's training part.
 RECIPE: dict[str, dict[str, object]] = {
+    "images": {"width": 300, "height": 300},  # as they are; only for `fine_tuned`
     "train": {"class_weights": "none", "soft_labels": {"defective": "defect_probability"}, "label_smoothing": 0.05},
     "fine_tune": {
         "epochs": 10, "patience": 10, "learning_rate": 3e-4, "weight_decay": 0.02, "layer_decay": 0.06, "frozen": 0.31,
@@ -51,12 +53,12 @@ RECIPE: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
-def read_cells(params: Params) -> tuple[pd.DataFrame, NDArray[np.uint8]]:
+def read_cells(rules: Images) -> tuple[pd.DataFrame, NDArray[np.uint8]]:
     """The table of all cells (path, label, cell_type, defect_probability), and their pixels, (n, height, width, 3)."""
     with resources.as_file(resources.files("elpv_dataset") / "data") as folder:
         columns = ["path", "defect_probability", "cell_type"]
         cells = pd.read_csv(folder / "labels.csv", sep=r"\s+", names=columns)
-        pixels = [decode((folder / path).read_bytes(), params.images).pixels for path in cells["path"]]
+        pixels = [decode((folder / path).read_bytes(), rules).pixels for path in cells["path"]]
     defective = cells["defect_probability"].ge(DEFECT_CUT)
     return cells.assign(label=defective.map({True: "defective", False: "functional"})), np.stack(pixels)
 
@@ -76,14 +78,15 @@ def params_of(params: Params, model: str, seed: int) -> Params:
         fine_tune = fine_tune.model_copy(update={"epochs": 0})
     learning = params.train.model_copy(update={**RECIPE["train"], "fine_tune": fine_tune})
     network = params.model.model_copy(update={"backbone": "cnn", "weights": "none"} if model == "cnn" else {})
-    return params.model_copy(update={"seed": seed, "train": learning, "model": network})
+    images = params.images.model_copy(update=RECIPE["images"] if model == "fine_tuned" else {})
+    return params.model_copy(update={"seed": seed, "train": learning, "model": network, "images": images})
 
 
-def run(params: Params, cells: pd.DataFrame, pixels: NDArray[np.uint8]) -> dict[str, float]:
+def run(params: Params) -> dict[str, float]:
     """Train on one split; the metrics on its test part, and the seconds it took."""
     start = time.perf_counter()
     dataset = Dataset(class_names=("defective", "functional"), images=params.images, sha256="")
-    learnt, val, test = splits_of(cells, pixels, dataset.class_names, params.seed)
+    learnt, val, test = splits_of(*read_cells(params.images), dataset.class_names, params.seed)
     rows = of_val = None
     if params.model.is_pretrained:
         network = frozen_network(params)
@@ -122,12 +125,11 @@ def main(seeds: int, models: list[str], results: Path) -> None:
     """Every model on every split, then means."""
     done = pd.read_csv(results) if results.is_file() else pd.DataFrame(columns=["model", "seed"])
     params = load_params()
-    cells, pixels = read_cells(params)
     for seed in range(seeds):
         for model in models:
             if ((done["model"] == model) & (done["seed"] == seed)).any():
                 continue
-            row = {"model": model, "seed": seed, **run(params_of(params, model, seed), cells, pixels)}
+            row = {"model": model, "seed": seed, **run(params_of(params, model, seed))}
             print(row, flush=True)
             done = pd.concat([done, pd.DataFrame([row])], ignore_index=True)
             done.to_csv(results, index=False)
