@@ -27,9 +27,9 @@ def shard(output: Path, number: int, plan: Plan, params: Params) -> None:
 
 
 @task(task_run_name="finish", cache_policy=NO_CACHE)
-def finish(output: Path, plan: Plan, labels: Path | None) -> dict[str, Any]:
+def finish(output: Path, plan: Plan, params: Params, labels: Path | None) -> dict[str, Any]:
     """Merge, count, reconcile."""
-    return classify.finish(output, plan, pd.read_parquet(labels) if labels else None)
+    return classify.finish(output, plan, params.batch.max_unreadable, pd.read_parquet(labels) if labels else None)
 
 
 @flow(name="nightly", flow_run_name="nightly {source}")
@@ -43,7 +43,7 @@ def nightly(source: Path, output: Path | None = None, labels: Path | None = None
         plan = begin(source, output, params)
         for number in ledger.unfinished(output, plan):
             shard(output, number, plan, params)
-        summary = finish(output, plan, labels)
+        summary = finish(output, plan, params, labels)
     create_markdown_artifact(reports.summary_markdown(summary), key="summary")
     create_link_artifact(
         (output / "predictions.csv").absolute().as_uri(), key="predictions", link_text="predictions.csv"

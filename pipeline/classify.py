@@ -4,37 +4,44 @@ A run is `begin`, `classify_shard` for each shard that is left, in any order, th
 """
 
 import datetime
-import os
+import itertools
 import shutil
-import stat
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline import champions, ledger, registry
+from pipeline.contract import Contract, read_contract
 from pipeline.engine import Engine, load_engine
 from pipeline.errors import NightshiftError
-from pipeline.files import sha256, write_json
-from pipeline.images import Picture, UnreadableImage, decode
+from pipeline.files import write_json
+from pipeline.images import decode
 from pipeline.ledger import Plan
 from pipeline.listing import list_images
 from pipeline.params import Params
-from pipeline.params_data import Images
 from pipeline.params_model import Compute
 from pipeline.paths import PREDICTIONS
-from pipeline.predictions import RANKS, Classified, Outcome, Unreadable, compare, csv_path, summarise, to_row
+from pipeline.predictions import RANKS, Classified, Outcome, compare, csv_path, summarise, to_row
+from pipeline.reading import Decoded, Decoder, Read, read_images
+from pipeline.shards import classify_shards
 from pipeline.stage import log
 
 
 class ClassifyError(NightshiftError):
     """The run cannot start, or its rows do not add up."""
+
+
+class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
+    """The rows are all there, but too many of them say that the file could not be read."""
+
+    status = 3
 
 
 def begin(source: Path, output: Path, params: Params) -> Plan:
@@ -61,7 +68,7 @@ def begin(source: Path, output: Path, params: Params) -> Plan:
         input=str(source.absolute()),
         model_name=model.name,
         model_version=str(model.version),
-        contract_hash=load_engine(folder, params.compute).contract.hash,
+        contract_hash=read_contract(folder).hash,
         started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         files=files,
         shards=shards,
@@ -86,72 +93,49 @@ def _engine(folder: Path, compute: Compute, _contract_hash: str) -> Engine:
 
 def classify_shard(output: Path, number: int, plan: Plan, params: Params) -> int:
     """Classify one shard and write its part; returns its number of files."""
+    [(_, files)] = classify_shards(output, [number], plan, params)
+    return files
+
+
+def classify_here(
+    output: Path, numbers: list[int], plan: Plan, params: Params, decoder: Decoder = decode
+) -> Iterator[tuple[int, int]]:
+    """Classify shards in this process; yields the number of each and its count of files when its part is on disk.
+
+    Files of the next shard are read while the model is at the one before.
+    """
     folder = ledger.work_folder(output) / "model"
     engine = _engine(next(folder.rglob("contract.json")).parent, params.compute, plan.contract_hash)
-    paths = ledger.read_shard(output, number)
-    outcomes = classify_files(Path(plan.input), paths, engine, params)
-    ledger.write_part(output, number, (to_row(outcome, plan.stamp) for outcome in outcomes))
-    return len(paths)
+    size, threads = params.batch.batch_size, params.compute.reading_threads
+    paths = (path for number in numbers for path in ledger.read_shard(output, number))
+    # Two batches in flight bound the memory.
+    reads = read_images(
+        Path(plan.input), paths, engine.contract.images, threads, 2 * size, params.batch.file_timeout, decoder
+    )
+    for number in numbers:
+        files = len(ledger.read_shard(output, number))
+        outcomes = judge(itertools.islice(reads, files), engine, size)
+        ledger.write_part(output, number, (to_row(outcome, plan.stamp) for outcome in outcomes))
+        yield number, files
 
 
-def classify_files(source: Path, paths: list[str], engine: Engine, params: Params) -> Iterator[Outcome]:
-    """One outcome a path, in order. Reading and decoding run ahead of the model on threads of their own."""
-    rules, size = engine.contract.images, params.batch.batch_size
-    chunks = [paths[start : start + size] for start in range(0, len(paths), size)]
-    with ThreadPoolExecutor(params.compute.reading_threads) as pool:
-
-        def submit(chunk: list[str]) -> list[Any]:
-            return [pool.submit(_read, source, path, rules) for path in chunk]
-
-        ahead = [submit(chunk) for chunk in chunks[:2]]  # two batches in flight bound the memory
-        for upcoming in range(len(chunks)):
-            reads = [future.result() for future in ahead.pop(0)]
-            if upcoming + 2 < len(chunks):
-                ahead.append(submit(chunks[upcoming + 2]))
-            yield from _judge(reads, engine, size)
+def judge(reads: Iterator[Read], engine: Engine, size: int) -> Iterator[Outcome]:
+    """One outcome a file, in order; what could not be read never reaches the model."""
+    while batch := list(itertools.islice(reads, size)):
+        pictures = [read.picture.pixels for read in batch if isinstance(read, Decoded)]
+        answers = iter(_predict(pictures, engine, size) if pictures else ())
+        for read in batch:
+            yield _outcome(read, next(answers), engine.contract) if isinstance(read, Decoded) else read
 
 
-_Read = Unreadable | tuple[str, str, Picture]  # path, sha256, picture
+def _outcome(read: Decoded, row: NDArray[np.float32], contract: Contract) -> Classified:
+    best = np.argsort(-row, kind="stable")[:RANKS]
+    ranked = tuple((contract.class_names[index], float(row[index])) for index in best)
+    unsure = ranked[0][1] < contract.unsure_below
+    return Classified(read.path, read.sha256, read.picture.width, read.picture.height, ranked, unsure)
 
 
-def _read(source: Path, path: str, rules: Images) -> _Read:
-    """The file's picture, or the reason why there is none."""
-    digest = ""
-    try:
-        data = _bytes(source / path)
-        digest = sha256(data)
-        return path, digest, decode(data, rules)
-    except OSError as error:
-        return Unreadable(path, f"the file cannot be read: {error.strerror or error}")
-    except UnreadableImage as error:
-        return Unreadable(path, str(error), digest)
-
-
-def _bytes(file: Path) -> bytes:
-    """The bytes of a regular file. A pipe that took its place since the listing would keep us waiting for ever."""
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise UnreadableImage("no longer a regular file")
-        return opened.read()
-
-
-def _judge(reads: list[_Read], engine: Engine, size: int) -> Iterator[Outcome]:
-    """Outcomes in the order of `reads`; what could not be read never reaches the model."""
-    pictures = [read[2].pixels for read in reads if not isinstance(read, Unreadable)]
-    answers = iter(_predict(pictures, engine, size)) if pictures else iter(())
-    for read in reads:
-        if isinstance(read, Unreadable):
-            yield read
-            continue
-        path, digest, picture = read
-        row, names = next(answers), engine.contract.class_names
-        best = np.argsort(-row, kind="stable")[:RANKS]
-        ranked = tuple((names[index], float(row[index])) for index in best)
-        unsure = ranked[0][1] < engine.contract.unsure_below
-        yield Classified(path, digest, picture.width, picture.height, ranked, unsure)
-
-
-def _predict(pictures: list[Any], engine: Engine, size: int) -> Any:
+def _predict(pictures: list[NDArray[np.uint8]], engine: Engine, size: int) -> NDArray[np.float32]:
     """Probabilities of `pictures`, always asked in batches of `size`.
 
     A network may round differently for another batch size; so that an image's answer does not depend on its
@@ -162,11 +146,12 @@ def _predict(pictures: list[Any], engine: Engine, size: int) -> Any:
     return engine.predict(batch)[: len(pictures)]
 
 
-def finish(output: Path, plan: Plan, truth: pd.DataFrame | None = None) -> dict[str, Any]:
+def finish(output: Path, plan: Plan, max_unreadable: float, truth: pd.DataFrame | None = None) -> dict[str, Any]:
     """Merge the parts into predictions.csv, write summary.json and return it; then close the books.
 
     truth: columns sha256 and label of images whose label is known, to be compared with the answers.
-    Raises ClassifyError, after everything is written, when the rows are not those of the listed files.
+    Raises ClassifyError, after everything is written, when the rows are not those of the listed files, and
+    TooManyUnreadable when more than `max_unreadable` of them could not be read.
     """
     file = ledger.merge(output, plan)
     started = datetime.datetime.fromisoformat(plan.started_at)
@@ -184,6 +169,12 @@ def finish(output: Path, plan: Plan, truth: pd.DataFrame | None = None) -> dict[
     if not summary["reconciled"]:
         raise ClassifyError(f"{file} does not have one row for each of {plan.files} listed files; see summary.json.")
     ledger.close(output)
+    if summary["unreadable"] > max_unreadable * plan.files:
+        raise TooManyUnreadable(
+            f"{summary['unreadable']} of {plan.files} files are unreadable, more than batch.max_unreadable "
+            f"({max_unreadable:g}) allows. {file} is whole and says why, file by file. Look for a common cause (a "
+            "format, a copy that broke off, missing rights), then run it again, or raise the limit."
+        )
     return summary
 
 
@@ -199,9 +190,9 @@ def classify(source: Path, output: Path, params: Params, truth: pd.DataFrame | N
         with tqdm(desc="classify", total=plan.files, unit="image") as progress:
             done = sum(len(ledger.read_shard(output, number)) for number in set(range(plan.shards)) - set(left))
             progress.update(done)
-            for number in left:
-                progress.update(classify_shard(output, number, plan, params))
-        summary = finish(output, plan, truth)
+            for _, files in classify_shards(output, left, plan, params):
+                progress.update(files)
+        summary = finish(output, plan, params.batch.max_unreadable, truth)
         log.info("%d images in %.1f s", plan.files, time.perf_counter() - began)
     return summary
 

@@ -2,4 +2,6 @@
 
 
 class NightshiftError(Exception):
-    """Shown as its text alone, without a traceback; the command then ends with exit status 1."""
+    """Shown as its text alone, without a traceback; the command then ends with exit status `status`."""
+
+    status = 1

@@ -230,3 +230,5 @@ class Batch(Section):
 
     shard_size: int = Field(ge=1, le=100_000)
     batch_size: int = Field(ge=1, le=4096)
+    file_timeout: float = Field(gt=0)  # seconds
+    max_unreadable: float = Field(ge=0, le=1)  # share of the listed files

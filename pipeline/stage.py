@@ -23,7 +23,7 @@ def run(main: Callable[[], None]) -> int:
             main()
     except NightshiftError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
-        return 1
+        return error.status
     except OSError as error:
         if error.errno is None:
             raise

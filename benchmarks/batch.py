@@ -1,0 +1,214 @@
+"""A night's run against the usual ways, on the same files and the same model, in one run: seconds, images/s, memory.
+
+    python benchmarks/batch.py [FOLDER] [--count 1000] [--without loop] [--listed 100000]
+
+In a project with a champion (`make run`). FOLDER: images, by default the demo's; its files are linked under new names
+until there are as many as --count. Every way is a command of its own, start-up and imports included, and writes a CSV.
+
+nightshift    `nightshift classify --no-prefect`
+dataset       keras.utils.image_dataset_from_directory and model.predict
+loop          the tutorials' loop: load_img, img_to_array, predict, file by file
+decode only   what nightshift would take if the model took no time, and
+model only    if reading and decoding took none: the slower one is the limit
+
+--listed N: the peak memory of a run over N files besides, most of them links to one small image.
+"""
+
+import argparse
+import csv
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image
+
+BATCH_SIZE = 32
+TOOLS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One command: seconds on the wall, and the largest memory that it and its children held at once."""
+
+    seconds: float
+    megabytes: float
+
+
+def measure(words: list[str]) -> Measured:
+    """Run a command to its end. Memory counts what processes share once (PSS, sampled)."""
+    start = time.perf_counter()
+    peak = 0.0
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(words, stdout=said, stderr=said)
+        ended = threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while not ended.wait(0.1):
+                peak = max(peak, held_by(process.pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        status = process.wait()
+        seconds = time.perf_counter() - start
+        ended.set()
+        watcher.join()
+        if status:
+            said.seek(0)
+            sys.exit(f"{' '.join(words)} ended with {status}:\n{said.read()[-3000:]}")
+    return Measured(seconds, peak)
+
+
+def held_by(pid: int) -> float:
+    """MB of a process and its descendants."""
+    total = 0
+    try:
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            total += process.memory_full_info().pss
+    except psutil.Error:  # it has just ended
+        return 0.0
+    return total / 1e6
+
+
+def link_files(source: Path, folder: Path, count: int) -> None:
+    """As many files as `count`, from those below `source`, in a new folder."""
+    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in {".png", ".jpg", ".jpeg"})
+    if not files:
+        sys.exit(f"{source} holds no PNG or JPEG files.")
+    folder.mkdir()
+    for number, file in enumerate(itertools.islice(itertools.cycle(files), count)):
+        target = folder / f"{number:06d}{file.suffix.lower()}"
+        try:
+            os.link(file.resolve(), target)
+        except OSError:  # another disk
+            shutil.copy(file, target)
+
+
+def keras_model() -> tuple[object, tuple[int, int], tuple[str, ...]]:
+    """The current model in Keras, its image size and its classes."""
+    from pipeline.contract import KERAS, read_contract
+    from pipeline.keras_file import load_keras
+    from pipeline.paths import MODEL
+
+    contract = read_contract(MODEL)
+    return load_keras(MODEL / KERAS), (contract.images.height, contract.images.width), contract.class_names
+
+
+def by_dataset(folder: Path, output: Path) -> None:
+    """Keras' own way."""
+    import keras
+
+    model, size, names = keras_model()
+    images = keras.utils.image_dataset_from_directory(
+        folder, labels=None, shuffle=False, image_size=size, batch_size=BATCH_SIZE, verbose=False
+    )
+    answers = model.predict(images, verbose=0)
+    with output.open("w", newline="") as out:
+        csv.writer(out).writerows(zip(images.file_paths, (names[best] for best in answers.argmax(axis=1)), strict=True))
+
+
+def by_loop(folder: Path, output: Path) -> None:
+    """The tutorials' way."""
+    import keras
+
+    model, size, names = keras_model()
+    with output.open("w", newline="") as out:
+        for file in sorted(folder.iterdir()):
+            pixels = keras.utils.img_to_array(keras.utils.load_img(file, target_size=size))
+            answer = model.predict(pixels[np.newaxis], verbose=0)
+            csv.writer(out).writerow([file, names[answer[0].argmax()]])
+
+
+def decode_only(folder: Path, _output: Path) -> None:
+    """Read and decode every file as the night does."""
+    from pipeline.contract import read_contract
+    from pipeline.listing import list_images
+    from pipeline.params import load_params
+    from pipeline.paths import MODEL
+    from pipeline.reading import read_images
+
+    params, paths = load_params(), [listed.path for listed in list_images(folder)]
+    threads = params.compute.reading_threads
+    for _ in read_images(folder, paths, read_contract(MODEL).images, threads, 2 * BATCH_SIZE, 60):
+        pass
+
+
+def model_only(folder: Path, _output: Path) -> None:
+    """Ask the model about as many pictures as there are files, as the night does."""
+    from pipeline.engine import load_engine
+    from pipeline.params import load_params
+    from pipeline.paths import MODEL
+
+    engine = load_engine(MODEL, load_params().compute)
+    rules = engine.contract.images
+    batch = np.random.default_rng(0).integers(0, 256, (BATCH_SIZE, rules.height, rules.width, 3), np.uint8)
+    for _ in range(-(-len(list(folder.iterdir())) // BATCH_SIZE)):
+        engine.predict(batch)
+
+
+WAYS = {"dataset": by_dataset, "loop": by_loop, "decode only": decode_only, "model only": model_only}
+
+
+def nightshift(folder: Path, output: Path) -> Measured:
+    """The night's command."""
+    return measure([str(TOOLS / "nightshift"), "classify", str(folder), str(output), "--no-prefect"])
+
+
+def memory_of(count: int, folder: Path, output: Path) -> float:
+    """Peak MB of a run over `count` files: links to one small image, spread over folders."""
+    folder.mkdir()
+    Image.new("RGB", (32, 32), "grey").save(folder / "first.png")
+    for number in range(count - 1):
+        place = folder / f"{number // 1000:04d}"
+        place.mkdir(exist_ok=True)
+        os.link(folder / "first.png", place / f"{number:07d}.png")
+    return nightshift(folder, output).megabytes
+
+
+def main(source: Path, count: int, without: list[str], listed: int) -> None:
+    """Every way once, and how they compare."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as temporary:  # on the disk of the images: they are linked
+        room = Path(temporary)
+        link_files(source, room / "images", count)
+        found = {"nightshift": nightshift(room / "images", room / "night")}
+        for name in WAYS:
+            if name not in without:
+                words = [sys.executable, str(Path(__file__).absolute()), str(room / "images"), "--way", name]
+                found[name] = measure([*words, "--output", str(room / "out.csv")])
+        peak = memory_of(listed, room / "many", room / "many-night") if listed else 0.0
+    for name, taken in found.items():
+        print(f"{name:12} {taken.seconds:7.1f} s {count / taken.seconds:7.0f} images/s {taken.megabytes:7.0f} MB")
+    ours = found["nightshift"].seconds
+    for name in ("dataset", "loop"):
+        if name in found:
+            print(f"nightshift is {found[name].seconds / ours:.1f} times as fast as {name}")
+    if {"decode only", "model only"} <= found.keys():
+        limit = max(found["decode only"].seconds, found["model only"].seconds)
+        print(f"nightshift reaches {limit / ours:.0%} of the limit")
+    if listed:
+        print(f"{listed} files: {peak:.0f} MB")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("data/raw"))
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--without", nargs="*", default=[], choices=list(WAYS))
+    parser.add_argument("--listed", type=int, default=0)
+    parser.add_argument("--way", choices=list(WAYS), help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.way:
+        WAYS[given.way](given.folder, given.output)
+    else:
+        main(given.folder, given.count, given.without, given.listed)

@@ -1,0 +1,128 @@
+"""Files -> pictures, in order, read and decoded on threads ahead of their use. A file that hangs costs itself only.
+
+Knows no model. What it yields for a path depends on that path alone.
+"""
+
+import os
+import stat
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillRunning
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from pipeline.errors import NightshiftError
+from pipeline.files import sha256
+from pipeline.images import Picture, UnreadableImage, decode
+from pipeline.params_data import Images
+from pipeline.predictions import Unreadable
+
+MOST_HANGING = 8  # files in a row; then it is the disk or the network that hangs, and no file's fault
+
+
+class ReadingError(NightshiftError):
+    """Nothing can be read any more; the run can go on when that is mended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A file that is an image."""
+
+    path: str  # as listed
+    sha256: str
+    picture: Picture
+
+
+Read = Decoded | Unreadable
+Decoder = Callable[[bytes, Images], Picture]  # may raise UnreadableImage
+
+
+@dataclass(slots=True)
+class _Job:
+    path: str
+    started: float = 0.0  # 0: not yet
+    future: "Future[Read]" = field(default_factory=Future)
+
+
+def read_images(
+    source: Path, paths: Iterable[str], rules: Images, threads: int, ahead: int, timeout: float,
+    decoder: Decoder = decode,
+) -> Iterator[Read]:  # fmt: skip
+    """What each of `paths`, relative to `source`, holds: in their order, at most `ahead` of them before their turn.
+
+    timeout: seconds for one file. Raises ReadingError when `source` is gone or `MOST_HANGING` files in a row hang.
+    """
+    pool = ThreadPoolExecutor(threads, "read")
+
+    def work(job: _Job) -> Read:
+        job.started = time.monotonic()
+        return read_image(source, job.path, rules, decoder)
+
+    def submit(job: _Job) -> _Job:
+        job.future = pool.submit(work, job)
+        return job
+
+    coming, hanging = iter(paths), 0
+    waiting = deque(submit(_Job(path)) for path in islice(coming, ahead))
+    try:
+        while waiting:
+            job = waiting.popleft()
+            found = _result(job, timeout)
+            waiting.extend(submit(_Job(path)) for path in islice(coming, 1))
+            hanging = 0 if found else hanging + 1
+            if not found:
+                if hanging == MOST_HANGING:
+                    raise ReadingError(
+                        f"{hanging} files in a row of {source} could not be read within {timeout:g} s each, the last "
+                        f"is {job.path}: the disk or the network hangs. When it answers, run the same command again."
+                    )
+                # Its thread is lost. A new pool takes over what has not begun; what has begun is still waited for.
+                pool.shutdown(wait=False)
+                pool = ThreadPoolExecutor(threads, "read")
+                for other in waiting:
+                    if other.future.cancel():
+                        submit(other)
+            elif isinstance(found, Unreadable) and not found.sha256 and not source.is_dir():
+                raise ReadingError(f"{source} is gone. When it is there, run the same command again.")
+            yield found or Unreadable(job.path, f"the file could not be read within {timeout:g} s")
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _result(job: _Job, timeout: float) -> Read | None:
+    """What the job found, or None when the file has had its time."""
+    while True:
+        left = timeout if not job.started else timeout - (time.monotonic() - job.started)
+        try:
+            return job.future.result(max(left, 0.0))
+        except StillRunning:
+            if job.future.done():
+                continue
+            if job.started and time.monotonic() - job.started >= timeout:
+                return None
+            if not job.started and job.future.cancel():  # all threads hang in files before it
+                return None
+
+
+def read_image(source: Path, path: str, rules: Images, decoder: Decoder = decode) -> Read:
+    """The file's picture, or the reason why there is none. The bytes that are hashed are those that are decoded."""
+    digest = ""
+    try:
+        data = _bytes(source / path)
+        digest = sha256(data)
+        return Decoded(path, digest, decoder(data, rules))
+    except OSError as error:
+        return Unreadable(path, f"the file cannot be read: {error.strerror or error}")
+    except UnreadableImage as error:
+        return Unreadable(path, str(error), digest)
+
+
+def _bytes(file: Path) -> bytes:
+    """The bytes of a regular file. A pipe that took its place since the listing would keep us waiting for ever."""
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise UnreadableImage("no longer a regular file")
+        return opened.read()
