@@ -13,13 +13,18 @@ from tests.project import draw_shape, environment
 FILES, SHARDS = 8, 3  # three files a shard, as the small project says
 
 # Classifies as `nightshift classify --no-prefect` does, with the clock of the plan held still, and dies by SIGKILL
-# at the moment that is asked for: while a part is being written, or after so many parts.
+# at the moment that is asked for: while a part is being written, or after so many parts. Its child process, which
+# classifies, runs this file too.
 NIGHT = """
-import os, signal, sys
+import multiprocessing, os, signal, sys
 from pathlib import Path
 import datetime
 from pipeline import classify, ledger
 from pipeline.params import load_params
+
+def die():
+    os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 source, output, die_after, how = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 
@@ -37,21 +42,25 @@ def dying_write_part(folder, number, rows):
         whole = [*rows]
         def half():
             yield whole[0]
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         rows = half()
     write_part(folder, number, rows)
     written += 1
     if written == die_after and how == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
+        die()
 
 ledger.write_part = dying_write_part
-classify.classify(source, output, load_params())
+if __name__ == "__main__":
+    classify.classify(source, output, load_params())
 """
 
 
-def night(project: Path, source: Path, output: Path, die_after: int = 99, how: str = "never") -> int:
-    words = [sys.executable, "-c", NIGHT, str(source), str(output), str(die_after), how]
-    return subprocess.run(words, cwd=project, env=environment(), check=False, stderr=subprocess.DEVNULL).returncode
+def night(project: Path, source: Path, output: Path, die_after: int = 99, how: str = "never", **env: str) -> int:
+    script = output.with_name(f"{output.name}.py")
+    script.write_text(NIGHT)
+    words = [sys.executable, str(script), str(source), str(output), str(die_after), how]
+    env = environment(PYTHONPATH=str(project), **env)
+    return subprocess.run(words, cwd=project, env=env, check=False, stderr=subprocess.DEVNULL).returncode
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +95,6 @@ def test_a_resumed_run_keeps_the_model_it_began_with(
 ) -> None:
     source, expected = undisturbed
     assert night(trained, source, tmp_path / "out", 1, "after") == -signal.SIGKILL
-    words = [sys.executable, "-c", NIGHT, str(source), str(tmp_path / "out"), "99", "never"]
-    nowhere = environment(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert subprocess.run(words, cwd=trained, env=nowhere, check=False).returncode == 0, "it needs no registry"
+    nowhere = "http://127.0.0.1:9"
+    assert night(trained, source, tmp_path / "out", MLFLOW_TRACKING_URI=nowhere) == 0, "it needs no registry"
     assert (tmp_path / "out" / "predictions.csv").read_bytes() == expected
