@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -249,6 +249,18 @@ def classify(
         Path | None,
         typer.Option(help="A Parquet table with columns sha256 and label: count how many answers are right."),
     ] = None,
+    since_last: Annotated[
+        bool,
+        typer.Option(
+            "--since-last",
+            help="Repeat the last run's answers, from OUTPUT or a folder beside it, where a file's content and the "
+            "model are the same.",
+        ),
+    ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="HH:MM", help="Stop at this time of day, with exit status 75; the same command goes on."),
+    ] = None,
     prefect: WithPrefect = True,
 ) -> None:
     """Classify every image in a folder into one CSV, one row a file; a file that cannot be read has its reason.
@@ -258,17 +270,22 @@ def classify(
     from pipeline import reports
 
     if prefect:
-        from flows.nightly import nightly
+        from flows.nightly import STOPPED, nightly
+        from pipeline.earlier import OutOfTime
 
         _require_server()
-        summary = nightly(source, output, labels)
+        state = nightly(source, output, labels, since_last, until, return_state=True)
+        if state.name == STOPPED:
+            raise OutOfTime(state.message or "")
+        summary = cast("dict[str, Any]", state.result())
     else:
         import pandas as pd
 
         from pipeline.classify import classify as classify_folder
         from pipeline.params import load_params
 
-        summary = classify_folder(source, output, load_params(), pd.read_parquet(labels) if labels else None)
+        truth = pd.read_parquet(labels) if labels else None
+        summary = classify_folder(source, output, load_params(), truth, since_last, until)
     for line in reports.summary_lines(summary):
         typer.echo(line)
     typer.echo(output / "predictions.csv")

@@ -7,16 +7,21 @@ import pandas as pd
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from pipeline import classify, ledger, reports
+from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
 from pipeline.ledger import Plan
 from pipeline.params import Params, load_params
 
+STOPPED = "Stopped"  # the state of a run that came to its hour
+
 
 @task(task_run_name="plan", cache_policy=NO_CACHE)
-def begin(source: Path, output: Path, params: Params) -> Plan:
+def begin(source: Path, output: Path, params: Params, since_last: bool) -> Plan:
     """Settle the model and the files."""
-    return classify.begin(source, output, params)
+    return classify.begin(source, output, params, since_last)
 
 
 @task(task_run_name="shard {number}", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
@@ -29,20 +34,31 @@ def shard(output: Path, number: int, plan: Plan, params: Params) -> None:
 @task(task_run_name="finish", cache_policy=NO_CACHE)
 def finish(output: Path, plan: Plan, params: Params, labels: Path | None) -> dict[str, Any]:
     """Merge, count, reconcile."""
-    return classify.finish(output, plan, params.batch.max_unreadable, pd.read_parquet(labels) if labels else None)
+    return classify.finish(output, plan, params.batch, pd.read_parquet(labels) if labels else None)
 
 
 @flow(name="nightly", flow_run_name="nightly {source}")
-def nightly(source: Path, output: Path | None = None, labels: Path | None = None) -> dict[str, Any]:
-    """Classify the images in `source` into `output`/predictions.csv (default: predictions/ and today's date).
+def nightly(
+    source: Path, output: Path | None = None, labels: Path | None = None,
+    since_last: bool = False, until: str | None = None,
+) -> dict[str, Any] | State:  # fmt: skip
+    """Classify the images in `source` into `output`/predictions.csv.
 
-    labels: a Parquet table with columns sha256 and label, to count right answers with.
+    Without `output` it goes on with the run over `source` that is unfinished, else begins one in predictions/ and
+    today's date. labels: a Parquet table with columns sha256 and label, to count right answers with. since_last: repeat
+    the last run's answers where a file's content and the model are the same. until: time of day, such as 06:00, at
+    which it stops; the next run goes on, and this one's state is then `Stopped`.
     """
-    params, output = load_params(), output or classify.folder_for_today()
+    params, output, deadline = load_params(), output or folder_for(source), deadline_at(until)
     with ledger.held(output):
-        plan = begin(source, output, params)
-        for number in ledger.unfinished(output, plan):
-            shard(output, number, plan, params)
+        plan = begin(source, output, params, since_last)
+        try:
+            for number in ledger.unfinished(output, plan):
+                stop_if_late(deadline, output, plan)
+                shard(output, number, plan, params)
+        except OutOfTime as stopped:
+            create_markdown_artifact(str(stopped), key="summary")
+            return Completed(name=STOPPED, message=str(stopped))
         summary = finish(output, plan, params, labels)
     create_markdown_artifact(reports.summary_markdown(summary), key="summary")
     create_link_artifact(

@@ -1,13 +1,17 @@
 """Listing + engine + ledger -> one row a file, and nothing lost. Knows no orchestrator; imports no TensorFlow on a CPU.
 
+    python -m pipeline.classify INPUT OUTPUT [--since-last] [--until 06:00]
+
 A run is `begin`, `classify_shard` for each shard that is left, in any order, then `finish`; `classify` is all three.
 """
 
+import argparse
 import datetime
 import itertools
 import shutil
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,19 +23,32 @@ from tqdm import tqdm
 
 from pipeline import champions, ledger, registry
 from pipeline.contract import Contract, read_contract
+from pipeline.earlier import deadline_at, remember_last, stop_if_late
 from pipeline.engine import Engine, load_engine
 from pipeline.errors import NightshiftError
 from pipeline.files import write_json
 from pipeline.images import decode
+from pipeline.known import Known
 from pipeline.ledger import Plan
 from pipeline.listing import list_images
-from pipeline.params import Params
-from pipeline.params_model import Compute
-from pipeline.paths import PREDICTIONS
-from pipeline.predictions import RANKS, Classified, Outcome, compare, csv_path, summarise, to_row
+from pipeline.params import Params, load_params
+from pipeline.params_model import Batch, Compute
+from pipeline.parquet import write_parquet
+from pipeline.predictions import (
+    COLUMNS,
+    RANKS,
+    Classified,
+    Outcome,
+    answer_of,
+    compare,
+    csv_path,
+    read_rows,
+    summarise,
+    to_row,
+)
 from pipeline.reading import Decoded, Decoder, Read, read_images
 from pipeline.shards import classify_shards
-from pipeline.stage import log
+from pipeline.stage import log, run
 
 
 class ClassifyError(NightshiftError):
@@ -44,8 +61,11 @@ class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
     status = 3
 
 
-def begin(source: Path, output: Path, params: Params) -> Plan:
+def begin(source: Path, output: Path, params: Params, since_last: bool = False) -> Plan:
     """The plan of the unfinished run in `output`, or a new one: the model and the files are settled here, once.
+
+    since_last: answers that the same model gave in the last run, here or beside, are repeated where a file's content is
+    the same.
 
     Raises NightshiftError when the input is no folder, holds no image, or `output` holds an unfinished run of another.
     """
@@ -64,11 +84,14 @@ def begin(source: Path, output: Path, params: Params) -> Plan:
         raise ClassifyError(f"{source} holds no images (files with an image's extension or first bytes).")
     model = champions.champion(params.register_.model_name)
     folder = registry.fetch_model(model, ledger.work_folder(output) / "model")
+    contract_hash = read_contract(folder).hash
+    if since_last:
+        remember_last(source, output, contract_hash)
     plan = Plan(
         input=str(source.absolute()),
         model_name=model.name,
         model_version=str(model.version),
-        contract_hash=read_contract(folder).hash,
+        contract_hash=contract_hash,
         started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         files=files,
         shards=shards,
@@ -107,25 +130,44 @@ def classify_here(
     folder = ledger.work_folder(output) / "model"
     engine = _engine(next(folder.rglob("contract.json")).parent, params.compute, plan.contract_hash)
     size, threads = params.batch.batch_size, params.compute.reading_threads
+    known = Known(ledger.known_file(output))
     paths = (path for number in numbers for path in ledger.read_shard(output, number))
     # Two batches in flight bound the memory.
     reads = read_images(
-        Path(plan.input), paths, engine.contract.images, threads, 2 * size, params.batch.file_timeout, decoder
+        Path(plan.input),
+        paths,
+        engine.contract.images,
+        threads,
+        2 * size,
+        params.batch.file_timeout,
+        decoder,
+        known.get,
     )
     for number in numbers:
         files = len(ledger.read_shard(output, number))
-        outcomes = judge(itertools.islice(reads, files), engine, size)
-        ledger.write_part(output, number, (to_row(outcome, plan.stamp) for outcome in outcomes))
+        rows = (to_row(outcome, plan.stamp) for outcome in judge(itertools.islice(reads, files), engine, size))
+        ledger.write_part(output, number, _remembered(rows, known))
         yield number, files
+    known.close()
 
 
 def judge(reads: Iterator[Read], engine: Engine, size: int) -> Iterator[Outcome]:
     """One outcome a file, in order; what could not be read never reaches the model."""
     while batch := list(itertools.islice(reads, size)):
-        pictures = [read.picture.pixels for read in batch if isinstance(read, Decoded)]
-        answers = iter(_predict(pictures, engine, size) if pictures else ())
+        # Identical bytes are asked about once.
+        pictures = {read.sha256: read.picture.pixels for read in batch if isinstance(read, Decoded)}
+        answers = dict(zip(pictures, _predict(list(pictures.values()), engine, size) if pictures else (), strict=True))
         for read in batch:
-            yield _outcome(read, next(answers), engine.contract) if isinstance(read, Decoded) else read
+            yield _outcome(read, answers[read.sha256], engine.contract) if isinstance(read, Decoded) else read
+
+
+def _remembered(rows: Iterable[list[str]], known: Known) -> Iterator[list[str]]:
+    """The rows, whose answers are then at hand for files with the same content."""
+    for values in rows:
+        row = dict(zip(COLUMNS, values, strict=True))
+        if row["label"]:
+            known.add(row["sha256"], answer_of(row))
+        yield values
 
 
 def _outcome(read: Decoded, row: NDArray[np.float32], contract: Contract) -> Classified:
@@ -146,12 +188,12 @@ def _predict(pictures: list[NDArray[np.uint8]], engine: Engine, size: int) -> ND
     return engine.predict(batch)[: len(pictures)]
 
 
-def finish(output: Path, plan: Plan, max_unreadable: float, truth: pd.DataFrame | None = None) -> dict[str, Any]:
+def finish(output: Path, plan: Plan, batch: Batch, truth: pd.DataFrame | None = None) -> dict[str, Any]:
     """Merge the parts into predictions.csv, write summary.json and return it; then close the books.
 
     truth: columns sha256 and label of images whose label is known, to be compared with the answers.
     Raises ClassifyError, after everything is written, when the rows are not those of the listed files, and
-    TooManyUnreadable when more than `max_unreadable` of them could not be read.
+    TooManyUnreadable when more than `batch.max_unreadable` of them could not be read.
     """
     file = ledger.merge(output, plan)
     started = datetime.datetime.fromisoformat(plan.started_at)
@@ -161,42 +203,73 @@ def finish(output: Path, plan: Plan, max_unreadable: float, truth: pd.DataFrame 
         "input": csv_path(plan.input),
         "finished_at": now.isoformat(timespec="seconds"),
         "seconds": round((now - started).total_seconds(), 1),
+        "repeated": _repeated(output, file),
         **summarise(file, ledger.listed(output, plan)),
     }
     if truth is not None:
         summary["compared"] = compare(file, truth)
+    if batch.parquet:
+        write_parquet(file, file.with_suffix(".parquet"))
     write_json(output / "summary.json", summary)
     if not summary["reconciled"]:
         raise ClassifyError(f"{file} does not have one row for each of {plan.files} listed files; see summary.json.")
     ledger.close(output)
-    if summary["unreadable"] > max_unreadable * plan.files:
+    if summary["unreadable"] > batch.max_unreadable * plan.files:
         raise TooManyUnreadable(
             f"{summary['unreadable']} of {plan.files} files are unreadable, more than batch.max_unreadable "
-            f"({max_unreadable:g}) allows. {file} is whole and says why, file by file. Look for a common cause (a "
-            "format, a copy that broke off, missing rights), then run it again, or raise the limit."
+            f"({batch.max_unreadable:g}) allows. {file} is whole and says why, file by file. Look for a common cause "
+            "(a format, a copy that broke off, missing rights), then run it again, or raise the limit."
         )
     return summary
 
 
-def classify(source: Path, output: Path, params: Params, truth: pd.DataFrame | None = None) -> dict[str, Any]:
+def _repeated(output: Path, csv: Path) -> int:
+    """How many rows repeat an answer of an earlier run."""
+    if not ledger.known_file(output).is_file():
+        return 0
+    known = Known(ledger.known_file(output))
+    count = sum(known.earlier(row["sha256"]) is not None for row in read_rows(csv) if row["label"])
+    known.close()
+    return count
+
+
+def classify(
+    source: Path, output: Path, params: Params, truth: pd.DataFrame | None = None,
+    since_last: bool = False, until: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Classify the images in `source` into `output`/predictions.csv; returns the summary.
 
     A run that was interrupted goes on where it stopped, with the model and the files it began with.
+
+    since_last: see `begin`. until: time of day, such as 06:00, after which no further shard is begun. Raises OutOfTime.
     """
+    deadline = deadline_at(until)
     with ledger.held(output):
         began = time.perf_counter()
-        plan = begin(source, output, params)
+        plan = begin(source, output, params, since_last)
         left = ledger.unfinished(output, plan)
         with tqdm(desc="classify", total=plan.files, unit="image") as progress:
-            done = sum(len(ledger.read_shard(output, number)) for number in set(range(plan.shards)) - set(left))
-            progress.update(done)
+            progress.update(ledger.done(output, plan))
             for _, files in classify_shards(output, left, plan, params):
                 progress.update(files)
-        summary = finish(output, plan, params.batch.max_unreadable, truth)
+                if progress.n < plan.files:
+                    stop_if_late(deadline, output, plan)
+        summary = finish(output, plan, params.batch, truth)
         log.info("%d images in %.1f s", plan.files, time.perf_counter() - began)
     return summary
 
 
-def folder_for_today() -> Path:
-    """Where a run without a named output goes: one folder a day, in local time."""
-    return PREDICTIONS / datetime.datetime.now().astimezone().date().isoformat()
+def main() -> None:
+    """The command that needs no orchestrator."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.classify", description=classify.__doc__)
+    parser.add_argument("input", type=Path, help="a folder of images")
+    parser.add_argument("output", type=Path, help="a folder for predictions.csv and summary.json")
+    parser.add_argument("--since-last", action="store_true", help="repeat answers for unchanged files")
+    parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command goes on")
+    asked = parser.parse_args()
+    summary = classify(asked.input, asked.output, load_params(), since_last=asked.since_last, until=asked.until)
+    log.info("%s: %d rows, %d unreadable", asked.output, summary["listed"], summary["unreadable"])
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

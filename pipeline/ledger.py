@@ -4,6 +4,7 @@ In the run's folder `.nightshift/` holds, while the run is unfinished:
   plan.json            what was decided when the run began; written last, so a plan is whole or not there
   shards/00000.json    the files of a shard, in listing order
   parts/00000.csv      its rows, written whole, then renamed
+  known.sqlite         answers of an earlier run that this one may repeat
   model/               the model of this run: a resumed run needs no registry, and never a second model
 """
 
@@ -75,6 +76,17 @@ def held(output: Path) -> Iterator[None]:
 def work_folder(output: Path) -> Path:
     """Where a run keeps its books."""
     return output / WORK
+
+
+def known_file(output: Path) -> Path:
+    """Where answers of an earlier run are, if this one may repeat them."""
+    return work_folder(output) / "known.sqlite"
+
+
+def done(output: Path, plan: Plan) -> int:
+    """How many files are in shards that have their part."""
+    left = set(unfinished(output, plan))
+    return sum(len(read_shard(output, number)) for number in range(plan.shards) if number not in left)
 
 
 def read_plan(output: Path) -> Plan | None:

@@ -232,3 +232,4 @@ class Batch(Section):
     batch_size: int = Field(ge=1, le=4096)
     file_timeout: float = Field(gt=0)  # seconds
     max_unreadable: float = Field(ge=0, le=1)  # share of the listed files
+    parquet: bool = False

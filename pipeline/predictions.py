@@ -4,7 +4,7 @@ import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ COLUMNS = (
     "path", "status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3",
     "error", "sha256", "width", "height", "model_name", "model_version", "classified_at",
 )  # fmt: skip
+NUMBERS = {"confidence": "float", "confidence_2": "float", "confidence_3": "float", "width": "int", "height": "int"}
 RANKS = 3  # labels a row names
+OF_THIS_FILE = ("path", "sha256", "model_name", "model_version", "classified_at")  # what else follows from its content
 STATUSES = ("ok", "unsure", "unreadable")
 
 
@@ -40,7 +42,16 @@ class Unreadable:
     sha256: str = ""  # empty when not even its bytes could be had
 
 
-Outcome = Classified | Unreadable
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A file whose very bytes were judged before, by the same model."""
+
+    path: str  # as listed
+    sha256: str
+    answer: Mapping[str, str]  # the row's columns but OF_THIS_FILE
+
+
+Outcome = Classified | Unreadable | Repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,9 @@ def to_row(outcome: Outcome, stamp: Stamp) -> list[str]:
     """One line of the CSV, in the order of COLUMNS."""
     end = [stamp.model_name, stamp.model_version, stamp.classified_at]
     match outcome:
+        case Repeated(path, digest, answer):
+            own = dict(zip(OF_THIS_FILE, (csv_path(path), digest, *end), strict=True))
+            return [own.get(column) or answer[column] for column in COLUMNS]
         case Unreadable(path, error, digest):
             return [csv_path(path), "unreadable", *[""] * (2 * RANKS), error, digest, "", "", *end]
         case Classified(path, digest, width, height, ranked, unsure):
@@ -82,6 +96,11 @@ def to_row(outcome: Outcome, stamp: Stamp) -> list[str]:
             answers += [""] * (2 * RANKS - len(answers))
             status = "unsure" if unsure else "ok"
             return [csv_path(path), status, *answers, "", digest, str(width), str(height), *end]
+
+
+def answer_of(row: Mapping[str, str]) -> dict[str, str]:
+    """What a row says that follows from the file's content and the model alone."""
+    return {column: text for column, text in row.items() if column not in OF_THIS_FILE}
 
 
 def write_rows(file: Path, rows: Iterable[list[str]], heading: bool = True) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 from pipeline.errors import NightshiftError
 from pipeline.files import sha256
 from pipeline.images import Picture, UnreadableImage, decode
+from pipeline.known import Answer
 from pipeline.params_data import Images
-from pipeline.predictions import Unreadable
+from pipeline.predictions import Repeated, Unreadable
 
 MOST_HANGING = 8  # files in a row; then it is the disk or the network that hangs, and no file's fault
 
@@ -36,7 +37,8 @@ class Decoded:
     picture: Picture
 
 
-Read = Decoded | Unreadable
+Read = Decoded | Repeated | Unreadable
+Lookup = Callable[[str], Answer | None]  # what is known of a content, by its SHA-256
 Decoder = Callable[[bytes, Images], Picture]  # may raise UnreadableImage
 
 
@@ -49,17 +51,18 @@ class _Job:
 
 def read_images(
     source: Path, paths: Iterable[str], rules: Images, threads: int, ahead: int, timeout: float,
-    decoder: Decoder = decode,
+    decoder: Decoder = decode, known: Lookup = lambda _: None,
 ) -> Iterator[Read]:  # fmt: skip
     """What each of `paths`, relative to `source`, holds: in their order, at most `ahead` of them before their turn.
 
-    timeout: seconds for one file. Raises ReadingError when `source` is gone or `MOST_HANGING` files in a row hang.
+    timeout: seconds for one file. known: what need not be decoded. Raises ReadingError when `source` is gone or
+    `MOST_HANGING` files in a row hang.
     """
     pool = ThreadPoolExecutor(threads, "read")
 
     def work(job: _Job) -> Read:
         job.started = time.monotonic()
-        return read_image(source, job.path, rules, decoder)
+        return read_image(source, job.path, rules, decoder, known)
 
     def submit(job: _Job) -> _Job:
         job.future = pool.submit(work, job)
@@ -107,12 +110,19 @@ def _result(job: _Job, timeout: float) -> Read | None:
                 return None
 
 
-def read_image(source: Path, path: str, rules: Images, decoder: Decoder = decode) -> Read:
-    """The file's picture, or the reason why there is none. The bytes that are hashed are those that are decoded."""
+def read_image(
+    source: Path, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = lambda _: None
+) -> Read:
+    """The file's picture, its answer if that is `known`, or the reason why there is neither.
+
+    The bytes that are hashed are those that are decoded.
+    """
     digest = ""
     try:
         data = _bytes(source / path)
         digest = sha256(data)
+        if answer := known(digest):
+            return Repeated(path, digest, answer)
         return Decoded(path, digest, decoder(data, rules))
     except OSError as error:
         return Unreadable(path, f"the file cannot be read: {error.strerror or error}")

@@ -1,0 +1,69 @@
+"""Answers that were given before, by the content of the file: identical bytes are asked about once.
+
+Two layers: those of an earlier run, in a file that a run makes when it is planned, and the latest of this process.
+"""
+
+import json
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pipeline.files import replacing
+
+Answer = Mapping[str, str]  # the columns of a row that follow from the file's content and the model
+RECENT = 10_000  # answers; some 5 MB
+
+
+def write_known(file: Path, answers: Iterable[tuple[str, Answer]]) -> int:
+    """Keep (sha256, answer) pairs in `file`; returns how many. Holds few in memory, whatever their number."""
+    with replacing(file) as beside:
+        table = sqlite3.connect(beside)
+        try:
+            table.execute("CREATE TABLE known (sha256 TEXT PRIMARY KEY, answer TEXT) WITHOUT ROWID")
+            rows = ((digest, json.dumps(dict(answer))) for digest, answer in answers)
+            table.executemany("INSERT OR IGNORE INTO known VALUES (?, ?)", rows)
+            table.commit()
+            (count,) = table.execute("SELECT count(*) FROM known").fetchone()
+        finally:
+            table.close()
+    return int(count)
+
+
+class Known:
+    """What is known of a file's content. Threads may share it."""
+
+    def __init__(self, file: Path) -> None:
+        """Read `file`, made by `write_known`, if there is one."""
+        self._lock = threading.Lock()
+        self._recent: OrderedDict[str, Answer] = OrderedDict()
+        self._table: sqlite3.Connection | None = None
+        if file.is_file():
+            self._table = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+    def earlier(self, sha256: str) -> Answer | None:
+        """The answer of the earlier run."""
+        if self._table is None:
+            return None
+        with self._lock:
+            found = self._table.execute("SELECT answer FROM known WHERE sha256 = ?", (sha256,)).fetchone()
+        return json.loads(found[0]) if found else None
+
+    def get(self, sha256: str) -> Answer | None:
+        """The answer to this content, if it is at hand."""
+        with self._lock:
+            found = self._recent.get(sha256)
+        return self.earlier(sha256) if found is None else found
+
+    def add(self, sha256: str, answer: Answer) -> None:
+        """Remember an answer for a while."""
+        with self._lock:
+            self._recent[sha256] = answer
+            if len(self._recent) > RECENT:
+                self._recent.popitem(last=False)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._table:
+            self._table.close()
