@@ -7,48 +7,30 @@ A run is `begin`, `classify_shard` for each shard that is left, in any order, th
 
 import argparse
 import datetime
-import itertools
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline import champions, ledger, registry
-from pipeline.contract import Contract, read_contract
+from pipeline.contract import read_contract
 from pipeline.earlier import deadline_at, remember_last, stop_if_late
-from pipeline.engine import Engine, load_engine
 from pipeline.errors import NightshiftError
 from pipeline.files import write_json
-from pipeline.images import decode
 from pipeline.known import Known
 from pipeline.ledger import Plan
 from pipeline.listing import list_images
 from pipeline.params import Params, load_params
-from pipeline.params_model import Batch, Compute
-from pipeline.parquet import write_parquet
-from pipeline.predictions import (
-    COLUMNS,
-    RANKS,
-    Classified,
-    Outcome,
-    answer_of,
-    compare,
-    csv_path,
-    read_rows,
-    summarise,
-    to_row,
-)
-from pipeline.reading import Decoded, Decoder, Read, read_images
-from pipeline.shards import classify_shards
+from pipeline.params_model import Batch
+from pipeline.predictions import compare, csv_path, read_rows, summarise
+from pipeline.shards import classify_shards, warm_up
 from pipeline.stage import log, run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ClassifyError(NightshiftError):
@@ -109,86 +91,13 @@ def _refuse_odd_places(source: Path, output: Path) -> None:
         raise ClassifyError(f"{output} lies inside {source}. Results among the images would be read the next night.")
 
 
-@lru_cache(maxsize=1)
-def _engine(folder: Path, compute: Compute, _contract_hash: str) -> Engine:
-    return load_engine(folder, compute)
-
-
 def classify_shard(output: Path, number: int, plan: Plan, params: Params) -> int:
     """Classify one shard and write its part; returns its number of files."""
     [(_, files)] = classify_shards(output, [number], plan, params)
     return files
 
 
-def classify_here(
-    output: Path, numbers: list[int], plan: Plan, params: Params, decoder: Decoder = decode
-) -> Iterator[tuple[int, int]]:
-    """Classify shards in this process; yields the number of each and its count of files when its part is on disk.
-
-    Files of the next shard are read while the model is at the one before.
-    """
-    folder = ledger.work_folder(output) / "model"
-    engine = _engine(next(folder.rglob("contract.json")).parent, params.compute, plan.contract_hash)
-    size, threads = params.batch.batch_size, params.compute.reading_threads
-    known = Known(ledger.known_file(output))
-    paths = (path for number in numbers for path in ledger.read_shard(output, number))
-    # Two batches in flight bound the memory.
-    reads = read_images(
-        Path(plan.input),
-        paths,
-        engine.contract.images,
-        threads,
-        2 * size,
-        params.batch.file_timeout,
-        decoder,
-        known.get,
-    )
-    for number in numbers:
-        files = len(ledger.read_shard(output, number))
-        rows = (to_row(outcome, plan.stamp) for outcome in judge(itertools.islice(reads, files), engine, size))
-        ledger.write_part(output, number, _remembered(rows, known))
-        yield number, files
-    known.close()
-
-
-def judge(reads: Iterator[Read], engine: Engine, size: int) -> Iterator[Outcome]:
-    """One outcome a file, in order; what could not be read never reaches the model."""
-    while batch := list(itertools.islice(reads, size)):
-        # Identical bytes are asked about once.
-        pictures = {read.sha256: read.picture.pixels for read in batch if isinstance(read, Decoded)}
-        answers = dict(zip(pictures, _predict(list(pictures.values()), engine, size) if pictures else (), strict=True))
-        for read in batch:
-            yield _outcome(read, answers[read.sha256], engine.contract) if isinstance(read, Decoded) else read
-
-
-def _remembered(rows: Iterable[list[str]], known: Known) -> Iterator[list[str]]:
-    """The rows, whose answers are then at hand for files with the same content."""
-    for values in rows:
-        row = dict(zip(COLUMNS, values, strict=True))
-        if row["label"]:
-            known.add(row["sha256"], answer_of(row))
-        yield values
-
-
-def _outcome(read: Decoded, row: NDArray[np.float32], contract: Contract) -> Classified:
-    best = np.argsort(-row, kind="stable")[:RANKS]
-    ranked = tuple((contract.class_names[index], float(row[index])) for index in best)
-    unsure = ranked[0][1] < contract.unsure_below
-    return Classified(read.path, read.sha256, read.picture.width, read.picture.height, ranked, unsure)
-
-
-def _predict(pictures: list[NDArray[np.uint8]], engine: Engine, size: int) -> NDArray[np.float32]:
-    """Probabilities of `pictures`, always asked in batches of `size`.
-
-    A network may round differently for another batch size; so that an image's answer does not depend on its
-    neighbours, the last batch is filled with black images, whose answers are dropped.
-    """
-    batch = np.zeros((size, *pictures[0].shape), np.uint8)
-    batch[: len(pictures)] = pictures
-    return engine.predict(batch)[: len(pictures)]
-
-
-def finish(output: Path, plan: Plan, batch: Batch, truth: pd.DataFrame | None = None) -> dict[str, Any]:
+def finish(output: Path, plan: Plan, batch: Batch, truth: "pd.DataFrame | None" = None) -> dict[str, Any]:
     """Merge the parts into predictions.csv, write summary.json and return it; then close the books.
 
     truth: columns sha256 and label of images whose label is known, to be compared with the answers.
@@ -209,6 +118,8 @@ def finish(output: Path, plan: Plan, batch: Batch, truth: pd.DataFrame | None = 
     if truth is not None:
         summary["compared"] = compare(file, truth)
     if batch.parquet:
+        from pipeline.parquet import write_parquet
+
         write_parquet(file, file.with_suffix(".parquet"))
     write_json(output / "summary.json", summary)
     if not summary["reconciled"]:
@@ -234,7 +145,7 @@ def _repeated(output: Path, csv: Path) -> int:
 
 
 def classify(
-    source: Path, output: Path, params: Params, truth: pd.DataFrame | None = None,
+    source: Path, output: Path, params: Params, truth: "pd.DataFrame | None" = None,
     since_last: bool = False, until: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Classify the images in `source` into `output`/predictions.csv; returns the summary.
@@ -245,6 +156,7 @@ def classify(
     """
     deadline = deadline_at(until)
     with ledger.held(output):
+        warm_up()
         began = time.perf_counter()
         plan = begin(source, output, params, since_last)
         left = ledger.unfinished(output, plan)

@@ -5,11 +5,13 @@ A decision is settled once and travels as tags on the model's version, from whic
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.comparison import Comparison, OfClass
 from pipeline.naming import named, shown
 from pipeline.params_model import Gate
+
+if TYPE_CHECKING:  # what it compares with is slow to import, and a night only reads what was decided
+    from pipeline.comparison import Comparison, OfClass
 
 GATE_TAG = "nightshift.gate"  # passed | refused; below it, `nightshift.gate.<check>`: the same, and the numbers
 AGAINST_TAG = "nightshift.gate_against"  # the champion it was compared with, in words
@@ -62,7 +64,7 @@ class Contest:
     """A champion that was asked about the same images."""
 
     version: int
-    comparison: Comparison
+    comparison: "Comparison"
     seen: int  # test images that it was taught with, and that are therefore left out
     unreadable: int  # those that its own rules cannot read, left out too
     new_speed: float  # images/s, decoded and answered, measured in turns in one run
@@ -183,7 +185,7 @@ def _relative(contest: Contest, gate: Gate, level: float) -> Iterator[Check]:
     )
 
 
-def _of_class(one: OfClass) -> str:
+def _of_class(one: "OfClass") -> str:
     return (
         f"recall of {shown(one.label)} is {one.new:.3f}, the champion's {one.champion:.3f} "
         f"({one.changed.gained} gained, {one.changed.lost} lost, p = {one.changed.p_value:.2g})"

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = (
     "path", "status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3",
@@ -141,7 +142,7 @@ def summarise(file: Path, listed: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def compare(file: Path, truth: pd.DataFrame) -> dict[str, int]:
+def compare(file: Path, truth: "pd.DataFrame") -> dict[str, int]:
     """How many rows agree with `truth` (columns sha256, label): of those known, and of those known and not unsure."""
     known = dict(zip(truth["sha256"], truth["label"], strict=True))
     judged = [row for row in read_rows(file) if row["label"] and row["sha256"] in known]

@@ -4,6 +4,7 @@ The process classifies shard after shard. If it dies, the shard it was at is don
 happens in a second process, and a file whose decoding kills that one is unreadable. Then the rest goes on as before.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -24,6 +25,7 @@ from pipeline.params_data import Images
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit the locks of threads that it does not have
 CRASHED = "its decoder crashed; the file is damaged, or made to do harm"
+Asked = tuple[Path, list[int], Plan, Params, bool]  # output, shards, plan, parameters, carefully
 
 
 class ShardsError(NightshiftError):
@@ -39,7 +41,7 @@ def classify_shards(output: Path, numbers: list[int], plan: Plan, params: Params
     while left:
         batch = left[:1] if careful else left
         died: int | None = None
-        for answer in _in_process(output, batch, plan, params, careful=careful):
+        for answer in _answers((output, batch, plan, params, careful)):
             if isinstance(answer, int):
                 died = answer
                 break
@@ -61,47 +63,79 @@ def _name(status: int) -> str:
         return f"exit status {status}"
 
 
-def _in_process(
-    output: Path, numbers: list[int], plan: Plan, params: Params, *, careful: bool
-) -> Iterator[tuple[int, int] | int]:
+class _Worker:
+    """The process, which waits for work."""
+
+    def __init__(self) -> None:
+        self.pipe, theirs = SPAWN.Pipe()
+        self.process = SPAWN.Process(target=_work, args=(theirs,))
+        self.process.start()
+        theirs.close()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+_worker: _Worker | None = None  # kept for the shards that follow
+
+
+def warm_up() -> None:
+    """Start the process, so that it has its libraries when the first shard comes."""
+    global _worker
+    if _worker is None or not _worker.process.is_alive():
+        _end_worker()
+        _worker = _Worker()
+
+
+@atexit.register  # before multiprocessing would wait for it
+def _end_worker() -> None:
+    global _worker
+    if _worker:
+        _worker.end()
+    _worker = None
+
+
+def _answers(asked: Asked) -> Iterator[tuple[int, int] | int]:
     """What the process says of each shard; at last, where it died, its exit status."""
-    ours, theirs = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=_work, args=(theirs, output, numbers, plan, params, careful), daemon=False)
-    process.start()
-    theirs.close()
+    warm_up()
+    assert _worker  # noqa: S101 - it was just started
+    whole = False
     try:
-        while True:
-            try:
-                answer: Any = ours.recv()
-            except EOFError:
-                process.join()
-                yield process.exitcode or 0
-                return
+        _worker.pipe.send(asked)
+        while (answer := _worker.pipe.recv()) is not None:
             if isinstance(answer, BaseException):
                 raise answer
-            if answer is None:
-                return
             yield answer
+        whole = True
+    except (EOFError, ConnectionError):
+        _worker.process.join()
+        yield _worker.process.exitcode or 0
     finally:
-        process.terminate()
-        process.join()
-        ours.close()
+        if not whole:  # it may be anywhere
+            _end_worker()
 
 
-def _work(answers: Connection, output: Path, numbers: list[int], plan: Plan, params: Params, careful: bool) -> None:
-    """The process. Ends without waiting for threads that hang in a file."""
-    from pipeline.classify import classify_here
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; whoever started us ends us
+def _work(pipe: Connection) -> None:
+    """The process."""
     _end_with_parent()
-    try:
-        for number, files in classify_here(output, numbers, plan, params, apart if careful else decode):
-            answers.send((number, files))
-        answers.send(None)
-    except (NightshiftError, OSError) as error:
-        answers.send(error)
-    answers.close()
-    os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; whoever started us ends us
+    from pipeline.judging import classify_here
+
+    while True:
+        try:
+            asked: Asked = pipe.recv()
+        except EOFError:
+            os._exit(0)  # without waiting for threads that hang in a file
+        output, numbers, plan, params, careful = asked
+        answer: Any = None
+        try:
+            for done in classify_here(output, numbers, plan, params, apart if careful else decode):
+                pipe.send(done)
+        except (NightshiftError, OSError) as error:
+            answer = error
+        pipe.send(answer)
 
 
 def _end_with_parent() -> None:

@@ -11,13 +11,13 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pipeline.classify import _read
 from pipeline.contract import Contract
 from pipeline.files import sha256
 from pipeline.images import decode
 from pipeline.params_data import Images
 from pipeline.prepared import Dataset, read_dataset, write_dataset
 from pipeline.preprocess import decode_all
+from pipeline.reading import Decoded, read_image
 from tests.conftest import noise, save_image
 from tests.dicom_files import dicom
 
@@ -64,7 +64,7 @@ def test_training_and_the_night_see_the_same_pixels(folder: Path, tmp_path: Path
     ).images  # fmt: skip
     assert carried == rules
     for path, pixels in zip(paths, taught, strict=True):
-        read = _read(folder, path, carried)
-        assert isinstance(read, tuple), read
-        np.testing.assert_array_equal(read[2].pixels, pixels)
+        read = read_image(folder, path, carried)
+        assert isinstance(read, Decoded), read
+        np.testing.assert_array_equal(read.picture.pixels, pixels)
         np.testing.assert_array_equal(decode((folder / path).read_bytes(), carried).pixels, pixels)
