@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from pipeline import classify, ledger, reports
 from pipeline.ledger import Plan
 from pipeline.params import Params, load_params
+from pipeline.review import PAGE as REVIEW_PAGE
 
 
 @task(task_run_name="plan", cache_policy=NO_CACHE)
@@ -29,7 +30,7 @@ def shard(output: Path, number: int, plan: Plan, params: Params) -> None:
 @task(task_run_name="finish", cache_policy=NO_CACHE)
 def finish(output: Path, plan: Plan, params: Params, labels: Path | None) -> dict[str, Any]:
     """Merge, count, reconcile."""
-    return classify.finish(output, plan, params.batch.max_unreadable, pd.read_parquet(labels) if labels else None)
+    return classify.finish(output, plan, params, pd.read_parquet(labels) if labels else None)
 
 
 @flow(name="nightly", flow_run_name="nightly {source}")
@@ -48,4 +49,5 @@ def nightly(source: Path, output: Path | None = None, labels: Path | None = None
     create_link_artifact(
         (output / "predictions.csv").absolute().as_uri(), key="predictions", link_text="predictions.csv"
     )
+    create_link_artifact((output / REVIEW_PAGE).absolute().as_uri(), key="review", link_text="what to look at first")
     return summary

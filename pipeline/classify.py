@@ -30,6 +30,8 @@ from pipeline.params_model import Compute
 from pipeline.paths import PREDICTIONS
 from pipeline.predictions import RANKS, Classified, Outcome, compare, csv_path, summarise, to_row
 from pipeline.reading import Decoded, Decoder, Read, read_images
+from pipeline.reference import Reference, read_reference
+from pipeline.review import write_review
 from pipeline.shards import classify_shards
 from pipeline.stage import log
 
@@ -86,9 +88,14 @@ def _refuse_odd_places(source: Path, output: Path) -> None:
         raise ClassifyError(f"{output} lies inside {source}. Results among the images would be read the next night.")
 
 
+def _model_folder(output: Path) -> Path:
+    return next((ledger.work_folder(output) / "model").rglob("contract.json")).parent
+
+
 @lru_cache(maxsize=1)
-def _engine(folder: Path, compute: Compute, _contract_hash: str) -> Engine:
-    return load_engine(folder, compute)
+def _engine(folder: Path, compute: Compute, _contract_hash: str) -> tuple[Engine, Reference | None]:
+    engine = load_engine(folder, compute, embedding=True)
+    return engine, read_reference(folder, engine.contract)
 
 
 def classify_shard(output: Path, number: int, plan: Plan, params: Params) -> int:
@@ -104,8 +111,7 @@ def classify_here(
 
     Files of the next shard are read while the model is at the one before.
     """
-    folder = ledger.work_folder(output) / "model"
-    engine = _engine(next(folder.rglob("contract.json")).parent, params.compute, plan.contract_hash)
+    engine, reference = _engine(_model_folder(output), params.compute, plan.contract_hash)
     size, threads = params.batch.batch_size, params.compute.reading_threads
     paths = (path for number in numbers for path in ledger.read_shard(output, number))
     # Two batches in flight bound the memory.
@@ -114,45 +120,62 @@ def classify_here(
     )
     for number in numbers:
         files = len(ledger.read_shard(output, number))
-        outcomes = judge(itertools.islice(reads, files), engine, size)
+        outcomes = judge(itertools.islice(reads, files), engine, size, reference)
         ledger.write_part(output, number, (to_row(outcome, plan.stamp) for outcome in outcomes))
         yield number, files
 
 
-def judge(reads: Iterator[Read], engine: Engine, size: int) -> Iterator[Outcome]:
-    """One outcome a file, in order; what could not be read never reaches the model."""
+def judge(reads: Iterator[Read], engine: Engine, size: int, reference: Reference | None = None) -> Iterator[Outcome]:
+    """One outcome a file, in order; what could not be read never reaches the model.
+
+    reference: what the images are compared with; None: they have no outlier score and no flags.
+    """
     while batch := list(itertools.islice(reads, size)):
         pictures = [read.picture.pixels for read in batch if isinstance(read, Decoded)]
-        answers = iter(_predict(pictures, engine, size) if pictures else ())
+        answers = _ask(pictures, engine, size, reference) if pictures else iter(())
         for read in batch:
-            yield _outcome(read, next(answers), engine.contract) if isinstance(read, Decoded) else read
+            if isinstance(read, Decoded):
+                row, score = next(answers)
+                yield _outcome(read, row, score, engine.contract, reference)
+            else:
+                yield read
 
 
-def _outcome(read: Decoded, row: NDArray[np.float32], contract: Contract) -> Classified:
+def _outcome(
+    read: Decoded, row: NDArray[np.float32], score: float | None, contract: Contract, reference: Reference | None
+) -> Classified:
     best = np.argsort(-row, kind="stable")[:RANKS]
     ranked = tuple((contract.class_names[index], float(row[index])) for index in best)
     unsure = ranked[0][1] < contract.unsure_below
-    return Classified(read.path, read.sha256, read.picture.width, read.picture.height, ranked, unsure)
+    width, height = read.picture.width, read.picture.height
+    flags = () if reference is None or score is None else reference.flags(score, read.light, width, height)
+    return Classified(read.path, read.sha256, width, height, ranked, unsure, score, flags)
 
 
-def _predict(pictures: list[NDArray[np.uint8]], engine: Engine, size: int) -> NDArray[np.float32]:
-    """Probabilities of `pictures`, always asked in batches of `size`.
+def _ask(
+    pictures: list[NDArray[np.uint8]], engine: Engine, size: int, reference: Reference | None
+) -> Iterator[tuple[NDArray[np.float32], float | None]]:
+    """Probabilities and outlier score of each of `pictures`, always asked in batches of `size`.
 
     A network may round differently for another batch size; so that an image's answer does not depend on its
     neighbours, the last batch is filled with black images, whose answers are dropped.
     """
     batch = np.zeros((size, *pictures[0].shape), np.uint8)
     batch[: len(pictures)] = pictures
-    return engine.predict(batch)[: len(pictures)]
+    if reference is None:
+        return ((row, None) for row in engine.predict(batch)[: len(pictures)])
+    rows, embeddings = engine.judge(batch)
+    return zip(rows[: len(pictures)], reference.scores(embeddings).tolist(), strict=False)
 
 
-def finish(output: Path, plan: Plan, max_unreadable: float, truth: pd.DataFrame | None = None) -> dict[str, Any]:
-    """Merge the parts into predictions.csv, write summary.json and return it; then close the books.
+def finish(output: Path, plan: Plan, params: Params, truth: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Merge the parts into predictions.csv, write the review and summary.json and return this; then close the books.
 
     truth: columns sha256 and label of images whose label is known, to be compared with the answers.
     Raises ClassifyError, after everything is written, when the rows are not those of the listed files, and
-    TooManyUnreadable when more than `max_unreadable` of them could not be read.
+    TooManyUnreadable when more than batch.max_unreadable of them could not be read.
     """
+    max_unreadable = params.batch.max_unreadable
     file = ledger.merge(output, plan)
     started = datetime.datetime.fromisoformat(plan.started_at)
     now = datetime.datetime.now(datetime.UTC)
@@ -163,6 +186,10 @@ def finish(output: Path, plan: Plan, max_unreadable: float, truth: pd.DataFrame 
         "seconds": round((now - started).total_seconds(), 1),
         **summarise(file, ledger.listed(output, plan)),
     }
+    contract = read_contract(_model_folder(output))
+    summary["review"] = write_review(
+        output, Path(plan.input), contract, params.batch.review, params.compute.reading_threads
+    )
     if truth is not None:
         summary["compared"] = compare(file, truth)
     write_json(output / "summary.json", summary)
@@ -192,7 +219,7 @@ def classify(source: Path, output: Path, params: Params, truth: pd.DataFrame | N
             progress.update(done)
             for _, files in classify_shards(output, left, plan, params):
                 progress.update(files)
-        summary = finish(output, plan, params.batch.max_unreadable, truth)
+        summary = finish(output, plan, params, truth)
         log.info("%d images in %.1f s", plan.files, time.perf_counter() - began)
     return summary
 

@@ -19,6 +19,7 @@ from pipeline.files import sha256
 from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.params_data import Images
 from pipeline.predictions import Unreadable
+from pipeline.quality import Light, measure_light
 
 MOST_HANGING = 8  # files in a row; then it is the disk or the network that hangs, and no file's fault
 
@@ -34,6 +35,7 @@ class Decoded:
     path: str  # as listed
     sha256: str
     picture: Picture
+    light: Light  # of the picture's pixels
 
 
 Read = Decoded | Unreadable
@@ -113,7 +115,8 @@ def read_image(source: Path, path: str, rules: Images, decoder: Decoder = decode
     try:
         data = _bytes(source / path)
         digest = sha256(data)
-        return Decoded(path, digest, decoder(data, rules))
+        picture = decoder(data, rules)
+        return Decoded(path, digest, picture, measure_light(picture.pixels))
     except OSError as error:
         return Unreadable(path, f"the file cannot be read: {error.strerror or error}")
     except UnreadableImage as error:
