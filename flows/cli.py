@@ -61,7 +61,8 @@ def data_import(
         typer.Argument(
             metavar="SOURCE",
             help="A folder (<class>/…, or train/<class>/…, val/…, test/…), a table (.csv, .tsv, .parquet) with the "
-            "columns path and label, or a .zip or .tar of such a folder; or the address of one (s3://, https://, …).",
+            "columns path and label, or a .zip or .tar of such a folder; or the address of one (s3://, https://, …); "
+            "or a night's review.csv in which the column correct_label is filled in.",
         ),
     ],
     into: Annotated[
@@ -244,7 +245,7 @@ def tune(
 @app.command()
 def classify(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder of images; folders in it are read too.")],
-    output: Annotated[Path, typer.Argument(help="A folder for predictions.csv and summary.json.")],
+    output: Annotated[Path, typer.Argument(help="A folder for predictions.csv, review.csv and summary.json.")],
     labels: Annotated[
         Path | None,
         typer.Option(help="A Parquet table with columns sha256 and label: count how many answers are right."),
@@ -289,6 +290,8 @@ def classify(
     for line in reports.summary_lines(summary):
         typer.echo(line)
     typer.echo(output / "predictions.csv")
+    if summary["review"]["of"]:
+        typer.echo(output / "review.html")
 
 
 @app.command()

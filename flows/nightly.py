@@ -14,6 +14,7 @@ from pipeline import classify, ledger, reports
 from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
 from pipeline.ledger import Plan
 from pipeline.params import Params, load_params
+from pipeline.review import PAGE as REVIEW_PAGE
 
 STOPPED = "Stopped"  # the state of a run that came to its hour
 
@@ -34,7 +35,7 @@ def shard(output: Path, number: int, plan: Plan, params: Params) -> None:
 @task(task_run_name="finish", cache_policy=NO_CACHE)
 def finish(output: Path, plan: Plan, params: Params, labels: Path | None) -> dict[str, Any]:
     """Merge, count, reconcile."""
-    return classify.finish(output, plan, params.batch, pd.read_parquet(labels) if labels else None)
+    return classify.finish(output, plan, params, pd.read_parquet(labels) if labels else None)
 
 
 @flow(name="nightly", flow_run_name="nightly {source}")
@@ -64,4 +65,5 @@ def nightly(
     create_link_artifact(
         (output / "predictions.csv").absolute().as_uri(), key="predictions", link_text="predictions.csv"
     )
+    create_link_artifact((output / REVIEW_PAGE).absolute().as_uri(), key="review", link_text="what to look at first")
     return summary

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.engine import Engine, Network, probabilities
+from pipeline.engine import Engine, Judging, Network, probabilities
+
+Pixel = TypeVar("Pixel", np.uint8, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Judged:
         return np.asarray(self.answers.confidence < self.unsure_below)
 
 
-def in_batches(images: NDArray[np.uint8], size: int, doing: str) -> Iterator[NDArray[np.uint8]]:
-    """Parts of at most `size` images, with a progress bar that says what is `doing`."""
+def in_batches(images: NDArray[Pixel], size: int, doing: str) -> Iterator[NDArray[Pixel]]:
+    """Parts of at most `size` images, or of their numbers, with a progress bar that says what is `doing`."""
     for start in tqdm(range(0, len(images), size), doing, unit="batch"):
         yield images[start : start + size]
 
@@ -62,6 +65,14 @@ def in_batches(images: NDArray[np.uint8], size: int, doing: str) -> Iterator[NDA
 def logits_of(network: Network, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """What the network says before the softmax, (n, classes), of the images of all batches (m, height, width, 3)."""
     return np.concatenate([network(batch) for batch in batches])
+
+
+def judged_of(
+    judging: Judging, batches: Iterable[NDArray[np.uint8]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The same with the embeddings, (n, d)."""
+    logits, embeddings = zip(*map(judging, batches), strict=True)
+    return np.concatenate(logits), np.concatenate(embeddings)
 
 
 def ask(engine: Engine, labels: NDArray[np.int64], logits: NDArray[np.float32], groups: NDArray[np.int64]) -> Judged:

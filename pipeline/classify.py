@@ -20,12 +20,13 @@ from pipeline.contract import read_contract
 from pipeline.earlier import deadline_at, remember_last, stop_if_late
 from pipeline.errors import NightshiftError
 from pipeline.files import write_json
+from pipeline.judging import model_folder
 from pipeline.known import Known
 from pipeline.ledger import Plan
 from pipeline.listing import list_images
 from pipeline.params import Params, load_params
-from pipeline.params_model import Batch
 from pipeline.predictions import compare, csv_path, read_rows, summarise
+from pipeline.review import write_review
 from pipeline.shards import classify_shards, warm_up
 from pipeline.stage import log, run
 
@@ -97,12 +98,12 @@ def classify_shard(output: Path, number: int, plan: Plan, params: Params) -> int
     return files
 
 
-def finish(output: Path, plan: Plan, batch: Batch, truth: "pd.DataFrame | None" = None) -> dict[str, Any]:
-    """Merge the parts into predictions.csv, write summary.json and return it; then close the books.
+def finish(output: Path, plan: Plan, params: Params, truth: "pd.DataFrame | None" = None) -> dict[str, Any]:
+    """Merge the parts into predictions.csv, write the review and summary.json and return this; then close the books.
 
     truth: columns sha256 and label of images whose label is known, to be compared with the answers.
     Raises ClassifyError, after everything is written, when the rows are not those of the listed files, and
-    TooManyUnreadable when more than `batch.max_unreadable` of them could not be read.
+    TooManyUnreadable when more than batch.max_unreadable of them could not be read.
     """
     file = ledger.merge(output, plan)
     started = datetime.datetime.fromisoformat(plan.started_at)
@@ -115,9 +116,13 @@ def finish(output: Path, plan: Plan, batch: Batch, truth: "pd.DataFrame | None" 
         "repeated": _repeated(output, file),
         **summarise(file, ledger.listed(output, plan)),
     }
+    contract = read_contract(model_folder(output))
+    summary["review"] = write_review(
+        output, Path(plan.input), contract, params.batch.review, params.compute.reading_threads
+    )
     if truth is not None:
         summary["compared"] = compare(file, truth)
-    if batch.parquet:
+    if params.batch.parquet:
         from pipeline.parquet import write_parquet
 
         write_parquet(file, file.with_suffix(".parquet"))
@@ -125,11 +130,11 @@ def finish(output: Path, plan: Plan, batch: Batch, truth: "pd.DataFrame | None" 
     if not summary["reconciled"]:
         raise ClassifyError(f"{file} does not have one row for each of {plan.files} listed files; see summary.json.")
     ledger.close(output)
-    if summary["unreadable"] > batch.max_unreadable * plan.files:
+    if summary["unreadable"] > params.batch.max_unreadable * plan.files:
         raise TooManyUnreadable(
             f"{summary['unreadable']} of {plan.files} files are unreadable, more than batch.max_unreadable "
-            f"({batch.max_unreadable:g}) allows. {file} is whole and says why, file by file. Look for a common cause "
-            "(a format, a copy that broke off, missing rights), then run it again, or raise the limit."
+            f"({params.batch.max_unreadable:g}) allows. {file} is whole and says why, file by file. Look for a common "
+            "cause (a format, a copy that broke off, missing rights), then run it again, or raise the limit."
         )
     return summary
 
@@ -166,7 +171,7 @@ def classify(
                 progress.update(files)
                 if progress.n < plan.files:
                     stop_if_late(deadline, output, plan)
-        summary = finish(output, plan, params.batch, truth)
+        summary = finish(output, plan, params, truth)
         log.info("%d images in %.1f s", plan.files, time.perf_counter() - began)
     return summary
 

@@ -3,8 +3,9 @@
 Knows no framework. Lies as `contract.json` beside the weights, in `models/current/` and in every registered model.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +18,8 @@ KERAS = "model.keras"
 OPENVINO = "openvino"  # a folder: model.xml, the network, and model.bin, its weights
 NETWORK = "model.xml"
 WEIGHTS = "model.bin"
+REFERENCE = "reference.json"  # what the images were like that it was taught with, and
+EMBEDDINGS = "reference.npy"  # what it makes of them
 
 
 class ContractError(NightshiftError):
@@ -37,26 +40,43 @@ class Contract(BaseModel):
     dataset_sha256: str  # of all images it was taught and judged with
     weights_sha256: str  # of the network that runs at night
     code_commit: str  # git; empty outside a repository
+    # What came later is None in earlier contracts, which keep their hashes.
+    reference_sha256: str | None = None  # of REFERENCE and EMBEDDINGS
+    outlier_above: float | None = Field(default=None, ge=0)  # a larger outlier score is an outlier's
 
     @property
     def hash(self) -> str:
         """This contract's name: two models share it only if they give the same answers for the same reasons."""
-        return sha256(self.model_dump_json(exclude={"images": self.images.unused}).encode())
+        unused: dict[str, Any] = {"images": self.images.unused, **dict.fromkeys(self.unknown, True)}
+        return sha256(self.model_dump_json(exclude=unused).encode())
+
+    @property
+    def unknown(self) -> set[str]:
+        """The later fields that say nothing."""
+        return {name for name in ("reference_sha256", "outlier_above") if getattr(self, name) is None}
 
 
 def weights_sha256(folder: Path) -> str:
     """Hash of the exported network, structure and weights, below the model's `folder`."""
-    files = (folder / OPENVINO / name for name in (NETWORK, WEIGHTS))
+    return _sha256_of_all(folder / OPENVINO / name for name in (NETWORK, WEIGHTS))
+
+
+def reference_sha256(folder: Path) -> str:
+    """Hash of what the model's `folder` keeps of its training and validation images."""
+    return _sha256_of_all(folder / name for name in (REFERENCE, EMBEDDINGS))
+
+
+def _sha256_of_all(files: Iterable[Path]) -> str:
     return sha256("".join(sha256_of_file(file) for file in files).encode())
 
 
 def write_contract(folder: Path, contract: Contract) -> None:
     """Write it into the model's `folder`."""
-    write_json(folder / CONTRACT, contract.model_dump())
+    write_json(folder / CONTRACT, contract.model_dump(exclude=contract.unknown))
 
 
 def read_contract(folder: Path) -> Contract:
-    """Read it from the model's `folder`, and check that the weights beside it are the ones it speaks of.
+    """Read it from the model's `folder`, and check that what lies beside it is what it speaks of.
 
     Raises ContractError when a file is missing, damaged or another model's.
     """
@@ -64,6 +84,7 @@ def read_contract(folder: Path) -> Contract:
     try:
         contract = Contract.model_validate_json(file.read_bytes())
         found = weights_sha256(folder)
+        reference = reference_sha256(folder) if contract.reference_sha256 else None
     except FileNotFoundError as error:
         raise ContractError(f"{error.filename} is missing; there is no whole model in {folder}.") from None
     except ValidationError as error:
@@ -71,6 +92,11 @@ def read_contract(folder: Path) -> Contract:
     if found != contract.weights_sha256:
         raise ContractError(
             f"The weights in {folder / OPENVINO} are not the ones {file} names (a half copy, or two models mixed). "
+            "Fetch or train the model again."
+        )
+    if reference != contract.reference_sha256:
+        raise ContractError(
+            f"{folder / REFERENCE} and {EMBEDDINGS} are not the ones {file} names (a half copy, or two models mixed). "
             "Fetch or train the model again."
         )
     return contract

@@ -1,6 +1,6 @@
 """Contract and weights -> `predict(uint8 batch) -> probabilities`. Opens no image.
 
-OpenVINO on the CPU, Keras on a GPU.
+OpenVINO on the CPU, Keras on a GPU. `judge` also gives each image's embedding: what the last layer makes its logits of.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import KERAS, NETWORK, OPENVINO, Contract, read_contract
+from pipeline.contract import KERAS, NETWORK, OPENVINO, Contract, ContractError, read_contract
 from pipeline.keras_file import load_keras
 from pipeline.params_model import Compute
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, height, width, 3) -> outputs (n, d)
+# images (n, height, width, 3) -> logits (n, classes) and embeddings (n, d), computed in one go
+Judging = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -25,6 +27,7 @@ class Engine:
 
     contract: Contract
     network: Network
+    judging: Judging | None = None  # the same network with its embeddings; None: it was loaded without
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities for upright RGB images.
@@ -32,53 +35,157 @@ class Engine:
         batch: (n, height, width, 3), 0..255, the contract's size. Returns (n, classes), rows sum to 1, columns in
         contract order, row i for image i. Raises ValueError when the size is not the contract's.
         """
+        self._check(batch)
+        return probabilities(self.network(batch), self.contract.temperature)
+
+    def judge(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `predict` gives, and embeddings (n, d), not normalised: what the last layer made the logits of.
+
+        Raises ValueError as `predict` does, and where the engine was loaded without embeddings.
+        """
+        if self.judging is None:
+            raise ValueError("The engine was loaded without embeddings: load_engine(..., embedding=True).")
+        self._check(batch)
+        logits, embeddings = self.judging(batch)
+        return probabilities(logits, self.contract.temperature), embeddings
+
+    def _check(self, batch: NDArray[np.uint8]) -> None:
         rules = self.contract.images
         if batch.dtype != np.uint8 or batch.shape[1:] != (rules.height, rules.width, 3):
             raise ValueError(
                 f"The model takes uint8 images (n, {rules.height}, {rules.width}, 3), got {batch.dtype} {batch.shape}."
             )
-        return probabilities(self.network(batch), self.contract.temperature)
 
 
-def load_engine(folder: Path, compute: Compute) -> Engine:
-    """The model in `folder`, on the device that `compute` asks for. Raises ContractError when it is not whole."""
-    return Engine(read_contract(folder), load_network(folder, compute))
+def load_engine(folder: Path, compute: Compute, *, embedding: bool = False) -> Engine:
+    """The model in `folder`, on the device that `compute` asks for.
+
+    embedding: `judge` can be called, if the model has a reference that its embeddings are compared with.
+    Raises ContractError when it is not whole.
+    """
+    contract = read_contract(folder)
+    if not embedding or contract.reference_sha256 is None:
+        return Engine(contract, load_network(folder, compute))
+    judging = load_judging(folder, compute)
+    return Engine(contract, lambda batch: judging(batch)[0], judging)
 
 
 def load_network(folder: Path, compute: Compute) -> Network:
     """The network in `folder`, which needs no contract yet, on the device that `compute` asks for."""
-    on_gpu = compute.device == "gpu" or (compute.device == "auto" and NVIDIA_DRIVER.exists())
-    return keras_network(folder / KERAS, compute) if on_gpu else openvino_network(folder / OPENVINO / NETWORK)
+    if _on_gpu(compute):
+        return keras_network(folder / KERAS, compute)
+    return openvino_network(folder / OPENVINO / NETWORK)
+
+
+def load_judging(folder: Path, compute: Compute) -> Judging:
+    """The same with its embeddings. Raises ContractError when the network does not end in a dense layer."""
+    if _on_gpu(compute):
+        return keras_judging(folder / KERAS, compute)
+    return openvino_judging(folder / OPENVINO / NETWORK)
+
+
+def _on_gpu(compute: Compute) -> bool:
+    return compute.device == "gpu" or (compute.device == "auto" and NVIDIA_DRIVER.exists())
 
 
 def openvino_network(file: Path) -> Network:
     """The exported network on the CPU, in float32; takes 0.1 s to load and no TensorFlow."""
-    import openvino
+    compiled = _compiled(file, embedding=False)
+    # A copy: OpenVINO may write the next answer over the array it returns.
+    return lambda batch: np.array(compiled(batch)[0], np.float32)
 
-    core = openvino.Core()
-    ready = openvino.preprocess.PrePostProcessor(core.read_model(file))
-    ready.input().tensor().set_element_type(openvino.Type.u8)
-    # Without this hint a CPU that has bfloat16 would use it, and answers would differ from machine to machine.
-    compiled = core.compile_model(ready.build(), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
-    def infer(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # A copy: OpenVINO may write the next answer over the array it returns.
-        return np.array(compiled(batch)[0], np.float32)
+def openvino_judging(file: Path) -> Judging:
+    """The same with its embeddings; the logits are the same ones, bit for bit."""
+    compiled = _compiled(file, embedding=True)
+
+    def infer(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        found = compiled(batch)
+        return np.array(found[0], np.float32), np.array(found[1], np.float32)
 
     return infer
 
 
+def _compiled(file: Path, *, embedding: bool) -> Any:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(file)
+    if embedding:
+        model.add_outputs([last_dense_input(model, file)])
+    ready = openvino.preprocess.PrePostProcessor(model)
+    ready.input().tensor().set_element_type(openvino.Type.u8)
+    # Without this hint a CPU that has bfloat16 would use it, and answers would differ from machine to machine.
+    return core.compile_model(ready.build(), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+PASSED = ("Add", "Convert", "FakeQuantize", "Multiply", "Subtract")  # what may stand around a dense layer's product
+
+
+def last_dense_input(model: Any, file: Path) -> Any:
+    """The output, of an OpenVINO model's node, that its last dense layer multiplies with its weights: (n, d).
+
+    A bias after the product, and conversions of number formats on either side of it, are passed by. Raises
+    ContractError, naming `file`, where the logits are not made by one dense layer.
+    """
+    node = model.outputs[0].get_node().input_value(0).get_node()
+    while node.get_type_name() in PASSED and len(before := _computed(node)) == 1:
+        node = before[0].get_node()
+    inputs = _computed(node) if node.get_type_name() == "MatMul" else []
+    if len(inputs) != 1 or inputs[0].get_partial_shape().rank.get_length() != 2:
+        raise ContractError(
+            f"{file} gives no embeddings: its outputs come from {node.get_type_name()} and not from one dense layer "
+            "over a vector for each image. A network that ends in a dense layer is expected; train the model again."
+        )
+    (source,) = inputs
+    while source.get_node().get_type_name() in ("Convert", "FakeQuantize"):
+        source = source.get_node().input_value(0)
+    return source
+
+
+def _computed(node: Any) -> list[Any]:
+    """The inputs of a node that depend on the image: all but the constants, converted or not."""
+    inputs = [node.input_value(index) for index in range(node.get_input_size())]
+    return [source for source in inputs if not _is_constant(source.get_node())]
+
+
+def _is_constant(node: Any) -> bool:
+    while node.get_type_name() in PASSED:  # of weights that are stored in fewer bits
+        if _computed(node):
+            return False
+        node = node.input_value(0).get_node()
+    return bool(node.get_type_name() == "Constant")
+
+
 def keras_network(file: Path, compute: Compute) -> Network:
     """The Keras model on the device that TensorFlow sees."""
-    from pipeline.device import prepare_device
-
-    prepare_device(compute.alone, seed=0)  # nothing is drawn when a model is only asked
-    model: Any = load_keras(file)
+    model = _keras_model(file, compute)
 
     def infer(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(model.predict_on_batch(batch.astype(np.float32)), np.float32)
 
     return infer
+
+
+def keras_judging(file: Path, compute: Compute) -> Judging:
+    """The same with its embeddings: what its last layer takes."""
+    import keras
+
+    model = _keras_model(file, compute)
+    both: Any = keras.Model(model.input, [model.output, model.layers[-1].input])
+
+    def infer(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits, embeddings = both.predict_on_batch(batch.astype(np.float32))
+        return np.asarray(logits, np.float32), np.asarray(embeddings, np.float32)
+
+    return infer
+
+
+def _keras_model(file: Path, compute: Compute) -> Any:
+    from pipeline.device import prepare_device
+
+    prepare_device(compute.alone, seed=0)  # nothing is drawn when a model is only asked
+    return load_keras(file)
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

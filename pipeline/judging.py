@@ -18,11 +18,18 @@ from pipeline.params import Params
 from pipeline.params_model import Compute
 from pipeline.predictions import COLUMNS, RANKS, Classified, Outcome, answer_of, to_row
 from pipeline.reading import Decoded, Decoder, Read, read_images
+from pipeline.reference import Reference, read_reference
+
+
+def model_folder(output: Path) -> Path:
+    """The folder of a run's model, which `load_engine` takes."""
+    return next((ledger.work_folder(output) / "model").rglob("contract.json")).parent
 
 
 @lru_cache(maxsize=1)
-def _engine(folder: Path, compute: Compute, _contract_hash: str) -> Engine:
-    return load_engine(folder, compute)
+def _engine(folder: Path, compute: Compute, _contract_hash: str) -> tuple[Engine, Reference | None]:
+    engine = load_engine(folder, compute, embedding=True)
+    return engine, read_reference(folder, engine.contract)
 
 
 def classify_here(
@@ -32,8 +39,7 @@ def classify_here(
 
     Files of the next shard are read while the model is at the one before.
     """
-    folder = ledger.work_folder(output) / "model"
-    engine = _engine(next(folder.rglob("contract.json")).parent, params.compute, plan.contract_hash)
+    engine, reference = _engine(model_folder(output), params.compute, plan.contract_hash)
     size, threads = params.batch.batch_size, params.compute.reading_threads
     known = Known(ledger.known_file(output))
     paths = (path for number in numbers for path in ledger.read_shard(output, number))
@@ -50,20 +56,27 @@ def classify_here(
     )
     for number in numbers:
         files = len(ledger.read_shard(output, number))
-        rows = (to_row(outcome, plan.stamp) for outcome in judge(itertools.islice(reads, files), engine, size))
-        ledger.write_part(output, number, _remembered(rows, known))
+        outcomes = judge(itertools.islice(reads, files), engine, size, reference)
+        ledger.write_part(output, number, _remembered((to_row(outcome, plan.stamp) for outcome in outcomes), known))
         yield number, files
     known.close()
 
 
-def judge(reads: Iterator[Read], engine: Engine, size: int) -> Iterator[Outcome]:
-    """One outcome a file, in order; what could not be read never reaches the model."""
+def judge(reads: Iterator[Read], engine: Engine, size: int, reference: Reference | None = None) -> Iterator[Outcome]:
+    """One outcome a file, in order; what could not be read never reaches the model.
+
+    reference: what the images are compared with; None: they have no outlier score and no flags.
+    """
     while batch := list(itertools.islice(reads, size)):
         # Identical bytes are asked about once.
         pictures = {read.sha256: read.picture.pixels for read in batch if isinstance(read, Decoded)}
-        answers = dict(zip(pictures, _predict(list(pictures.values()), engine, size) if pictures else (), strict=True))
+        asked = _ask(list(pictures.values()), engine, size, reference) if pictures else ()
+        answers = dict(zip(pictures, asked, strict=True))
         for read in batch:
-            yield _outcome(read, answers[read.sha256], engine.contract) if isinstance(read, Decoded) else read
+            if isinstance(read, Decoded):
+                yield _outcome(read, *answers[read.sha256], engine.contract, reference)
+            else:
+                yield read
 
 
 def _remembered(rows: Iterable[list[str]], known: Known) -> Iterator[list[str]]:
@@ -75,19 +88,28 @@ def _remembered(rows: Iterable[list[str]], known: Known) -> Iterator[list[str]]:
         yield values
 
 
-def _outcome(read: Decoded, row: NDArray[np.float32], contract: Contract) -> Classified:
+def _outcome(
+    read: Decoded, row: NDArray[np.float32], score: float | None, contract: Contract, reference: Reference | None
+) -> Classified:
     best = np.argsort(-row, kind="stable")[:RANKS]
     ranked = tuple((contract.class_names[index], float(row[index])) for index in best)
     unsure = ranked[0][1] < contract.unsure_below
-    return Classified(read.path, read.sha256, read.picture.width, read.picture.height, ranked, unsure)
+    width, height = read.picture.width, read.picture.height
+    flags = () if reference is None or score is None else reference.flags(score, read.light, width, height)
+    return Classified(read.path, read.sha256, width, height, ranked, unsure, score, flags, read.light)
 
 
-def _predict(pictures: list[NDArray[np.uint8]], engine: Engine, size: int) -> NDArray[np.float32]:
-    """Probabilities of `pictures`, always asked in batches of `size`.
+def _ask(
+    pictures: list[NDArray[np.uint8]], engine: Engine, size: int, reference: Reference | None
+) -> Iterator[tuple[NDArray[np.float32], float | None]]:
+    """Probabilities and outlier score of each of `pictures`, always asked in batches of `size`.
 
     A network may round differently for another batch size; so that an image's answer does not depend on its
     neighbours, the last batch is filled with black images, whose answers are dropped.
     """
     batch = np.zeros((size, *pictures[0].shape), np.uint8)
     batch[: len(pictures)] = pictures
-    return engine.predict(batch)[: len(pictures)]
+    if reference is None:
+        return ((row, None) for row in engine.predict(batch)[: len(pictures)])
+    rows, embeddings = engine.judge(batch)
+    return zip(rows[: len(pictures)], reference.scores(embeddings).tolist(), strict=False)

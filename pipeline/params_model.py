@@ -129,7 +129,7 @@ class FineTune(Fit):
 
 
 class Train(Section):
-    """Fitting, and the confidence below which a model says "unsure"."""
+    """Fitting, the confidence below which a model says "unsure", and the score above which an image is an outlier."""
 
     class_weights: Literal["balanced", "none"]
     soft_labels: dict[str, str]  # class -> column of the side table
@@ -142,6 +142,7 @@ class Train(Section):
     scratch: Fit
     max_gap: float = Field(gt=0, le=1)  # of accuracy
     target_precision: float = Field(ge=0, le=1)
+    outlier_percentile: float = Field(ge=50, le=100)
 
 
 class Range(Section):
@@ -233,3 +234,4 @@ class Batch(Section):
     file_timeout: float = Field(gt=0)  # seconds
     max_unreadable: float = Field(ge=0, le=1)  # share of the listed files
     parquet: bool = False
+    review: int = Field(ge=0, le=1_000_000)  # rows

@@ -12,11 +12,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+from pipeline.nearest import OUTLIER
+from pipeline.quality import Light
+
 COLUMNS = (
     "path", "status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3",
-    "error", "sha256", "width", "height", "model_name", "model_version", "classified_at",
+    "error", "sha256", "width", "height", "model_name", "model_version", "classified_at", "outlier_score", "flags",
+    "brightness", "contrast", "sharpness",
 )  # fmt: skip
-NUMBERS = {"confidence": "float", "confidence_2": "float", "confidence_3": "float", "width": "int", "height": "int"}
+NUMBERS = {
+    "confidence": "float", "confidence_2": "float", "confidence_3": "float", "width": "int", "height": "int",
+    "outlier_score": "float", "brightness": "float", "contrast": "float", "sharpness": "float",
+}  # fmt: skip
+WHY, CORRECTION = "why", "correct_label"  # what review.csv has besides; the second is for a person to fill in
+LIGHT = ("brightness", "contrast", "sharpness")
+SIGNALS = 2 + len(LIGHT)  # columns at the end, on how far a row may be trusted
 RANKS = 3  # labels a row names
 OF_THIS_FILE = ("path", "sha256", "model_name", "model_version", "classified_at")  # what else follows from its content
 STATUSES = ("ok", "unsure", "unreadable")
@@ -32,6 +42,9 @@ class Classified:
     height: int
     ranked: tuple[tuple[str, float], ...]  # (label, confidence), the most probable first, at most RANKS
     unsure: bool
+    outlier_score: float | None = None  # 0 to 2; None: the model has no training images to compare with
+    flags: tuple[str, ...] = ()  # words on how it differs from them
+    light: Light | None = None  # as the model saw it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +103,14 @@ def to_row(outcome: Outcome, stamp: Stamp) -> list[str]:
             own = dict(zip(OF_THIS_FILE, (csv_path(path), digest, *end), strict=True))
             return [own.get(column) or answer[column] for column in COLUMNS]
         case Unreadable(path, error, digest):
-            return [csv_path(path), "unreadable", *[""] * (2 * RANKS), error, digest, "", "", *end]
-        case Classified(path, digest, width, height, ranked, unsure):
+            return [csv_path(path), "unreadable", *[""] * (2 * RANKS), error, digest, "", "", *end, *[""] * SIGNALS]
+        case Classified(path, digest, width, height, ranked, unsure, score, flags, light):
             # Six digits: more would show the noise between machines, not knowledge.
             answers = [text for label, confidence in ranked for text in (label, f"{confidence:.6f}")]
             answers += [""] * (2 * RANKS - len(answers))
             status = "unsure" if unsure else "ok"
+            end += ["" if score is None else f"{score:.4f}", " ".join(flags)]
+            end += [f"{getattr(light, name):.4g}" if light else "" for name in LIGHT]
             return [csv_path(path), status, *answers, "", digest, str(width), str(height), *end]
 
 
@@ -114,30 +129,35 @@ def write_rows(file: Path, rows: Iterable[list[str]], heading: bool = True) -> N
 
 
 def read_rows(file: Path) -> Iterator[dict[str, str]]:
-    """The CSV's rows by column name."""
+    """The CSV's rows by column name; what a row of an earlier version does not have is empty."""
     with file.open(encoding="utf-8", newline="") as source:
-        yield from csv.DictReader(source)
+        yield from csv.DictReader(source, restval="")
 
 
 def summarise(file: Path, listed: Iterable[str]) -> dict[str, Any]:
     """Count the CSV's rows by status and by label. Holds one row at a time.
 
-    `reconciled`: the rows are those of the `listed` paths, one each, in their order, each with a known status.
+    `outliers` have that flag, `flagged` are rows with another one. `reconciled`: the rows are those of the `listed`
+    paths, one each, in their order, each with a known status.
     """
     statuses: Counter[str] = Counter()
     labels: Counter[str] = Counter()
-    files, matched = 0, True
+    files, matched, outliers, flagged = 0, True, 0, 0
     for path, row in itertools.zip_longest(listed, read_rows(file)):
         files += path is not None
         matched = matched and path is not None and row is not None and row["path"] == csv_path(path)
         if row:
             statuses[row["status"]] += 1
             labels.update([row["label"]] if row["label"] else [])
+            outliers += OUTLIER in (flags := row["flags"].split())
+            flagged += any(flag != OUTLIER for flag in flags)
     counts = {status: statuses[status] for status in STATUSES}
     return {
         "listed": files,
         **counts,
         "reconciled": matched and files == sum(counts.values()),
+        "outliers": outliers,
+        "flagged": flagged,
         "labels": dict(sorted(labels.items())),
     }
 

@@ -1,12 +1,11 @@
 """What can be measured of a picture's pixels, and the hash by which nearly the same pictures are found. Opens no file.
 
-All measures are taken at one size, SIDE x SIDE, so that a photograph and its smaller copy get the same ones.
+Measures are compared only where they are taken at one size: SIDE x SIDE in the manifest, so that a photograph and its
+smaller copy get the same ones, and the model's size at night. Imports OpenCV when something is measured.
 """
 
 from dataclasses import dataclass
 
-import cv2
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -17,24 +16,46 @@ HASH_SIDE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
-    """Measures of a grey picture of SIDE x SIDE pixels."""
+class Light:
+    """Measures of a grey picture."""
 
     brightness: float  # mean, 0..255
     contrast: float  # standard deviation, 0..127.5
     sharpness: float  # variance of the Laplacian (Pech-Pacheco et al., 2000); a photograph has hundreds
+
+
+@dataclass(frozen=True, slots=True)
+class Quality(Light):
+    """Measures of a grey picture of SIDE x SIDE pixels."""
+
     entropy: float  # of the grey values, bits, 0..8
     phash: str  # perceptual hash of HASH_SIDE * HASH_SIDE bits, hexadecimal
 
 
 def measure(pixels: NDArray[np.uint8]) -> Quality:
     """The measures of `pixels` (SIDE, SIDE, 3), RGB, 0..255."""
+    import imagehash
+
     picture = Image.fromarray(pixels).convert("L")
-    grey = np.asarray(picture)
+    light = _light(picture)
     return Quality(
-        brightness=float(grey.mean()),
-        contrast=float(grey.std()),
-        sharpness=float(cv2.Laplacian(grey, cv2.CV_32F).var()),
+        brightness=light.brightness,
+        contrast=light.contrast,
+        sharpness=light.sharpness,
         entropy=picture.entropy(),
         phash=str(imagehash.phash(picture, HASH_SIDE)),
     )
+
+
+def measure_light(pixels: NDArray[np.uint8]) -> Light:
+    """The measures of `pixels` (height, width, 3), RGB, 0..255, that take no more than 0.15 ms at 224 x 224."""
+    return _light(Image.fromarray(pixels).convert("L"))
+
+
+def _light(picture: Image.Image) -> Light:
+    import cv2
+
+    grey = np.asarray(picture)
+    mean, deviation = cv2.meanStdDev(grey)
+    _, of_edges = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))  # -1020..1020
+    return Light(float(mean[0, 0]), float(deviation[0, 0]), float(of_edges[0, 0] ** 2))

@@ -20,6 +20,7 @@ from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.known import Answer
 from pipeline.params_data import Images
 from pipeline.predictions import Repeated, Unreadable
+from pipeline.quality import Light, measure_light
 
 MOST_HANGING = 8  # files in a row; then it is the disk or the network that hangs, and no file's fault
 
@@ -35,6 +36,7 @@ class Decoded:
     path: str  # as listed
     sha256: str
     picture: Picture
+    light: Light  # of the picture's pixels
 
 
 Read = Decoded | Repeated | Unreadable
@@ -123,7 +125,8 @@ def read_image(
         digest = sha256(data)
         if answer := known(digest):
             return Repeated(path, digest, answer)
-        return Decoded(path, digest, decoder(data, rules))
+        picture = decoder(data, rules)
+        return Decoded(path, digest, picture, measure_light(picture.pixels))
     except OSError as error:
         return Unreadable(path, f"the file cannot be read: {error.strerror or error}")
     except UnreadableImage as error:

@@ -27,6 +27,7 @@ from pipeline.paths import (
     PREDICTIONS,
 )  # fmt: skip
 from pipeline.predictions import STATUSES, read_rows
+from pipeline.review import KINDS, PAGE
 
 FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")
 SUSPECTS = 20  # label errors on a page that is not the report
@@ -96,6 +97,8 @@ def summary_markdown(summary: dict[str, Any]) -> str:
         "|---|---:|",
         *(f"| {status} | {summary[status]} |" for status in STATUSES),
         "",
+        *_review_lines(summary),
+        "",
         "| label | images |",
         "|---|---:|",
         *(f"| {label} | {count} |" for label, count in summary["labels"].items()),
@@ -106,13 +109,21 @@ def summary_markdown(summary: dict[str, Any]) -> str:
 def summary_lines(summary: dict[str, Any]) -> list[str]:
     """The same for a terminal."""
     counts = ", ".join(f"{summary[status]} {status}" for status in STATUSES)
-    lines = [f"{summary['listed']} images: {counts}"]
+    lines = [f"{summary['listed']} images: {counts}", *_review_lines(summary)]
     if compared := summary.get("compared"):
         lines.append(
             f"{compared['right']} of the {compared['known']} whose label is known are right; of the "
             f"{compared['known_and_ok']} that the model is sure of, {compared['right_and_ok']}"
         )
     return lines
+
+
+def _review_lines(summary: dict[str, Any]) -> list[str]:
+    """How many images a person should look at, and why; nothing of a night by an earlier version."""
+    if "review" not in summary:
+        return []
+    kinds = ", ".join(f"{summary['review'][kind]} {kind}" for kind in KINDS if summary["review"][kind])
+    return [f"{summary['review']['of']} to look at{f': {kinds}' if kinds else ''}"]
 
 
 FIRST_ROWS = 5  # of the latest CSV, in the status
@@ -153,6 +164,7 @@ def status_lines() -> list[str]:
     if found := max(PREDICTIONS.glob("*/summary.json"), key=lambda file: file.stat().st_mtime, default=None):
         summary, result = read_json(found), found.with_name("predictions.csv")
         lines += ["Latest predictions:", *(f"  {line}" for line in summary_lines(summary)), f"  {result}"]
+        lines += [f"  {page}" for page in [found.with_name(PAGE)] if page.is_file()]
         for row in itertools.islice(read_rows(result), FIRST_ROWS):
             lines.append(
                 f"    {row['path']}  {row['status']}  {row['label']} {row['confidence']} {row['error']}".rstrip()

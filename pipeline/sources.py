@@ -25,6 +25,7 @@ from pipeline.addresses import (
     size_of,
 )
 from pipeline.archives import Archive, is_archive
+from pipeline.corrections import corrections, is_review
 from pipeline.labels import folder_of
 from pipeline.layout import Found, Item, SourceError, by_folders
 from pipeline.listing import MAGIC_BYTES, is_hidden, is_image, list_files
@@ -98,11 +99,21 @@ def open_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
         raise SourceError(f"{shown(address)} does not exist. {EXPECTED}")
     elif not file.is_file():
         raise SourceError(f"{shown(address)} is neither a file nor a folder. {EXPECTED}")
+    elif (review := _review(file, address)) is not None:
+        yield review
     elif file.name.lower().endswith(tables.ENDINGS):
         yield _table(file.read_bytes(), address, file.name, str(file.absolute().parent))
     else:
         with file.open("rb") as stream:
             yield _archive(stream, address, file.name, max_bytes)
+
+
+def _review(file: Path, address: str) -> Source | None:
+    """A night's review with the labels that a person filled in; None where the file is no review."""
+    if not file.name.lower().endswith((".csv", ".tsv")):
+        return None
+    columns, cells = tables.separated(file.read_bytes(), shown(address), file.suffix.lower().removeprefix("."))
+    return Files(*corrections(columns, cells, file)) if is_review(columns) else None
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def read_table(data: bytes, name: str) -> list[Row]:
     is row 1.
     """
     ending = name.lower().rpartition(".")[2]
-    columns, cells = _parquet(data, name) if ending == "parquet" else _separated(data, name, ending)
+    columns, cells = _parquet(data, name) if ending == "parquet" else separated(data, name, ending)
     _check_columns(columns, name)
     numbered = {
         number: dict(zip(columns, row, strict=True)) for number, row in enumerate(cells, start=2) if any(row)
@@ -95,7 +95,8 @@ def _unique(numbered: Mapping[int, Mapping[str, str]], columns: Sequence[str], n
     return rows
 
 
-def _separated(data: bytes, name: str, ending: str) -> tuple[list[str], list[list[str]]]:
+def separated(data: bytes, name: str, ending: str) -> tuple[list[str], list[list[str]]]:
+    """The columns of a CSV or TSV file, and its rows' cells, as many in each. Raises SourceError naming the fault."""
     try:
         text = data.decode("utf-8-sig")
         lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if ending == "tsv" else ",", strict=True)

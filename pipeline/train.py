@@ -14,7 +14,7 @@ from keras import layers
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from pipeline.answers import in_batches, logits_of
+from pipeline.answers import in_batches, judged_of
 from pipeline.augment import augmentation, draw_augmented, mixing
 from pipeline.backbones import build_backbone
 from pipeline.calibration import calibrate
@@ -22,7 +22,7 @@ from pipeline.checkpoints import Checkpoints, training
 from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.curves import write_curves
 from pipeline.device import prepare_device, writes_files
-from pipeline.engine import load_network
+from pipeline.engine import Judging, load_judging, probabilities
 from pipeline.export import compute_in_float32, export_openvino
 from pipeline.features import Features, TrainingRows, read_features, read_training_rows
 from pipeline.files import replacing, sha256, sha256_of_file, write_json
@@ -42,6 +42,7 @@ from pipeline.paths import (
     TRAINING_METRICS,
 )
 from pipeline.prepared import Dataset, Split, read_dataset, read_split
+from pipeline.reference import Judged, Reference, make_reference, sampled, write_reference
 from pipeline.stage import log, run
 from pipeline.targets import soft_targets
 from pipeline.versions import git_commit
@@ -71,6 +72,7 @@ class Trained:
     model: keras.Model
     curves: pd.DataFrame  # one row an epoch of every phase
     kept: dict[str, float]  # the row of the epoch whose weights `model` has
+    is_frozen: bool  # the backbone is as it came: the features that were computed with it are this network's
 
 
 def class_weights(labels: NDArray[np.int64], classes: int, how: str) -> NDArray[np.float32]:
@@ -170,14 +172,14 @@ def train(
         model = assemble(backbone, layer, how.dropout, params.seed)
     if not params.model.is_pretrained:
         curves = fit_images(model, data, how, params, "scratch", 1.0, checkpoints, on_epoch)
-        return _trained(model, [curves], monitor)
+        return _trained(model, [curves], monitor, is_frozen=False)
     if not how.epochs:
         return _trained(model, [curves], monitor)
     freeze(backbone, params.train.fine_tune)
     before, decay = model.get_weights(), params.train.fine_tune.layer_decay
     tuned = fit_images(model, data, how, params, "fine_tune", decay, checkpoints, on_epoch)
     if is_better(best_row(tuned, monitor), best_row(curves, monitor), monitor):
-        return _trained(model, [curves, tuned], monitor, kept=1)
+        return _trained(model, [curves, tuned], monitor, kept=1, is_frozen=False)
     log.warning("Fine-tuning did not better %s; the model with the frozen backbone is kept.", monitor)
     model.set_weights(before)
     return _trained(model, [curves, tuned], monitor)
@@ -189,9 +191,11 @@ def best_row(table: pd.DataFrame, monitor: Monitor) -> dict[str, float]:
     return rows[best_epoch(rows, monitor)]
 
 
-def _trained(model: keras.Model, phases: list[pd.DataFrame], monitor: Monitor, kept: int = 0) -> Trained:
+def _trained(
+    model: keras.Model, phases: list[pd.DataFrame], monitor: Monitor, kept: int = 0, is_frozen: bool = True
+) -> Trained:
     curves = pd.concat(phases, ignore_index=True)
-    return Trained(model, curves.assign(step=np.arange(1, len(curves) + 1)), best_row(phases[kept], monitor))
+    return Trained(model, curves.assign(step=np.arange(1, len(curves) + 1)), best_row(phases[kept], monitor), is_frozen)
 
 
 def read_data(params: Params) -> Data:
@@ -257,10 +261,11 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
         trained.model.save(beside / KERAS)
         export_openvino(trained.model, beside / OPENVINO)
         # Asked of the network that the night will ask, and faster than of Keras.
-        logits = logits_of(
-            load_network(beside, params.compute), in_batches(data.val.images, JUDGED_AT_ONCE, "calibrate")
-        )
+        judging = load_judging(beside, params.compute)
+        logits, embeddings = judged_of(judging, in_batches(data.val.images, JUDGED_AT_ONCE, "calibrate"))
         found = calibrate(logits, labels, params.train.target_precision)
+        val = Judged(data.val, embeddings, probabilities(logits, found.temperature))
+        reference = write_reference(beside, reference_of(params, data, trained, judging, val))
         contract = Contract(
             class_names=dataset.class_names,
             images=dataset.images,
@@ -270,6 +275,7 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
             dataset_sha256=dataset.sha256,
             weights_sha256=weights_sha256(beside),
             code_commit=git_commit(),
+            **reference,
         )
         write_contract(beside, contract)
     metrics = {
@@ -285,6 +291,18 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
     with replacing(AUGMENTED_FIGURE) as beside:
         draw_augmented(data.train.images, params.augment, params.seed).savefig(beside)
     return contract, metrics
+
+
+def reference_of(params: Params, data: Data, trained: Trained, judging: Judging, val: Judged) -> Reference:
+    """What the night's images will be compared with; no training image is asked about that has its features."""
+    rows = sampled(len(data.train.labels), params.seed)
+    if trained.is_frozen and data.train_features is not None:
+        embeddings = data.train_features[rows]
+    else:
+        batches = (data.train.images[part] for part in in_batches(rows, JUDGED_AT_ONCE, "reference"))
+        _, embeddings = judged_of(judging, batches)
+    names, percentile = data.dataset.class_names, params.train.outlier_percentile
+    return make_reference(data.train, rows, embeddings, val, names, percentile, params.seed)
 
 
 if __name__ == "__main__":

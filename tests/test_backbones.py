@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.backbones import build_backbone
-from pipeline.engine import openvino_network
+from pipeline.engine import openvino_judging, openvino_network
 from pipeline.errors import NightshiftError
 from pipeline.export import export_openvino
 from pipeline.keras_file import load_keras
@@ -57,7 +57,13 @@ def test_a_backbone_trains_is_saved_loaded_and_exported_and_answers_alike(name: 
     assert np.isfinite(answers).all()
     scale = np.abs(answers).max()
     np.testing.assert_allclose(np.asarray(model(images.astype(np.float32))) / scale, answers / scale, atol=1e-6)
-    np.testing.assert_allclose(openvino_network(tmp_path / "model.xml")(images) / scale, answers / scale, atol=2e-5)
+    exported = openvino_network(tmp_path / "model.xml")(images)
+    np.testing.assert_allclose(exported / scale, answers / scale, atol=2e-5)
+    # To ask for the embeddings too changes no answer, not by a bit.
+    logits, embeddings = openvino_judging(tmp_path / "model.xml")(images)
+    np.testing.assert_array_equal(logits, exported)
+    expected = np.asarray(keras.Model(loaded.input, loaded.layers[-1].input)(images.astype(np.float32)))
+    np.testing.assert_allclose(embeddings, expected, atol=2e-5 * np.abs(expected).max())
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_a_file_that_is_gone_or_became_a_pipe_since_the_listing_has_a_row(
         os.mkfifo(night / "5.png")
         for number in range(plan.shards):
             classify_shard(tmp_path / "out", number, plan, here)
-        summary = finish(tmp_path / "out", plan, here.batch)
+        summary = finish(tmp_path / "out", plan, here)
     assert (summary["listed"], summary["unreadable"]) == (10, 2)
     errors = {row["path"]: row["error"] for row in rows(tmp_path / "out") if row["error"]}
     assert errors == {

@@ -17,7 +17,7 @@ import tensorflow as tf
 from pipeline.backbones import build_backbone
 from pipeline.contract import KERAS, NETWORK
 from pipeline.device import CLUSTER, EXAMPLE, prepare_device
-from pipeline.engine import keras_network, openvino_network, probabilities
+from pipeline.engine import keras_judging, keras_network, openvino_judging, openvino_network, probabilities
 from pipeline.errors import NightshiftError
 from pipeline.export import compute_in_float32, export_openvino
 from pipeline.fitting import Examples, Task, fit, make_judge
@@ -83,6 +83,9 @@ def test_mixed_precision_trains_and_exports_and_keeps_logits_and_weights_in_floa
     exported = openvino_network(tmp_path / NETWORK)(images)
     saved = keras_network(tmp_path / KERAS, compute.alone)(images)
     np.testing.assert_allclose(exported, saved, atol=1e-4)
+    logits, embeddings = keras_judging(tmp_path / KERAS, compute.alone)(images)
+    np.testing.assert_allclose(logits, saved, atol=1e-6)
+    np.testing.assert_allclose(embeddings, openvino_judging(tmp_path / NETWORK)(images)[1], atol=1e-4)
     np.testing.assert_allclose(probabilities(exported, 1.0), probabilities(mixed, 1.0), atol=0.02)
 
 

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
+from openvino import opset13 as ops
 
 from pipeline.contract import Contract, ContractError, read_contract, weights_sha256, write_contract
-from pipeline.engine import Engine, load_engine, probabilities
+from pipeline.engine import Engine, load_engine, openvino_judging, openvino_network, probabilities
 from pipeline.params_data import Images
 from pipeline.params_model import Compute
 
@@ -48,6 +50,68 @@ def test_images_of_another_size_are_refused(shape: tuple[int, ...]) -> None:
 def test_floats_are_refused_for_their_range_is_unknown() -> None:
     with pytest.raises(ValueError, match="got float32"):
         Engine(contract(), lambda batch: np.zeros((1, 2), np.float32)).predict(np.zeros((1, 8, 12, 3), np.float32))  # type: ignore[arg-type]
+
+
+def exported(folder: Path, *, compressed: bool = False, end: str = "bias") -> Path:
+    """A network file: mean colours, times weights, plus a bias; or one that ends otherwise."""
+    pixels = ops.parameter([-1, 8, 12, 3], np.float32)
+    means = ops.reduce_mean(pixels, [1, 2], keep_dims=False)
+    weights = np.array([[0.1, -0.2], [0.3, 0.4], [-0.5, 0.6]], np.float32)
+    product = ops.matmul(means, weights, False, False)
+    match end:
+        case "no bias":
+            logits = product
+        case "half precision":
+            half = ops.convert(ops.constant(weights.T.astype(np.float16)), np.float32)
+            product = ops.matmul(ops.convert(ops.convert(means, np.float64), np.float32), half, False, True)
+            logits = ops.convert(ops.convert(ops.add(product, np.float32([1, 2])), np.float64), np.float32)
+        case "softmax":
+            logits = ops.softmax(product, 1)
+        case "two branches":
+            logits = ops.add(product, ops.matmul(means, weights, False, False))
+        case "no dense layer":
+            logits = ops.add(means, np.float32(1))
+        case "a map":
+            logits = ops.matmul(pixels, weights, False, False)
+        case _:
+            logits = ops.add(product, np.float32([1, 2]))
+    openvino.save_model(openvino.Model([logits], [pixels]), folder / "model.xml", compress_to_fp16=compressed)
+    return folder / "model.xml"
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 12, 3), np.uint8)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("end", ["bias", "no bias", "half precision"])
+def test_embeddings_are_what_the_last_dense_layer_takes_and_change_no_logit(
+    tmp_path: Path, end: str, compressed: bool
+) -> None:
+    file = exported(tmp_path, end=end, compressed=compressed)
+    logits, embeddings = openvino_judging(file)(IMAGES)
+    np.testing.assert_array_equal(logits, openvino_network(file)(IMAGES))
+    np.testing.assert_allclose(embeddings, IMAGES.mean(axis=(1, 2)), rtol=1e-5)
+    assert embeddings.dtype == np.float32
+
+
+@pytest.mark.parametrize("end", ["softmax", "two branches", "no dense layer", "a map"])
+def test_a_network_that_does_not_end_in_a_dense_layer_is_named(tmp_path: Path, end: str) -> None:
+    file = exported(tmp_path, end=end)
+    openvino_network(file)
+    with pytest.raises(ContractError, match=r"model.xml gives no embeddings: .* train the model again"):
+        openvino_judging(file)
+
+
+def test_judge_gives_what_predict_gives_and_the_embeddings(tmp_path: Path) -> None:
+    judging = openvino_judging(exported(tmp_path))
+    engine = Engine(contract(), lambda batch: judging(batch)[0], judging)
+    answers, embeddings = engine.judge(IMAGES)
+    np.testing.assert_array_equal(answers, engine.predict(IMAGES))
+    assert embeddings.shape == (4, 3)
+    with pytest.raises(ValueError, match="takes uint8 images"):
+        engine.judge(IMAGES[:, :4])
+    with pytest.raises(ValueError, match="loaded without embeddings"):
+        Engine(contract(), engine.network).judge(IMAGES)
 
 
 @pytest.fixture

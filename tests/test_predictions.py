@@ -2,6 +2,7 @@
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -95,20 +96,36 @@ THREE = (("cat", 0.5), ("dog", 0.3000004), ("ant", 0.1999996))
     ("outcome", "row"),
     [
         (
-            Classified("a.jpg", "ab", 40, 30, THREE, unsure=False),
-            ["a.jpg", "ok", "cat", "0.500000", "dog", "0.300000", "ant", "0.200000", "", "ab", "40", "30", *END],
+            Classified("a.jpg", "ab", 40, 30, THREE, False, 0.12345, ("outlier", "dark")),
+            [
+                "a.jpg",
+                "ok",
+                "cat",
+                "0.500000",
+                "dog",
+                "0.300000",
+                "ant",
+                "0.200000",
+                "",
+                "ab",
+                "40",
+                "30",
+                *END,
+                "0.1235",
+                "outlier dark",
+            ],
         ),
         (
             Classified("=a.jpg", "ab", 40, 30, (("cat", 0.5), ("dog", 0.5)), unsure=True),
-            ["./=a.jpg", "unsure", "cat", "0.500000", "dog", "0.500000", "", "", "", "ab", "40", "30", *END],
+            ["./=a.jpg", "unsure", "cat", "0.500000", "dog", "0.500000", "", "", "", "ab", "40", "30", *END, "", ""],
         ),
         (
             Unreadable("a.jpg", "the file is empty", "e3"),
-            ["a.jpg", "unreadable", "", "", "", "", "", "", "the file is empty", "e3", "", "", *END],
+            ["a.jpg", "unreadable", "", "", "", "", "", "", "the file is empty", "e3", "", "", *END, "", ""],
         ),
         (
             Unreadable("a.jpg", "gone"),
-            ["a.jpg", "unreadable", "", "", "", "", "", "", "gone", "", "", "", *END],
+            ["a.jpg", "unreadable", "", "", "", "", "", "", "gone", "", "", "", *END, "", ""],
         ),
     ],
     ids=["ok", "unsure, two classes", "unreadable", "not even bytes"],
@@ -133,8 +150,24 @@ def night(folder: Path, outcomes: list[Outcome]) -> Path:
 
 def test_a_summary_counts_every_row_once(tmp_path: Path) -> None:
     assert summarise(night(tmp_path, NIGHT), PATHS) == {
-        "listed": 4, "ok": 2, "unsure": 1, "unreadable": 1, "reconciled": True, "labels": {"cat": 2, "dog": 1},
+        "listed": 4, "ok": 2, "unsure": 1, "unreadable": 1, "reconciled": True, "outliers": 0, "flagged": 0,
+        "labels": {"cat": 2, "dog": 1},
     }  # fmt: skip
+
+
+def test_outliers_and_rows_with_other_flags_are_counted(tmp_path: Path) -> None:
+    flags = [("outlier",), ("outlier", "dark"), ("dark", "small"), (), ("blurred",)]
+    outcomes: list[Outcome] = [
+        replace(classified(f"{number}.jpg"), outlier_score=0.5, flags=words) for number, words in enumerate(flags)
+    ]
+    found = summarise(night(tmp_path, outcomes), [outcome.path for outcome in outcomes])
+    assert (found["outliers"], found["flagged"]) == (2, 3)
+
+
+def test_rows_of_an_earlier_version_are_read_with_nothing_in_later_columns(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.csv", [to_row(outcome, STAMP)[:15] for outcome in NIGHT])
+    assert {row["flags"] for row in read_rows(tmp_path / "a.csv")} == {""}
+    assert summarise(tmp_path / "a.csv", PATHS)["reconciled"]
 
 
 def test_a_night_without_files_reconciles(tmp_path: Path) -> None:

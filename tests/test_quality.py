@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
-from pipeline.quality import SIDE, measure
+from pipeline.quality import SIDE, measure, measure_light
 from tests.conftest import noise
 
 
@@ -85,3 +85,15 @@ def test_a_changed_copy_is_near_and_another_picture_is_far(change: Callable[[Ima
 def test_measures_are_the_same_twice() -> None:
     pixels = np.asarray(Image.fromarray(noise()).resize((SIDE, SIDE)))
     assert measure(pixels) == measure(pixels.copy())
+
+
+def test_the_light_of_a_picture_is_the_same_as_its_full_measures_and_as_numpys() -> None:
+    pixels = np.asarray(photo(3))
+    grey = np.asarray(Image.fromarray(pixels).convert("L"), np.float64)
+    whole, light = measure(pixels), measure_light(pixels)
+    assert (light.brightness, light.contrast, light.sharpness) == (whole.brightness, whole.contrast, whole.sharpness)
+    assert light.brightness == pytest.approx(grey.mean())
+    assert light.contrast == pytest.approx(grey.std())
+    padded = np.pad(grey, 1, mode="reflect")
+    edges = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:] - 4 * grey
+    assert light.sharpness == pytest.approx(edges.var())

@@ -87,7 +87,8 @@ def test_a_killed_run_resumes_byte_for_byte(
     assert len(list((output / ".nightshift").glob("parts/*.csv"))) == die_after
     assert night(trained, source, output) == 0
     assert (output / "predictions.csv").read_bytes() == expected
-    assert sorted(os.listdir(output)) == [".nightshift.lock", "predictions.csv", "summary.json"]
+    files = [".nightshift.lock", "predictions.csv", "review.csv", "review.html", "summary.json"]
+    assert sorted(os.listdir(output)) == files
 
 
 def test_a_resumed_run_keeps_the_model_it_began_with(

@@ -1,0 +1,102 @@
+"""A review.csv with labels that a person filled in -> labelled images of the night's folder. Copies nothing.
+
+Rows without a label are left aside. A label is for the bytes that the person looked at: a file that is another one by
+now is refused.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.addresses import is_address, open_remote
+from pipeline.files import read_json
+from pipeline.layout import Found, Item, SourceError
+from pipeline.naming import named, shown
+from pipeline.predictions import CORRECTION, WHY, listed_path
+
+PIECE = 1 << 20  # bytes read at once
+NEEDED = ("path", "status", "sha256", WHY, CORRECTION)  # by these a review is known among tables
+
+
+def is_review(columns: Sequence[str]) -> bool:
+    """Whether a table with these columns is a night's review."""
+    return set(NEEDED) <= set(columns)
+
+
+def corrections(columns: Sequence[str], cells: Sequence[Sequence[str]], file: Path) -> tuple[list[Item], int]:
+    """The images of a review in `file` that have a label, and how many rows have none.
+
+    Raises SourceError when there is none at all, when the night's folder is not known or gone, when a path has two
+    labels, and when files are missing or have changed.
+    """
+    rows = [dict(zip(columns, row, strict=True)) for row in cells if any(row)]
+    filled = [row for row in rows if row[CORRECTION].strip()]
+    if not filled:
+        raise SourceError(
+            f"{shown(str(file))} has no labels in the column {CORRECTION}. Write the right label there for the images "
+            "that are to be learnt from; rows without one are left aside."
+        )
+    labels: dict[str, str] = {}
+    for row in filled:
+        if labels.setdefault(row["path"], row[CORRECTION].strip()) != row[CORRECTION].strip():
+            raise SourceError(f"{shown(str(file))} has two labels for {shown(row['path'])}. Keep one of the rows.")
+    folder = _folder(file)
+    items, missing, changed = [], [], []
+    for row in {row["path"]: row for row in filled}.values():
+        path = listed_path(row["path"])
+        place = f"{folder.rstrip('/')}/{path}"
+        digest, size = _digest(place)
+        if not digest:
+            missing.append(row["path"])
+        elif digest != row["sha256"]:
+            changed.append(row["path"])
+        items.append(Item(labels[row["path"]], _named(path), Found(path, place, size)))
+    if missing:
+        raise SourceError(
+            f"{shown(str(file))} names {len(missing):,} files that cannot be read in {shown(folder)}: "
+            f"{named(missing)}. Bring them back, or empty their {CORRECTION}; nothing was copied."
+        )
+    if changed:
+        raise SourceError(
+            f"{len(changed):,} files of {shown(folder)} are others than the night classified: {named(changed)}. Their "
+            f"labels in {shown(str(file))} may be wrong. Classify the folder again, or empty their {CORRECTION}; "
+            "nothing was copied."
+        )
+    return items, len(rows) - len(filled)
+
+
+def _folder(file: Path) -> str:
+    """The folder, or address, of the images that a review beside its summary.json is of."""
+    summary = file.with_name("summary.json")
+    try:
+        folder = listed_path(str(read_json(summary)["input"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SourceError(
+            f"{shown(str(summary))} does not say which folder {shown(file.name)} is a review of. Keep both files in "
+            "the folder that the night wrote them into."
+        ) from None
+    if not is_address(folder) and not Path(folder).is_dir():
+        raise SourceError(
+            f"{shown(folder)}, the folder of the images in {shown(str(file))}, is not there. Bring it back (is a disk "
+            "not mounted?)."
+        )
+    return folder
+
+
+def _digest(place: str) -> tuple[str, int]:
+    """SHA-256 and size of a file; nothing when it cannot be read."""
+    try:
+        with open_remote(place) if is_address(place) else Path(place).open("rb") as stream:
+            found, size = hashlib.sha256(), 0
+            while piece := stream.read(PIECE):
+                found.update(piece)
+                size += len(piece)
+            return found.hexdigest(), size
+    except OSError:
+        return "", 0
+
+
+def _named(path: str) -> str:
+    """The path as an image below its label's folder: bytes that are no UTF-8, which no table holds, as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

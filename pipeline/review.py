@@ -1,0 +1,182 @@
+"""What a person should look at in the morning: review.csv, and review.html with pictures. Judges nothing itself.
+
+The order, first things first: files that are unreadable (as listed), outliers (the highest score first), unsure
+answers (the least confident first), images with other flags (the most flags first, then the least confident). Of what
+is cut off, each of the four kinds keeps at least a quarter of the places.
+"""
+
+import base64
+import csv
+import heapq
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pipeline.contract import Contract
+from pipeline.files import replacing
+from pipeline.nearest import OUTLIER
+from pipeline.params_data import Images
+from pipeline.predictions import COLUMNS, CORRECTION, WHY, listed_path, read_rows
+from pipeline.reading import Decoded, ReadingError, read_images
+
+REVIEW, PAGE = "review.csv", "review.html"  # beside predictions.csv
+KINDS = ("unreadable", "outlier", "unsure", "flagged")  # the first that fits, in the order of the review
+TEMPLATE = "review.html"  # beside this module
+PICTURES = 200  # on the page
+WITHOUT_PICTURE = 50  # unreadable files on the page
+THUMBNAIL = 128  # pixels, of the longer side
+AHEAD = 16  # pictures read before their turn
+PATIENCE = 5.0  # seconds for one of them
+
+Row = Mapping[str, str]
+
+
+def kind_of(row: Row) -> str | None:
+    """One of KINDS, or None for a row that needs nobody."""
+    flags = row["flags"].split()
+    if row["status"] == "unreadable":
+        return "unreadable"
+    if OUTLIER in flags:
+        return "outlier"
+    if row["status"] == "unsure":
+        return "unsure"
+    return "flagged" if flags else None
+
+
+def why_of(row: Row) -> str:
+    """All reasons to look at the row, as words with `; ` between them."""
+    flags = [flag.replace("_", " ") for flag in row["flags"].split()]
+    status = [row["status"]] if row["status"] != "ok" else []
+    return "; ".join([*(flag for flag in flags if flag == OUTLIER), *status, *(f for f in flags if f != OUTLIER)])
+
+
+def _rank(kind: str, row: Row) -> tuple[float, ...]:
+    """Within a kind, the smaller the sooner."""
+    match kind:
+        case "unreadable":
+            return ()
+        case "outlier":
+            return (-float(row["outlier_score"]),)
+        case "unsure":
+            return (float(row["confidence"]),)
+        case _:
+            return (-len(row["flags"].split()), float(row["confidence"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """The rows to look at, in order, and how many of each kind there are in all."""
+
+    rows: list[Row]
+    counts: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """All rows that a person should look at, written or not."""
+        return sum(self.counts.values())
+
+
+def choose(rows: Iterable[Row], most: int) -> Review:
+    """The at most `most` rows to look at first; holds no more than `most` of each kind at once."""
+    counts = dict.fromkeys(KINDS, 0)
+    # Heaps with the worst of the best on top: the parts of a rank are negated, and so is the row's number, which
+    # makes every entry different.
+    heaps: dict[str, list[tuple[tuple[float, ...], Row]]] = {kind: [] for kind in KINDS}
+    for number, row in enumerate(rows):
+        if (kind := kind_of(row)) is None:
+            continue
+        counts[kind] += 1
+        entry = (tuple(-part for part in (*_rank(kind, row), number)), row)
+        if len(heaps[kind]) < most:
+            heapq.heappush(heaps[kind], entry)
+        elif most:
+            heapq.heappushpop(heaps[kind], entry)
+    places = _places({kind: len(heap) for kind, heap in heaps.items()}, most)
+    ordered = {kind: sorted(heap, key=lambda entry: entry[0], reverse=True) for kind, heap in heaps.items()}
+    return Review([row for kind in KINDS for _, row in ordered[kind][: places[kind]]], counts)
+
+
+def _places(counts: Mapping[str, int], most: int) -> dict[str, int]:
+    """How many rows of each kind: a quarter of `most` is sure, what others leave goes to the first kinds."""
+    places = {kind: min(count, most // len(KINDS)) for kind, count in counts.items()}
+    for kind, count in counts.items():
+        places[kind] += min(count - places[kind], most - sum(places.values()))
+    return places
+
+
+def write_review(output: Path, source: Path, contract: Contract, most: int, threads: int) -> dict[str, Any]:
+    """Write review.csv and review.html beside predictions.csv in `output`; returns what the summary says of them.
+
+    source: the folder of the images; threads: that read those whose picture is on the page.
+    """
+    review = choose(read_rows(output / "predictions.csv"), most)
+    with replacing(output / REVIEW) as beside, beside.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow([*COLUMNS, WHY, CORRECTION])
+        writer.writerows([*(row[column] for column in COLUMNS), why_of(row), ""] for row in review.rows)
+    shown = _shown(review.rows)
+    pictures = thumbnails(source, shown, contract.images, threads)
+    with replacing(output / PAGE) as beside:
+        beside.write_text(page(review, shown, pictures, contract), encoding="utf-8")
+    return {"rows": len(review.rows), "of": review.total, **review.counts}
+
+
+def _shown(rows: Iterable[Row]) -> list[Row]:
+    """Those on the page, in the same order."""
+    left = {True: WITHOUT_PICTURE, False: PICTURES}
+    found = []
+    for row in rows:
+        unreadable = row["status"] == "unreadable"
+        if left[unreadable]:
+            left[unreadable] -= 1
+            found.append(row)
+    return found
+
+
+def thumbnails(source: Path, rows: Iterable[Row], rules: Images, threads: int) -> dict[str, str]:
+    """Data addresses of small pictures, by the rows' paths; none where the file is gone, or another one by now.
+
+    They are what the model saw, in the shape of the image: the very decoding that has gone well before, so that no
+    file can do harm which it has not done.
+    """
+    digests = {row["path"]: row["sha256"] for row in rows if row["status"] != "unreadable"}
+    paths = {listed_path(path): path for path in digests}
+    found = {}
+    try:
+        for read in read_images(source, paths, rules, threads, AHEAD, PATIENCE):
+            if isinstance(read, Decoded) and read.sha256 == digests[paths[read.path]]:
+                found[paths[read.path]] = _thumbnail(read, stretched=rules.fit == "stretch")
+    except ReadingError:  # the disk hangs: the CSV is whole, and the page does without
+        pass
+    return found
+
+
+def _thumbnail(read: Decoded, *, stretched: bool) -> str:
+    picture = Image.fromarray(read.picture.pixels)
+    width, height = (read.picture.width, read.picture.height) if stretched else picture.size
+    scale = THUMBNAIL / max(width, height)
+    small = picture.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=70)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def page(review: Review, shown: Iterable[Row], pictures: Mapping[str, str], contract: Contract) -> str:
+    """The page, which needs no other file."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    kinds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    for row in shown:
+        kind = kind_of(row) or KINDS[-1]
+        kinds[kind].append({**row, WHY: why_of(row), "picture": pictures.get(row["path"], "")})
+    return environment.get_template(TEMPLATE).render(
+        review=review, kinds=kinds, unsure_below=contract.unsure_below, outlier_above=contract.outlier_above
+    )
