@@ -262,6 +262,9 @@ def classify(
         str | None,
         typer.Option(metavar="HH:MM", help="Stop at this time of day, with exit status 75; the same command goes on."),
     ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Then ask @challenger about the same files, and say where they differ.")
+    ] = False,
     prefect: WithPrefect = True,
 ) -> None:
     """Classify every image in a folder into one CSV, one row a file; a file that cannot be read has its reason.
@@ -275,7 +278,7 @@ def classify(
         from pipeline.earlier import OutOfTime
 
         _require_server()
-        state = nightly(source, output, labels, since_last, until, return_state=True)
+        state = nightly(source, output, labels, since_last, until, shadow, return_state=True)
         if state.name == STOPPED:
             raise OutOfTime(state.message or "")
         summary = cast("dict[str, Any]", state.result())
@@ -286,7 +289,7 @@ def classify(
         from pipeline.params import load_params
 
         truth = pd.read_parquet(labels) if labels else None
-        summary = classify_folder(source, output, load_params(), truth, since_last, until)
+        summary = classify_folder(source, output, load_params(), truth, since_last, until, shadow)
     for line in reports.summary_lines(summary):
         typer.echo(line)
     typer.echo(output / "predictions.csv")

@@ -144,6 +144,12 @@ def champion(name: str) -> Registered:
     return found
 
 
+def challenger(name: str) -> Registered | None:
+    """The newest version that passed the gate, if there is one."""
+    with connected() as client:
+        return registry.by_alias(client, name, CHALLENGER)
+
+
 def numbered(name: str, version: int) -> Registered:
     """The version of this number. Raises NightshiftError when there is none."""
     with connected() as client:

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline import champions, ledger, registry
+from pipeline import champions, ledger, nights, registry, shadow
 from pipeline.contract import read_contract
 from pipeline.earlier import deadline_at, remember_last, stop_if_late
 from pipeline.errors import NightshiftError
-from pipeline.files import write_json
+from pipeline.files import read_json, write_json
 from pipeline.judging import model_folder
 from pipeline.known import Known
 from pipeline.ledger import Plan
 from pipeline.listing import list_images
 from pipeline.params import Params, load_params
 from pipeline.predictions import compare, csv_path, read_rows, summarise
+from pipeline.reference import read_reference
 from pipeline.review import write_review
 from pipeline.shards import classify_shards, warm_up
 from pipeline.stage import log, run
@@ -117,8 +118,13 @@ def finish(output: Path, plan: Plan, params: Params, truth: "pd.DataFrame | None
         **summarise(file, ledger.listed(output, plan)),
     }
     contract = read_contract(model_folder(output))
+    drift: dict[str, Any] = {}
+    if reference := read_reference(model_folder(output), contract):
+        from pipeline.nightly_drift import compare as compare_with_usual
+
+        summary["drift"] = drift = compare_with_usual(read_rows(file), reference.about, params.batch.max_drift)
     summary["review"] = write_review(
-        output, Path(plan.input), contract, params.batch.review, params.compute.reading_threads
+        output, Path(plan.input), contract, params.batch.review, params.compute.reading_threads, drift
     )
     if truth is not None:
         summary["compared"] = compare(file, truth)
@@ -151,28 +157,50 @@ def _repeated(output: Path, csv: Path) -> int:
 
 def classify(
     source: Path, output: Path, params: Params, truth: "pd.DataFrame | None" = None,
-    since_last: bool = False, until: str | None = None,
+    since_last: bool = False, until: str | None = None, with_shadow: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Classify the images in `source` into `output`/predictions.csv; returns the summary.
 
     A run that was interrupted goes on where it stopped, with the model and the files it began with.
 
-    since_last: see `begin`. until: time of day, such as 06:00, after which no further shard is begun. Raises OutOfTime.
+    since_last: see `begin`. until: time of day, such as 06:00, after which no further shard is begun. with_shadow: then
+    also by the challenger, and how they differ. Raises OutOfTime.
     """
     deadline = deadline_at(until)
     with ledger.held(output):
         warm_up()
         began = time.perf_counter()
         plan = begin(source, output, params, since_last)
-        left = ledger.unfinished(output, plan)
-        with tqdm(desc="classify", total=plan.files, unit="image") as progress:
-            progress.update(ledger.done(output, plan))
-            for _, files in classify_shards(output, left, plan, params):
-                progress.update(files)
-                if progress.n < plan.files:
-                    stop_if_late(deadline, output, plan)
+        beside = shadow.begin(output, plan) if with_shadow else None
+        _classify_left(output, plan, params, deadline)
         summary = finish(output, plan, params, truth)
         log.info("%d images in %.1f s", plan.files, time.perf_counter() - began)
+        if beside:
+            _classify_left(output / shadow.SHADOW, beside, params, deadline)
+            summary = finish_shadow(output, beside, params)
+        if params.batch.track:
+            nights.record(output, summary)
+    return summary
+
+
+def _classify_left(output: Path, plan: Plan, params: Params, deadline: datetime.datetime | None) -> None:
+    with tqdm(desc=output.name, total=plan.files, unit="image") as progress:
+        progress.update(ledger.done(output, plan))
+        for _, files in classify_shards(output, ledger.unfinished(output, plan), plan, params):
+            progress.update(files)
+            if progress.n < plan.files:
+                stop_if_late(deadline, output, plan)
+
+
+def finish_shadow(output: Path, plan: Plan, params: Params) -> dict[str, Any]:
+    """Merge the shadow's parts and compare them with the night's rows; returns the night's summary with both."""
+    quiet = params.batch.model_copy(update={"max_unreadable": 1.0, "review": 0, "parquet": False})
+    finish(output / shadow.SHADOW, plan, params.model_copy(update={"batch": quiet}))
+    summary: dict[str, Any] = {
+        **read_json(output / "summary.json"),
+        "shadow": shadow.compare(output, params.batch.review),
+    }
+    write_json(output / "summary.json", summary)
     return summary
 
 

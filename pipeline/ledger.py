@@ -111,6 +111,12 @@ def write_shards(output: Path, listing: Iterable[Listed], shard_size: int) -> tu
     return files, shards
 
 
+def copy_shards(output: Path, other: Path) -> None:
+    """Give the run in `other` the listing of the one in `output`."""
+    with replacing(work_folder(other) / "shards") as beside:
+        shutil.copytree(work_folder(output) / "shards", beside)
+
+
 def write_plan(output: Path, plan: Plan) -> None:
     """The last act of planning."""
     write_json(work_folder(output) / "plan.json", plan.model_dump())

@@ -234,4 +234,6 @@ class Batch(Section):
     file_timeout: float = Field(gt=0)  # seconds
     max_unreadable: float = Field(ge=0, le=1)  # share of the listed files
     parquet: bool = False
+    max_drift: float = Field(default=0.2, ge=0, le=1)
+    track: bool = True
     review: int = Field(ge=0, le=1_000_000)  # rows

@@ -102,14 +102,59 @@ def summary_markdown(summary: dict[str, Any]) -> str:
         "| label | images |",
         "|---|---:|",
         *(f"| {label} | {count} |" for label, count in summary["labels"].items()),
+        *_drift_markdown(summary),
+        *_shadow_markdown(summary),
     ]
     return "\n".join(lines)
+
+
+def _drift_markdown(summary: dict[str, Any]) -> list[str]:
+    """Tonight against training, a row each measure."""
+    if not (measures := summary.get("drift", {}).get("measures")):
+        return []
+    lines = [
+        "",
+        "Tonight against training, 0 (the same) to 1 (disjoint):",
+        "",
+        "| measure | difference | p | tonight | usual |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for one in measures:
+        name = f"**{one['measure']}**" if one["measure"] in summary["drift"]["drifted"] else one["measure"]
+        means = [f"{one[side]:.4g}" if side in one else "" for side in ("tonight", "usual")]
+        lines.append(f"| {name} | {one['statistic']:.3f} | {one['p_value']:.2g} | {' | '.join(means)} |")
+    return lines
+
+
+def _shadow_markdown(summary: dict[str, Any]) -> list[str]:
+    if "shadow" not in summary:
+        return []
+    lines = ["", *_shadow_lines(summary), "", "| champion | challenger | images |", "|---|---|---:|"]
+    return lines + [f"| {ours} | {theirs} | {count} |" for ours, theirs, count in summary["shadow"]["pairs"]]
+
+
+def _drift_lines(summary: dict[str, Any]) -> list[str]:
+    """Which measures have moved away from training, if any."""
+    drift = summary.get("drift", {})
+    sizes = {one["measure"]: one["statistic"] for one in drift.get("measures", [])}
+    moved = ", ".join(f"{name} {sizes[name]:.2f}" for name in drift.get("drifted", []))
+    return [f"not as in training (0 the same, 1 disjoint): {moved}"] if moved else []
+
+
+def _shadow_lines(summary: dict[str, Any]) -> list[str]:
+    if not (found := summary.get("shadow")):
+        return []
+    return [
+        f"version {found['model_version']} as a shadow agrees on {found['agreed']} of {found['compared']} files; the "
+        "others are in shadow/disagreements.csv"
+    ]
 
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:
     """The same for a terminal."""
     counts = ", ".join(f"{summary[status]} {status}" for status in STATUSES)
     lines = [f"{summary['listed']} images: {counts}", *_review_lines(summary)]
+    lines += [*_drift_lines(summary), *_shadow_lines(summary)]
     if compared := summary.get("compared"):
         lines.append(
             f"{compared['right']} of the {compared['known']} whose label is known are right; of the "

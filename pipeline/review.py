@@ -108,10 +108,13 @@ def _places(counts: Mapping[str, int], most: int) -> dict[str, int]:
     return places
 
 
-def write_review(output: Path, source: Path, contract: Contract, most: int, threads: int) -> dict[str, Any]:
+def write_review(
+    output: Path, source: Path, contract: Contract, most: int, threads: int, drift: Mapping[str, Any]
+) -> dict[str, Any]:
     """Write review.csv and review.html beside predictions.csv in `output`; returns what the summary says of them.
 
-    source: the folder of the images; threads: that read those whose picture is on the page.
+    source: the folder of the images; threads: that read those whose picture is on the page; drift: for the page, as
+    `nightly_drift.compare` gives it, or nothing.
     """
     review = choose(read_rows(output / "predictions.csv"), most)
     with replacing(output / REVIEW) as beside, beside.open("w", encoding="utf-8", newline="") as out:
@@ -121,7 +124,7 @@ def write_review(output: Path, source: Path, contract: Contract, most: int, thre
     shown = _shown(review.rows)
     pictures = thumbnails(source, shown, contract.images, threads)
     with replacing(output / PAGE) as beside:
-        beside.write_text(page(review, shown, pictures, contract), encoding="utf-8")
+        beside.write_text(page(review, shown, pictures, contract, drift), encoding="utf-8")
     return {"rows": len(review.rows), "of": review.total, **review.counts}
 
 
@@ -165,7 +168,9 @@ def _thumbnail(read: Decoded, *, stretched: bool) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def page(review: Review, shown: Iterable[Row], pictures: Mapping[str, str], contract: Contract) -> str:
+def page(
+    review: Review, shown: Iterable[Row], pictures: Mapping[str, str], contract: Contract, drift: Mapping[str, Any]
+) -> str:
     """The page, which needs no other file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -178,5 +183,9 @@ def page(review: Review, shown: Iterable[Row], pictures: Mapping[str, str], cont
         kind = kind_of(row) or KINDS[-1]
         kinds[kind].append({**row, WHY: why_of(row), "picture": pictures.get(row["path"], "")})
     return environment.get_template(TEMPLATE).render(
-        review=review, kinds=kinds, unsure_below=contract.unsure_below, outlier_above=contract.outlier_above
+        review=review,
+        kinds=kinds,
+        drift=drift,
+        unsure_below=contract.unsure_below,
+        outlier_above=contract.outlier_above,
     )

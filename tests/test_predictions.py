@@ -24,6 +24,7 @@ from pipeline.predictions import (
     to_row,
     write_rows,
 )  # fmt: skip
+from pipeline.quality import Light
 
 STAMP = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -96,7 +97,7 @@ THREE = (("cat", 0.5), ("dog", 0.3000004), ("ant", 0.1999996))
     ("outcome", "row"),
     [
         (
-            Classified("a.jpg", "ab", 40, 30, THREE, False, 0.12345, ("outlier", "dark")),
+            Classified("a.jpg", "ab", 40, 30, THREE, False, 0.12345, ("outlier", "dark"), Light(9.87654, 40, 1234.5)),
             [
                 "a.jpg",
                 "ok",
@@ -113,19 +114,22 @@ THREE = (("cat", 0.5), ("dog", 0.3000004), ("ant", 0.1999996))
                 *END,
                 "0.1235",
                 "outlier dark",
+                "9.877",
+                "40",
+                "1234",
             ],
         ),
         (
             Classified("=a.jpg", "ab", 40, 30, (("cat", 0.5), ("dog", 0.5)), unsure=True),
-            ["./=a.jpg", "unsure", "cat", "0.500000", "dog", "0.500000", "", "", "", "ab", "40", "30", *END, "", ""],
+            ["./=a.jpg", "unsure", "cat", "0.500000", "dog", "0.500000", "", "", "", "ab", "40", "30", *END, *[""] * 5],
         ),
         (
             Unreadable("a.jpg", "the file is empty", "e3"),
-            ["a.jpg", "unreadable", "", "", "", "", "", "", "the file is empty", "e3", "", "", *END, "", ""],
+            ["a.jpg", "unreadable", "", "", "", "", "", "", "the file is empty", "e3", "", "", *END, *[""] * 5],
         ),
         (
             Unreadable("a.jpg", "gone"),
-            ["a.jpg", "unreadable", "", "", "", "", "", "", "gone", "", "", "", *END, "", ""],
+            ["a.jpg", "unreadable", "", "", "", "", "", "", "gone", "", "", "", *END, *[""] * 5],
         ),
     ],
     ids=["ok", "unsure, two classes", "unreadable", "not even bytes"],

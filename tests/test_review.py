@@ -125,6 +125,17 @@ def test_a_shorter_review_is_the_longer_one_with_rows_left_out(outcomes: list[Ou
         assert len(few_of) >= min(len(all_of), most // len(KINDS))
 
 
+DRIFT = {
+    "images": 40,
+    "measures": [
+        {"measure": "label", "statistic": 0.1, "p_value": 0.2},
+        {"measure": "brightness", "statistic": 0.61, "p_value": 1e-9, "tonight": 42.0, "usual": 120.0},
+    ],
+    "drifted": ["brightness"],
+    "labels": {"<b>cat": [30, 20], "dog": [10, 20]},
+}
+
+
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
     """A night over real files: three that need a look, of which one is gone and one another by now."""
@@ -143,7 +154,7 @@ def output(tmp_path: Path) -> Path:
 
 
 def test_the_review_has_the_columns_of_the_night_and_two_more(output: Path) -> None:
-    said = write_review(output, output.parent / "night", CONTRACT, 4, 2)
+    said = write_review(output, output.parent / "night", CONTRACT, 4, 2, {})
     assert said == {"rows": 4, "of": 13, "unreadable": 2, "outlier": 2, "unsure": 6, "flagged": 3}
     with (output / "review.csv").open(encoding="utf-8", newline="") as file:
         heading, *rows = csv.reader(file, strict=True)
@@ -158,7 +169,7 @@ def test_the_review_has_the_columns_of_the_night_and_two_more(output: Path) -> N
 def test_a_night_without_anything_to_look_at_says_so(tmp_path: Path) -> None:
     write_rows(tmp_path / "predictions.csv", [to_row(image("fine"), STAMP)])
     (tmp_path / "review.csv").write_text("of the night before")
-    assert write_review(tmp_path, tmp_path, CONTRACT, 500, 1)["of"] == 0
+    assert write_review(tmp_path, tmp_path, CONTRACT, 500, 1, {})["of"] == 0
     assert [*read_rows(tmp_path / "review.csv")] == []
     assert "Nothing to look at" in (tmp_path / "review.html").read_text()
 
@@ -189,7 +200,7 @@ def test_no_name_label_or_reason_becomes_markup() -> None:
         image(HOSTILE, flags="dark"),
     ]
     review = choose(map(row, outcomes), 9)
-    made = page(review, review.rows, {}, CONTRACT)
+    made = page(review, review.rows, {}, CONTRACT, {})
     assert "<script" not in made
     assert "<img" not in made
     assert made.count("{{ 7 * 7 }}") > 4, "as text"
@@ -201,7 +212,7 @@ def test_the_page_shows_so_many_pictures_and_says_what_is_left_out() -> None:
     assert review.total == 300
     from pipeline.review import _shown
 
-    made = page(review, _shown(review.rows), {"0001.png": "data:image/jpeg;base64,AAAA"}, CONTRACT)
+    made = page(review, _shown(review.rows), {"0001.png": "data:image/jpeg;base64,AAAA"}, CONTRACT, {})
     assert made.count("<figure>") == PICTURES
     assert made.count("<img ") == 1
     assert f"The first {PICTURES} of 300" in made
@@ -213,7 +224,7 @@ def test_the_page_shows_so_many_pictures_and_says_what_is_left_out() -> None:
 def test_it_can_be_read_on_a_phone(output: Path, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
-    write_review(output, output.parent / "night", CONTRACT, 500, 2)
+    write_review(output, output.parent / "night", CONTRACT, 500, 2, DRIFT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         shown = browser.new_page(viewport={"width": 360, "height": 740})
@@ -223,3 +234,11 @@ def test_it_can_be_read_on_a_phone(output: Path, tmp_path: Path) -> None:
         assert shown.locator("figure img").count() == 2
         shown.screenshot(path=tmp_path / "phone.png", full_page=True)
         browser.close()
+
+
+def test_the_page_says_what_has_moved_away_from_training() -> None:
+    made = page(choose([], 9), [], {}, CONTRACT, DRIFT)
+    assert '<b class="why">brightness</b> moved far' in made
+    assert "width: 61%" in made
+    assert "&lt;b&gt;cat" in made
+    assert "Tonight against training" not in page(choose([], 9), [], {}, CONTRACT, {})

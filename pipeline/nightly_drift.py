@@ -1,0 +1,123 @@
+"""How far a night's images are from those that the model was taught with: measures, answers, classes. Reads rows only.
+
+Tells of a difference by its size; the probability that it is chance only says whether the size can be trusted.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc, kolmogorov
+
+from pipeline.reference import About
+
+LEAST = 30  # images with an answer, for a distribution to be compared
+SURE = 0.001  # probability by which a difference may be chance and still be called drift
+AT_ONCE = 4096  # rows
+
+
+class Distribution:
+    """A measure tonight, counted at the usual quantiles: memory does not grow with the number of images."""
+
+    def __init__(self, quantiles: list[float]) -> None:
+        """quantiles: the usual ones, evenly spaced from the smallest value to the largest."""
+        self._usual = np.asarray(quantiles, np.float64)
+        self._values = np.unique(self._usual)
+        self._below = np.zeros(len(self._values), np.int64)
+        self._up_to = np.zeros(len(self._values), np.int64)
+        self._sum, self.count = 0.0, 0
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Count values (n,)."""
+        ordered = np.sort(values)
+        self._below += np.searchsorted(ordered, self._values, "left")
+        self._up_to += np.searchsorted(ordered, self._values, "right")
+        self._sum += float(ordered.sum())
+        self.count += len(ordered)
+
+    @property
+    def mean(self) -> float:
+        """Tonight's."""
+        return self._sum / self.count
+
+    @property
+    def usual_mean(self) -> float:
+        """That of the distribution whose quantiles are known."""
+        return float((self._usual[1:] + self._usual[:-1]).mean() / 2)
+
+    def statistic(self) -> float:
+        """The largest difference of the two cumulative distributions, 0 (the same) to 1 (disjoint).
+
+        That of Kolmogorov and Smirnov, looked for at the usual quantiles, on both sides of each.
+        """
+        steps = len(self._usual) - 1
+        usual_up_to = (np.searchsorted(self._usual, self._values, "right") - 1) / steps
+        usual_below = np.searchsorted(self._usual, self._values, "left") / steps
+        differences = (self._up_to / self.count - usual_up_to, self._below / self.count - usual_below)
+        return float(max(np.abs(one).max() for one in differences))
+
+
+def ks_p_value(statistic: float, tonight: int, usual: int) -> float:
+    """How probable such a difference is by chance (Stephens, 1970, as in Press et al., Numerical Recipes, 14.3)."""
+    root = np.sqrt(tonight * usual / (tonight + usual))
+    return float(kolmogorov((root + 0.12 + 0.11 / root) * statistic))
+
+
+def of_classes(tonight: Mapping[str, int], usual: Mapping[str, int]) -> tuple[float, float]:
+    """Half the sum of the differences of the classes' shares (total variation, 0 to 1), and its chi-squared p-value."""
+    names = sorted({*tonight, *usual})
+    counts = np.array([[table.get(name, 0) for name in names] for table in (tonight, usual)], np.float64)
+    counts = counts[:, counts.sum(axis=0) > 0]
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / counts.sum()
+    squares = ((counts - expected) ** 2 / expected).sum()
+    p_value = chdtrc(counts.shape[1] - 1, squares) if counts.shape[1] > 1 else 1.0
+    return float(np.abs(shares[0] - shares[1]).sum() / 2), float(p_value)
+
+
+def compare(rows: Iterable[Mapping[str, str]], about: About, most: float) -> dict[str, Any]:
+    """What the CSV's rows are like beside the images that the model was made with.
+
+    most: the largest statistic that is not called drift. Returns `images`, the number compared; `measures`, one
+    dictionary each with the statistic, 0 (the same) to 1 (disjoint), its p-value, and both means or shares; and
+    `drifted`, the measures whose statistic is above `most` and no chance. Of too few images nothing is said.
+    """
+    validation = about.validation
+    usual = {
+        "confidence": (validation.confidence_quantiles, validation.images),
+        "outlier_score": (validation.outlier_score_quantiles, validation.images),
+        **{name: (found, len(about.paths) + validation.images) for name, found in about.quantiles.items()},
+    }
+    distributions = {name: Distribution(quantiles) for name, (quantiles, _) in usual.items()}
+    labels: Counter[str] = Counter()
+    answered = (row for row in rows if row["label"])
+    while part := list(islice(answered, AT_ONCE)):
+        labels.update(row["label"] for row in part)
+        for name, distribution in distributions.items():
+            distribution.add(np.array([float(row[name]) for row in part if row[name]]))
+    if labels.total() < LEAST:
+        return {"images": labels.total(), "measures": [], "drifted": []}
+    statistic, p_value = of_classes(labels, validation.answers)
+    measures: list[dict[str, Any]] = [{"measure": "label", "statistic": statistic, "p_value": p_value}]
+    for name, distribution in distributions.items():
+        if distribution.count >= LEAST:
+            statistic = distribution.statistic()
+            measures.append(
+                {
+                    "measure": name,
+                    "statistic": statistic,
+                    "p_value": ks_p_value(statistic, distribution.count, usual[name][1]),
+                    "tonight": distribution.mean,
+                    "usual": distribution.usual_mean,
+                }
+            )
+    drifted = [one["measure"] for one in measures if one["statistic"] > most and one["p_value"] < SURE]
+    return {
+        "images": labels.total(),
+        "measures": measures,
+        "drifted": drifted,
+        "labels": {name: [labels[name], count] for name, count in validation.answers.items()},
+    }

@@ -1,0 +1,90 @@
+"""The challenger on the same files, beside the night: what would be different if it were in production.
+
+It has a folder and a ledger of its own inside the night's, with the night's own listing: both speak of the same files.
+Nothing of it touches the night's rows.
+"""
+
+import csv
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import champions, ledger, registry
+from pipeline.contract import read_contract
+from pipeline.errors import NightshiftError
+from pipeline.files import replacing
+from pipeline.ledger import Plan
+from pipeline.predictions import read_rows
+from pipeline.stage import log
+
+SHADOW = "shadow"  # the folder beside predictions.csv
+DISAGREEMENTS = "disagreements.csv"
+COLUMNS = ("path", "label", "confidence", "status", "shadow_label", "shadow_confidence", "shadow_status", "sha256")
+
+Row = Mapping[str, str]
+
+
+def begin(output: Path, plan: Plan) -> Plan | None:
+    """The plan of the shadow of a night that is planned and not finished; None where no version challenges.
+
+    Like the night's own it is settled once: a resumed night has the same challenger.
+    """
+    beside = output / SHADOW
+    before = ledger.read_plan(beside)
+    if before and before.started_at == plan.started_at:
+        return before
+    try:
+        challenger = champions.challenger(plan.model_name)
+        if challenger is None or str(challenger.version) == plan.model_version:
+            log.info("No version challenges version %s: there is nothing to compare it with.", plan.model_version)
+            return None
+        ledger.close(beside)
+        ledger.copy_shards(output, beside)
+        folder = registry.fetch_model(challenger, ledger.work_folder(beside) / "model")
+        shadow = plan.model_copy(
+            update={"model_version": str(challenger.version), "contract_hash": read_contract(folder).hash}
+        )
+    except NightshiftError as error:
+        log.warning("The night goes on without its shadow: %s", error)
+        return None
+    ledger.write_plan(beside, shadow)
+    return shadow
+
+
+def compare(output: Path, most: int) -> dict[str, Any]:
+    """Write shadow/disagreements.csv, the most confident first, at most `most`; returns what the summary says."""
+    shadow = output / SHADOW
+    pairs: Counter[tuple[str, str]] = Counter()
+
+    def different() -> Iterator[tuple[float, int, Row, Row]]:
+        both = zip(read_rows(output / "predictions.csv"), read_rows(shadow / "predictions.csv"), strict=True)
+        for number, (ours, theirs) in enumerate(both):
+            if ours["sha256"] != theirs["sha256"]:  # it changed between the two readings
+                continue
+            pairs[ours["label"], theirs["label"]] += 1
+            if ours["label"] != theirs["label"]:
+                sure = min(float(row["confidence"] or 0) for row in (ours, theirs))
+                yield sure, -number, ours, theirs
+
+    chosen = heapq.nlargest(most, different(), key=lambda found: found[:2])
+    with replacing(shadow / DISAGREEMENTS) as beside, beside.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(COLUMNS)
+        writer.writerows(_row(ours, theirs) for _, _, ours, theirs in chosen)
+    compared = pairs.total()
+    agreed = sum(count for (ours, theirs), count in pairs.items() if ours == theirs)
+    first = next(itertools.islice(read_rows(shadow / "predictions.csv"), 1))
+    return {
+        "model_version": first["model_version"],
+        "compared": compared,
+        "agreed": agreed,
+        "pairs": [[*pair, count] for pair, count in sorted(pairs.items())],
+    }
+
+
+def _row(ours: Row, theirs: Row) -> list[str]:
+    answers = [row[column] for row in (ours, theirs) for column in ("label", "confidence", "status")]
+    return [ours["path"], *answers, ours["sha256"]]
