@@ -11,14 +11,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 
 from pipeline import ledger
-from pipeline.classify import ClassifyError, begin, classify, classify_shard, finish
+from pipeline.classify import ClassifyError, begin, classify, classify_shard, finish, judge
 from pipeline.dataset import copy_test_images
+from pipeline.engine import load_engine
 from pipeline.errors import NightshiftError
 from pipeline.params import Params, load_params
+from pipeline.params_data import Images
+from pipeline.params_model import Compute
+from pipeline.predictions import Classified, Unreadable
+from pipeline.reading import read_images
+from pipeline.reference import read_reference
 from pipeline.tracking import store_address
 from tests.conftest import save_image
+from tests.models import write_colour_model
 from tests.project import NIGHTSHIFT, draw_shape, nightshift
 
 
@@ -72,6 +80,58 @@ def test_each_row_is_its_own_images_answer(here: Params, night: Path, tmp_path: 
         classify(alone, output, here)
         (own,) = rows(output)
         assert {**own, "classified_at": ""} == {**row, "classified_at": ""}
+
+
+def test_an_image_unlike_all_training_images_is_an_outlier_and_a_training_image_is_none(
+    here: Params, trained: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "night"
+    folder.mkdir()
+    taught = pd.read_parquet("data/prepared/train.parquet")["path"]
+    for number, path in enumerate(taught[:5]):
+        shutil.copy(trained / "data/raw" / path, folder / f"taught-{number}.png")
+    Image.new("RGB", (80, 70)).save(folder / "black.png")
+    (folder / "text.png").write_text("none")
+    summary = classify(folder, tmp_path / "out", here)
+    found = {row["path"]: row for row in rows(tmp_path / "out")}
+    black, text = found.pop("black.png"), found.pop("text.png")
+    assert {"outlier", "dark", "low_contrast", "blurred"} <= set(black["flags"].split())
+    assert (text["outlier_score"], text["flags"]) == ("", "")
+    assert [row["flags"] for row in found.values() if row["flags"]] == []
+    assert float(black["outlier_score"]) > 1.5 * max(float(row["outlier_score"]) for row in found.values())
+    assert (summary["outliers"], summary["flagged"]) == (1, 1)
+    review = [*csv.DictReader((tmp_path / "out/review.csv").open(encoding="utf-8", newline=""))]
+    assert [row["path"] for row in review[:2]] == ["text.png", "black.png"]
+    assert summary["review"]["of"] == len(review) == 2 + summary["unsure"] - (black["status"] == "unsure")
+
+
+def test_a_model_of_an_earlier_version_answers_without_scores(rules: Images, tmp_path: Path) -> None:
+    folder = write_colour_model(tmp_path / "model", rules, ("red", "blue"), [[9.0, 0], [0, 0], [0, 9.0]], [0, 0])
+    engine = load_engine(folder, Compute(device="cpu", precision="float32", workers=1), embedding=True)
+    for number in range(3):
+        save_image(tmp_path / "night" / f"{number}.png", seed=number)
+    reads = read_images(tmp_path / "night", ["0.png", "1.png", "2.png", "gone.png"], rules, 1, 4, 10)
+    outcomes = [*judge(reads, engine, 2, read_reference(folder, engine.contract))]
+    assert [type(outcome) for outcome in outcomes] == [Classified, Classified, Classified, Unreadable]
+    for outcome in outcomes[:3]:
+        assert isinstance(outcome, Classified)
+        assert (outcome.outlier_score, outcome.flags) == (None, ())
+
+
+def test_labels_filled_into_the_review_become_training_images(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    save_image(tmp_path / "night" / "=odd.png", seed=5, width=300, height=20)
+    classify(tmp_path / "night", tmp_path / "out", load_params())
+    review = tmp_path / "out" / "review.csv"
+    heading, row = csv.reader(review.open(encoding="utf-8", newline=""))
+    assert (heading[-1], row[-1]) == ("correct_label", "")
+    with review.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([heading, [*row[:-1], "square"]])
+    said = nightshift("data", "import", str(review), cwd=project).stdout
+    assert "square" in said
+    assert (project / "data/raw/square/=odd.png").read_bytes() == (tmp_path / "night/=odd.png").read_bytes()
 
 
 def test_a_file_that_is_gone_or_became_a_pipe_since_the_listing_has_a_row(

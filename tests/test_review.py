@@ -1,6 +1,8 @@
 """What a person looks at first comes first, nothing is hidden by the rest, and no name can do harm on the page."""
 
+import base64
 import csv
+import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +10,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from pipeline.contract import Contract
 from pipeline.files import sha256_of_file
 from pipeline.params_data import Images
 from pipeline.predictions import COLUMNS, Classified, Outcome, Stamp, Unreadable, read_rows, to_row, write_rows
-from pipeline.review import KINDS, PICTURES, Review, choose, kind_of, page, thumbnails, why_of, write_review
+from pipeline.review import KINDS, PICTURES, Review, choose, kind_of, on_page, page, thumbnails, why_of, write_review
 from tests.conftest import save_image
 
 STAMP = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")
@@ -175,11 +178,6 @@ def test_a_night_without_anything_to_look_at_says_so(tmp_path: Path) -> None:
 
 
 def test_pictures_are_of_the_files_that_were_judged_in_their_own_shape(output: Path) -> None:
-    import base64
-    import io
-
-    from PIL import Image
-
     rows = [*read_rows(output / "predictions.csv")]
     found = thumbnails(output.parent / "night", rows, RULES, 2)
     assert found.keys() == {"a.png", "./=c.jpg"}, "not the one that is gone, nor the one that is another by now"
@@ -210,9 +208,7 @@ def test_no_name_label_or_reason_becomes_markup() -> None:
 def test_the_page_shows_so_many_pictures_and_says_what_is_left_out() -> None:
     review = choose((row(image(f"{number:04d}.png", 0.6, unsure=True)) for number in range(300)), 250)
     assert review.total == 300
-    from pipeline.review import _shown
-
-    made = page(review, _shown(review.rows), {"0001.png": "data:image/jpeg;base64,AAAA"}, CONTRACT, {})
+    made = page(review, on_page(review.rows), {"0001.png": "data:image/jpeg;base64,AAAA"}, CONTRACT, {})
     assert made.count("<figure>") == PICTURES
     assert made.count("<img ") == 1
     assert f"The first {PICTURES} of 300" in made

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import tracking
+from pipeline import champions, registry, tracking
+from pipeline.engine import load_engine
+from pipeline.nearest import unit
+from pipeline.params_model import Compute
+from pipeline.prepared import read_split
+from pipeline.reference import read_reference
 from tests.project import change_params, draw_shape, dvc, environment, nightshift, run
 
 STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
@@ -78,6 +83,41 @@ def test_metrics_and_plots_are_declared(project: Path) -> None:
 def test_a_change_to_the_head_reruns_from_train_only(project: Path) -> None:
     change_params(project, {"train": {"head": {"dropout": 0.1}, "fine_tune": {"epochs": 0}}})
     assert ran(dvc("repro", cwd=project).stdout) == ["train", "evaluate"]
+    # With the backbone as it came, the features that the head was taught with are the embeddings to compare with.
+    features = np.load(project / "data/features/train.npy")
+    kept = np.load(project / "models/current/reference.npy", allow_pickle=False)
+    np.testing.assert_allclose(kept, features / np.linalg.norm(features, axis=1, keepdims=True), atol=1e-3)
+    assert_reference_is_the_networks(project, project / "models/current")
+
+
+def assert_reference_is_the_networks(project: Path, folder: Path) -> None:
+    """What a model keeps of its training images is what its network makes of them; and so it is for scores."""
+    train, val = read_split(project / "data/prepared", "train"), read_split(project / "data/prepared", "val")
+    engine = load_engine(folder, Compute(device="cpu", precision="float32", workers=1), embedding=True)
+    found = read_reference(folder, engine.contract)
+    assert found is not None
+    assert found.about.paths == train.table["path"].tolist()
+    assert found.about.sha256 == train.table["sha256"].tolist()
+    np.testing.assert_allclose(found.embeddings, unit(engine.judge(np.asarray(train.images))[1]), atol=1e-3)
+    rows, distances = found.nearest(engine.judge(np.asarray(train.images[:8]))[1])
+    assert distances[:, 0].max() < 1e-3
+    assert rows[:, 0].tolist() == [*range(8)]
+    answers, embeddings = engine.judge(np.asarray(val.images))
+    scores = found.scores(embeddings)
+    assert scores.max() <= found.about.validation.outlier_score_quantiles[-1] + 1e-5
+    assert found.outlier_above <= scores.max() + 1e-5
+    assert sum(found.about.validation.answers.values()) == len(val.labels)
+    np.testing.assert_allclose(found.about.validation.confidence_quantiles[100], answers.max(axis=1).max(), atol=1e-5)
+
+
+def test_what_images_were_like_travels_in_the_registered_model(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    folder = registry.fetch_model(champions.champion("nightshift"), tmp_path)
+    for name in ("reference.json", "reference.npy"):
+        assert (folder / name).read_bytes() == (trained / "models/current" / name).read_bytes()
+    assert_reference_is_the_networks(trained, folder)
 
 
 def test_one_changed_image_reruns_what_it_must(project: Path) -> None:
@@ -121,6 +161,8 @@ def test_the_same_seed_gives_the_same_model(project: Path) -> None:
     after = json.loads((project / "models/current/contract.json").read_text())
     assert after["weights_sha256"] == before["weights_sha256"]
     assert after["temperature"] == before["temperature"]
+    assert after["reference_sha256"] == before["reference_sha256"]
+    assert after["outlier_above"] == before["outlier_above"]
 
 
 def test_the_tutorials_network_trains_from_scratch(project: Path) -> None:
@@ -128,6 +170,7 @@ def test_the_tutorials_network_trains_from_scratch(project: Path) -> None:
     assert ran(dvc("repro", cwd=project).stdout) == ["embed", "audit", "train", "evaluate"]
     assert list((project / "data/features").iterdir()) == []
     assert json.loads((project / "models/current/contract.json").read_text())["backbone"] == "cnn"
+    assert_reference_is_the_networks(project, project / "models/current")
 
 
 def test_bad_data_stop_the_flow_and_name_the_files(project: Path) -> None:
