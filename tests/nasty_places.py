@@ -42,8 +42,11 @@ class Case:
 
 
 def picture(seed: int) -> Image.Image:
-    """No two seeds give the same picture, nor is one the same when it is turned."""
-    return Image.fromarray(noise(WIDTH, HEIGHT, seed))
+    """No two seeds give the same picture, nor is one the same when it is turned.
+
+    Pale, because the small model of the tests is quite sure of anything else: answers are to be told apart.
+    """
+    return Image.fromarray(noise(WIDTH, HEIGHT, seed) // 8 + 112)
 
 
 FACE, OVERRIDE, MARK = "\N{GRINNING FACE}", "\N{RIGHT-TO-LEFT OVERRIDE}", "\N{RIGHT-TO-LEFT MARK}"
