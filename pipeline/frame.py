@@ -40,7 +40,9 @@ def exif_number(found: object) -> int:
 
 
 def refuse_too_large(width: int, height: int, rules: Images) -> None:
-    """Raises UnreadableImage when the declared size is over the limit; to be asked before memory is taken."""
+    """Raises UnreadableImage when the declared size is none, or over the limit; to be asked before memory is taken."""
+    if width < 1 or height < 1:
+        raise UnreadableImage(f"damaged image: it says that it has {width} x {height} pixels")
     if width * height > rules.max_megapixels * 1e6:
         raise UnreadableImage(
             f"{width} x {height} pixels is more than images.max_megapixels ({rules.max_megapixels:g}) allows"

@@ -33,6 +33,7 @@ EXTENSIONS_OF = {  # of each format that `Picture.format` can name
 }
 EXTENSIONS = frozenset(extension for extensions in EXTENSIONS_OF.values() for extension in extensions)
 
+MOST_WORDS = 300  # characters of a decoder's message; it may repeat what a hostile file says
 Image.MAX_IMAGE_PIXELS = None  # the limit is ours, checked before any pixel is decoded, for every format alike
 
 
@@ -75,7 +76,10 @@ def decode(data: bytes, rules: Images) -> Picture:
     except Exception as error:
         if is_dicom(data):  # pydicom's words may hold a patient's name
             raise UnreadableImage(f"damaged DICOM image ({type(error).__name__})") from None
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:MOST_WORDS]
+        if not any(letter.isalpha() for letter in reason):  # a KeyError says no more than the key
+            reason = f"{type(error).__name__} {reason}".strip()
+        reason = reason.encode("utf-8", "backslashreplace").decode()  # it may repeat the file's own bytes
         raise UnreadableImage(f"damaged image: {reason}") from error
 
 

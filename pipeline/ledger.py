@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.errors import NightshiftError
-from pipeline.files import read_json, replacing, write_json
+from pipeline.files import read_json, replacing
 from pipeline.listing import Listed
 from pipeline.predictions import COLUMNS, Stamp, write_rows
 
@@ -119,7 +119,9 @@ def copy_shards(output: Path, other: Path) -> None:
 
 def write_plan(output: Path, plan: Plan) -> None:
     """The last act of planning."""
-    write_json(work_folder(output) / "plan.json", plan.model_dump())
+    with replacing(work_folder(output) / "plan.json") as beside:
+        # ASCII, as the shards: the input's name may be no UTF-8.
+        beside.write_text(json.dumps(plan.model_dump(), indent=2) + "\n", encoding="ascii")
 
 
 def read_shard(output: Path, number: int) -> list[str]:

@@ -53,7 +53,7 @@ def list_files(folder: Path) -> Iterator[tuple[Listed, bool]]:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise ListingError(f"{folder} {what}; a folder of images is expected.")
-    yield from _walk(folder, "", folder.resolve())
+    yield from _walk(folder, folder.resolve())
 
 
 def is_hidden(name: str) -> bool:
@@ -72,7 +72,21 @@ def is_image(name: str, first_bytes: Callable[[], bytes]) -> bool:
     )
 
 
-def _walk(folder: Path, prefix: str, root: Path) -> Iterator[tuple[Listed, bool]]:
+def _walk(folder: Path, root: Path) -> Iterator[tuple[Listed, bool]]:
+    levels = [_entries(folder, "")]  # a stack of our own: Python's ends at a thousand
+    while levels:
+        for entry, path in levels[-1]:
+            if entry.is_dir(follow_symlinks=False):
+                levels.append(_entries(Path(entry.path), path + "/"))
+                break
+            if about := _regular(entry, path, root):
+                yield about, is_image(entry.name, partial(_first_bytes, Path(entry.path)))
+        else:
+            levels.pop()
+
+
+def _entries(folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """What is in a folder and not hidden, and the path of each."""
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
@@ -81,24 +95,24 @@ def _walk(folder: Path, prefix: str, root: Path) -> Iterator[tuple[Listed, bool]
             f"{folder} cannot be listed: {error.strerror}. Check its permissions and its mount."
         ) from error
     for entry in entries:
-        if is_hidden(entry.name):
-            continue
-        path = prefix + entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), path + "/", root)
-        elif about := _regular(entry, root):
-            image = is_image(entry.name, partial(_first_bytes, Path(entry.path)))
-            yield Listed(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns), image
+        if not is_hidden(entry.name):
+            yield entry, prefix + entry.name
 
 
-def _regular(entry: os.DirEntry[str], root: Path) -> os.stat_result | None:
+def _regular(entry: os.DirEntry[str], path: str, root: Path) -> Listed | None:
     """What is known of a regular file, or of the one inside the root that a link leads to; else None."""
     try:
         about = entry.stat()
         inside = not entry.is_symlink() or Path(entry.path).resolve(strict=True).is_relative_to(root)
-    except (OSError, RuntimeError):  # a link that leads nowhere, or in a circle
+    except FileNotFoundError:  # gone since, or a link that leads nowhere
         return None
-    return about if inside and stat.S_ISREG(about.st_mode) else None
+    except (OSError, RuntimeError):
+        # A link in a circle. Or a file that only its folder lets us know of (no right to look, too long a path): it is
+        # there, and its row will say why it cannot be read.
+        return Listed(path, 0, 0, 0) if entry.is_file(follow_symlinks=False) else None
+    if not inside or not stat.S_ISREG(about.st_mode):
+        return None
+    return Listed(path, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
 
 
 def _first_bytes(file: Path) -> bytes:

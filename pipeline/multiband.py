@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 BYTES_A_PIXEL = 16  # of max_megapixels: all bands of a page are decoded together, so many bands count as many pixels
 ORIENTATION, GDAL_NODATA = 274, 42113  # tags
+LAYOUT = frozenset({*range(256, 260), 262, *range(273, 280), 284, 317, *range(320, 326), 338, 339})  # of the pixels
+TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 UNCOMPRESSED, LZW = 1, 5  # values of the tag Compression
 READ = {UNCOMPRESSED: "none", LZW: "LZW", 8: "deflate", 32946: "deflate", 50000: "zstd"}  # proved on damaged bytes
 LARGEST_TILE = 1024 * 1024  # pixels; a picture may be smaller than its only tile
@@ -40,6 +42,7 @@ def read_bands(data: bytes, rules: Images) -> Frame:
         raise missing_extra("TIFF images of this kind", "tifffile", "tiff") from None
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # the reason goes into the row, not to the console
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        _refuse_cut_tags(tiff, data)
         page: Any = tiff.pages.first
         width, height, samples = int(page.imagewidth), int(page.imagelength), int(page.samplesperpixel)
         refuse_too_large(width, height, rules)
@@ -56,6 +59,20 @@ def read_bands(data: bytes, rules: Images) -> Frame:
     if orientation in QUARTER_TURNS:
         width, height = height, width
     return Frame(image, width, height, "TIFF", f"{samples} x {dtype.name}", bits, orientation)
+
+
+def _refuse_cut_tags(tiff: "TiffFile", data: bytes) -> None:
+    """Raises UnreadableImage when a tag on the pixels' layout is cut off: tifffile would go on without it."""
+    form, at = tiff.tiff, tiff.pages.first.offset
+    count = struct.unpack_from(form.tagnoformat, data, at)[0]
+    for entry in range(at + form.tagnosize, at + form.tagnosize + count * form.tagsize, form.tagsize):
+        number, kind = struct.unpack_from(form.tagformat1, data, entry)
+        values, place = struct.unpack_from(form.tagformat2, data, entry + 4)
+        size = values * TYPE_BYTES.get(kind, 1)
+        if number not in LAYOUT or size <= form.tagoffsetthreshold:
+            continue
+        if struct.unpack(form.offsetformat, place)[0] + size > len(data):
+            raise UnreadableImage("damaged image: it is cut off")
 
 
 def _refuse_odd_pages(page: "TiffPage", dtype: np.dtype[Any], rules: Images) -> None:

@@ -22,6 +22,7 @@ from pipeline.params_data import Images
 from pipeline.predictions import Repeated, Unreadable
 from pipeline.quality import Light, measure_light
 
+BYTES_A_PIXEL, HEADER_BYTES = 16, 64_000_000  # what a file of the largest allowed image may have, not compressed
 MOST_HANGING = 8  # files in a row; then it is the disk or the network that hangs, and no file's fault
 
 
@@ -121,7 +122,7 @@ def read_image(
     """
     digest = ""
     try:
-        data = _bytes(source / path)
+        data = _bytes(source / path, int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES)
         digest = sha256(data)
         if answer := known(digest):
             return Repeated(path, digest, answer)
@@ -133,9 +134,15 @@ def read_image(
         return Unreadable(path, str(error), digest)
 
 
-def _bytes(file: Path) -> bytes:
-    """The bytes of a regular file. A pipe that took its place since the listing would keep us waiting for ever."""
+def _bytes(file: Path, most: int) -> bytes:
+    """The bytes of a regular file. A pipe that took its place since the listing would keep us waiting for ever.
+
+    most: bytes; of a longer file none is read, as it would take more memory than the machine has.
+    """
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        about = os.fstat(opened.fileno())
+        if not stat.S_ISREG(about.st_mode):
             raise UnreadableImage("no longer a regular file")
+        if about.st_size > most:
+            raise UnreadableImage(f"{about.st_size} bytes are more than images.max_megapixels allows a file ({most})")
         return opened.read()

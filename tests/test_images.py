@@ -240,6 +240,8 @@ CUT = {
     "progressive JPEG": ("JPEG", {"progressive": True}, 2),
     "PNG": ("PNG", {}, 20),
     "TIFF": ("TIFF", {}, 0),
+    "LZW TIFF": ("TIFF", {"compression": "tiff_lzw"}, 0),
+    "deflated TIFF": ("TIFF", {"compression": "tiff_adobe_deflate"}, 0),
     "WebP": ("WEBP", {}, 0),
     "BMP": ("BMP", {}, 0),
     "GIF": ("GIF", {}, 2),

@@ -1,6 +1,8 @@
 """What is listed of a folder, in what order, and what is never opened."""
 
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,44 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "root" / "link.jpg").symlink_to("real.jpg")
     (tmp_path / "way").symlink_to("root")
     assert paths(tmp_path / "way") == ["link.jpg", "real.jpg"]
+
+
+@pytest.fixture
+def far_below(tmp_path: Path) -> Iterator[Callable[[str, int], int]]:
+    """Makes so many folders of a name, each in the one before, and opens the last. What it made is removed after."""
+    opened: list[int] = []
+
+    def make(name: str, count: int) -> int:
+        opened.append(os.open(tmp_path, os.O_RDONLY))
+        for _ in range(count):
+            os.mkdir(name, dir_fd=opened[-1])
+            opened.append(os.open(name, os.O_RDONLY, dir_fd=opened[-1]))
+            os.close(opened.pop(-2))
+        return opened[-1]
+
+    yield make
+    for handle in opened:
+        os.close(handle)
+    for entry in tmp_path.iterdir():  # Python's own way to remove folders ends at a thousand levels
+        subprocess.run(["rm", "-rf", entry], check=True)
+
+
+def test_folders_may_be_nested_as_deep_as_a_path_is_long(tmp_path: Path, far_below: Callable[[str, int], int]) -> None:
+    last = far_below("a", 1200)
+    os.close(os.open("x.jpg", os.O_CREAT, dir_fd=last))
+    touch(tmp_path, "b.jpg", "a/b.jpg")
+    assert paths(tmp_path) == ["a/" * 1200 + "x.jpg", "a/b.jpg", "b.jpg"]
+
+
+def test_a_file_of_which_only_its_folder_tells_is_listed(tmp_path: Path, far_below: Callable[[str, int], int]) -> None:
+    """Here its path is too long to be asked for; more often the folder may be read and not searched."""
+    room = 4096 - len(str(tmp_path)) - 100
+    last = far_below("b" * 100, room // 101)
+    for name in ("short.jpg", "long" * 60 + ".jpg", "long" * 60 + ".txt"):
+        os.close(os.open(name, os.O_CREAT, dir_fd=last))
+    found = list(list_images(tmp_path))
+    assert [Path(listed.path).name for listed in found] == ["long" * 60 + ".jpg", "short.jpg"]
+    assert found[0].bytes == 0
 
 
 @pytest.mark.timeout(10)  # opening a pipe that nobody writes to waits for ever

@@ -3,7 +3,9 @@
 import io
 import resource
 import struct
+import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from PIL import ExifTags, Image
 from pipeline.images import EXTENSIONS, EXTENSIONS_OF, UnreadableImage, decode, extension_matches
 from pipeline.params_data import Images
 from tests.conftest import noise
+from tests.nasty_formats import tiff
 from tests.test_images import STORED_AS, difference, encoded, with_orientation
 
 RULES = Images(width=64, height=48, fit="stretch", max_megapixels=1)
@@ -251,3 +254,68 @@ def test_every_extension_belongs_to_a_format() -> None:
 def test_what_is_written_under_a_usual_name_matches_it(tmp_path: Path, kind: str) -> None:
     PHOTO.save(tmp_path / f"a.{kind}")
     assert extension_matches(f"a.{kind}", decode((tmp_path / f"a.{kind}").read_bytes(), RULES).format)
+
+
+@pytest.mark.parametrize("height", [1, 255, 256, 257, 1000])
+def test_a_picture_changed_strip_by_strip_is_the_same(height: int) -> None:
+    rules = Images(width=40, height=max(height, 8), fit="stretch", max_megapixels=1)
+    clear = Image.merge(
+        "RGBA", [*Image.fromarray(noise(40, height)).split(), Image.fromarray(noise(40, height, 1)[..., 0])]
+    )
+    over_white = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    assert (decode(encoded(clear, "PNG"), rules).pixels == decode(encoded(over_white, "PNG"), rules).pixels).all()
+    deep = np.linspace(-5, 9, 40 * height, dtype=np.float32).reshape(height, 40)
+    shown = Image.fromarray(np.rint((deep.astype(float) + 5) / 14 * 255).astype(np.uint8))
+    assert (
+        difference(
+            decode(encoded(Image.fromarray(deep), "TIFF"), rules).pixels, decode(encoded(shown, "PNG"), rules).pixels
+        )
+        < 0.1
+    )
+
+
+@pytest.mark.parametrize("mode", ["I;16", "F", "RGBA"])
+def test_a_large_picture_of_any_mode_takes_little_more_memory_than_its_pixels(mode: str) -> None:
+    data = encoded(Image.new(mode, (6000, 5000)), "TIFF", compression="tiff_lzw")  # 30 megapixels, of 2 to 4 bytes
+    rules = Images(width=64, height=48, fit="stretch", max_megapixels=30)
+    code = MEMORY.format(rules=rules.model_dump())
+    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
+    assert int(done.stdout) < 350, "MB; as float64 alone the values are 240"
+
+
+MEMORY = """
+import sys
+from pipeline.images import decode
+from pipeline.params_data import Images
+
+def most():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+data = sys.stdin.buffer.read()
+before = most()
+decode(data, Images.model_validate({rules!r}))
+print((most() - before) // 1024)
+"""
+
+
+def test_nonsense_in_exif_costs_neither_the_picture_nor_its_orientation() -> None:
+    broken = struct.pack("<HHII", 274, 3, 1, 6) + struct.pack("<HHII", 0x0132, 5, 1, 8)  # a date that is a fraction
+    exif = b"II*\0\x08\0\0\0" + struct.pack("<H", 2) + broken + bytes(4)
+    data = encoded(PHOTO.transpose(STORED_AS[6]), "PNG", exif=exif)
+    np.testing.assert_array_equal(decode(data, RULES).pixels, decode(encoded(PHOTO, "PNG"), RULES).pixels)
+    assert decode(encoded(PHOTO, "PNG", exif=b"II no TIFF at all"), RULES).orientation == 1
+
+
+def test_a_tile_may_not_be_much_larger_than_its_picture() -> None:
+    tags = {256: 64, 257: 48, 258: 8, 259: 8, 262: 1, 277: 1}
+    body = zlib.compress(bytes(1024 * 1024))
+    assert decode(tiff({**tags, 322: 1024, 323: 1024}, body), RULES).width == 64
+    with pytest.raises(UnreadableImage, match="tiles are larger"):
+        decode(tiff({**tags, 322: 30_000, 323: 30_000}, body), RULES)
+
+
+@pytest.mark.parametrize("data", [encoded(PHOTO, "PNG")[:20], encoded(PHOTO, "GIF")[:12], b"\xff\xd8\xff\xe0"])
+def test_what_begins_as_a_picture_is_called_a_damaged_one(data: bytes) -> None:
+    with pytest.raises(UnreadableImage, match="damaged image"):
+        decode(data, RULES)

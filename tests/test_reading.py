@@ -100,3 +100,20 @@ def test_where_the_folder_is_gone_no_file_is_called_unreadable(folder: Path, rul
     folder.rename(folder.with_name("elsewhere"))
     with pytest.raises(ReadingError, match="is gone. When it is there, run the same command again"):
         list(reads)
+
+
+def test_a_file_larger_than_any_allowed_image_is_not_read(tmp_path: Path, rules: Images) -> None:
+    save_image(tmp_path / "a.png")
+    with (tmp_path / "sparse.png").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    first, second = read_images(tmp_path, ["a.png", "sparse.png"], rules, 1, 2, TIMEOUT)
+    assert isinstance(first, Decoded)
+    assert second == Unreadable(
+        "sparse.png", "1099511627776 bytes are more than images.max_megapixels allows a file (80000000)"
+    )
+
+
+def test_a_file_whose_path_is_too_long_has_its_reason(tmp_path: Path, rules: Images) -> None:
+    path = "a/" * 2500 + "b.jpg"
+    (found,) = read_images(tmp_path, [path], rules, 1, 1, TIMEOUT)
+    assert found == Unreadable(path, "the file cannot be read: File name too long")
