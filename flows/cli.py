@@ -345,6 +345,36 @@ def seen(
 
 
 @app.command()
+def similar(
+    image: Annotated[Path, typer.Argument(help="An image.")],
+    count: Annotated[int, typer.Option(min=1, max=100, help="How many training images to find.")] = 5,
+    picture: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to draw them side by side.")] = Path(
+        "similar.png"
+    ),
+    version: Annotated[
+        int | None, typer.Option(help="A model version's number; without one, the one in production.")
+    ] = None,
+) -> None:
+    """Find the training images that a model sees as most like an image, and draw them beside it."""
+    from pipeline.naming import shown
+    from pipeline.params import load_params
+    from pipeline.similar import draw
+    from pipeline.similar import similar as find
+
+    params = load_params()
+    found = find(params.register_.model_name, image, count, params.compute, version)
+    far = "further than" if found.outlier_score > found.outlier_above else "within"
+    typer.echo(
+        f"{found.model.name} version {found.model.version}: {found.label} {found.confidence:.1%}; outlier score "
+        f"{found.outlier_score:.4f}, {far} the usual {found.outlier_above:.4f}"
+    )
+    for alike in found.nearest:
+        typer.echo(f"{alike.distance:.4f}  {shown(alike.label)}  {shown(alike.path)}")
+    draw(image, found, picture)
+    typer.echo(picture)
+
+
+@app.command()
 def status() -> None:
     """Show where things are: models and their aliases, the latest CSV, reports, and how to open MLflow."""
     from flows.models import print_versions
