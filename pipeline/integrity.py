@@ -4,7 +4,9 @@ Decoders let much of it pass: they paint grey or black what is missing, and do n
 """
 
 import re
+import struct
 import zlib
+from collections.abc import Iterator
 
 from pipeline.frame import UnreadableImage
 
@@ -15,6 +17,10 @@ START, END, TEMPORARY = 0xD8, 0xD9, 0x01  # markers without content
 START_OF_TILE, END_OF_CODESTREAM = b"\xff\x90", b"\xff\xd9"  # JPEG2000
 PNG_SIGNATURE, PNG_CHUNK, PNG_END = 8, 12, b"IEND"  # bytes before the first chunk; of a chunk besides its content
 PNG_PIXELS = frozenset({b"IHDR", b"PLTE", b"IDAT"})
+PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by the type of colour
+# The passes of an interlaced PNG: the first column and row, and the steps to the next.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+PIECE = 1 << 14  # bytes inflated at a time, to a thousand times as many at most
 
 
 def refuse_damaged(data: bytes, kind: str) -> None:
@@ -40,17 +46,38 @@ def jpeg_end(data: bytes) -> int | None:
     return None
 
 
-def _refuse_changed_chunks(data: bytes) -> None:
-    """The checksums of a PNG's pixels: it may be stored zeros that some decoder can make pixels of."""
-    view, at = memoryview(data), PNG_SIGNATURE
-    while at + PNG_CHUNK <= len(data):
-        length, kind = int.from_bytes(view[at : at + 4], "big"), bytes(view[at + 4 : at + 8])
-        end = at + 8 + length
-        if kind == PNG_END:
-            return
-        if kind in PNG_PIXELS:
-            if end + 4 > len(data):
-                raise UnreadableImage(CUT_OFF)
-            if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
-                raise UnreadableImage("damaged image: its bytes are not those its checksum was made of")
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Of each chunk of a PNG before its last one: name, where its content starts, and where it ends."""
+    at = PNG_SIGNATURE
+    while at + PNG_CHUNK <= len(data) and (name := data[at + 4 : at + 8]) != PNG_END:
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        yield name, at + 8, end
         at = end + 4
+
+
+def _refuse_changed_chunks(data: bytes) -> None:
+    """The checksums of a PNG's pixels: deflate has codes of zeros only, so what was never written can be inflated."""
+    view = memoryview(data)
+    for name, start, end in _chunks(data):
+        if name not in PNG_PIXELS:
+            continue
+        if end + 4 > len(data):
+            raise UnreadableImage(CUT_OFF)
+        if zlib.crc32(view[start - 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+            raise UnreadableImage("damaged image: its bytes are not those its checksum was made of")
+
+
+def png_lacks_pixels(data: bytes) -> bool:
+    """Whether a PNG's pixels end before its last row, although all it has can be inflated. Keeps none of them."""
+    width, height, bits, colour, _, _, interlace = struct.unpack_from(">IIBBBBB", data, 16)
+    passes = ADAM7 if interlace else ((0, 0, 1, 1),)
+    sizes = [(-(-(width - x) // right), -(-(height - y) // down)) for x, y, right, down in passes]
+    # Each row begins with the number of its filter.
+    left = sum(rows * (1 + -(-columns * bits * PNG_SAMPLES[colour] // 8)) for columns, rows in sizes if columns > 0)
+    inflater = zlib.decompressobj()
+    for name, start, end in _chunks(data):
+        for at in range(start, end if name == b"IDAT" else start, PIECE):
+            left -= len(inflater.decompress(data[at : min(at + PIECE, end)]))
+            if left <= 0:
+                return False
+    return True

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from pipeline.frame import QUARTER_TURNS, UPRIGHT, Frame, UnreadableImage, exif_number, missing_extra, refuse_too_large
-from pipeline.integrity import CUT_OFF, jpeg_end, refuse_damaged
+from pipeline.integrity import CUT_OFF, jpeg_end, png_lacks_pixels, refuse_damaged
 from pipeline.params_data import Images
 
 # Readers that stay inside this process: no EPS (it starts Ghostscript), no PDF, no formats of the last century.
@@ -78,8 +78,7 @@ def read_picture(data: bytes, rules: Images) -> Frame:
         target = DRAFT_MARGIN * max(rules.width, rules.height)
         image.draft(None, (target, target))  # None keeps the mode; only JPEG listens
         frame = _upright(image, size, bits)
-        if image.format in ("JPEG", "MPO"):
-            _refuse_early_end(image, data, target)
+        _refuse_early_end(image, data, target)
         return frame
 
 
@@ -95,12 +94,17 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _refuse_early_end(image: Image.Image, data: bytes, target: int) -> None:
-    """Raises UnreadableImage when a JPEG's end marker comes before its last pixel; what is missing is mid-grey.
+    """Raises UnreadableImage when a PNG or JPEG ends before its last pixel; what is missing is black, or mid-grey.
 
-    A picture may end in that grey. But whose pixels are all there does not change when bytes are put before its end.
+    A picture may end so by itself, and is then looked at twice: a PNG's pixels are counted, and a JPEG whose pixels
+    are all there does not change when bytes are put before its end.
     """
-    last, end = image.getpixel((image.width - 1, image.height - 1)), jpeg_end(data)
-    if end is None or not all(value in MISSING for value in (last if isinstance(last, tuple) else (last,))):
+    last = image.getpixel((image.width - 1, image.height - 1))
+    values = last if isinstance(last, tuple) else (last,)
+    if image.format == "PNG" and not any(values) and png_lacks_pixels(data):
+        raise UnreadableImage(CUT_OFF)
+    end = jpeg_end(data) if image.format in ("JPEG", "MPO") and all(value in MISSING for value in values) else None
+    if end is None:
         return
     with Image.open(io.BytesIO(data[:end] + bytes(range(200)) + data[end:]), formats=("JPEG",)) as longer:
         longer.draft(None, (target, target))

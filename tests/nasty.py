@@ -18,7 +18,17 @@ from PIL import Image
 from tests.bombs import bombs
 from tests.conftest import noise
 from tests.dicom_files import dicom
-from tests.nasty_formats import encoded, exif_segment, ifd, interlaced, oriented, png, png_chunk, scanlines, tiff
+from tests.nasty_formats import (
+    encoded,
+    exif_segment,
+    ifd,
+    interlaced,
+    png,
+    png_chunk,
+    scanlines,
+    tiff,
+    with_orientation,
+)
 from tests.nasty_places import HEIGHT, WIDTH, Case, Judged, Refused, named, picture, unlisted
 
 UNKNOWN = "not an image in a known format"
@@ -210,7 +220,7 @@ def turned() -> Iterator[Case]:
             image, size = (flat, (64, 48)) if extension == "jpg" else (picture(401), (WIDTH, HEIGHT))
             path = f"turned/{number}.{extension}".encode()
             like = b"turned/1." + (b"jpg" if extension == "jpg" else b"png")
-            data = oriented(image, number, kind, **options[extension])
+            data = with_orientation(image, number, kind, **options[extension])
             yield Case(path, data, Judged(*size, like=b"" if path == like else like))
 
 
@@ -268,6 +278,7 @@ def damaged() -> Iterator[Case]:
     for name, data in {
         "checksum.png": png(WIDTH, HEIGHT, lines, crc=1), "flipped.png": png(WIDTH, HEIGHT, flipped),
         "pixels.png": png(WIDTH, HEIGHT, b"not deflated"), "few.png": png(WIDTH, HEIGHT, zlib.compress(bytes(99))),
+        "half.png": png(WIDTH, HEIGHT, zlib.compress(zlib.decompress(lines)[:3000])),
         "text.png": png(WIDTH, HEIGHT, lines, png_chunk(b"tEXt", b"a\0b", crc=1)),
         "header.png": file[:20] + b"\xff" + file[21:], "none.png": png(0, 0, lines), "narrow.png": png(0, 9, lines),
         "filter.png": png(WIDTH, HEIGHT, zlib.compress(b"\x09" * 9000)), "bits.png": png(WIDTH, HEIGHT, lines, bits=7),

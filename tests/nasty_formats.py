@@ -16,7 +16,7 @@ STORED_AS = {
     6: TURN.ROTATE_90, 7: TURN.TRANSVERSE, 8: TURN.ROTATE_270,
 }  # fmt: skip
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-SHORT, LONG = 3, 4  # types of TIFF's tags
+LONG = 4  # a type of TIFF's tags
 STRIP_OFFSETS, STRIP_BYTES, TILE_WIDTH, TILE_OFFSETS, TILE_BYTES = 273, 279, 322, 324, 325
 
 
@@ -27,7 +27,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def oriented(image: Image.Image, number: int, kind: str, **options: Any) -> bytes:
+def with_orientation(image: Image.Image, number: int, kind: str, **options: Any) -> bytes:
     """The image stored turned, with the EXIF orientation that makes it upright."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = number

@@ -11,27 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, features
+from PIL import Image, features
 
 from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.params_data import Images
 from tests.conftest import noise
+from tests.nasty_formats import encoded, with_orientation
 
 Colour = tuple[int, int, int]
 RULES = Images(width=32, height=24, fit="stretch", max_megapixels=1)
 EXACT = Images(width=40, height=30, fit="stretch", max_megapixels=1)  # the size of `noise`: nothing is resized
-TURN = Image.Transpose
-# How pixels are stored so that the orientation's number makes them upright again.
-STORED_AS = {
-    2: TURN.FLIP_LEFT_RIGHT, 3: TURN.ROTATE_180, 4: TURN.FLIP_TOP_BOTTOM, 5: TURN.TRANSPOSE,
-    6: TURN.ROTATE_90, 7: TURN.TRANSVERSE, 8: TURN.ROTATE_270,
-}  # fmt: skip
-
-
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def plain(mode: str, value: Any) -> Image.Image:
@@ -47,13 +36,6 @@ def palette(*, transparent: bool) -> bytes:
     image = plain("P", 1)
     image.putpalette([0, 0, 0, 10, 200, 30])
     return encoded(image, "PNG", **({"transparency": 1} if transparent else {}))
-
-
-def with_orientation(image: Image.Image, number: int, kind: str, **options: Any) -> bytes:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = number
-    stored = image.transpose(STORED_AS[number]) if number in STORED_AS else image
-    return encoded(stored, kind, exif=exif, **options)
 
 
 def difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -11,10 +12,10 @@ from PIL import Image
 
 from pipeline.frame import UnreadableImage
 from pipeline.images import decode
-from pipeline.integrity import jpeg_end, refuse_damaged
+from pipeline.integrity import jpeg_end, png_lacks_pixels, refuse_damaged
 from pipeline.params_data import Images
 from tests.conftest import noise
-from tests.test_images import encoded
+from tests.nasty_formats import encoded, interlaced, png, scanlines
 
 RULES = Images(width=32, height=24, fit="stretch", max_megapixels=1)
 PHOTO = Image.fromarray(noise(160, 120))
@@ -91,3 +92,43 @@ def test_chunks_that_are_no_pixels_may_be_damaged_behind_them() -> None:
     refuse_damaged(data[:-12], "PNG")
     with Image.open(io.BytesIO(data)) as image:
         assert image.size == (160, 120)
+
+
+BLACK_END = np.vstack([noise(37, 20), np.zeros((21, 37, 3), np.uint8)])
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_png_with_fewer_pixels_than_it_says_is_refused(share: float) -> None:
+    """Its deflated stream is whole and its checksum right; a decoder leaves the other rows black."""
+    rows = zlib.decompress(scanlines(noise(37, 41)))
+    data = png(37, 41, zlib.compress(rows[: int(len(rows) * share)]))
+    with pytest.raises(UnreadableImage, match="cut off|truncated"):
+        decode(data, RULES)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_a_whole_png_that_ends_in_black_is_read(mode: str) -> None:
+    black = Image.fromarray(BLACK_END)
+    deep = Image.fromarray(BLACK_END[:, :, 0].astype(np.uint16) * 257)
+    image = deep if mode == "I;16" else black.quantize(8) if mode == "P" else black.convert(mode)
+    if mode in ("LA", "RGBA"):
+        image.putalpha(0)
+    data = encoded(image, "PNG")
+    assert not png_lacks_pixels(data)
+    decode(data, RULES)
+
+
+def test_a_whole_interlaced_png_that_ends_in_black_is_read() -> None:
+    for size in [(1, 1), (3, 2), (5, 9), (37, 41)]:
+        data = interlaced(BLACK_END[-size[1] :, : size[0]])
+        assert not png_lacks_pixels(data)
+        assert (decode(data, RULES).width, decode(data, RULES).height) == size
+
+
+def test_counting_pixels_keeps_none_of_them() -> None:
+    zeros = zlib.compressobj(9)
+    body = b"".join([*(zeros.compress(bytes(1 << 20)) for _ in range(256)), zeros.flush()])
+    tracemalloc.start()
+    assert png_lacks_pixels(png(10_000, 10_000, body))
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()

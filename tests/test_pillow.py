@@ -20,8 +20,8 @@ from PIL import ExifTags, Image
 from pipeline.images import EXTENSIONS, EXTENSIONS_OF, UnreadableImage, decode, extension_matches
 from pipeline.params_data import Images
 from tests.conftest import noise
-from tests.nasty_formats import tiff
-from tests.test_images import STORED_AS, difference, encoded, with_orientation
+from tests.nasty_formats import STORED_AS, encoded, tiff, with_orientation
+from tests.test_images import difference
 
 RULES = Images(width=64, height=48, fit="stretch", max_megapixels=1)
 PHOTO = Image.fromarray(noise(64, 48))
