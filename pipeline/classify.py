@@ -21,7 +21,7 @@ from pipeline import champions, ledger, registry
 from pipeline.contract import Contract, read_contract
 from pipeline.engine import Engine, load_engine
 from pipeline.errors import NightshiftError
-from pipeline.files import write_json
+from pipeline.files import sync_tree, write_json
 from pipeline.images import decode
 from pipeline.ledger import Plan
 from pipeline.listing import list_images
@@ -50,6 +50,7 @@ def begin(source: Path, output: Path, params: Params) -> Plan:
     Raises NightshiftError when the input is no folder, holds no image, or `output` holds an unfinished run of another.
     """
     _refuse_odd_places(source, output)
+    ledger.sweep(output)
     if plan := ledger.read_plan(output):
         if plan.input != str(source.absolute()):
             raise ClassifyError(
@@ -64,6 +65,7 @@ def begin(source: Path, output: Path, params: Params) -> Plan:
         raise ClassifyError(f"{source} holds no images (files with an image's extension or first bytes).")
     model = champions.champion(params.register_.model_name)
     folder = registry.fetch_model(model, ledger.work_folder(output) / "model")
+    sync_tree(ledger.work_folder(output) / "model")  # the plan, which comes last, must not outlive it
     plan = Plan(
         input=str(source.absolute()),
         model_name=model.name,

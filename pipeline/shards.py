@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from pipeline import lease
 from pipeline.errors import NightshiftError
 from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.ledger import Plan
@@ -66,7 +67,9 @@ def _in_process(
 ) -> Iterator[tuple[int, int] | int]:
     """What the process says of each shard; at last, where it died, its exit status."""
     ours, theirs = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=_work, args=(theirs, output, numbers, plan, params, careful), daemon=False)
+    process = SPAWN.Process(
+        target=_work, args=(theirs, output, lease.token(output), numbers, plan, params, careful), daemon=False
+    )
     process.start()
     theirs.close()
     try:
@@ -88,12 +91,15 @@ def _in_process(
         ours.close()
 
 
-def _work(answers: Connection, output: Path, numbers: list[int], plan: Plan, params: Params, careful: bool) -> None:
+def _work(
+    answers: Connection, output: Path, token: str, numbers: list[int], plan: Plan, params: Params, careful: bool
+) -> None:
     """The process. Ends without waiting for threads that hang in a file."""
     from pipeline.classify import classify_here
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; whoever started us ends us
     _end_with_parent()
+    lease.join(output, token)
     try:
         for number, files in classify_here(output, numbers, plan, params, apart if careful else decode):
             answers.send((number, files))
