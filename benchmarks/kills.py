@@ -58,13 +58,18 @@ class Night:
         """Parts of a run."""
         return -(-self.files // self.shard_size)
 
-    def start(self, output: Path) -> subprocess.Popen[str]:
+    @property
+    def log(self) -> Path:
+        """What the last run said."""
+        return self.room / "said.log"
+
+    def start(self, output: Path) -> subprocess.Popen[bytes]:
         """`nightshift classify`, in a process group of its own."""
         words = [str(TOOLS / "nightshift"), "classify", "images", str(output), "--no-prefect"]
-        return subprocess.Popen(
-            words, cwd=self.room, env={**os.environ, "MLFLOW_TRACKING_URI": STORE}, text=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        env = {**os.environ, "MLFLOW_TRACKING_URI": STORE}
+        # A file, no pipe: whoever waits for a pipe's end waits for what outlives the command, too.
+        with self.log.open("w") as log:
+            return subprocess.Popen(words, cwd=self.room, env=env, stdout=log, stderr=log, start_new_session=True)
 
     def parts(self) -> int:
         """On disk."""
@@ -112,7 +117,7 @@ def finished(output: Path, files: int) -> bytes:
     return data.replace(b",%s\r\n" % moments.pop(), b"\r\n")
 
 
-def classifying(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def classifying(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The command's child that classifies, and no helper of Python's multiprocessing."""
     try:
         children = psutil.Process(process.pid).children()
@@ -138,13 +143,13 @@ def kill_once(night: Night, seconds: float, rng: random.Random) -> int | None:
     return strike(night, process, who, night.phase(process.pid, planned))
 
 
-def strike(night: Night, process: subprocess.Popen[str], who: str, phase: str) -> int | None:
+def strike(night: Night, process: subprocess.Popen[bytes], who: str, phase: str) -> int | None:
     """Kill; None, or the exit status of a command that had ended, or went on without its child."""
     children = classifying(process) if who == "child" else []
     if who == "child" and not children:
         who = "command"
     if process.poll() is not None:
-        return end(process)
+        return end(night, process)
     try:
         if who == "child":
             children[0].kill()
@@ -153,19 +158,19 @@ def strike(night: Night, process: subprocess.Popen[str], who: str, phase: str) -
         else:
             process.kill()
     except (ProcessLookupError, psutil.NoSuchProcess):
-        return end(process)
+        return end(night, process)
     night.kills[phase, who] += 1
-    status = end(process)
+    status = end(night, process)
     night.unharmed += who == "child" and status == 0
     return None if status == -signal.SIGKILL else status
 
 
-def end(process: subprocess.Popen[str]) -> int:
+def end(night: Night, process: subprocess.Popen[bytes]) -> int:
     """Wait; ends the program when the run failed of itself."""
-    said = process.communicate()[1]
-    if process.returncode not in (0, -signal.SIGKILL):
-        sys.exit(f"A run ended with {process.returncode}:\n{said[-3000:]}")
-    return process.returncode
+    status = process.wait()
+    if status not in (0, -signal.SIGKILL):
+        sys.exit(f"A run ended with {status}:\n{night.log.read_text()[-3000:]}")
+    return status
 
 
 def main(source: Path, kills: int, seed: int, files: int, shard_size: int) -> None:
@@ -175,19 +180,19 @@ def main(source: Path, kills: int, seed: int, files: int, shard_size: int) -> No
     with tempfile.TemporaryDirectory(prefix=".kills.", dir=Path.cwd()) as temporary:  # on the disk of the images
         night = prepare(Path(temporary), source, files, shard_size)
         began = time.monotonic()
-        end(night.start(night.room / "undisturbed"))
+        end(night, night.start(night.room / "undisturbed"))
         seconds = time.monotonic() - began
         expected = finished(night.room / "undisturbed", files)
         runs = differ = 0
         while (killed := night.kills.total()) < kills or not runs:
             # After the last kill the run comes to its end.
-            status = kill_once(night, seconds, rng) if killed < kills else end(night.start(night.output))
+            status = kill_once(night, seconds, rng) if killed < kills else end(night, night.start(night.output))
             if status == 0:
                 runs += 1
                 differ += finished(night.output, files) != expected
                 print(f"run {runs} finished after {night.kills.total()} kills", flush=True)
         if (night.output / ".nightshift").exists():
-            end(night.start(night.output))
+            end(night, night.start(night.output))
             runs += 1
             differ += finished(night.output, files) != expected
     report(night, runs, differ, seconds)

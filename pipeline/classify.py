@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline import champions, ledger, registry
-from pipeline.contract import Contract, read_contract
+from pipeline.contract import CONTRACT, Contract, ContractError, read_contract
 from pipeline.engine import Engine, load_engine
 from pipeline.errors import NightshiftError
 from pipeline.files import sync_tree, write_json
@@ -30,6 +30,7 @@ from pipeline.params_model import Compute
 from pipeline.paths import PREDICTIONS
 from pipeline.predictions import RANKS, Classified, Outcome, compare, csv_path, summarise, to_row
 from pipeline.reading import Decoded, Decoder, Read, read_images
+from pipeline.registry import Registered
 from pipeline.shards import classify_shards
 from pipeline.stage import log
 
@@ -58,6 +59,7 @@ def begin(source: Path, output: Path, params: Params) -> Plan:
                 f"{plan.input} {output}`, name another folder, or delete {ledger.work_folder(output)} to give it up."
             )
         log.info("Going on with the run of %s (model version %s).", plan.started_at, plan.model_version)
+        _mend_model(output, plan)
         return plan
     shutil.rmtree(ledger.work_folder(output), ignore_errors=True)  # a plan that was never finished
     files, shards = ledger.write_shards(output, list_images(source), params.batch.shard_size)
@@ -88,6 +90,26 @@ def _refuse_odd_places(source: Path, output: Path) -> None:
         raise ClassifyError(f"{output} lies inside {source}. Results among the images would be read the next night.")
 
 
+def _mend_model(output: Path, plan: Plan) -> None:
+    """Fetch the run's model once more when its copy is not whole: a disk may have lost it in a power cut."""
+    try:
+        if read_contract(_model_folder(output)).hash == plan.contract_hash:
+            return
+    except ContractError:
+        pass
+    log.warning("The copy of model version %s in %s is damaged: fetching it again.", plan.model_version, output)
+    folder = ledger.work_folder(output) / "model"
+    shutil.rmtree(folder, ignore_errors=True)
+    registry.fetch_model(Registered(plan.model_name, int(plan.model_version), run_id="", aliases=()), folder)
+    sync_tree(folder)
+
+
+def _model_folder(output: Path) -> Path:
+    """Where the run's copy of the model has its contract."""
+    folder = ledger.work_folder(output) / "model"
+    return next((file.parent for file in folder.rglob(CONTRACT)), folder)
+
+
 @lru_cache(maxsize=1)
 def _engine(folder: Path, compute: Compute, _contract_hash: str) -> Engine:
     return load_engine(folder, compute)
@@ -106,8 +128,7 @@ def classify_here(
 
     Files of the next shard are read while the model is at the one before.
     """
-    folder = ledger.work_folder(output) / "model"
-    engine = _engine(next(folder.rglob("contract.json")).parent, params.compute, plan.contract_hash)
+    engine = _engine(_model_folder(output), params.compute, plan.contract_hash)
     size, threads = params.batch.batch_size, params.compute.reading_threads
     paths = (path for number in numbers for path in ledger.read_shard(output, number))
     # Two batches in flight bound the memory.
