@@ -59,6 +59,16 @@ class Disk:
         """`ro` or `rw`."""
         subprocess.run([*self.enter, "mount", "-o", f"remount,{how}", str(self.place)], check=True)
 
+    def freeze(self, folder: str) -> None:
+        """Make one folder read-only although files on the disk are open for writing."""
+        place = str(self.place / folder)
+        subprocess.run([*self.enter, "mount", "--bind", place, place], check=True)
+        subprocess.run([*self.enter, "mount", "-o", "remount,bind,ro", place], check=True)
+
+    def thaw(self, folder: str) -> None:
+        """Take `freeze` back."""
+        subprocess.run([*self.enter, "umount", str(self.place / folder)], check=True)
+
 
 @contextmanager
 def disk(place: Path, size: int) -> Iterator[Disk]:
