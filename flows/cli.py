@@ -1,6 +1,8 @@
 """The command `nightshift`. Starts fast: each command imports what it needs when it runs."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -38,6 +40,24 @@ def _require_server() -> None:
         raise NightshiftError(
             f"The Prefect server {address} does not answer: {error}. Start it (`make server`), unset PREFECT_API_URL "
             "to run without one, or add --no-prefect."
+        ) from error
+
+
+@contextmanager
+def _with_server() -> Iterator[None]:
+    """A flow's run. Where a Prefect server is named, it must answer at the start, and is named when it stops to."""
+    import httpx
+    from prefect.settings import PREFECT_API_URL
+
+    from pipeline.errors import NightshiftError
+
+    _require_server()
+    try:
+        yield
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise NightshiftError(
+            f"The Prefect server {PREFECT_API_URL.value() or 'of this run'} stopped answering in the middle of the "
+            f"run: {error}. What is done is kept. Start the server and run the same command again, or add --no-prefect."
         ) from error
 
 
@@ -193,8 +213,8 @@ def train(prefect: WithPrefect = True) -> None:
         if prefect:
             from flows.training import training
 
-            _require_server()
-            registration = training()
+            with _with_server():
+                registration = training()
         else:
             from pipeline import remote, versions
             from pipeline.params import load_params
@@ -277,11 +297,11 @@ def classify(
         from flows.nightly import STOPPED, nightly
         from pipeline.earlier import OutOfTime
 
-        _require_server()
-        state = nightly(source, output, labels, since_last, until, shadow, return_state=True)
-        if state.name == STOPPED:
-            raise OutOfTime(state.message or "")
-        summary = cast("dict[str, Any]", state.result())
+        with _with_server():
+            state = nightly(source, output, labels, since_last, until, shadow, return_state=True)
+            if state.name == STOPPED:
+                raise OutOfTime(state.message or "")
+            summary = cast("dict[str, Any]", state.result())
     else:
         import pandas as pd
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from pipeline import champions, ledger, nights, registry, shadow
-from pipeline.contract import read_contract
+from pipeline.contract import ContractError, read_contract
 from pipeline.earlier import deadline_at, remember_last, stop_if_late
 from pipeline.errors import NightshiftError
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, sync_tree, write_json
 from pipeline.judging import model_folder
 from pipeline.known import Known
 from pipeline.ledger import Plan
@@ -27,6 +27,7 @@ from pipeline.listing import list_images
 from pipeline.params import Params, load_params
 from pipeline.predictions import compare, csv_path, read_rows, summarise
 from pipeline.reference import read_reference
+from pipeline.registry import Registered
 from pipeline.review import write_review
 from pipeline.shards import classify_shards, warm_up
 from pipeline.stage import log, run
@@ -54,6 +55,7 @@ def begin(source: Path, output: Path, params: Params, since_last: bool = False) 
     Raises NightshiftError when the input is no folder, holds no image, or `output` holds an unfinished run of another.
     """
     _refuse_odd_places(source, output)
+    ledger.sweep(output)
     if plan := ledger.read_plan(output):
         if plan.input != str(source.absolute()):
             raise ClassifyError(
@@ -61,6 +63,7 @@ def begin(source: Path, output: Path, params: Params, since_last: bool = False) 
                 f"{plan.input} {output}`, name another folder, or delete {ledger.work_folder(output)} to give it up."
             )
         log.info("Going on with the run of %s (model version %s).", plan.started_at, plan.model_version)
+        _mend_model(output, plan)
         return plan
     shutil.rmtree(ledger.work_folder(output), ignore_errors=True)  # a plan that was never finished
     files, shards = ledger.write_shards(output, list_images(source), params.batch.shard_size)
@@ -68,6 +71,7 @@ def begin(source: Path, output: Path, params: Params, since_last: bool = False) 
         raise ClassifyError(f"{source} holds no images (files with an image's extension or first bytes).")
     model = champions.champion(params.register_.model_name)
     folder = registry.fetch_model(model, ledger.work_folder(output) / "model")
+    sync_tree(ledger.work_folder(output) / "model")  # the plan, which comes last, must not outlive it
     contract_hash = read_contract(folder).hash
     if since_last:
         remember_last(source, output, contract_hash)
@@ -91,6 +95,20 @@ def _refuse_odd_places(source: Path, output: Path) -> None:
         )
     if output.absolute().resolve().is_relative_to(source.absolute().resolve()):
         raise ClassifyError(f"{output} lies inside {source}. Results among the images would be read the next night.")
+
+
+def _mend_model(output: Path, plan: Plan) -> None:
+    """Fetch the run's model once more when its copy is not whole: a disk may have lost it in a power cut."""
+    try:
+        if read_contract(model_folder(output)).hash == plan.contract_hash:
+            return
+    except ContractError:
+        pass
+    log.warning("The copy of model version %s in %s is damaged: fetching it again.", plan.model_version, output)
+    folder = ledger.work_folder(output) / "model"
+    shutil.rmtree(folder, ignore_errors=True)
+    registry.fetch_model(Registered(plan.model_name, int(plan.model_version), run_id="", aliases=()), folder)
+    sync_tree(folder)
 
 
 def classify_shard(output: Path, number: int, plan: Plan, params: Params) -> int:

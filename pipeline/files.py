@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.disks import WRITING
 from pipeline.errors import NightshiftError
 
 
@@ -20,25 +21,45 @@ def replacing(path: Path) -> Iterator[Path]:
     A killed process leaves the old file or the new, never half of one. A folder's old version is gone for the
     instant between two renames.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # A folder of its own keeps the file's name and ending, which some writers look at.
     room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
         beside = room / path.name
         yield beside
-        for file in [beside] if beside.is_file() else beside.rglob("*"):
-            if file.is_file():
-                _sync(file)
+        sync_tree(beside)
         if path.is_dir() and not path.is_symlink():
             path.rename(room / "old")
         beside.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
+    except OSError as error:
+        if error.errno in WRITING and error.filename is None:  # writing, unlike opening, does not say where
+            error.filename = str(path)
+        raise
     finally:
         shutil.rmtree(room, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
-    """Ask the disk to keep `path`: without it a rename can outlive the bytes it names in a power cut."""
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, so that a power cut does not take them away with what is in them."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
+
+
+def sync_tree(path: Path) -> None:
+    """`sync` of a file, or of a folder and everything in it."""
+    for one in [path] if path.is_file() else [*path.rglob("*"), path]:
+        if one.is_file() or (one.is_dir() and not one.is_symlink()):
+            sync(one)
+
+
+def sync(path: Path) -> None:
+    """Ask the disk to keep a file's bytes, or a folder's names.
+
+    Without it a rename can outlive the bytes it names in a power cut.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import ledger
-from pipeline.contract import Contract
+from pipeline.contract import CONTRACT, Contract
 from pipeline.engine import Engine, load_engine
 from pipeline.images import decode
 from pipeline.known import Known
@@ -23,7 +23,8 @@ from pipeline.reference import Reference, read_reference
 
 def model_folder(output: Path) -> Path:
     """The folder of a run's model, which `load_engine` takes."""
-    return next((ledger.work_folder(output) / "model").rglob("contract.json")).parent
+    folder = ledger.work_folder(output) / "model"
+    return next((file.parent for file in folder.rglob(CONTRACT)), folder)
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""The plan of a run, its parts, its lock, and their merging: what is done and what is left. Knows no model.
+"""The plan of a run, its parts, and their merging: what is done and what is left. Knows no model.
 
 In the run's folder `.nightshift/` holds, while the run is unfinished:
   plan.json            what was decided when the run began; written last, so a plan is whole or not there
@@ -10,27 +10,22 @@ In the run's folder `.nightshift/` holds, while the run is unfinished:
 
 import itertools
 import json
-import os
 import shutil
-import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.errors import NightshiftError
-from pipeline.files import read_json, replacing
+from pipeline import lease
+from pipeline.files import read_json, replacing, sync
+from pipeline.lease import LedgerError as LedgerError
+from pipeline.lease import held as held
 from pipeline.listing import Listed
-from pipeline.predictions import COLUMNS, Stamp, write_rows
+from pipeline.predictions import COLUMNS, Stamp, holds_rows_of, write_rows
+from pipeline.stage import log
 
 WORK = ".nightshift"
 COPY_BYTES = 1 << 20
-
-
-class LedgerError(NightshiftError):
-    """The output folder is in use, or belongs to another run."""
 
 
 class Plan(BaseModel):
@@ -52,27 +47,6 @@ class Plan(BaseModel):
         return Stamp(self.model_name, self.model_version, self.started_at)
 
 
-@contextmanager
-def held(output: Path) -> Iterator[None]:
-    """Keep other runs off `output`. The operating system lets go of it when the holder dies, however it dies.
-
-    Raises LedgerError naming the holder when there is one.
-    """
-    output.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(output / f"{WORK}.lock"), output / f"{WORK}.holder"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
-        raise LedgerError(f"{output} is in use by {who}. Wait until it has ended, or name another folder.") from None
-    try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
-
-
 def work_folder(output: Path) -> Path:
     """Where a run keeps its books."""
     return output / WORK
@@ -90,9 +64,16 @@ def done(output: Path, plan: Plan) -> int:
 
 
 def read_plan(output: Path) -> Plan | None:
-    """The plan of the unfinished run in `output`, if there is one."""
+    """The plan of the unfinished run in `output`, if there is one that can be followed."""
     file = work_folder(output) / "plan.json"
-    return Plan.model_validate(read_json(file)) if file.is_file() else None
+    try:
+        return Plan.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:  # a disk that lost it in a power cut, or another version of Nightshift
+        cause = error.errors()[0]["msg"]
+        log.warning("%s is no plan that can be followed (%s): the run begins anew.", file, cause)
+        return None
 
 
 def write_shards(output: Path, listing: Iterable[Listed], shard_size: int) -> tuple[int, int]:
@@ -119,14 +100,22 @@ def copy_shards(output: Path, other: Path) -> None:
 
 def write_plan(output: Path, plan: Plan) -> None:
     """The last act of planning."""
+    lease.require(output)
     with replacing(work_folder(output) / "plan.json") as beside:
         # ASCII, as the shards: the input's name may be no UTF-8.
         beside.write_text(json.dumps(plan.model_dump(), indent=2) + "\n", encoding="ascii")
 
 
 def read_shard(output: Path, number: int) -> list[str]:
-    """The paths of a shard, as listed."""
-    paths: list[str] = read_json(_shard_file(work_folder(output) / "shards", number))
+    """The paths of a shard, as listed. Raises LedgerError when the disk has lost them."""
+    file = _shard_file(work_folder(output) / "shards", number)
+    try:
+        paths: list[str] = read_json(file)
+    except (FileNotFoundError, ValueError) as error:
+        raise LedgerError(
+            f"{file}, where the unfinished run of {output} has its list of files, is missing or damaged. Delete "
+            f"{work_folder(output)} and run the same command again: it begins anew."
+        ) from error
     return paths
 
 
@@ -137,14 +126,25 @@ def listed(output: Path, plan: Plan) -> Iterator[str]:
 
 
 def unfinished(output: Path, plan: Plan) -> list[int]:
-    """The shards without a part."""
-    return [number for number in range(plan.shards) if not _part_file(output, number).is_file()]
+    """The shards without a part that holds this run's rows of their files, all of them, and no others."""
+    return [number for number in range(plan.shards) if not _is_done(output, number, plan)]
+
+
+def _is_done(output: Path, number: int, plan: Plan) -> bool:
+    part = _part_file(output, number)
+    if not part.is_file():
+        return False
+    if holds_rows_of(part, read_shard(output, number), plan.stamp):
+        return True
+    log.warning("%s does not hold the rows that it should: its files are classified again.", part)
+    return False
 
 
 def write_part(output: Path, number: int, rows: Iterable[list[str]]) -> None:
     """The rows of a shard."""
     with replacing(_part_file(output, number)) as beside:
         write_rows(beside, rows, heading=False)
+        lease.require(output)
 
 
 def merge(output: Path, plan: Plan) -> Path:
@@ -158,14 +158,23 @@ def merge(output: Path, plan: Plan) -> Path:
             for number in range(plan.shards):
                 with _part_file(output, number).open("rb") as part:
                     shutil.copyfileobj(part, out, COPY_BYTES)
+        lease.require(output)
     return result
+
+
+def sweep(output: Path) -> None:
+    """Remove what killed runs were just writing: it takes space, and nobody else does."""
+    for leftover in itertools.chain(output.glob(".*.tmp"), work_folder(output).glob("**/.*.tmp")):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def close(output: Path) -> None:
     """The run is over: its books are no longer needed. The plan goes first, so nobody resumes half of them."""
-    (work_folder(output) / "plan.json").unlink(missing_ok=True)
-    for leftover in (work_folder(output), *output.glob(".*.tmp")):  # a killed merge leaves its half beside
-        shutil.rmtree(leftover, ignore_errors=True)
+    if work_folder(output).is_dir():
+        (work_folder(output) / "plan.json").unlink(missing_ok=True)
+        sync(work_folder(output))  # a power cut must not bring back the plan without its parts
+        shutil.rmtree(work_folder(output), ignore_errors=True)
+    sweep(output)
 
 
 def _shard_file(shards: Path, number: int) -> Path:

@@ -2,10 +2,11 @@
 
 import csv
 import itertools
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,27 @@ def read_rows(file: Path) -> Iterator[dict[str, str]]:
     """The CSV's rows by column name; what a row of an earlier version does not have is empty."""
     with file.open(encoding="utf-8", newline="") as source:
         yield from csv.DictReader(source, restval="")
+
+
+def holds_rows_of(file: Path, paths: Iterable[str], stamp: Stamp) -> bool:
+    """Whether a CSV without a heading has one whole row for each of `paths`, in their order, of the run of `stamp`."""
+    same = {COLUMNS.index(name): text for name, text in asdict(stamp).items()}
+    try:
+        with file.open("rb") as source:
+            source.seek(-2, os.SEEK_END)
+            if source.read() != b"\r\n":
+                return False
+        with file.open(encoding="utf-8", newline="") as text:
+            return all(
+                path is not None
+                and row is not None
+                and len(row) == len(COLUMNS)
+                and row[0] == csv_path(path)
+                and all(row[column] == value for column, value in same.items())
+                for path, row in itertools.zip_longest(paths, csv.reader(text, strict=True))
+            )
+    except (OSError, ValueError, csv.Error):
+        return False
 
 
 def summarise(file: Path, listed: Iterable[str]) -> dict[str, Any]:

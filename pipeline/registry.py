@@ -1,5 +1,6 @@
 """Versions in the MLflow registry: find, make, describe, fetch. Knows no gate and moves no alias."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pipeline.disks import refusal_in
 from pipeline.paths import MODEL
-from pipeline.tracking import CONTRACT_TAG, connected
+from pipeline.tracking import CONTRACT_TAG, TrackingError, connected
 from pipeline.training_images import TRAINING_IMAGES
 
 if TYPE_CHECKING:
@@ -88,9 +90,14 @@ def fetch_model(model: Registered, folder: Path) -> Path:
     """Copy a version's files into `folder`; returns the folder that `load_engine` takes."""
     import mlflow
 
-    with connected():
-        folder.mkdir(parents=True, exist_ok=True)
-        copy = mlflow.artifacts.download_artifacts(f"models:/{model.name}/{model.version}", dst_path=str(folder))
+    try:
+        with connected():
+            folder.mkdir(parents=True, exist_ok=True)
+            copy = mlflow.artifacts.download_artifacts(f"models:/{model.name}/{model.version}", dst_path=str(folder))
+    except TrackingError as error:
+        if number := refusal_in(str(error)):  # it was our disk, and no store's fault
+            raise OSError(number, os.strerror(number), str(folder)) from error
+        raise
     return Path(copy) / ARTIFACTS / MODEL.name
 
 

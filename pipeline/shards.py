@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from pipeline import lease
 from pipeline.errors import NightshiftError
 from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.ledger import Plan
@@ -25,7 +26,7 @@ from pipeline.params_data import Images
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit the locks of threads that it does not have
 CRASHED = "its decoder crashed; the file is damaged, or made to do harm"
-Asked = tuple[Path, list[int], Plan, Params, bool]  # output, shards, plan, parameters, carefully
+Asked = tuple[Path, str, list[int], Plan, Params, bool]  # output, claim on it, shards, plan, parameters, carefully
 
 
 class ShardsError(NightshiftError):
@@ -41,7 +42,7 @@ def classify_shards(output: Path, numbers: list[int], plan: Plan, params: Params
     while left:
         batch = left[:1] if careful else left
         died: int | None = None
-        for answer in _answers((output, batch, plan, params, careful)):
+        for answer in _answers((output, lease.token(output), batch, plan, params, careful)):
             if isinstance(answer, int):
                 died = answer
                 break
@@ -128,7 +129,8 @@ def _work(pipe: Connection) -> None:
             asked: Asked = pipe.recv()
         except EOFError:
             os._exit(0)  # without waiting for threads that hang in a file
-        output, numbers, plan, params, careful = asked
+        output, token, numbers, plan, params, careful = asked
+        lease.join(output, token)
         answer: Any = None
         try:
             for done in classify_here(output, numbers, plan, params, apart if careful else decode):

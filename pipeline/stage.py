@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from pipeline.disks import disk_error
 from pipeline.errors import NightshiftError
 
 log = logging.getLogger("nightshift")  # one for the whole project: libraries have their own, and keep their level
@@ -28,6 +29,7 @@ def run(main: Callable[[], None]) -> int:
         if error.errno is None:
             raise
         place = f" ({error.filename})" if error.filename else ""
-        print(f"Error: {os.strerror(error.errno)}{place}.", file=sys.stderr)  # noqa: T201
+        words = disk_error(error) or f"{os.strerror(error.errno)}{place}."
+        print(f"Error: {words}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

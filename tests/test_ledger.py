@@ -1,10 +1,7 @@
 """The books of a run: every file is in one shard, every shard has one part, and one process holds them."""
 
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +11,7 @@ from hypothesis import strategies as st
 from pipeline import ledger
 from pipeline.ledger import LedgerError, Plan
 from pipeline.listing import Listed
-from pipeline.predictions import COLUMNS
-from tests.conftest import REPOSITORY
+from pipeline.predictions import COLUMNS, Unreadable, to_row
 
 NAMES = ["a.jpg", "\udcff\udcfe.jpg", "a\nb.jpg", "grün/ä.jpg", '"\\.jpg', "=1.jpg"]
 
@@ -31,8 +27,9 @@ def plan_of(files: int, shards: int) -> Plan:
     )  # fmt: skip
 
 
-def row(text: str) -> list[str]:
-    return [text, *[""] * (len(COLUMNS) - 1)]
+def row(path: str) -> list[str]:
+    """Of the run of `plan_of`."""
+    return to_row(Unreadable(path, "no image"), plan_of(1, 1).stamp)
 
 
 @given(count=st.integers(0, 40), size=st.integers(1, 45))
@@ -68,7 +65,7 @@ def test_new_shards_replace_those_of_a_plan_that_was_never_finished(tmp_path: Pa
     ledger.write_shards(tmp_path, listing(["a", "b", "c"]), 1)
     assert ledger.write_shards(tmp_path, listing(["d"]), 1) == (1, 1)
     assert ledger.read_shard(tmp_path, 0) == ["d"]
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(LedgerError, match=r"00001.json, where .* is missing or damaged. Delete .*\.nightshift and run"):
         ledger.read_shard(tmp_path, 1)
 
 
@@ -85,6 +82,7 @@ def test_a_plan_comes_back_and_stamps_its_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
 def test_what_is_left_shrinks_part_by_part_and_the_merge_is_in_order(tmp_path: Path, order: list[int]) -> None:
     plan = plan_of(6, 3)
+    ledger.write_shards(tmp_path, listing(["0a", "0b", "1a", "1b", "2a", "2b"]), 2)
     left = [0, 1, 2]
     for number in order:
         assert ledger.unfinished(tmp_path, plan) == left
@@ -99,6 +97,57 @@ def test_what_is_left_shrinks_part_by_part_and_the_merge_is_in_order(tmp_path: P
     assert [line.split(",")[0] for line in lines[1:]] == ["0a", "0b", "1a", "1b", "2a", "2b", ""]
 
 
+SPOILT = {
+    "empty": lambda whole: b"",
+    "cut in a row": lambda whole: whole[: len(whole) // 2],
+    "cut after a row": lambda whole: whole[: whole.index(b"\r\n") + 2],
+    "cut before the last line's end": lambda whole: whole[:-2],
+    "cut in the last line's end": lambda whole: whole[:-1],
+    "zeros": lambda whole: bytes(len(whole)),
+    "zeros at its end": lambda whole: whole[:-20] + bytes(20),
+    "a row too many": lambda whole: whole + whole[: whole.index(b"\r\n") + 2],
+    "other files": lambda whole: whole.replace(b"1b", b"9b"),
+    "another model's": lambda whole: whole.replace(b",3,", b",4,"),
+    "another night's": lambda whole: whole.replace(b"2026-01-01", b"2025-12-31"),
+    "no text": lambda whole: b"\xff" + whole[1:],
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_a_part_that_is_not_whole_or_another_runs_is_to_be_done_again(
+    tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    plan, part = plan_of(4, 2), ledger.work_folder(tmp_path) / "parts/00001.csv"
+    ledger.write_shards(tmp_path, listing(["0a", "0b", "1\na", "1b"]), 2)
+    for number, paths in enumerate((["0a", "0b"], ["1\na", "1b"])):
+        ledger.write_part(tmp_path, number, map(row, paths))
+    assert ledger.unfinished(tmp_path, plan) == []
+    part.write_bytes(spoil(part.read_bytes()))
+    assert ledger.unfinished(tmp_path, plan) == [1]
+    with pytest.raises(LedgerError, match="1 of 2 shards .* are not done"):
+        ledger.merge(tmp_path, plan)
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+@pytest.mark.parametrize("text", ["", "\0" * 300, '{"input": "/pho', "{}", "[1]"])
+def test_a_plan_that_a_power_cut_spoilt_is_none(tmp_path: Path, text: str) -> None:
+    ledger.write_plan(tmp_path, plan_of(5, 2))
+    (ledger.work_folder(tmp_path) / "plan.json").write_text(text)
+    assert ledger.read_plan(tmp_path) is None
+
+
+def test_what_a_killed_run_was_writing_is_swept_away_and_nothing_else(tmp_path: Path) -> None:
+    ledger.write_shards(tmp_path, listing(["a"]), 1)
+    ledger.write_part(tmp_path, 0, [row("a")])
+    (tmp_path / "predictions.csv").write_text("whole")
+    kept = sorted(tmp_path.rglob("*"))
+    for place in (tmp_path, ledger.work_folder(tmp_path), ledger.work_folder(tmp_path) / "parts"):
+        (place / ".half.csv.abc.tmp").mkdir()
+        (place / ".half.csv.abc.tmp" / "half.csv").write_text("hal")
+    ledger.sweep(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == kept
+
+
 def test_a_part_that_breaks_off_is_no_part(tmp_path: Path) -> None:
     def rows() -> Iterator[list[str]]:
         yield row("first")
@@ -107,53 +156,6 @@ def test_a_part_that_breaks_off_is_no_part(tmp_path: Path) -> None:
     with pytest.raises(InterruptedError):
         ledger.write_part(tmp_path, 0, rows())
     assert ledger.unfinished(tmp_path, plan_of(2, 1)) == [0]
-
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-from pipeline.ledger import held
-with held(Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-@pytest.fixture
-def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the output."""
-    words = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    with subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
-
-
-def test_a_second_run_on_the_same_output_is_refused_and_told_who_holds_it(
-    tmp_path: Path, holder: subprocess.Popen[str]
-) -> None:
-    with pytest.raises(LedgerError, match=f"is in use by process {holder.pid} on .*Wait until it has ended"):  # noqa: SIM117
-        with ledger.held(tmp_path):
-            pass
-    assert holder.poll() is None
-    with pytest.raises(LedgerError, match=f"process {holder.pid} on"), ledger.held(tmp_path):
-        pass  # a refused run does not free the output
-
-
-def test_an_output_is_free_when_its_holder_was_killed(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    os.kill(holder.pid, signal.SIGKILL)
-    holder.wait(10)
-    with ledger.held(tmp_path):
-        assert f"process {os.getpid()} " in (tmp_path / ".nightshift.holder").read_text()
-    assert not (tmp_path / ".nightshift.holder").exists()
-
-
-def test_an_output_is_free_after_a_failure_inside(tmp_path: Path) -> None:
-    with pytest.raises(InterruptedError), ledger.held(tmp_path / "new"):
-        raise InterruptedError
-    with ledger.held(tmp_path / "new"):
-        assert (tmp_path / "new" / ".nightshift.holder").exists()
 
 
 def test_closing_removes_the_books_and_leaves_the_result(tmp_path: Path) -> None:
