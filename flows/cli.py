@@ -1,6 +1,7 @@
 """The command `nightshift`. Starts fast: each command imports what it needs when it runs."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,13 @@ WithPrefect = Annotated[
     bool,
     typer.Option("--prefect/--no-prefect", help="Run as a Prefect flow (retries, history, a web page), or plainly."),
 ]
+
+
+class Runner(StrEnum):
+    """Where shards are classified."""
+
+    HERE = "here"
+    DASK = "dask"
 
 
 def _require_server() -> None:
@@ -243,11 +251,27 @@ def tune(
 
 @app.command()
 def classify(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder of images; folders in it are read too.")],
-    output: Annotated[Path, typer.Argument(help="A folder for predictions.csv and summary.json.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="A folder of images, or its address (s3://, gs://, az://, …); folders in it are read too.",
+        ),
+    ],
+    output: Annotated[str, typer.Argument(help="A folder for predictions.csv and summary.json, or its address.")],
     labels: Annotated[
         Path | None,
         typer.Option(help="A Parquet table with columns sha256 and label: count how many answers are right."),
+    ] = None,
+    runner: Annotated[
+        Runner, typer.Option(help="Classify in this process, or on the workers of a Dask cluster.")
+    ] = Runner.HERE,
+    dask_address: Annotated[
+        str | None,
+        typer.Option(help="The cluster's scheduler (tcp://host:8786); without it, a cluster on this machine."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes of the cluster on this machine; without it, one a core.")
     ] = None,
     prefect: WithPrefect = True,
 ) -> None:
@@ -255,23 +279,34 @@ def classify(
 
     If the run is interrupted, the same command goes on where it stopped.
     """
-    from pipeline import reports
+    from pipeline import reports, shards
+    from pipeline.addresses import place
+    from pipeline.errors import NightshiftError
 
+    if runner is Runner.HERE and (dask_address or workers):
+        raise NightshiftError("--dask-address and --workers are of a Dask cluster. Add --runner dask.")
     if prefect:
         from flows.nightly import nightly
 
         _require_server()
-        summary = nightly(source, output, labels)
+        summary = nightly(source, output, labels, runner.value, dask_address, workers)
     else:
         import pandas as pd
 
+        from pipeline.classify import Classifier
         from pipeline.classify import classify as classify_folder
         from pipeline.params import load_params
 
-        summary = classify_folder(source, output, load_params(), pd.read_parquet(labels) if labels else None)
+        classify_rest: Classifier = shards.classify_shards
+        if runner is Runner.DASK:
+            from flows.cluster import plainly
+
+            classify_rest = plainly(dask_address, workers)
+        truth = pd.read_parquet(labels) if labels else None
+        summary = classify_folder(place(source), place(output), load_params(), truth, classify_rest)
     for line in reports.summary_lines(summary):
         typer.echo(line)
-    typer.echo(output / "predictions.csv")
+    typer.echo(place(output) / "predictions.csv")
 
 
 @app.command()

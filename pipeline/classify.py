@@ -5,9 +5,10 @@ A run is `begin`, `classify_shard` for each shard that is left, in any order, th
 
 import datetime
 import itertools
-import shutil
+import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline import champions, ledger, registry
-from pipeline.contract import Contract, read_contract
+from pipeline import champions, ledger, registry, store_listing, stores
+from pipeline.addresses import place
+from pipeline.contract import CONTRACT, Contract, read_contract
 from pipeline.engine import Engine, load_engine
 from pipeline.errors import NightshiftError
-from pipeline.files import write_json
+from pipeline.files import replacing, write_json
 from pipeline.images import decode
 from pipeline.ledger import Plan
-from pipeline.listing import list_images
+from pipeline.listing import Listed, list_images
 from pipeline.params import Params
 from pipeline.params_model import Compute
 from pipeline.paths import PREDICTIONS
@@ -32,6 +34,11 @@ from pipeline.predictions import RANKS, Classified, Outcome, compare, csv_path, 
 from pipeline.reading import Decoded, Decoder, Read, read_images
 from pipeline.shards import classify_shards
 from pipeline.stage import log
+from pipeline.stores import Place
+
+# Classifies the shards of these numbers; says of each its number and its count of files when its part is there.
+Classifier = Callable[[Place, list[int], Plan, Params], Iterator[tuple[int, int]]]
+_one_at_a_time = threading.Lock()  # a network that is being asked cannot be asked again
 
 
 class ClassifyError(NightshiftError):
@@ -44,7 +51,7 @@ class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
     status = 3
 
 
-def begin(source: Path, output: Path, params: Params) -> Plan:
+def begin(source: Place, output: Place, params: Params) -> Plan:
     """The plan of the unfinished run in `output`, or a new one: the model and the files are settled here, once.
 
     Raises NightshiftError when the input is no folder, holds no image, or `output` holds an unfinished run of another.
@@ -58,17 +65,18 @@ def begin(source: Path, output: Path, params: Params) -> Plan:
             )
         log.info("Going on with the run of %s (model version %s).", plan.started_at, plan.model_version)
         return plan
-    shutil.rmtree(ledger.work_folder(output), ignore_errors=True)  # a plan that was never finished
-    files, shards = ledger.write_shards(output, list_images(source), params.batch.shard_size)
+    stores.delete_tree(ledger.work_folder(output))  # a plan that was never finished
+    files, shards = ledger.write_shards(output, _images_in(source), params.batch.shard_size)
     if not files:
         raise ClassifyError(f"{source} holds no images (files with an image's extension or first bytes).")
     model = champions.champion(params.register_.model_name)
-    folder = registry.fetch_model(model, ledger.work_folder(output) / "model")
+    with replacing(_model_folder(output)) as beside:
+        contract = read_contract(registry.fetch_model(model, beside))
     plan = Plan(
         input=str(source.absolute()),
         model_name=model.name,
         model_version=str(model.version),
-        contract_hash=read_contract(folder).hash,
+        contract_hash=contract.hash,
         started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         files=files,
         shards=shards,
@@ -77,46 +85,73 @@ def begin(source: Path, output: Path, params: Params) -> Plan:
     return plan
 
 
-def _refuse_odd_places(source: Path, output: Path) -> None:
-    if output.suffix.lower() == ".csv" or output.is_file():
+def _images_in(source: Place) -> Iterator[Listed]:
+    return list_images(source) if isinstance(source, Path) else store_listing.list_images(source)
+
+
+def _model_folder(output: Place) -> Place:
+    return ledger.work_folder(output) / "model"
+
+
+def _refuse_odd_places(source: Place, output: Place) -> None:
+    if output.suffix.lower() == ".csv" or (isinstance(output, Path) and output.is_file()):
         raise ClassifyError(
             f"{output} is to be a folder: it receives predictions.csv and summary.json. Name one without .csv."
         )
-    if output.absolute().resolve().is_relative_to(source.absolute().resolve()):
+    if isinstance(source, Path) and isinstance(output, Path):
+        inside = output.absolute().resolve().is_relative_to(source.absolute().resolve())
+    else:
+        inside = f"{output}/".startswith(f"{source}/")
+    if inside:
         raise ClassifyError(f"{output} lies inside {source}. Results among the images would be read the next night.")
 
 
 @lru_cache(maxsize=1)
-def _engine(folder: Path, compute: Compute, _contract_hash: str) -> Engine:
-    return load_engine(folder, compute)
+def _engine(model: Place, compute: Compute, contract_hash: str) -> Engine:
+    """The model of a run, from the run's books. Raises ClassifyError when it is another one."""
+    with tempfile.TemporaryDirectory(prefix="nightshift.") as room:
+        if not isinstance(model, Path):  # a network is opened as a file; it is in memory then
+            stores.download(model, Path(room))
+            model = Path(room)
+        folder = next((file.parent for file in model.rglob(CONTRACT)), model)
+        engine = load_engine(folder, compute)
+    if engine.contract.hash != contract_hash:
+        raise ClassifyError(f"The model in {model} is not the one that this run was planned with. Begin a new run.")
+    return engine
 
 
-def classify_shard(output: Path, number: int, plan: Plan, params: Params) -> int:
+def classify_shard(output: Place, number: int, plan: Plan, params: Params) -> int:
     """Classify one shard and write its part; returns its number of files."""
     [(_, files)] = classify_shards(output, [number], plan, params)
     return files
 
 
 def classify_here(
-    output: Path, numbers: list[int], plan: Plan, params: Params, decoder: Decoder = decode
+    output: Place, numbers: list[int], plan: Plan, params: Params, decoder: Decoder = decode
 ) -> Iterator[tuple[int, int]]:
     """Classify shards in this process; yields the number of each and its count of files when its part is on disk.
 
     Files of the next shard are read while the model is at the one before.
     """
-    folder = ledger.work_folder(output) / "model"
-    engine = _engine(next(folder.rglob("contract.json")).parent, params.compute, plan.contract_hash)
-    size, threads = params.batch.batch_size, params.compute.reading_threads
+    engine = _engine(_model_folder(output), params.compute, plan.contract_hash)
+    source, size, threads = place(plan.input), params.batch.batch_size, params.compute.reading_threads
+    if not isinstance(source, Path):  # threads wait for a store more than they work
+        threads = max(threads, stores.THREADS)
     paths = (path for number in numbers for path in ledger.read_shard(output, number))
     # Two batches in flight bound the memory.
-    reads = read_images(
-        Path(plan.input), paths, engine.contract.images, threads, 2 * size, params.batch.file_timeout, decoder
-    )
+    reads = read_images(source, paths, engine.contract.images, threads, 2 * size, params.batch.file_timeout, decoder)
     for number in numbers:
         files = len(ledger.read_shard(output, number))
         outcomes = judge(itertools.islice(reads, files), engine, size)
         ledger.write_part(output, number, (to_row(outcome, plan.stamp) for outcome in outcomes))
         yield number, files
+
+
+def classify_alone(output: Place, number: int, plan: Plan, params: Params) -> int:
+    """Classify one shard in this process, which does one at a time; returns its number of files."""
+    with _one_at_a_time:
+        [(_, files)] = classify_here(output, [number], plan, params)
+    return files
 
 
 def judge(reads: Iterator[Read], engine: Engine, size: int) -> Iterator[Outcome]:
@@ -146,7 +181,7 @@ def _predict(pictures: list[NDArray[np.uint8]], engine: Engine, size: int) -> ND
     return engine.predict(batch)[: len(pictures)]
 
 
-def finish(output: Path, plan: Plan, max_unreadable: float, truth: pd.DataFrame | None = None) -> dict[str, Any]:
+def finish(output: Place, plan: Plan, max_unreadable: float, truth: pd.DataFrame | None = None) -> dict[str, Any]:
     """Merge the parts into predictions.csv, write summary.json and return it; then close the books.
 
     truth: columns sha256 and label of images whose label is known, to be compared with the answers.
@@ -178,9 +213,13 @@ def finish(output: Path, plan: Plan, max_unreadable: float, truth: pd.DataFrame 
     return summary
 
 
-def classify(source: Path, output: Path, params: Params, truth: pd.DataFrame | None = None) -> dict[str, Any]:
+def classify(
+    source: Place, output: Place, params: Params, truth: pd.DataFrame | None = None,
+    classify_rest: Classifier = classify_shards,
+) -> dict[str, Any]:  # fmt: skip
     """Classify the images in `source` into `output`/predictions.csv; returns the summary.
 
+    classify_rest: who classifies the shards that are left.
     A run that was interrupted goes on where it stopped, with the model and the files it began with.
     """
     with ledger.held(output):
@@ -188,9 +227,8 @@ def classify(source: Path, output: Path, params: Params, truth: pd.DataFrame | N
         plan = begin(source, output, params)
         left = ledger.unfinished(output, plan)
         with tqdm(desc="classify", total=plan.files, unit="image") as progress:
-            done = sum(len(ledger.read_shard(output, number)) for number in set(range(plan.shards)) - set(left))
-            progress.update(done)
-            for _, files in classify_shards(output, left, plan, params):
+            progress.update(plan.files - ledger.count_files(output, plan, left))
+            for _, files in classify_rest(output.absolute(), left, plan, params):
                 progress.update(files)
         summary = finish(output, plan, params.batch.max_unreadable, truth)
         log.info("%d images in %.1f s", plan.files, time.perf_counter() - began)

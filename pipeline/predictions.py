@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.stores import Place
+
 COLUMNS = (
     "path", "status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3",
     "error", "sha256", "width", "height", "model_name", "model_version", "classified_at",
@@ -93,13 +95,13 @@ def write_rows(file: Path, rows: Iterable[list[str]], heading: bool = True) -> N
         writer.writerows(rows)
 
 
-def read_rows(file: Path) -> Iterator[dict[str, str]]:
+def read_rows(file: Place) -> Iterator[dict[str, str]]:
     """The CSV's rows by column name."""
     with file.open(encoding="utf-8", newline="") as source:
         yield from csv.DictReader(source)
 
 
-def summarise(file: Path, listed: Iterable[str]) -> dict[str, Any]:
+def summarise(file: Place, listed: Iterable[str]) -> dict[str, Any]:
     """Count the CSV's rows by status and by label. Holds one row at a time.
 
     `reconciled`: the rows are those of the `listed` paths, one each, in their order, each with a known status.
@@ -122,7 +124,7 @@ def summarise(file: Path, listed: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def compare(file: Path, truth: pd.DataFrame) -> dict[str, int]:
+def compare(file: Place, truth: pd.DataFrame) -> dict[str, int]:
     """How many rows agree with `truth` (columns sha256, label): of those known, and of those known and not unsure."""
     known = dict(zip(truth["sha256"], truth["label"], strict=True))
     judged = [row for row in read_rows(file) if row["label"] and row["sha256"] in known]

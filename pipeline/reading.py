@@ -3,6 +3,7 @@
 Knows no model. What it yields for a path depends on that path alone.
 """
 
+import errno
 import os
 import stat
 import time
@@ -14,11 +15,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from upath import UPath
+
+from pipeline import stores
 from pipeline.errors import NightshiftError
 from pipeline.files import sha256
 from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.params_data import Images
 from pipeline.predictions import Unreadable
+from pipeline.stores import Place
 
 MOST_HANGING = 8  # files in a row; then it is the disk or the network that hangs, and no file's fault
 
@@ -48,12 +53,13 @@ class _Job:
 
 
 def read_images(
-    source: Path, paths: Iterable[str], rules: Images, threads: int, ahead: int, timeout: float,
+    source: Place, paths: Iterable[str], rules: Images, threads: int, ahead: int, timeout: float,
     decoder: Decoder = decode,
 ) -> Iterator[Read]:  # fmt: skip
     """What each of `paths`, relative to `source`, holds: in their order, at most `ahead` of them before their turn.
 
-    timeout: seconds for one file. Raises ReadingError when `source` is gone or `MOST_HANGING` files in a row hang.
+    timeout: seconds for one file. Raises ReadingError when `source` is gone or `MOST_HANGING` files in a row hang,
+    StoreError when it is a store that does not answer.
     """
     pool = ThreadPoolExecutor(threads, "read")
 
@@ -85,7 +91,7 @@ def read_images(
                 for other in waiting:
                     if other.future.cancel():
                         submit(other)
-            elif isinstance(found, Unreadable) and not found.sha256 and not source.is_dir():
+            elif isinstance(found, Unreadable) and not found.sha256 and not stores.exists(source):
                 raise ReadingError(f"{source} is gone. When it is there, run the same command again.")
             yield found or Unreadable(job.path, f"the file could not be read within {timeout:g} s")
     finally:
@@ -107,17 +113,30 @@ def _result(job: _Job, timeout: float) -> Read | None:
                 return None
 
 
-def read_image(source: Path, path: str, rules: Images, decoder: Decoder = decode) -> Read:
+def read_image(source: Place, path: str, rules: Images, decoder: Decoder = decode) -> Read:
     """The file's picture, or the reason why there is none. The bytes that are hashed are those that are decoded."""
     digest = ""
     try:
-        data = _bytes(source / path)
+        data = _bytes(source / path) if isinstance(source, Path) else _object(source, path)
         digest = sha256(data)
         return Decoded(path, digest, decoder(data, rules))
     except OSError as error:
-        return Unreadable(path, f"the file cannot be read: {error.strerror or error}")
+        return Unreadable(path, f"the file cannot be read: {error.strerror or _reason(error)}")
     except UnreadableImage as error:
         return Unreadable(path, str(error), digest)
+
+
+def _reason(error: OSError) -> str:
+    """What the operating system would say; stores have words of their own for it, each another."""
+    for kind, number in ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES)):
+        if isinstance(error, kind):
+            return os.strerror(number)
+    return str(error)
+
+
+def _object(source: UPath, path: str) -> bytes:
+    # Not `source / path`: a key may hold what means something in a path, `a//b.jpg`.
+    return stores.attempt(source, lambda: bytes(source.fs.cat_file(f"{source.path}/{path}")))
 
 
 def _bytes(file: Path) -> bytes:

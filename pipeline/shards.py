@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from pipeline.errors import NightshiftError
@@ -21,6 +20,7 @@ from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.ledger import Plan
 from pipeline.params import Params
 from pipeline.params_data import Images
+from pipeline.stores import Place
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit the locks of threads that it does not have
 CRASHED = "its decoder crashed; the file is damaged, or made to do harm"
@@ -30,7 +30,7 @@ class ShardsError(NightshiftError):
     """The process that classifies dies again and again, and no file is to blame."""
 
 
-def classify_shards(output: Path, numbers: list[int], plan: Plan, params: Params) -> Iterator[tuple[int, int]]:
+def classify_shards(output: Place, numbers: list[int], plan: Plan, params: Params) -> Iterator[tuple[int, int]]:
     """Classify shards; yields the number of each and its count of files when its part is on disk.
 
     Raises what classifying raises, and ShardsError when the process dies in the careful way too.
@@ -62,7 +62,7 @@ def _name(status: int) -> str:
 
 
 def _in_process(
-    output: Path, numbers: list[int], plan: Plan, params: Params, *, careful: bool
+    output: Place, numbers: list[int], plan: Plan, params: Params, *, careful: bool
 ) -> Iterator[tuple[int, int] | int]:
     """What the process says of each shard; at last, where it died, its exit status."""
     ours, theirs = SPAWN.Pipe(duplex=False)
@@ -88,7 +88,7 @@ def _in_process(
         ours.close()
 
 
-def _work(answers: Connection, output: Path, numbers: list[int], plan: Plan, params: Params, careful: bool) -> None:
+def _work(answers: Connection, output: Place, numbers: list[int], plan: Plan, params: Params, careful: bool) -> None:
     """The process. Ends without waiting for threads that hang in a file."""
     from pipeline.classify import classify_here
 
