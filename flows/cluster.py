@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pipeline import classify, shards
@@ -82,6 +83,15 @@ def task_runner(client: "Client") -> "TaskRunner[Any]":
     return runner
 
 
+def client_of_flow() -> "Client":
+    """The client by which the running flow's tasks are submitted."""
+    from prefect.context import FlowRunContext
+
+    context: Any = FlowRunContext.get()
+    client: Client = context.task_runner.client
+    return client
+
+
 def plainly(address: str | None, workers: int | None) -> Classifier:
     """The same without Prefect: what classifies shards, as `shards.classify_shards` does, on a cluster."""
 
@@ -117,20 +127,22 @@ def finished(client: "Client", numbers: list[int], work: Work) -> Generator[tupl
 
     coming = iter(numbers)
     left: list[int] = []
-    on_their_way: dict[Any, tuple[int, Any]] = {}
+    on_their_way: dict[str, tuple[int, Any]] = {}  # by the Dask future's key
+    back: SimpleQueue[Any] = SimpleQueue()
     while True:
         for number in islice(coming, max(0, _room(client) - len(on_their_way))):
             handle = work.submit(number)
-            on_their_way[work.dask_future(handle)] = (number, handle)
+            future = work.dask_future(handle)
+            on_their_way[future.key] = (number, handle)
+            future.add_done_callback(back.put)
         if not on_their_way:
             return left
-        for future in _some_of(client, list(on_their_way)):
-            number, handle = on_their_way.pop(future)
-            try:
-                yield number, handle.result()
-            except KilledWorker:
-                log.warning("Shard %d killed the workers that tried it; it will be done here, with care.", number)
-                left.append(number)
+        number, handle = on_their_way.pop(_next_of(back, client).key)
+        try:
+            yield number, handle.result()
+        except KilledWorker:
+            log.warning("Shard %d killed the workers that tried it; it will be done here, with care.", number)
+            left.append(number)
 
 
 def _room(client: "Client") -> int:
@@ -146,23 +158,21 @@ def _threads(client: "Client") -> dict[str, int]:
     return found
 
 
-def _some_of(client: "Client", futures: list[Any]) -> list[Any]:
-    """Those that are done, as soon as there is one."""
-    from distributed import TimeoutError as StillRunning
-    from distributed import wait
-
+def _next_of(back: "SimpleQueue[Any]", client: "Client") -> Any:
+    """The Dask future of the shard that comes back next. Raises ClusterError when none will."""
     alone_since: float | None = None
     while True:
         try:
-            done = wait(futures, timeout=POLL, return_when="FIRST_COMPLETED").done
-            if any(future.cancelled() for future in done):
-                raise _gone(client, "scheduler")
-            return list(done)
-        except StillRunning:
+            future = back.get(timeout=POLL)
+        except Empty:
             if _threads(client):
                 alone_since = None
             elif time.monotonic() - (alone_since := alone_since or time.monotonic()) >= NOBODY:
                 raise _gone(client, "workers") from None
+        else:
+            if future.cancelled():
+                raise _gone(client, "scheduler")
+            return future
 
 
 def _gone(client: "Client", what: str) -> ClusterError:

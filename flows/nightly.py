@@ -1,7 +1,7 @@
 """The nightly flow: classify a folder into one CSV, a task a shard, with retries; on Dask if asked for."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pandas as pd
 from prefect import flow, get_run_logger, task
@@ -13,9 +13,6 @@ from pipeline.addresses import place
 from pipeline.ledger import Plan
 from pipeline.params import Params, load_params
 from pipeline.stores import Place
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 
 @task(task_run_name="plan", cache_policy=NO_CACHE)
@@ -38,11 +35,11 @@ def shard_on_worker(output: Place, number: int, plan: Plan, params: Params) -> i
 
 
 @flow(name="shards", flow_run_name="shards", validate_parameters=False)
-def shards_on(client: "Client", output: Place, numbers: list[int], plan: Plan, params: Params) -> list[int]:
+def shards_on(output: Place, numbers: list[int], plan: Plan, params: Params) -> list[int]:
     """Classify shards on the Dask cluster of this flow's task runner; returns those that its workers died of."""
     from flows import cluster
 
-    log = get_run_logger()
+    log, client = get_run_logger(), cluster.client_of_flow()
     work = cluster.Work(
         lambda number: shard_on_worker.submit(output, number, plan, params), lambda future: future.wrapped_future
     )
@@ -97,4 +94,4 @@ def on_dask(
 
     with cluster.connected(address, workers) as client:
         runner = cluster.task_runner(client)
-        return shards_on.with_options(task_runner=runner)(client, output, numbers, plan, params)
+        return shards_on.with_options(task_runner=runner)(output, numbers, plan, params)

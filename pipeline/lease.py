@@ -61,6 +61,8 @@ def held(output: UPath, name: str) -> Iterator[None]:
             "when nobody else uses it, run the same command again."
         ) from None
     except backend_errors() as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of this machine: a full disk
+            raise
         raise StoreError(
             f"The run on {output} broke off: {error or type(error).__name__}. Check the rights to write there and "
             "the network; then run the same command again, which goes on with what is done."

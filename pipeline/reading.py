@@ -80,6 +80,7 @@ def read_images(
             waiting.extend(submit(_Job(path)) for path in islice(coming, 1))
             hanging = 0 if found else hanging + 1
             if not found:
+                _require_store(source)
                 if hanging == MOST_HANGING:
                     raise ReadingError(
                         f"{hanging} files in a row of {source} could not be read within {timeout:g} s each, the last "
@@ -96,6 +97,12 @@ def read_images(
             yield found or Unreadable(job.path, f"the file could not be read within {timeout:g} s")
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _require_store(source: Place) -> None:
+    """Raises StoreError when `source` is in a store that does not answer: no file is to blame for that."""
+    if not isinstance(source, Path):
+        stores.exists(source)
 
 
 def _result(job: _Job, timeout: float) -> Read | None:

@@ -18,7 +18,7 @@ from pipeline.errors import NightshiftError
 T = TypeVar("T")
 Place = Path | UPath  # of this machine; of another one
 
-PAUSES = (0.5, 2.0, 5.0)  # seconds before another try; the libraries below have tried a few times themselves
+PAUSES = (1.0, 4.0)  # seconds before another try; the libraries below have tried for about 10 seconds themselves
 THREADS = 16  # requests at once: a store answers each in 10 to 100 ms, and many at a time
 # What the libraries below fsspec raise besides OSError: looked up only where they are loaded.
 BACKEND_ERRORS = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"), ("aiohttp", "InvalidURL"))
