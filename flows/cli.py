@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -18,6 +19,14 @@ data = typer.Typer(no_args_is_help=True, help="The images to learn from, in data
 app.add_typer(data, name="data")
 
 WIDTH = 120  # characters of a table that goes to a file or another program
+
+
+class Runner(StrEnum):
+    """Where shards are classified."""
+
+    HERE = "here"
+    DASK = "dask"
+
 
 WithPrefect = Annotated[
     bool,
@@ -264,8 +273,16 @@ def tune(
 
 @app.command()
 def classify(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder of images; folders in it are read too.")],
-    output: Annotated[Path, typer.Argument(help="A folder for predictions.csv, review.csv and summary.json.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="A folder of images, or its address (s3://, gs://, az://, …); folders in it are read too.",
+        ),
+    ],
+    output: Annotated[
+        str, typer.Argument(help="A folder for predictions.csv, review.csv and summary.json, or its address.")
+    ],
     labels: Annotated[
         Path | None,
         typer.Option(help="A Parquet table with columns sha256 and label: count how many answers are right."),
@@ -285,6 +302,16 @@ def classify(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Then ask @challenger about the same files, and say where they differ.")
     ] = False,
+    runner: Annotated[
+        Runner, typer.Option(help="Classify in this process, or on the workers of a Dask cluster.")
+    ] = Runner.HERE,
+    dask_address: Annotated[
+        str | None,
+        typer.Option(help="The cluster's scheduler (tcp://host:8786); without it, a cluster on this machine."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes of the cluster on this machine; without it, one a core.")
+    ] = None,
     prefect: WithPrefect = True,
 ) -> None:
     """Classify every image in a folder into one CSV, one row a file; a file that cannot be read has its reason.
@@ -292,13 +319,18 @@ def classify(
     If the run is interrupted, the same command goes on where it stopped.
     """
     from pipeline import reports
+    from pipeline.addresses import place
+    from pipeline.errors import NightshiftError
 
+    if runner is Runner.HERE and (dask_address or workers):
+        raise NightshiftError("--dask-address and --workers are of a Dask cluster. Add --runner dask.")
     if prefect:
         from flows.nightly import STOPPED, nightly
         from pipeline.earlier import OutOfTime
 
         with _with_server():
-            state = nightly(source, output, labels, since_last, until, shadow, return_state=True)
+            where = (runner.value, dask_address, workers)
+            state = nightly(source, output, labels, since_last, until, shadow, *where, return_state=True)
             if state.name == STOPPED:
                 raise OutOfTime(state.message or "")
             summary = cast("dict[str, Any]", state.result())
@@ -307,14 +339,21 @@ def classify(
 
         from pipeline.classify import classify as classify_folder
         from pipeline.params import load_params
+        from pipeline.shards import Classifier, classify_shards
 
         truth = pd.read_parquet(labels) if labels else None
-        summary = classify_folder(source, output, load_params(), truth, since_last, until, shadow)
+        classify_rest: Classifier = classify_shards
+        if runner is Runner.DASK:
+            from flows.cluster import plainly
+
+            classify_rest = plainly(dask_address, workers)
+        images, results = place(source), place(output)
+        summary = classify_folder(images, results, load_params(), truth, since_last, until, shadow, classify_rest)
     for line in reports.summary_lines(summary):
         typer.echo(line)
-    typer.echo(output / "predictions.csv")
+    typer.echo(place(output) / "predictions.csv")
     if summary["review"]["of"]:
-        typer.echo(output / "review.html")
+        typer.echo(place(output) / "review.html")
 
 
 @app.command()

@@ -1,8 +1,8 @@
-"""The nightly flow: classify a folder into one CSV, a task a shard, with retries."""
+"""The nightly flow: classify a folder into one CSV, a task a shard, with retries; on Dask if asked for."""
 
 import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 from prefect import flow, get_run_logger, task
@@ -13,90 +13,137 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from pipeline import classify, ledger, nights, reports, shadow
+from pipeline.addresses import place
 from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
+from pipeline.judging import classify_alone
 from pipeline.ledger import Plan
 from pipeline.params import Params, load_params
 from pipeline.review import PAGE as REVIEW_PAGE
 from pipeline.shadow import SHADOW
+from pipeline.stores import Place
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 STOPPED = "Stopped"  # the state of a run that came to its hour
 
 
+class Runner(NamedTuple):
+    """Where shards are classified."""
+
+    kind: Literal["here", "dask"]
+    address: str | None  # of a Dask scheduler
+    workers: int | None  # of a cluster on this machine
+
+
 @task(task_run_name="plan", cache_policy=NO_CACHE)
-def begin(source: Path, output: Path, params: Params, since_last: bool) -> Plan:
+def begin(source: Place, output: Place, params: Params, since_last: bool) -> Plan:
     """Settle the model and the files."""
     return classify.begin(source, output, params, since_last)
 
 
 @task(task_run_name="shard {number}", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
-def shard(output: Path, number: int, plan: Plan, params: Params) -> None:
+def shard(output: Place, number: int, plan: Plan, params: Params) -> None:
     """Classify one shard."""
     images = classify.classify_shard(output, number, plan, params)
     get_run_logger().info("shard %d of %d: %d images", number + 1, plan.shards, images)
 
 
 @task(task_run_name="finish", cache_policy=NO_CACHE)
-def finish(output: Path, plan: Plan, params: Params, labels: Path | None) -> dict[str, Any]:
+def finish(output: Place, plan: Plan, params: Params, labels: Path | None) -> dict[str, Any]:
     """Merge, count, reconcile."""
     return classify.finish(output, plan, params, pd.read_parquet(labels) if labels else None)
 
 
 @task(task_run_name="plan of the shadow", cache_policy=NO_CACHE)
-def begin_shadow(output: Path, plan: Plan) -> Plan | None:
+def begin_shadow(output: Place, plan: Plan) -> Plan | None:
     """Settle the challenger."""
     return shadow.begin(output, plan)
 
 
 @task(task_run_name="compare with the shadow", cache_policy=NO_CACHE)
-def finish_shadow(output: Path, plan: Plan, params: Params) -> dict[str, Any]:
+def finish_shadow(output: Place, plan: Plan, params: Params) -> dict[str, Any]:
     """Merge, compare."""
     return classify.finish_shadow(output, plan, params)
 
 
 @task(task_run_name="record", cache_policy=NO_CACHE)
-def record(output: Path, summary: dict[str, Any]) -> None:
+def record(output: Place, summary: dict[str, Any]) -> None:
     """Keep the night in MLflow."""
     nights.record(output, summary, str(flow_run.id or ""))
 
 
-def shards(output: Path, plan: Plan, params: Params, deadline: datetime.datetime | None) -> None:
-    """Those that are left, one after another."""
-    for number in ledger.unfinished(output, plan):
+@task(task_run_name="shard {number}", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
+def shard_on_worker(output: Place, number: int, plan: Plan, params: Params) -> int:
+    """Classify one shard in the Dask worker's process; returns its number of files."""
+    return classify_alone(output, number, plan, params)
+
+
+@flow(name="shards", flow_run_name="shards", validate_parameters=False)
+def shards_on(
+    client: "Client", output: Place, numbers: list[int], plan: Plan, params: Params, deadline: datetime.datetime | None
+) -> list[int]:
+    """Classify shards on the Dask cluster of this flow's task runner; returns those that its workers died of."""
+    from flows import cluster
+
+    log = get_run_logger()
+    work = cluster.Work(
+        lambda number: shard_on_worker.submit(output, number, plan, params), lambda future: future.wrapped_future
+    )
+
+    def done(number: int, images: int) -> None:
+        log.info("shard %d of %d: %d images", number + 1, plan.shards, images)
+        stop_if_late(deadline, output, plan)
+
+    return cluster.run_shards(client, numbers, work, done)
+
+
+def shards(output: Place, plan: Plan, params: Params, deadline: datetime.datetime | None, on: Runner) -> None:
+    """Those that are left: on the cluster, or one after another here."""
+    left = ledger.unfinished(output, plan)
+    if on.kind == "dask" and left:
+        from flows import cluster
+
+        with cluster.connected(on.address, on.workers) as client:
+            flow_on = shards_on.with_options(task_runner=cluster.task_runner(client))
+            left = flow_on(client, output, left, plan, params, deadline)
+    for number in left:
         stop_if_late(deadline, output, plan)
         shard(output, number, plan, params)
 
 
 @flow(name="nightly", flow_run_name="nightly {source}")
 def nightly(
-    source: Path, output: Path | None = None, labels: Path | None = None,
+    source: str | Path, output: str | Path | None = None, labels: Path | None = None,
     since_last: bool = False, until: str | None = None, with_shadow: bool = False,
+    runner: Literal["here", "dask"] = "here", dask_address: str | None = None, workers: int | None = None,
 ) -> dict[str, Any] | State:  # fmt: skip
-    """Classify the images in `source` into `output`/predictions.csv.
+    """Classify the images in `source` into `output`/predictions.csv; both are folders or addresses (s3://…).
 
     Without `output` it goes on with the run over `source` that is unfinished, else begins one in predictions/ and
     today's date. labels: a Parquet table with columns sha256 and label, to count right answers with. since_last: repeat
     the last run's answers where a file's content and the model are the same. until: time of day, such as 06:00, at
     which it stops; the next run goes on, and this one's state is then `Stopped`. with_shadow: then also by @challenger,
-    and how they differ.
+    and how they differ. runner `dask`: on the cluster at `dask_address`, or a local one of so many `workers`.
     """
-    params, output, deadline = load_params(), output or folder_for(source), deadline_at(until)
-    with ledger.held(output):
-        plan = begin(source, output, params, since_last)
-        beside = begin_shadow(output, plan) if with_shadow else None
+    params, images, deadline = load_params(), place(source), deadline_at(until)
+    results = (place(output) if output else folder_for(images)).absolute()  # a worker has another folder
+    on = Runner(runner, dask_address, workers)
+    with ledger.held(results):
+        plan = begin(images, results, params, since_last)
+        beside = begin_shadow(results, plan) if with_shadow else None
         try:
-            shards(output, plan, params, deadline)
-            summary = finish(output, plan, params, labels)
+            shards(results, plan, params, deadline, on)
+            summary = finish(results, plan, params, labels)
             if beside:
-                shards(output / SHADOW, beside, params, deadline)
-                summary = finish_shadow(output, beside, params)
+                shards(results / SHADOW, beside, params, deadline, on)
+                summary = finish_shadow(results, beside, params)
         except OutOfTime as stopped:
             create_markdown_artifact(str(stopped), key="summary")
             return Completed(name=STOPPED, message=str(stopped))
         if params.batch.track:
-            record(output, summary)
+            record(results, summary)
     create_markdown_artifact(reports.summary_markdown(summary), key="summary")
-    create_link_artifact(
-        (output / "predictions.csv").absolute().as_uri(), key="predictions", link_text="predictions.csv"
-    )
-    create_link_artifact((output / REVIEW_PAGE).absolute().as_uri(), key="review", link_text="what to look at first")
+    create_link_artifact((results / "predictions.csv").as_uri(), key="predictions", link_text="predictions.csv")
+    create_link_artifact((results / REVIEW_PAGE).as_uri(), key="review", link_text="what to look at first")
     return summary

@@ -2,7 +2,6 @@
 
 import io
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,13 +10,13 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from upath import UPath
 
 from pipeline.layout import SourceError
 from pipeline.naming import shown
+from pipeline.stores import Place, backend_errors
 
 EXTRAS = {"s3": "nightshift[s3]", "s3a": "nightshift[s3]"}  # protocol -> what to install
-# What the libraries below fsspec raise besides OSError: looked up only where they are loaded.
-BACKEND_ERRORS = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"), ("aiohttp", "InvalidURL"))
 CREDENTIALS = (
     "Check the address, the credentials (for S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a "
     "public bucket FSSPEC_S3_ANON=true) and the network."
@@ -58,6 +57,16 @@ def local_path(source: str) -> Path | None:
     return None
 
 
+def place(source: str | Path) -> Place:
+    """What `source`, a path or an address, means. Raises SourceError for a protocol that is not at hand."""
+    file = local_path(str(source))
+    if file is not None:
+        return file
+    filesystem(str(source))
+    # Others write there too: what was listed a minute ago is not what is there now.
+    return UPath(str(source).rstrip("/"), use_listings_cache=False)
+
+
 def size_of(about: dict[str, Any]) -> int | None:
     """Bytes, where the server tells."""
     size = about.get("size")
@@ -86,13 +95,8 @@ def explained(address: str) -> Iterator[None]:
         ) from error
     except PermissionError as error:
         raise SourceError(f"{shown(address)} may not be read ({shown(str(error))}). {CREDENTIALS}") from error
-    except _backend_errors() as error:
+    except backend_errors() as error:
         raise SourceError(f"{shown(address)} cannot be read ({shown(str(error))}). {CREDENTIALS}") from error
-
-
-def _backend_errors() -> tuple[type[Exception], ...]:
-    loaded = [(sys.modules.get(module), name) for module, name in BACKEND_ERRORS]
-    return (OSError, *(getattr(module, name) for module, name in loaded if module))
 
 
 class Stream(io.RawIOBase):

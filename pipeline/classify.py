@@ -7,30 +7,32 @@ A run is `begin`, `classify_shard` for each shard that is left, in any order, th
 
 import argparse
 import datetime
-import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline import champions, ledger, nights, registry, shadow
+from pipeline import champions, ledger, nights, registry, shadow, store_listing, stores
+from pipeline.addresses import place
 from pipeline.contract import ContractError, read_contract
 from pipeline.earlier import deadline_at, remember_last, stop_if_late
 from pipeline.errors import NightshiftError
-from pipeline.files import read_json, sync_tree, write_json
-from pipeline.judging import model_folder
+from pipeline.files import read_json, replacing, write_json
+from pipeline.judging import model_folder, model_place
 from pipeline.known import Known
 from pipeline.ledger import Plan
-from pipeline.listing import list_images
+from pipeline.listing import Listed, list_images
 from pipeline.params import Params, load_params
 from pipeline.predictions import compare, csv_path, read_rows, summarise
 from pipeline.reference import read_reference
 from pipeline.registry import Registered
 from pipeline.review import write_review
-from pipeline.shards import classify_shards, warm_up
+from pipeline.shards import Classifier, classify_shards, warm_up
 from pipeline.stage import log, run
+from pipeline.stores import Place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +48,7 @@ class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
     status = 3
 
 
-def begin(source: Path, output: Path, params: Params, since_last: bool = False) -> Plan:
+def begin(source: Place, output: Place, params: Params, since_last: bool = False) -> Plan:
     """The plan of the unfinished run in `output`, or a new one: the model and the files are settled here, once.
 
     since_last: answers that the same model gave in the last run, here or beside, are repeated where a file's content is
@@ -65,21 +67,22 @@ def begin(source: Path, output: Path, params: Params, since_last: bool = False) 
         log.info("Going on with the run of %s (model version %s).", plan.started_at, plan.model_version)
         _mend_model(output, plan)
         return plan
-    shutil.rmtree(ledger.work_folder(output), ignore_errors=True)  # a plan that was never finished
-    files, shards = ledger.write_shards(output, list_images(source), params.batch.shard_size)
+    if since_last and not isinstance(output, Path):
+        raise ClassifyError("--since-last needs an OUTPUT on this machine or a shared disk, where it looks things up.")
+    stores.delete_tree(ledger.work_folder(output))  # a plan that was never finished
+    files, shards = ledger.write_shards(output, _images_in(source), params.batch.shard_size)
     if not files:
         raise ClassifyError(f"{source} holds no images (files with an image's extension or first bytes).")
     model = champions.champion(params.register_.model_name)
-    folder = registry.fetch_model(model, ledger.work_folder(output) / "model")
-    sync_tree(ledger.work_folder(output) / "model")  # the plan, which comes last, must not outlive it
-    contract_hash = read_contract(folder).hash
-    if since_last:
-        remember_last(source, output, contract_hash)
+    with replacing(model_place(output)) as beside:
+        contract = read_contract(registry.fetch_model(model, beside))
+    if since_last and isinstance(output, Path):
+        remember_last(source, output, contract.hash)
     plan = Plan(
         input=str(source.absolute()),
         model_name=model.name,
         model_version=str(model.version),
-        contract_hash=contract_hash,
+        contract_hash=contract.hash,
         started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         files=files,
         shards=shards,
@@ -88,36 +91,45 @@ def begin(source: Path, output: Path, params: Params, since_last: bool = False) 
     return plan
 
 
-def _refuse_odd_places(source: Path, output: Path) -> None:
-    if output.suffix.lower() == ".csv" or output.is_file():
+def _images_in(source: Place) -> Iterator[Listed]:
+    return list_images(source) if isinstance(source, Path) else store_listing.list_images(source)
+
+
+def _refuse_odd_places(source: Place, output: Place) -> None:
+    if output.suffix.lower() == ".csv" or (isinstance(output, Path) and output.is_file()):
         raise ClassifyError(
             f"{output} is to be a folder: it receives predictions.csv and summary.json. Name one without .csv."
         )
-    if output.absolute().resolve().is_relative_to(source.absolute().resolve()):
+    if isinstance(source, Path) and isinstance(output, Path):
+        inside = output.absolute().resolve().is_relative_to(source.absolute().resolve())
+    else:
+        inside = f"{output}/".startswith(f"{source}/")
+    if inside:
         raise ClassifyError(f"{output} lies inside {source}. Results among the images would be read the next night.")
 
 
-def _mend_model(output: Path, plan: Plan) -> None:
+def _mend_model(output: Place, plan: Plan) -> None:
     """Fetch the run's model once more when its copy is not whole: a disk may have lost it in a power cut."""
+    if not isinstance(output, Path):
+        return
     try:
-        if read_contract(model_folder(output)).hash == plan.contract_hash:
-            return
+        with model_folder(output) as folder:
+            if read_contract(folder).hash == plan.contract_hash:
+                return
     except ContractError:
         pass
     log.warning("The copy of model version %s in %s is damaged: fetching it again.", plan.model_version, output)
-    folder = ledger.work_folder(output) / "model"
-    shutil.rmtree(folder, ignore_errors=True)
-    registry.fetch_model(Registered(plan.model_name, int(plan.model_version), run_id="", aliases=()), folder)
-    sync_tree(folder)
+    with replacing(model_place(output)) as beside:
+        registry.fetch_model(Registered(plan.model_name, int(plan.model_version), run_id="", aliases=()), beside)
 
 
-def classify_shard(output: Path, number: int, plan: Plan, params: Params) -> int:
+def classify_shard(output: Place, number: int, plan: Plan, params: Params) -> int:
     """Classify one shard and write its part; returns its number of files."""
     [(_, files)] = classify_shards(output, [number], plan, params)
     return files
 
 
-def finish(output: Path, plan: Plan, params: Params, truth: "pd.DataFrame | None" = None) -> dict[str, Any]:
+def finish(output: Place, plan: Plan, params: Params, truth: "pd.DataFrame | None" = None) -> dict[str, Any]:
     """Merge the parts into predictions.csv, write the review and summary.json and return this; then close the books.
 
     truth: columns sha256 and label of images whose label is known, to be compared with the answers.
@@ -135,14 +147,16 @@ def finish(output: Path, plan: Plan, params: Params, truth: "pd.DataFrame | None
         "repeated": _repeated(output, file),
         **summarise(file, ledger.listed(output, plan)),
     }
-    contract = read_contract(model_folder(output))
+    with model_folder(output) as folder:
+        contract = read_contract(folder)
+        reference = read_reference(folder, contract)
     drift: dict[str, Any] = {}
-    if reference := read_reference(model_folder(output), contract):
+    if reference:
         from pipeline.nightly_drift import compare as compare_with_usual
 
         summary["drift"] = drift = compare_with_usual(read_rows(file), reference.about, params.batch.max_drift)
     summary["review"] = write_review(
-        output, Path(plan.input), contract, params.batch.review, params.compute.reading_threads, drift
+        output, place(plan.input), contract, params.batch.review, params.compute.reading_threads, drift
     )
     if truth is not None:
         summary["compared"] = compare(file, truth)
@@ -163,54 +177,61 @@ def finish(output: Path, plan: Plan, params: Params, truth: "pd.DataFrame | None
     return summary
 
 
-def _repeated(output: Path, csv: Path) -> int:
+def _repeated(output: Place, csv: Place) -> int:
     """How many rows repeat an answer of an earlier run."""
-    if not ledger.known_file(output).is_file():
-        return 0
     known = Known(ledger.known_file(output))
+    if not known.has_earlier:
+        return 0
     count = sum(known.earlier(row["sha256"]) is not None for row in read_rows(csv) if row["label"])
     known.close()
     return count
 
 
 def classify(
-    source: Path, output: Path, params: Params, truth: "pd.DataFrame | None" = None,
+    source: Place, output: Place, params: Params, truth: "pd.DataFrame | None" = None,
     since_last: bool = False, until: str | None = None, with_shadow: bool = False,
+    classify_rest: Classifier = classify_shards,
 ) -> dict[str, Any]:  # fmt: skip
     """Classify the images in `source` into `output`/predictions.csv; returns the summary.
 
     A run that was interrupted goes on where it stopped, with the model and the files it began with.
 
     since_last: see `begin`. until: time of day, such as 06:00, after which no further shard is begun. with_shadow: then
-    also by the challenger, and how they differ. Raises OutOfTime.
+    also by the challenger, and how they differ. classify_rest: who classifies the shards that are left.
+
+    Raises OutOfTime.
     """
-    deadline = deadline_at(until)
+    deadline, output = deadline_at(until), output.absolute()
     with ledger.held(output):
-        warm_up()
+        if classify_rest is classify_shards:
+            warm_up()
         began = time.perf_counter()
         plan = begin(source, output, params, since_last)
         beside = shadow.begin(output, plan) if with_shadow else None
-        _classify_left(output, plan, params, deadline)
+        _classify_left(output, plan, params, deadline, classify_rest)
         summary = finish(output, plan, params, truth)
         log.info("%d images in %.1f s", plan.files, time.perf_counter() - began)
         if beside:
-            _classify_left(output / shadow.SHADOW, beside, params, deadline)
+            _classify_left(output / shadow.SHADOW, beside, params, deadline, classify_rest)
             summary = finish_shadow(output, beside, params)
         if params.batch.track:
             nights.record(output, summary)
     return summary
 
 
-def _classify_left(output: Path, plan: Plan, params: Params, deadline: datetime.datetime | None) -> None:
+def _classify_left(
+    output: Place, plan: Plan, params: Params, deadline: datetime.datetime | None, classify_rest: Classifier
+) -> None:
+    left = ledger.unfinished(output, plan)
     with tqdm(desc=output.name, total=plan.files, unit="image") as progress:
-        progress.update(ledger.done(output, plan))
-        for _, files in classify_shards(output, ledger.unfinished(output, plan), plan, params):
+        progress.update(plan.files - ledger.count_files(output, plan, left))
+        for _, files in classify_rest(output, left, plan, params):
             progress.update(files)
             if progress.n < plan.files:
                 stop_if_late(deadline, output, plan)
 
 
-def finish_shadow(output: Path, plan: Plan, params: Params) -> dict[str, Any]:
+def finish_shadow(output: Place, plan: Plan, params: Params) -> dict[str, Any]:
     """Merge the shadow's parts and compare them with the night's rows; returns the night's summary with both."""
     quiet = params.batch.model_copy(update={"max_unreadable": 1.0, "review": 0, "parquet": False})
     finish(output / shadow.SHADOW, plan, params.model_copy(update={"batch": quiet}))
@@ -225,8 +246,8 @@ def finish_shadow(output: Path, plan: Plan, params: Params) -> dict[str, Any]:
 def main() -> None:
     """The command that needs no orchestrator."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.classify", description=classify.__doc__)
-    parser.add_argument("input", type=Path, help="a folder of images")
-    parser.add_argument("output", type=Path, help="a folder for predictions.csv and summary.json")
+    parser.add_argument("input", type=place, help="a folder of images, or its address")
+    parser.add_argument("output", type=place, help="a folder for predictions.csv and summary.json, or its address")
     parser.add_argument("--since-last", action="store_true", help="repeat answers for unchanged files")
     parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command goes on")
     asked = parser.parse_args()

@@ -13,6 +13,7 @@ from pipeline.ledger import Plan
 from pipeline.paths import PREDICTIONS
 from pipeline.predictions import COLUMNS, answer_of, csv_path, read_rows
 from pipeline.stage import log
+from pipeline.stores import Place
 
 STOPPED = 75  # exit status EX_TEMPFAIL of sysexits.h: nothing is wrong, and there is more to do
 
@@ -42,7 +43,7 @@ def deadline_at(until: str | None) -> datetime.datetime | None:
     return next_time(until, datetime.datetime.now().astimezone()) if until else None
 
 
-def stop_if_late(deadline: datetime.datetime | None, output: Path, plan: Plan) -> None:
+def stop_if_late(deadline: datetime.datetime | None, output: Place, plan: Plan) -> None:
     """Raises OutOfTime once `deadline` has passed."""
     if deadline and datetime.datetime.now(datetime.UTC) >= deadline:
         raise OutOfTime(
@@ -51,7 +52,7 @@ def stop_if_late(deadline: datetime.datetime | None, output: Path, plan: Plan) -
         )
 
 
-def remember_last(source: Path, output: Path, contract_hash: str) -> None:
+def remember_last(source: Place, output: Path, contract_hash: str) -> None:
     """Keep the answers of the last finished run over `source` for this one, if the same model gave them.
 
     That run is in `output` or beside it.
@@ -68,7 +69,7 @@ def remember_last(source: Path, output: Path, contract_hash: str) -> None:
     if read_json(last)["contract_hash"] != contract_hash:
         log.info("The model is another one than in %s: all files are classified.", last.parent)
         return
-    count = write_known(ledger.known_file(output), _answers(last.with_name("predictions.csv")))
+    count = write_known(output / ledger.WORK / ledger.KNOWN, _answers(last.with_name("predictions.csv")))
     log.info("%d answers of %s are at hand for files with the same content.", count, last.parent)
 
 
@@ -80,7 +81,7 @@ def _answers(csv: Path) -> Iterator[tuple[str, Answer]]:
             yield row["sha256"], answer_of(row)
 
 
-def folder_for(source: Path) -> Path:
+def folder_for(source: Place) -> Path:
     """Where a run over `source` without a named output goes: to the one that is unfinished, else to today's folder."""
     unfinished = [
         folder.parent

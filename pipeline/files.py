@@ -10,17 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline import stores
 from pipeline.disks import WRITING
 from pipeline.errors import NightshiftError
+from pipeline.stores import Place
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Place) -> Iterator[Path]:
     """A temporary path beside `path`, a file or a folder for the caller to write, which takes its place on success.
 
     A killed process leaves the old file or the new, never half of one. A folder's old version is gone for the
-    instant between two renames.
+    instant between two renames. In a store each object is whole, old or new; a folder's come one after the other.
     """
+    if not isinstance(path, Path):
+        with tempfile.TemporaryDirectory(prefix="nightshift.") as far:
+            yield Path(far, path.name)
+            stores.upload(Path(far, path.name), path)
+        return
     make_folder(path.parent)
     # A folder of its own keeps the file's name and ending, which some writers look at.
     room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -67,15 +74,15 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Place, value: Any) -> None:
     """Write `value` as indented JSON, whole."""
     with replacing(path) as beside:
         beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Place) -> Any:
     """The value written by `write_json`."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(stores.read_bytes(path))
 
 
 def sha256(data: bytes) -> str:

@@ -1,16 +1,21 @@
 """Files of a shard -> its part: read, asked about, written. Knows no registry: it starts in a fraction of a second."""
 
 import itertools
+import tempfile
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import ledger
+from pipeline import ledger, stores
+from pipeline.addresses import place
 from pipeline.contract import CONTRACT, Contract
 from pipeline.engine import Engine, load_engine
+from pipeline.errors import NightshiftError
 from pipeline.images import decode
 from pipeline.known import Known
 from pipeline.ledger import Plan
@@ -19,34 +24,57 @@ from pipeline.params_model import Compute
 from pipeline.predictions import COLUMNS, RANKS, Classified, Outcome, answer_of, to_row
 from pipeline.reading import Decoded, Decoder, Read, read_images
 from pipeline.reference import Reference, read_reference
+from pipeline.stores import Place
+
+_one_at_a_time = threading.Lock()  # a network that is being asked cannot be asked again
 
 
-def model_folder(output: Path) -> Path:
-    """The folder of a run's model, which `load_engine` takes."""
-    folder = ledger.work_folder(output) / "model"
-    return next((file.parent for file in folder.rglob(CONTRACT)), folder)
+class OtherModelError(NightshiftError):
+    """The model in a run's books is not the one it was planned with."""
+
+
+def model_place(output: Place) -> Place:
+    """Where a run keeps its model."""
+    return ledger.work_folder(output) / "model"
+
+
+@contextmanager
+def model_folder(output: Place) -> Iterator[Path]:
+    """The folder of a run's model on this machine, which `load_engine` takes; copied from a store for the while."""
+    with tempfile.TemporaryDirectory(prefix="nightshift.") as room:
+        folder = model_place(output)
+        if not isinstance(folder, Path):
+            stores.download(folder, Path(room))
+            folder = Path(room)
+        yield next((file.parent for file in folder.rglob(CONTRACT)), folder)
 
 
 @lru_cache(maxsize=1)
-def _engine(folder: Path, compute: Compute, _contract_hash: str) -> tuple[Engine, Reference | None]:
-    engine = load_engine(folder, compute, embedding=True)
-    return engine, read_reference(folder, engine.contract)
+def _engine(output: Place, compute: Compute, contract_hash: str) -> tuple[Engine, Reference | None]:
+    with model_folder(output) as folder:  # a network is in memory once it is loaded
+        engine = load_engine(folder, compute, embedding=True)
+        reference = read_reference(folder, engine.contract)
+    if engine.contract.hash != contract_hash:
+        raise OtherModelError(f"The model in {output} is not the one that its run was planned with. Begin a new run.")
+    return engine, reference
 
 
 def classify_here(
-    output: Path, numbers: list[int], plan: Plan, params: Params, decoder: Decoder = decode
+    output: Place, numbers: list[int], plan: Plan, params: Params, decoder: Decoder = decode
 ) -> Iterator[tuple[int, int]]:
     """Classify shards in this process; yields the number of each and its count of files when its part is on disk.
 
     Files of the next shard are read while the model is at the one before.
     """
-    engine, reference = _engine(model_folder(output), params.compute, plan.contract_hash)
-    size, threads = params.batch.batch_size, params.compute.reading_threads
+    engine, reference = _engine(output, params.compute, plan.contract_hash)
+    source, size, threads = place(plan.input), params.batch.batch_size, params.compute.reading_threads
+    if not isinstance(source, Path):  # threads wait for a store more than they work
+        threads = max(threads, stores.THREADS)
     known = Known(ledger.known_file(output))
     paths = (path for number in numbers for path in ledger.read_shard(output, number))
     # Two batches in flight bound the memory.
     reads = read_images(
-        Path(plan.input),
+        source,
         paths,
         engine.contract.images,
         threads,
@@ -61,6 +89,13 @@ def classify_here(
         ledger.write_part(output, number, _remembered((to_row(outcome, plan.stamp) for outcome in outcomes), known))
         yield number, files
     known.close()
+
+
+def classify_alone(output: Place, number: int, plan: Plan, params: Params) -> int:
+    """Classify one shard in this process, which does one at a time; returns its number of files."""
+    with _one_at_a_time:
+        [(_, files)] = classify_here(output, [number], plan, params)
+    return files
 
 
 def judge(reads: Iterator[Read], engine: Engine, size: int, reference: Reference | None = None) -> Iterator[Outcome]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.files import replacing
+from pipeline.stores import Place
 
 Answer = Mapping[str, str]  # the columns of a row that follow from the file's content and the model
 RECENT = 10_000  # answers; some 5 MB
@@ -34,13 +35,18 @@ def write_known(file: Path, answers: Iterable[tuple[str, Answer]]) -> int:
 class Known:
     """What is known of a file's content. Threads may share it."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Place) -> None:
         """Read `file`, made by `write_known`, if there is one."""
         self._lock = threading.Lock()
         self._recent: OrderedDict[str, Answer] = OrderedDict()
         self._table: sqlite3.Connection | None = None
-        if file.is_file():
+        if isinstance(file, Path) and file.is_file():
             self._table = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+    @property
+    def has_earlier(self) -> bool:
+        """Whether answers of an earlier run are at hand."""
+        return self._table is not None
 
     def earlier(self, sha256: str) -> Answer | None:
         """The answer of the earlier run."""

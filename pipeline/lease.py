@@ -18,6 +18,7 @@ from filelock import FileLock, SoftFileLease, Timeout
 from pipeline.disks import explained
 from pipeline.errors import NightshiftError
 from pipeline.files import make_folder
+from pipeline.stores import Place
 
 LOCK, HOLDER = ".nightshift.lock", ".nightshift.holder"
 BEAT, LEASE = 10.0, 60.0  # seconds
@@ -28,7 +29,7 @@ class LedgerError(NightshiftError):
     """The output folder is in use, or belongs to another run."""
 
 
-_tokens: dict[Path, str] = {}  # output -> the claim under which this process writes there
+_tokens: dict[Place, str] = {}  # output -> the claim under which this process writes there
 
 
 @contextmanager
@@ -95,20 +96,20 @@ def _clock_difference(output: Path) -> float:
         return time.time() - os.fstat(probe.fileno()).st_mtime
 
 
-def token(output: Path) -> str:
+def token(output: Place) -> str:
     """The claim under which this process writes to `output`; empty without one. For the processes that help it."""
     return _tokens.get(output.absolute(), "")
 
 
-def join(output: Path, token: str) -> None:
+def join(output: Place, token: str) -> None:
     """Write to `output` from this process under the claim of another one."""
     if token:
         _tokens[output.absolute()] = token
 
 
-def require(output: Path) -> None:
+def require(output: Place) -> None:
     """Raise LedgerError when the claim under which this process writes to `output` is somebody else's by now."""
-    if (mine := token(output)) and _token_on_disk(output) != mine:
+    if (mine := token(output)) and isinstance(output, Path) and _token_on_disk(output) != mine:
         lease = SoftFileLease(output / HOLDER, lease_duration=LEASE)
         raise LedgerError(
             f"{output} was taken over by {_name(lease)}, after this run had shown no sign of life for {LEASE:g} s. "

@@ -1,10 +1,13 @@
 """A finished night as an MLflow run: a history that survives the folders. Changes nothing of the night."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from pipeline import stores
 from pipeline.errors import NightshiftError
 from pipeline.stage import log
+from pipeline.stores import Place
 from pipeline.tracking import CONTRACT_TAG, connected, use_experiment
 
 EXPERIMENT = "nights"  # after the model's name
@@ -12,7 +15,7 @@ COUNTS = ("listed", "ok", "unsure", "unreadable", "outliers", "flagged", "repeat
 FILES = ("summary.json", "review.csv", "review.html")  # no predictions.csv: it may be as large as it likes
 
 
-def record(output: Path, summary: dict[str, Any], flow_run: str = "") -> None:
+def record(output: Place, summary: dict[str, Any], flow_run: str = "") -> None:
     """Keep a night's numbers and review; a store that does not answer is only warned of."""
     import mlflow
 
@@ -32,8 +35,11 @@ def record(output: Path, summary: dict[str, Any], flow_run: str = "") -> None:
             ):
                 mlflow.log_metrics(numbers(summary))
                 for name in FILES:
-                    if (output / name).is_file():
-                        mlflow.log_artifact(str(output / name))
+                    if stores.exists(output / name):
+                        with tempfile.TemporaryDirectory() as room:
+                            copy = Path(room) / name
+                            copy.write_bytes(stores.read_bytes(output / name))
+                            mlflow.log_artifact(str(copy))
     except NightshiftError as error:
         log.warning("The rows are whole, but the night is not in MLflow's history: %s", error)
 

@@ -1,26 +1,26 @@
 """The CSV once more as Parquet: typed columns, for whoever reads it with a program. Knows no image."""
 
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pipeline.files import replacing
 from pipeline.predictions import COLUMNS, NUMBERS
+from pipeline.stores import Place
 
 TYPES = {"int": pa.int32(), "float": pa.float64()}
 
 
-def write_parquet(csv: Path, file: Path) -> None:
+def write_parquet(csv: Place, file: Place) -> None:
     """Write the rows of `csv` to `file`, in their order; empty numbers are null. Holds one block of rows at a time."""
     types = {column: TYPES.get(NUMBERS.get(column, ""), pa.string()) for column in COLUMNS}
     types["classified_at"] = pa.timestamp("s", tz="UTC")
-    rows = pyarrow.csv.open_csv(
-        csv,
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
-    )
-    with replacing(file) as beside, pq.ParquetWriter(beside, rows.schema, compression="zstd") as writer:
-        for batch in rows:
-            writer.write_batch(batch)
+    with csv.open("rb") as source:
+        rows = pyarrow.csv.open_csv(
+            source,
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
+        )
+        with replacing(file) as beside, pq.ParquetWriter(beside, rows.schema, compression="zstd") as writer:
+            for batch in rows:
+                writer.write_batch(batch)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 from pipeline.nearest import OUTLIER
 from pipeline.quality import Light
+from pipeline.stores import Place
 
 COLUMNS = (
     "path", "status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3",
@@ -129,7 +130,7 @@ def write_rows(file: Path, rows: Iterable[list[str]], heading: bool = True) -> N
         writer.writerows(rows)
 
 
-def read_rows(file: Path) -> Iterator[dict[str, str]]:
+def read_rows(file: Place) -> Iterator[dict[str, str]]:
     """The CSV's rows by column name; what a row of an earlier version does not have is empty."""
     with file.open(encoding="utf-8", newline="") as source:
         yield from csv.DictReader(source, restval="")
@@ -156,7 +157,7 @@ def holds_rows_of(file: Path, paths: Iterable[str], stamp: Stamp) -> bool:
         return False
 
 
-def summarise(file: Path, listed: Iterable[str]) -> dict[str, Any]:
+def summarise(file: Place, listed: Iterable[str]) -> dict[str, Any]:
     """Count the CSV's rows by status and by label. Holds one row at a time.
 
     `outliers` have that flag, `flagged` are rows with another one. `reconciled`: the rows are those of the `listed`
@@ -184,7 +185,7 @@ def summarise(file: Path, listed: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def compare(file: Path, truth: "pd.DataFrame") -> dict[str, int]:
+def compare(file: Place, truth: "pd.DataFrame") -> dict[str, int]:
     """How many rows agree with `truth` (columns sha256, label): of those known, and of those known and not unsure."""
     known = dict(zip(truth["sha256"], truth["label"], strict=True))
     judged = [row for row in read_rows(file) if row["label"] and row["sha256"] in known]

@@ -3,6 +3,7 @@
 Knows no model. What it yields for a path depends on that path alone.
 """
 
+import errno
 import os
 import stat
 import time
@@ -14,6 +15,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from upath import UPath
+
+from pipeline import stores
 from pipeline.errors import NightshiftError
 from pipeline.files import sha256
 from pipeline.images import Picture, UnreadableImage, decode
@@ -21,6 +25,7 @@ from pipeline.known import Answer
 from pipeline.params_data import Images
 from pipeline.predictions import Repeated, Unreadable
 from pipeline.quality import Light, measure_light
+from pipeline.stores import Place
 
 BYTES_A_PIXEL, HEADER_BYTES = 16, 64_000_000  # what a file of the largest allowed image may have, not compressed
 MOST_HANGING = 8  # files in a row; then it is the disk or the network that hangs, and no file's fault
@@ -53,13 +58,13 @@ class _Job:
 
 
 def read_images(
-    source: Path, paths: Iterable[str], rules: Images, threads: int, ahead: int, timeout: float,
+    source: Place, paths: Iterable[str], rules: Images, threads: int, ahead: int, timeout: float,
     decoder: Decoder = decode, known: Lookup = lambda _: None,
 ) -> Iterator[Read]:  # fmt: skip
     """What each of `paths`, relative to `source`, holds: in their order, at most `ahead` of them before their turn.
 
     timeout: seconds for one file. known: what need not be decoded. Raises ReadingError when `source` is gone or
-    `MOST_HANGING` files in a row hang.
+    `MOST_HANGING` files in a row hang, StoreError when it is a store that does not answer.
     """
     pool = ThreadPoolExecutor(threads, "read")
 
@@ -80,6 +85,7 @@ def read_images(
             waiting.extend(submit(_Job(path)) for path in islice(coming, 1))
             hanging = 0 if found else hanging + 1
             if not found:
+                _require_store(source)
                 if hanging == MOST_HANGING:
                     raise ReadingError(
                         f"{hanging} files in a row of {source} could not be read within {timeout:g} s each, the last "
@@ -91,11 +97,17 @@ def read_images(
                 for other in waiting:
                     if other.future.cancel():
                         submit(other)
-            elif isinstance(found, Unreadable) and not found.sha256 and not source.is_dir():
+            elif isinstance(found, Unreadable) and not found.sha256 and not stores.exists(source):
                 raise ReadingError(f"{source} is gone. When it is there, run the same command again.")
             yield found or Unreadable(job.path, f"the file could not be read within {timeout:g} s")
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _require_store(source: Place) -> None:
+    """Raises StoreError when `source` is in a store that does not answer: no file is to blame for that."""
+    if not isinstance(source, Path):
+        stores.exists(source)
 
 
 def _result(job: _Job, timeout: float) -> Read | None:
@@ -114,7 +126,7 @@ def _result(job: _Job, timeout: float) -> Read | None:
 
 
 def read_image(
-    source: Path, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = lambda _: None
+    source: Place, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = lambda _: None
 ) -> Read:
     """The file's picture, its answer if that is `known`, or the reason why there is neither.
 
@@ -122,16 +134,30 @@ def read_image(
     """
     digest = ""
     try:
-        data = _bytes(source / path, int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES)
+        most = int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES
+        data = _bytes(source / path, most) if isinstance(source, Path) else _object(source, path)
         digest = sha256(data)
         if answer := known(digest):
             return Repeated(path, digest, answer)
         picture = decoder(data, rules)
         return Decoded(path, digest, picture, measure_light(picture.pixels))
     except OSError as error:
-        return Unreadable(path, f"the file cannot be read: {error.strerror or error}")
+        return Unreadable(path, f"the file cannot be read: {error.strerror or _reason(error)}")
     except UnreadableImage as error:
         return Unreadable(path, str(error), digest)
+
+
+def _reason(error: OSError) -> str:
+    """What the operating system would say; stores have words of their own for it, each another."""
+    for kind, number in ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES)):
+        if isinstance(error, kind):
+            return os.strerror(number)
+    return str(error)
+
+
+def _object(source: UPath, path: str) -> bytes:
+    # Not `source / path`: a key may hold what means something in a path, `a//b.jpg`.
+    return stores.attempt(source, lambda: bytes(source.fs.cat_file(f"{source.path}/{path}")))
 
 
 def _bytes(file: Path, most: int) -> bytes:

@@ -22,6 +22,7 @@ from pipeline.nearest import OUTLIER
 from pipeline.params_data import Images
 from pipeline.predictions import COLUMNS, CORRECTION, WHY, listed_path, read_rows
 from pipeline.reading import Decoded, ReadingError, read_images
+from pipeline.stores import Place, StoreError
 
 REVIEW, PAGE = "review.csv", "review.html"  # beside predictions.csv
 KINDS = ("unreadable", "outlier", "unsure", "flagged")  # the first that fits, in the order of the review
@@ -109,7 +110,7 @@ def _places(counts: Mapping[str, int], most: int) -> dict[str, int]:
 
 
 def write_review(
-    output: Path, source: Path, contract: Contract, most: int, threads: int, drift: Mapping[str, Any]
+    output: Place, source: Place, contract: Contract, most: int, threads: int, drift: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write review.csv and review.html beside predictions.csv in `output`; returns what the summary says of them.
 
@@ -140,7 +141,7 @@ def on_page(rows: Iterable[Row]) -> list[Row]:
     return found
 
 
-def thumbnails(source: Path, rows: Iterable[Row], rules: Images, threads: int) -> dict[str, str]:
+def thumbnails(source: Place, rows: Iterable[Row], rules: Images, threads: int) -> dict[str, str]:
     """Data addresses of small pictures, by the rows' paths; none where the file is gone, or another one by now.
 
     They are what the model saw, in the shape of the image: the very decoding that has gone well before, so that no
@@ -153,7 +154,7 @@ def thumbnails(source: Path, rows: Iterable[Row], rules: Images, threads: int) -
         for read in read_images(source, paths, rules, threads, AHEAD, PATIENCE):
             if isinstance(read, Decoded) and read.sha256 == digests[paths[read.path]]:
                 found[paths[read.path]] = _thumbnail(read, stretched=rules.fit == "stretch")
-    except ReadingError:  # the disk hangs: the CSV is whole, and the page does without
+    except (ReadingError, StoreError):  # the disk hangs: the CSV is whole, and the page does without
         pass
     return found
 

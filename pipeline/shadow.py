@@ -9,16 +9,17 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from pipeline import champions, ledger, registry
 from pipeline.contract import read_contract
 from pipeline.errors import NightshiftError
 from pipeline.files import replacing
+from pipeline.judging import model_place
 from pipeline.ledger import Plan
 from pipeline.predictions import read_rows
 from pipeline.stage import log
+from pipeline.stores import Place
 
 SHADOW = "shadow"  # the folder beside predictions.csv
 DISAGREEMENTS = "disagreements.csv"
@@ -27,7 +28,7 @@ COLUMNS = ("path", "label", "confidence", "status", "shadow_label", "shadow_conf
 Row = Mapping[str, str]
 
 
-def begin(output: Path, plan: Plan) -> Plan | None:
+def begin(output: Place, plan: Plan) -> Plan | None:
     """The plan of the shadow of a night that is planned and not finished; None where no version challenges.
 
     Like the night's own it is settled once: a resumed night has the same challenger.
@@ -43,10 +44,9 @@ def begin(output: Path, plan: Plan) -> Plan | None:
             return None
         ledger.close(beside)
         ledger.copy_shards(output, beside)
-        folder = registry.fetch_model(challenger, ledger.work_folder(beside) / "model")
-        shadow = plan.model_copy(
-            update={"model_version": str(challenger.version), "contract_hash": read_contract(folder).hash}
-        )
+        with replacing(model_place(beside)) as copy:
+            contract = read_contract(registry.fetch_model(challenger, copy))
+        shadow = plan.model_copy(update={"model_version": str(challenger.version), "contract_hash": contract.hash})
     except NightshiftError as error:
         log.warning("The night goes on without its shadow: %s", error)
         return None
@@ -54,7 +54,7 @@ def begin(output: Path, plan: Plan) -> Plan | None:
     return shadow
 
 
-def compare(output: Path, most: int) -> dict[str, Any]:
+def compare(output: Place, most: int) -> dict[str, Any]:
     """Write shadow/disagreements.csv, the most confident first, at most `most`; returns what the summary says."""
     shadow = output / SHADOW
     pairs: Counter[tuple[str, str]] = Counter()

@@ -10,11 +10,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from pipeline import lease
@@ -23,17 +22,20 @@ from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.ledger import Plan
 from pipeline.params import Params
 from pipeline.params_data import Images
+from pipeline.stores import Place
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit the locks of threads that it does not have
 CRASHED = "its decoder crashed; the file is damaged, or made to do harm"
-Asked = tuple[Path, str, list[int], Plan, Params, bool]  # output, claim on it, shards, plan, parameters, carefully
+# Classifies the shards of these numbers; says of each its number and its count of files when its part is there.
+Classifier = Callable[[Place, list[int], Plan, Params], Iterator[tuple[int, int]]]
+Asked = tuple[Place, str, list[int], Plan, Params, bool]  # output, claim on it, shards, plan, parameters, carefully
 
 
 class ShardsError(NightshiftError):
     """The process that classifies dies again and again, and no file is to blame."""
 
 
-def classify_shards(output: Path, numbers: list[int], plan: Plan, params: Params) -> Iterator[tuple[int, int]]:
+def classify_shards(output: Place, numbers: list[int], plan: Plan, params: Params) -> Iterator[tuple[int, int]]:
     """Classify shards; yields the number of each and its count of files when its part is on disk.
 
     Raises what classifying raises, and ShardsError when the process dies in the careful way too.

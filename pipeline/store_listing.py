@@ -1,0 +1,164 @@
+"""A folder of an object store -> the image files in it, by the rules and in the order of a local folder's listing.
+
+S3 is listed page by page without folders, so that a million objects are a thousand requests and never in memory at
+once; other stores folder by folder.
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from upath import UPath
+
+from pipeline.addresses import explained, modified_ns_of, size_of
+from pipeline.listing import MAGIC_BYTES, Listed, ListingError, is_hidden, is_image
+from pipeline.parallel import ordered_map
+from pipeline.stores import THREADS, attempt
+
+Pages = Callable[[str], Iterable[Listed]]  # all objects whose path begins so, in the order of their keys' bytes
+PAGE = 1000  # entries: what S3 gives in one answer
+S3 = ("s3", "s3a")
+
+
+def list_images(source: UPath) -> Iterator[Listed]:
+    """The image files below `source`, in the order in which a local folder with the same content is listed.
+
+    Raises ListingError when `source` is an object, SourceError when the store refuses, StoreError when it is silent.
+    """
+    with explained(str(source)):
+        if attempt(source, lambda: source.fs.isfile(source.path)):
+            raise ListingError(f"{source} is a file; a folder of images is expected.")
+        entries = _s3_entries(source, "") if source.protocol in S3 else _walk(source, "")
+        seen = (one for one in entries if not any(map(is_hidden, one.path.split("/"))))
+        while page := list(itertools.islice(seen, PAGE)):
+            yield from _images(source, page)
+
+
+def _images(source: UPath, page: list[Listed]) -> Iterator[Listed]:
+    """Those of a page that are images; the first bytes of those whose name does not say so are read, many at once."""
+    doubtful = [one for one in page if not is_image(_name(one), bytes)]
+
+    def judge(one: Listed) -> bool:
+        return is_image(_name(one), lambda: _first_bytes(source, one))
+
+    images = dict(zip((one.path for one in doubtful), ordered_map(judge, doubtful, THREADS), strict=True))
+    return (one for one in page if images.get(one.path, True))
+
+
+def _name(one: Listed) -> str:
+    return one.path.rpartition("/")[2]
+
+
+def _first_bytes(source: UPath, one: Listed) -> bytes:
+    if not one.bytes:  # no range to ask for
+        return b""
+    try:
+        return attempt(source, lambda: bytes(source.fs.cat_file(f"{source.path}/{one.path}", start=0, end=MAGIC_BYTES)))
+    except OSError:  # gone, or not for us: nothing says that it is an image
+        return b""
+
+
+def _walk(source: UPath, prefix: str) -> Iterator[Listed]:
+    """Folder by folder, entries in the order of their names' bytes."""
+    place = f"{source.path}/{prefix}".rstrip("/")
+    found = [
+        (about["name"].rstrip("/").rpartition("/")[2], about)
+        for about in attempt(source, lambda: source.fs.ls(place, detail=True))
+        if about["name"].rstrip("/") != place  # an object that stands for the folder
+    ]
+    for name, about in sorted(found, key=lambda entry: (entry[0].encode(), entry[1]["type"] == "directory")):
+        if about["type"] != "directory":
+            yield _listed(prefix + name, about)
+        elif not is_hidden(name):
+            yield from _walk(source, f"{prefix}{name}/")
+
+
+def _listed(path: str, about: dict[str, Any]) -> Listed:
+    modified = modified_ns_of(about) or 0
+    return Listed(path, size_of(about) or 0, modified, modified)  # an object is only ever replaced
+
+
+def _s3_entries(source: UPath, below: str) -> Iterator[Listed]:
+    bucket, key, _ = source.fs.split_path(source.path)
+    root = f"{key.rstrip('/')}/" if key.rstrip("/") else ""
+
+    def pages(prefix: str) -> Iterator[Listed]:
+        return _s3_pages(source, bucket, root, prefix)
+
+    return in_folder_order(pages, below)
+
+
+def _s3_pages(source: UPath, bucket: str, root: str, prefix: str, most: int = PAGE) -> Iterator[Listed]:
+    """Every object whose key begins with `root` and `prefix`, in the order of their keys' bytes, which S3 promises."""
+    asked = {"Bucket": bucket, "Prefix": root + prefix, "MaxKeys": most}
+    while True:
+        page = attempt(source, lambda: source.fs.call_s3("list_objects_v2", **asked))
+        for about in page.get("Contents", []):
+            if not about["Key"].endswith("/"):  # an object that stands for a folder
+                about["size"] = about["Size"]
+                yield _listed(about["Key"][len(root) :], about)
+        if not page.get("IsTruncated"):
+            return
+        asked["ContinuationToken"] = page["NextContinuationToken"]
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    """An entry that something may still have to go before."""
+
+    order: bytes
+    listed: Listed = field(compare=False)
+
+
+def _order(path: str) -> bytes:
+    """Depth first and by names' bytes is the order of the paths' bytes, if `/` counts as less than all others."""
+    return path.encode("utf-8", "surrogatepass").replace(b"/", b"\0")
+
+
+def in_folder_order(pages: Pages, below: str = "", most_waiting: int = PAGE) -> Iterator[Listed]:
+    """Objects in the order of their keys -> the same in the order of a folder's listing.
+
+    The orders differ where a name goes on with a character less than `/`: `a.jpg` is before `a/1.jpg` among keys, and
+    behind it in a folder. So `a.jpg` waits until `a/` is past; where too many wait, `a/` is asked for and taken first.
+    """
+    waiting: list[_Waiting] = []
+    absent: set[str] = set()  # folders that are known not to come
+    taken: list[str] = []  # folders that were taken before their turn
+    for listed in pages(below):
+        path = listed.path
+        if taken:
+            taken = [folder for folder in taken if path <= folder or path.startswith(folder)]
+            if any(path.startswith(folder) for folder in taken):
+                continue
+        absent = {folder for folder in absent if path.startswith(folder[:-1])} if absent else absent
+        heapq.heappush(waiting, _Waiting(_order(path), listed))
+        while waiting:
+            folder = _to_come(waiting[0].listed.path, path, len(below), absent)
+            if folder is not None and len(waiting) <= most_waiting:
+                break
+            if folder is None:
+                yield heapq.heappop(waiting).listed
+            elif next(iter(pages(folder)), None) is None:
+                absent.add(folder)
+            else:
+                yield from in_folder_order(pages, folder, most_waiting)
+                taken.append(folder)
+                absent.add(folder)
+    while waiting:
+        yield heapq.heappop(waiting).listed
+
+
+def _to_come(path: str, reached: str, start: int, absent: Collection[str]) -> str | None:
+    """The outermost folder that may come after `reached` among keys and is before `path` in a listing.
+
+    start: characters that all paths share.
+    """
+    for place, (ours, theirs) in enumerate(itertools.zip_longest(path, reached, fillvalue="")):
+        may_come = place > start and "" < ours < "/" and theirs <= "/"
+        if may_come and (folder := f"{path[:place]}/") not in absent:
+            return folder
+        if ours != theirs:
+            return None
+    return None
