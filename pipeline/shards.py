@@ -144,10 +144,10 @@ def _work(pipe: Connection) -> None:
 
 def _end_with_parent() -> None:
     """Do not outlive whoever waits for the answers: two processes would work on one output."""
-    parent = os.getppid()
+    parent = multiprocessing.parent_process()  # not os.getppid(): it may be gone before we have started
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while parent and os.getppid() == parent.pid:
             time.sleep(0.2)
         os._exit(1)
 
