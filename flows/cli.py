@@ -53,20 +53,29 @@ def _require_server() -> None:
 
 
 @contextmanager
-def _with_server() -> Iterator[None]:
-    """A flow's run. Where a Prefect server is named, it must answer at the start, and is named when it stops to."""
+def _with_server(result: Path | None = None) -> Iterator[None]:
+    """A flow's run. Where a Prefect server is named it must answer at the start, and is named when it stops to.
+
+    result: the file that the run writes last. Prefect itself goes on without its server until it has to report.
+    """
     import httpx
     from prefect.settings import PREFECT_API_URL
 
     from pipeline.errors import NightshiftError
 
     _require_server()
+    before = result.stat().st_mtime_ns if result and result.exists() else None
     try:
         yield
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.HTTPError as error:
+        done = result is not None and result.exists() and result.stat().st_mtime_ns != before
         raise NightshiftError(
-            f"The Prefect server {PREFECT_API_URL.value() or 'of this run'} stopped answering in the middle of the "
-            f"run: {error}. What is done is kept. Start the server and run the same command again, or add --no-prefect."
+            f"The Prefect server {PREFECT_API_URL.value() or 'of this run'} stopped answering in the middle: {error}. "
+            + (
+                f"The run itself was finished without it: {result} is written."
+                if done
+                else "What is done is kept. Start the server and run the same command again, or add --no-prefect."
+            )
         ) from error
 
 
@@ -328,7 +337,8 @@ def classify(
         from flows.nightly import STOPPED, nightly
         from pipeline.earlier import OutOfTime
 
-        with _with_server():
+        results = place(output)
+        with _with_server(results / "summary.json" if isinstance(results, Path) else None):
             where = (runner.value, dask_address, workers)
             state = nightly(source, output, labels, since_last, until, shadow, *where, return_state=True)
             if state.name == STOPPED:

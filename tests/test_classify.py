@@ -14,10 +14,11 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from pipeline import ledger
-from pipeline.classify import ClassifyError, begin, classify, classify_shard, finish, judge
+from pipeline.classify import ClassifyError, begin, classify, classify_shard, finish
 from pipeline.dataset import copy_test_images
 from pipeline.engine import load_engine
 from pipeline.errors import NightshiftError
+from pipeline.judging import judge
 from pipeline.params import Params, load_params
 from pipeline.params_data import Images
 from pipeline.params_model import Compute
