@@ -2,7 +2,7 @@
 
 import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 from prefect import flow, get_run_logger, task
@@ -21,9 +21,6 @@ from pipeline.params import Params, load_params
 from pipeline.review import PAGE as REVIEW_PAGE
 from pipeline.shadow import SHADOW
 from pipeline.stores import Place
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 STOPPED = "Stopped"  # the state of a run that came to its hour
 
@@ -81,14 +78,15 @@ def shard_on_worker(output: Place, number: int, plan: Plan, params: Params) -> i
 
 @flow(name="shards", flow_run_name="shards", validate_parameters=False)
 def shards_on(
-    client: "Client", output: Place, numbers: list[int], plan: Plan, params: Params, deadline: datetime.datetime | None
+    output: Place, numbers: list[int], plan: Plan, params: Params, deadline: datetime.datetime | None
 ) -> list[int]:
     """Classify shards on the Dask cluster of this flow's task runner; returns those that its workers died of."""
     from flows import cluster
 
-    log = get_run_logger()
+    log, client = get_run_logger(), cluster.client_of_flow()
+    submit: Any = shard_on_worker.submit
     work = cluster.Work(
-        lambda number: shard_on_worker.submit(output, number, plan, params), lambda future: future.wrapped_future
+        lambda number: submit(output, number, plan, params).wrapped_future, lambda state: state.result(_sync=True)
     )
 
     def done(number: int, images: int) -> None:
@@ -106,7 +104,7 @@ def shards(output: Place, plan: Plan, params: Params, deadline: datetime.datetim
 
         with cluster.connected(on.address, on.workers) as client:
             flow_on = shards_on.with_options(task_runner=cluster.task_runner(client))
-            left = flow_on(client, output, left, plan, params, deadline)
+            left = flow_on(output, left, plan, params, deadline)
     for number in left:
         stop_if_late(deadline, output, plan)
         shard(output, number, plan, params)
