@@ -40,8 +40,9 @@ def shards_on(output: Place, numbers: list[int], plan: Plan, params: Params) -> 
     from flows import cluster
 
     log, client = get_run_logger(), cluster.client_of_flow()
+    submit: Any = shard_on_worker.submit
     work = cluster.Work(
-        lambda number: shard_on_worker.submit(output, number, plan, params), lambda future: future.wrapped_future
+        lambda number: submit(output, number, plan, params).wrapped_future, lambda state: state.result(_sync=True)
     )
     return cluster.run_shards(
         client,
