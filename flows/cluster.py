@@ -7,8 +7,10 @@ to the caller, who has the careful way.
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -37,10 +39,10 @@ class ClusterError(NightshiftError):
 
 @dataclass(frozen=True)
 class Work:
-    """How a shard is sent off, and which Dask future tells when it is back."""
+    """How a shard is sent off, and what comes back."""
 
-    submit: Callable[[int], Any]  # a shard's number -> whose `result()` is its count of files
-    dask_future: Callable[[Any], Any] = lambda future: future
+    submit: Callable[[int], Any]  # a shard's number -> its Dask future
+    files: Callable[[Any], int] = int  # what the future gives -> count of files; raises what classifying raised
 
 
 @contextmanager
@@ -128,19 +130,20 @@ def finished(client: "Client", numbers: list[int], work: Work) -> Generator[tupl
 
     coming = iter(numbers)
     left: list[int] = []
-    on_their_way: dict[str, tuple[int, Any]] = {}  # by the Dask future's key
+    on_their_way: dict[Any, int] = {}  # Dask's future -> shard
     back: SimpleQueue[Any] = SimpleQueue()
     while True:
         for number in islice(coming, max(0, _room(client) - len(on_their_way))):
-            handle = work.submit(number)
-            future = work.dask_future(handle)
-            on_their_way[future.key] = (number, handle)
+            future = work.submit(number)
+            on_their_way[future] = number
             future.add_done_callback(back.put)
         if not on_their_way:
             return left
-        number, handle = on_their_way.pop(_next_of(back, client).key)
+        future = _patiently(lambda: back.get(timeout=POLL), client)
+        number = on_their_way.pop(future)
         try:
-            yield number, handle.result()
+            # Its worker may have died since: then it is done again elsewhere, and so waited for again.
+            yield number, work.files(_patiently(partial(_result, future), client))
         except KilledWorker:
             log.warning("Shard %d killed the workers that tried it; it will be done here, with care.", number)
             left.append(number)
@@ -159,21 +162,30 @@ def _threads(client: "Client") -> dict[str, int]:
     return found
 
 
-def _next_of(back: "SimpleQueue[Any]", client: "Client") -> Any:
-    """The Dask future of the shard that comes back next. Raises ClusterError when none will."""
+def _result(future: Any) -> Any:
+    if future.cancelled():
+        raise CancelledError
+    try:
+        return future.result(timeout=POLL)
+    except TimeoutError:
+        if future.status == "error":  # its own
+            raise
+        raise Empty from None
+
+
+def _patiently(take: Callable[[], Any], client: "Client") -> Any:
+    """What `take` gives, which raises Empty while there is nothing. Raises ClusterError when there will never be."""
     alone_since: float | None = None
     while True:
         try:
-            future = back.get(timeout=POLL)
+            return take()
         except Empty:
             if _threads(client):
                 alone_since = None
             elif time.monotonic() - (alone_since := alone_since or time.monotonic()) >= NOBODY:
                 raise _gone(client, "workers") from None
-        else:
-            if future.cancelled():
-                raise _gone(client, "scheduler")
-            return future
+        except CancelledError:
+            raise _gone(client, "scheduler") from None
 
 
 def _gone(client: "Client", what: str) -> ClusterError:

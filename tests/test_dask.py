@@ -49,7 +49,7 @@ def dask(*words: str) -> list[str]:
 
 @contextmanager
 def running_cluster(workers: int) -> Iterator[tuple[str, list["subprocess.Popen[bytes]"]]]:
-    """The scheduler's address and its workers, each a process that nobody starts again."""
+    """The scheduler's address, and the processes: its workers, which nobody starts again, and itself."""
     address = f"tcp://127.0.0.1:{free_port()}"
     env, quiet = environment(), subprocess.DEVNULL
     with ExitStack() as stack:
@@ -59,9 +59,9 @@ def running_cluster(workers: int) -> Iterator[tuple[str, list["subprocess.Popen[
             stack.callback(process.kill)
             return process
 
-        start("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard")
+        scheduler = start("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard")
         options = ("--no-nanny", "--nthreads", "1", "--no-dashboard")
-        yield address, [start("worker", address, *options) for _ in range(workers)]
+        yield address, [*(start("worker", address, *options) for _ in range(workers)), scheduler]
 
 
 def wait_for(condition: object, seconds: float = 120) -> None:
@@ -96,11 +96,11 @@ def test_a_flow_from_store_to_store_loses_nothing_with_a_worker_that_is_killed(
     upload(images, f"{bucket}/photos")
     words = [str(NIGHTSHIFT), "classify", f"{bucket}/photos", f"{bucket}/out", "--runner", "dask", "--dask-address"]
     with (
-        running_cluster(2) as (address, workers),
+        running_cluster(2) as (address, processes),
         subprocess.Popen([*words, address], cwd=trained, env=environment(), text=True, stdout=-1, stderr=-2) as night,
     ):
         wait_for(lambda: parts(f"{bucket}/out") >= 5 or night.poll() is not None)
-        workers[0].kill()
+        processes[0].kill()
         done = parts(f"{bucket}/out")
         said, _ = night.communicate(timeout=400)
     assert night.returncode == 0, said
@@ -123,23 +123,24 @@ def test_a_killed_worker_of_a_local_cluster_is_replaced(
     assert rows(out) == plain
 
 
-def test_where_all_workers_are_gone_it_says_so_and_a_plain_run_completes_what_they_did(
-    trained: Path, images: Path, plain: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("who", ["workers", "scheduler"])
+def test_where_all_are_gone_it_says_so_and_a_plain_run_completes_what_they_did(
+    who: str, trained: Path, images: Path, plain: list[dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(trained)
     monkeypatch.setattr(cluster, "NOBODY", 3.0)
     out = tmp_path / "out"
-    with running_cluster(2) as (address, workers):
+    with running_cluster(2) as (address, processes):
         rest = plainly(address, None)
 
         def kill_after_five(*work: object) -> Iterator[tuple[int, int]]:
             for count, answer in enumerate(rest(*work)):  # type: ignore[arg-type]
                 yield answer
                 if count == 5:
-                    for worker in workers:
-                        worker.kill()
+                    for process in processes[:2] if who == "workers" else processes[2:]:
+                        process.kill()
 
-        with pytest.raises(ClusterError, match=r"has no workers any more. What is done is kept.*run the same command"):
+        with pytest.raises(ClusterError, match=rf"has no {who} any more. What is done is kept.*run the same command"):
             classify(images, out, load_params(), classify_rest=kill_after_five)
     assert 6 <= parts(out) < 100
     classify(images, out, load_params())
