@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py [FOLDER] [--count 2000] [--listed 100000] [--objects 3000] [--far 100000000]
 
-In a project with a champion (`make run`). FOLDER: images, by default the demo's; its files are linked under new names
+In a project with a champion (`make run`). FOLDER: images, by default the demo's; its files are copied under new names
 until there are as many as --count. Prints two tables:
 
 1. Seconds of whole commands (start-up included) over a quarter of the images and over all of them: the difference is
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from batch import link_files
+from batch import copy_files
 from PIL import Image
 
 SHARD = 256  # images, as in params.yaml
@@ -71,7 +71,7 @@ def seconds_of(project: Path, images: Path, options: list[str]) -> float:
 def throughput(source: Path, count: int, room: Path) -> None:
     """The first table."""
     for name, number in (("few", count // 4), ("all", count), ("tiny", TINY)):
-        link_files(source, room / name, number)
+        copy_files(source, room / name, number)
     project, of_one = project_with(room, SHARD), project_with(room, 1)
     print(f"{'':26}{count // 4:>9} {count:>9} images, s   images/s   s per 1,000   s per command")
     for name, options in WAYS.items():

@@ -75,7 +75,8 @@ def exported(folder: Path, *, compressed: bool = False, end: str = "bias") -> Pa
             logits = ops.matmul(pixels, weights, False, False)
         case _:
             logits = ops.add(product, np.float32([1, 2]))
-    openvino.save_model(openvino.Model([logits], [pixels]), folder / "model.xml", compress_to_fp16=compressed)
+    outputs = [logits, ops.relu(pixels)] if end == "inner outputs" else [logits]  # as Keras exports swish activations
+    openvino.save_model(openvino.Model(outputs, [pixels]), folder / "model.xml", compress_to_fp16=compressed)
     return folder / "model.xml"
 
 
@@ -83,7 +84,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 12, 3), np.uint8)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("end", ["bias", "no bias", "half precision"])
+@pytest.mark.parametrize("end", ["bias", "no bias", "half precision", "inner outputs"])
 def test_embeddings_are_what_the_last_dense_layer_takes_and_change_no_logit(
     tmp_path: Path, end: str, compressed: bool
 ) -> None:
