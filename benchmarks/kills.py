@@ -28,7 +28,7 @@ from pathlib import Path
 
 import psutil
 import yaml
-from batch import TOOLS, link_files
+from batch import TOOLS, copy_files
 
 from pipeline.params import load_params
 from pipeline.tracking import store_address
@@ -97,7 +97,7 @@ STORE = store_address()
 
 def prepare(room: Path, source: Path, files: int, shard_size: int) -> Night:
     """The images, some of them unreadable, and the project's parameters with small shards."""
-    link_files(source, room / "images", files - 3)
+    copy_files(source, room / "images", files - 3)
     (room / "images/000007-empty.jpg").touch()
     (room / "images/000100-text.png").write_text("I am no picture")
     (room / 'images/a "name",\n of two lines.jpg').write_bytes(b"\xff\xd8\xff, and then nothing")

@@ -70,6 +70,7 @@ class _Worker:
     """The process, which waits for work."""
 
     def __init__(self) -> None:
+        self.surroundings = _surroundings()
         self.pipe, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=_work, args=(theirs,))
         self.process.start()
@@ -81,13 +82,18 @@ class _Worker:
         self.pipe.close()
 
 
+def _surroundings() -> tuple[str, dict[str, str]]:
+    """What a process has from the one that starts it, and keeps when that one's change."""
+    return os.getcwd(), dict(os.environ)
+
+
 _worker: _Worker | None = None  # kept for the shards that follow
 
 
 def warm_up() -> None:
     """Start the process, so that it has its libraries when the first shard comes."""
     global _worker
-    if _worker is None or not _worker.process.is_alive():
+    if _worker is None or not _worker.process.is_alive() or _worker.surroundings != _surroundings():
         _end_worker()
         _worker = _Worker()
 

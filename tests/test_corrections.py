@@ -36,7 +36,7 @@ def review(tmp_path: Path) -> Path:
     output.mkdir()
     stamp = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")
     write_rows(output / "predictions.csv", [to_row(outcome, stamp) for outcome in outcomes])
-    write_review(output, folder, CONTRACT, 500, 1)
+    write_review(output, folder, CONTRACT, 500, 1, {})
     (output / "summary.json").write_text(json.dumps({"input": csv_path(str(folder))}))
     return output / "review.csv"
 

@@ -64,7 +64,7 @@ def running_cluster(workers: int) -> Iterator[tuple[str, list["subprocess.Popen[
         yield address, [*(start("worker", address, *options) for _ in range(workers)), scheduler]
 
 
-def wait_for(condition: object, seconds: float = 120) -> None:
+def wait_for(condition: object, seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "it took too long"
@@ -84,7 +84,13 @@ def test_two_workers_give_the_rows_of_the_plain_command(
     )
     assert "300 images" in done.stdout
     assert rows(out) == plain
-    assert sorted(os.listdir(out)) == [".nightshift.lock", "predictions.csv", "summary.json"]
+    assert sorted(os.listdir(out)) == [
+        ".nightshift.lock",
+        "predictions.csv",
+        "review.csv",
+        "review.html",
+        "summary.json",
+    ]
 
 
 def test_a_flow_from_store_to_store_loses_nothing_with_a_worker_that_is_killed(

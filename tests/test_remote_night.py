@@ -14,10 +14,10 @@ import fsspec
 import pytest
 from upath import UPath
 
-from pipeline import classify as night
-from pipeline import ledger, stores
+from pipeline import judging, ledger, stores
 from pipeline.addresses import place
 from pipeline.classify import ClassifyError, begin, classify, classify_shard
+from pipeline.judging import OtherModelError
 from pipeline.params import Params, load_params
 from pipeline.params_data import Images
 from pipeline.predictions import Unreadable
@@ -96,7 +96,8 @@ def test_a_night_from_store_to_store_gives_the_rows_of_a_local_one(
     assert rows(f"{bucket}/out") == rows(tmp_path / "out") == rows(tmp_path / "mixed")
     assert len(rows(tmp_path / "out")) == 13
     assert sorted(fsspec.filesystem("s3").find(f"{bucket}/out")) == [
-        f"{bucket.removeprefix('s3://')}/out/{name}" for name in ("predictions.csv", "summary.json")
+        f"{bucket.removeprefix('s3://')}/out/{name}"
+        for name in ("predictions.csv", "review.csv", "review.html", "summary.json")
     ]
     summary = json.loads(stores.read_bytes(far(f"{bucket}/out/summary.json")))
     assert (summary["input"], summary["listed"], summary["reconciled"]) == (f"{bucket}/photos", 13, True)
@@ -121,10 +122,10 @@ def test_a_model_in_the_books_that_is_another_one_is_refused(here: Params, image
     output = far(f"{bucket}/out")
     with ledger.held(output):
         plan = begin(images, output, here)
-    night._engine.cache_clear()
+    judging._engine.cache_clear()
     other = plan.model_copy(update={"contract_hash": "0" * 64})
-    with pytest.raises(ClassifyError, match="is not the one that this run was planned with"):
-        list(night.classify_here(output, [0], other, here))
+    with pytest.raises(OtherModelError, match="is not the one that its run was planned with"):
+        list(judging.classify_here(output, [0], other, here))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_a_night_whose_network_is_cut_says_so_and_a_rerun_completes_it(
         where: object, numbers: list[int], plan: ledger.Plan, params: Params
     ) -> Iterator[tuple[int, int]]:
         for number in numbers:
-            yield from night.classify_here(output, [number], plan, params)
+            yield from judging.classify_here(output, [number], plan, params)
             wire.cut()
 
     with pytest.raises(StoreError, match="does not answer"):
