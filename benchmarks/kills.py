@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -31,6 +30,7 @@ import yaml
 from batch import TOOLS, copy_files
 
 from pipeline.params import load_params
+from pipeline.predictions import read_rows
 from pipeline.tracking import store_address
 
 WHO = ("group", "command", "child")  # dies
@@ -110,11 +110,11 @@ def prepare(room: Path, source: Path, files: int, shard_size: int) -> Night:
 def finished(output: Path, files: int) -> bytes:
     """The CSV without the moment of its plan. Ends the program when it is not of one run, or rows are missing."""
     data = (output / "predictions.csv").read_bytes()
-    moments = set(re.findall(rb",([^,\r\n]*)\r\n", data)) - {b"classified_at"}
+    moments = {row["classified_at"].encode() for row in read_rows(output / "predictions.csv")}
     summary = json.loads((output / "summary.json").read_text())
     if len(moments) != 1 or summary["listed"] != files or not summary["reconciled"]:
         sys.exit(f"{output} is not whole: planned at {moments}, {summary}")
-    return data.replace(b",%s\r\n" % moments.pop(), b"\r\n")
+    return data.replace(b",%s," % moments.pop(), b",,")
 
 
 def classifying(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

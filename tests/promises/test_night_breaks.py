@@ -26,6 +26,7 @@ from tests.serving import mlflow_server, wait_for
 
 FILES, SHARDS = 10, 4  # three files a shard, as the small project says
 ROOM = 64 << 20  # bytes of disk, enough for all
+WHOLE = [".nightshift.lock", "predictions.csv", "review.csv", "review.html", "summary.json"]
 AGAIN = "run the same command again; what is done is kept."
 NOWHERE = "http://127.0.0.1:9"
 
@@ -201,7 +202,7 @@ def test_a_disk_that_is_read_only(night: OnDisk, undisturbed: tuple[Path, list[l
     assert not (night.output / "predictions.csv").exists()
     assert ended(night.start())[0] == 0
     assert rows(night.output) == undisturbed[1]
-    assert sorted(os.listdir(night.output)) == [".nightshift.lock", "predictions.csv", "summary.json"]
+    assert sorted(os.listdir(night.output)) == WHOLE
 
 
 @pytest.mark.parametrize(("limit", "done"), [(400, 0), (1000, SHARDS)], ids=["part", "merge"])
@@ -403,7 +404,7 @@ def test_what_a_disk_lost_in_a_power_cut_is_made_again(
     done = nightshift(*words, cwd=trained)
     assert rows(output) == undisturbed[1]
     assert "again" in done.stderr or "anew" in done.stderr
-    assert sorted(os.listdir(output)) == [".nightshift.lock", "predictions.csv", "summary.json"]
+    assert sorted(os.listdir(output)) == WHOLE
 
 
 def test_a_list_of_files_that_is_lost_is_named(
