@@ -5,7 +5,7 @@ BIN := .venv/bin
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 NIGHT := predictions/demo
-EXTRAS := demo dev dicom heic hub s3 tiff
+EXTRAS := dask demo dev dicom heic hub s3 tiff
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test browser lint lock server deploy worker clean
