@@ -1,13 +1,13 @@
 """What a night costs on more than one machine: images/s on Dask against the plain command, and what each shard adds.
 
-    python benchmarks/scale.py [FOLDER] [--count 2000] [--listed 100000] [--objects 3000] [--far 100000000]
+    python benchmarks/scale.py [FOLDER] [--count 2000] [--shards 100] [--listed 100000] [--objects 3000]
 
 In a project with a champion (`make run`). FOLDER: images, by default the demo's; its files are copied under new names
 until there are as many as --count. Prints two tables:
 
 1. Seconds of whole commands (start-up included) over a quarter of the images and over all of them: the difference is
-   what an image costs, the rest is what a command costs before and after. Prefect's cost of a shard is that of a
-   flow with a shard for each of 100 images, less that of the plain command.
+   what an image costs, the rest is what a command costs before and after. Then what a shard costs in each way, with
+   Prefect and without: as many shards of one image as --shards, less one shard with all of them.
 2. The books without a model: listing, plan, parts and merge of --listed tiny files in a folder, and of --objects ones
    in S3 (moto, a server process on this machine: extra dev), for each file or shard, and for --far files.
 """
@@ -32,7 +32,6 @@ from PIL import Image
 
 SHARD = 256  # images, as in params.yaml
 S3_SHARD = 32  # so that few objects are many shards; a request takes as long for a small one
-TINY = 100  # shards of one image, for Prefect's cost of a shard
 NIGHTSHIFT = Path(sys.executable).with_name("nightshift")
 WAYS = {
     "plain": ["--no-prefect"],
@@ -45,9 +44,11 @@ WITH_PREFECT = {"prefect": [], "prefect, dask, 2 workers": ["--runner", "dask", 
 def project_with(room: Path, shard_size: int) -> Path:
     """A folder with this project's parameters and another shard size."""
     folder = room / f"shards-of-{shard_size}"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["batch"]["shard_size"] = shard_size
+    if shard_size == 1:  # a batch is always filled up, and would be most of the work
+        params["batch"]["batch_size"] = 1
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     return folder
 
@@ -70,9 +71,9 @@ def seconds_of(project: Path, images: Path, options: list[str]) -> float:
 
 def throughput(source: Path, count: int, room: Path) -> None:
     """The first table."""
-    for name, number in (("few", count // 4), ("all", count), ("tiny", TINY)):
+    for name, number in (("few", count // 4), ("all", count)):
         copy_files(source, room / name, number)
-    project, of_one = project_with(room, SHARD), project_with(room, 1)
+    project = project_with(room, SHARD)
     print(f"{'':26}{count // 4:>9} {count:>9} images, s   images/s   s per 1,000   s per command")
     for name, options in WAYS.items():
         few, every = (seconds_of(project, room / folder, options) for folder in ("few", "all"))
@@ -80,13 +81,16 @@ def throughput(source: Path, count: int, room: Path) -> None:
         print(
             f"{name:26}{few:9.1f} {every:9.1f} {1 / each:20.0f} {1000 * each:13.2f} {few - each * (count // 4):15.1f}"
         )
-    base = seconds_of(of_one, room / "tiny", WAYS["plain"])
-    for name, options in WITH_PREFECT.items():
-        one, many = (seconds_of(folder, room / "tiny", options) for folder in (project, of_one))
-        print(
-            f"{name}: {many:.1f} s for {TINY} shards, {one:.1f} s for one: {1000 * (many - one) / TINY:.0f} ms a shard"
-        )
-    print(f"plain: {base:.1f} s for {TINY} shards of one image")
+
+
+def shards(source: Path, count: int, room: Path) -> None:
+    """What a shard costs besides its images: as many shards as images, less one shard with all of them."""
+    copy_files(source, room / "tiny", count)
+    one, many = project_with(room, SHARD), project_with(room, 1)
+    for name, options in {**WAYS, **WITH_PREFECT}.items():
+        seconds = [seconds_of(project, room / "tiny", options) for project in (one, many)]
+        each = 1000 * (seconds[1] - seconds[0]) / (count - 1)
+        print(f"{name:26}1 shard {seconds[0]:6.1f} s, {count} shards {seconds[1]:6.1f} s: {each:6.0f} ms a shard")
 
 
 class Costs:
@@ -213,6 +217,8 @@ def main(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as temporary:
         if given.count:
             throughput(given.folder, given.count, Path(temporary))
+        if given.shards:
+            shards(given.folder, given.shards, Path(temporary))
         if given.listed:
             book_costs(given.listed, given.objects, given.far, Path(temporary))
     print(f"load after {os.getloadavg()[0]:.1f}")
@@ -222,6 +228,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("data/raw"))
     parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--shards", type=int, default=100)
     parser.add_argument("--listed", type=int, default=100_000)
     parser.add_argument("--objects", type=int, default=3000)
     parser.add_argument("--far", type=int, default=100_000_000)

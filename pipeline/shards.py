@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from pipeline import lease
@@ -82,9 +83,9 @@ class _Worker:
         self.pipe.close()
 
 
-def _surroundings() -> tuple[str, dict[str, str]]:
+def _surroundings() -> tuple[Path, dict[str, str]]:
     """What a process has from the one that starts it, and keeps when that one's change."""
-    return os.getcwd(), dict(os.environ)
+    return Path.cwd(), dict(os.environ)
 
 
 _worker: _Worker | None = None  # kept for the shards that follow
