@@ -1,0 +1,150 @@
+"""The commands `nightshift data ...`: the images to learn from. Each imports what it needs when it runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+data = typer.Typer(no_args_is_help=True, help="The images to learn from, in data/raw/<class>/.")
+
+WIDTH = 120  # characters of a table that goes to a file or another program
+
+
+@data.command("demo")
+def data_demo() -> None:
+    """Write the demo set: 2,624 photographs of solar cells, `functional` or `defective`."""
+    from pipeline import versions
+    from pipeline.dataset import write_demo
+    from pipeline.params import load_params
+
+    load_params()  # nothing is written outside a project
+    for label, count in write_demo().items():
+        typer.echo(f"{count:6d} {label}")
+    versions.add_data(lambda line: None)
+
+
+@data.command("import")
+def data_import(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder (<class>/…, or train/<class>/…, val/…, test/…), a table (.csv, .tsv, .parquet) with the "
+            "columns path and label, or a .zip or .tar of such a folder; or the address of one (s3://, https://, …); "
+            "or a night's review.csv in which the column correct_label is filled in.",
+        ),
+    ],
+    into: Annotated[
+        str, typer.Option(metavar="NAME", help="Keep this source apart, in data/raw/<class>/NAME/.", show_default=False)
+    ] = "",
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link",
+            help="Hard links instead of copies. The files are then shared with the source until DVC stores its own "
+            "copy of them: edit neither in place.",
+        ),
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite images of the same name.")] = False,
+    max_gb: Annotated[float, typer.Option(min=0, help="Refuse to write more than this.")] = 50.0,
+) -> None:
+    """Bring labelled images into data/raw/<class>/. The source is not changed.
+
+    The same command again copies only what is missing; so an import that was interrupted is completed.
+    """
+    from flows.imported import print_imported
+    from pipeline import versions
+    from pipeline.importing import import_from
+    from pipeline.params import load_params
+
+    load_params()  # nothing is written outside a project
+    done = import_from(source, into=into, link=link, replace=replace, max_gb=max_gb)
+    versions.add_data(lambda line: None)
+    print_imported(done)
+
+
+@data.command("holdout")
+def data_holdout(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the copies.")],
+) -> None:
+    """Copy the test images, which no model has learnt from, into a folder without their labels."""
+    from pipeline.dataset import copy_test_images
+
+    typer.echo(f"{copy_test_images(folder)} images in {folder}")
+
+
+@data.command("check")
+def data_check() -> None:
+    """Check the images and write the report on them, reports/data.html, without training a model."""
+    from pipeline import reports, versions
+
+    versions.add_data(lambda line: None)
+    versions.reproduce_up_to("audit")
+    for page, _, words in reports.data_pages():
+        typer.echo(f"{words}: {page.absolute().as_uri()}")
+
+
+@data.command("diff")
+def data_diff(
+    revision: Annotated[
+        str, typer.Argument(metavar="[REV]", help="A git revision: a tag, a branch, a commit.")
+    ] = "HEAD",
+    other: Annotated[
+        str | None, typer.Argument(metavar="[OTHER]", help="A second one; without it, the working folder.")
+    ] = None,
+    names: Annotated[bool, typer.Option("--names", help="List every file, not the first few of each kind.")] = False,
+) -> None:
+    """Show how the images have changed since a git revision: per label, and the files' names."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from pipeline import changes, snapshots
+    from pipeline.paths import RAW
+
+    before = snapshots.of_revision(revision)
+    now = snapshots.of_revision(other) if other else snapshots.of_working_folder()
+    found = changes.compare(before.files, now.files)
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for name in changes.COLUMNS:
+        table.add_column(name, justify="left" if name == "label" else "right", overflow="fold")
+        table.columns[-1].min_width = max(map(len, name.split()))
+    for row in changes.table_rows(found):
+        table.add_row(*map(Text, row))
+    typer.echo(f"{RAW}: from {before.name} to {now.name}")
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH).print(table)
+    for line in changes.name_lines(found, None if names else changes.FIRST_NAMES):
+        typer.echo(line)
+    if line := changes.side_table_line(before, now):
+        typer.echo(line)
+    if before.files == now.files:
+        typer.echo("Nothing has changed.")
+
+
+@data.command("pull")
+def data_pull(
+    rev: Annotated[
+        str | None,
+        typer.Option(help="Only fetch this git revision's images into the cache; the working folder stays."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that no data version holds.")] = False,
+) -> None:
+    """Fetch the images from the DVC remote and lay them out in data/raw/."""
+    from pipeline import remote
+
+    if rev:
+        remote.fetch_revision(rev, typer.echo)
+    else:
+        remote.pull(typer.echo, force=force)
+
+
+@data.command("push")
+def data_push() -> None:
+    """Send the images, and what training made of them, to the DVC remote."""
+    from pipeline import remote
+    from pipeline.versions import VersionsError
+
+    if not remote.push(typer.echo):
+        raise VersionsError(remote.NO_REMOTE)
