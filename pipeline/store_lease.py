@@ -7,6 +7,7 @@ import _thread
 import errno
 import json
 import os
+import signal
 import socket
 import threading
 import time
@@ -24,6 +25,7 @@ from pipeline.stores import StoreError, backend_errors
 
 BEAT = 10.0  # seconds between two signs of life
 EXPIRES = 60.0  # seconds without one
+INTERRUPT = signal.SIGUSR1
 SETTLE = 2.0  # seconds in which two who take over the same lock see who was the last
 
 
@@ -40,6 +42,28 @@ class Lease:
     at: float = field(default_factory=time.time)  # seconds since 1970, by the holder's clock
 
 
+class _Lost(BaseException):
+    """The lease is another's: raised wherever the run is."""
+
+
+@contextmanager
+def _interrupted() -> Iterator[None]:
+    """Let INTERRUPT raise _Lost in the main thread. Not SIGINT: what a shell starts in the background ignores it."""
+
+    def lose(*_: object) -> None:
+        raise _Lost
+
+    try:
+        before = signal.signal(INTERRUPT, lose)
+    except ValueError:  # in another thread: the run hears of it at its end
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(INTERRUPT, before)
+
+
 @contextmanager
 def held(output: UPath, name: str) -> Iterator[None]:
     """Keep other runs off `output` by the object `name` in it. Raises LeaseError naming the holder when there is one.
@@ -51,11 +75,12 @@ def held(output: UPath, name: str) -> Iterator[None]:
     beating = threading.Thread(target=_beat, args=(lock, ours, ended, lost), daemon=True)
     try:
         _acquire(lock, ours)
-        beating.start()
-        yield
-    except KeyboardInterrupt:
-        if not lost.is_set():
-            raise
+        with _interrupted():
+            beating.start()
+            yield
+        if lost.is_set():
+            raise _Lost
+    except _Lost:
         raise LeaseError(
             f"{output} was taken over by another run, or was not reached for {EXPIRES:.0f} s. What is done is kept; "
             "when nobody else uses it, run the same command again."
@@ -137,7 +162,7 @@ def _beat(lock: UPath, ours: Lease, ended: threading.Event, lost: threading.Even
             is_ours = time.monotonic() - last < EXPIRES
         if not is_ours and not ended.is_set():
             lost.set()
-            _thread.interrupt_main()
+            _thread.interrupt_main(INTERRUPT)
             return
 
 
