@@ -71,6 +71,23 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
+@pytest.fixture
+def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """The trained project's parameters, after a change to its folder."""
+    monkeypatch.chdir(trained)
+    return load_params()
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Path:
+    """Ten images of shapes: four shards of at most three."""
+    from tests.project import draw_shape
+
+    for number in range(10):
+        draw_shape(tmp_path / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
+    return tmp_path / "night"
+
+
 def copy_of(project: Path, copy: Path) -> Path:
     """A project's files and MLflow store at another place."""
     shutil.copytree(project, copy, symlinks=True)

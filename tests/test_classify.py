@@ -28,27 +28,12 @@ from pipeline.reference import read_reference
 from pipeline.tracking import store_address
 from tests.conftest import save_image
 from tests.models import write_colour_model
-from tests.project import NIGHTSHIFT, draw_shape, nightshift
+from tests.project import NIGHTSHIFT, nightshift
 
 
 def rows(output: Path) -> list[dict[str, str]]:
     with (output / "predictions.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture
-def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """Its parameters, after a change to the trained project's folder."""
-    monkeypatch.chdir(trained)
-    return load_params()
-
-
-@pytest.fixture
-def night(tmp_path: Path) -> Path:
-    """Ten images of shapes: four shards of at most three."""
-    for number in range(10):
-        draw_shape(tmp_path / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
-    return tmp_path / "night"
 
 
 def test_good_and_bad_files_each_have_their_right_row(trained: Path, tmp_path: Path) -> None:

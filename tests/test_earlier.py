@@ -17,7 +17,7 @@ from pipeline.classify import classify
 from pipeline.earlier import OutOfTime, folder_for, next_time, time_of_day
 from pipeline.errors import NightshiftError
 from pipeline.known import RECENT, Known, write_known
-from pipeline.params import Params, load_params
+from pipeline.params import Params
 from tests.conftest import save_image
 from tests.project import change_params, draw_shape, run
 
@@ -27,21 +27,6 @@ HERE = datetime.timezone(datetime.timedelta(hours=2))
 def rows(output: Path) -> list[dict[str, str]]:
     with (output / "predictions.csv").open(encoding="utf-8", newline="") as file:
         return [{**row, "classified_at": ""} for row in csv.DictReader(file)]
-
-
-@pytest.fixture
-def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """Its parameters, after a change to the trained project's folder."""
-    monkeypatch.chdir(trained)
-    return load_params()
-
-
-@pytest.fixture
-def night(tmp_path: Path) -> Path:
-    """Ten images of shapes: four shards of at most three."""
-    for number in range(10):
-        draw_shape(tmp_path / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
-    return tmp_path / "night"
 
 
 def mark_answers(output: Path) -> None:

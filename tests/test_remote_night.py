@@ -18,7 +18,7 @@ from pipeline import judging, ledger, stores
 from pipeline.addresses import place
 from pipeline.classify import ClassifyError, begin, classify, classify_shard
 from pipeline.judging import OtherModelError
-from pipeline.params import Params, load_params
+from pipeline.params import Params
 from pipeline.params_data import Images
 from pipeline.predictions import Unreadable
 from pipeline.reading import Decoded, ReadingError, read_images
@@ -71,12 +71,6 @@ def rows_in(data: bytes) -> list[dict[str, str]]:
 
 def rows(output: Path | str) -> list[dict[str, str]]:
     return rows_in(stores.read_bytes(place(output) / "predictions.csv"))
-
-
-@pytest.fixture
-def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    monkeypatch.chdir(trained)
-    return load_params()
 
 
 def far(address: str) -> UPath:

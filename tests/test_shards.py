@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.project import draw_shape, environment
+from tests.project import environment
 
 # A night whose decoder dies, as native code does, from files that begin with KILL. Child processes run this file too.
 NIGHT = """
@@ -40,12 +40,10 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def night(tmp_path: Path) -> Path:
-    """Ten images of shapes: four shards of at most three."""
-    for number in range(10):
-        draw_shape(tmp_path / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
-    (tmp_path / "night.py").write_text(NIGHT)
-    return tmp_path / "night"
+def night(night: Path) -> Path:
+    """Ten images of shapes, and beside them the night that dies of some files."""
+    night.with_suffix(".py").write_text(NIGHT)
+    return night
 
 
 def words(night: Path, output: Path) -> list[str]:

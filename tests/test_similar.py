@@ -6,18 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.params import Params, load_params
+from pipeline.params import Params
 from pipeline.prepared import read_split
 from pipeline.similar import SimilarError, similar
 from tests.conftest import noise
 from tests.project import draw_shape, nightshift
-
-
-@pytest.fixture
-def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """Its parameters, after a change to the trained project's folder."""
-    monkeypatch.chdir(trained)
-    return load_params()
 
 
 def test_a_training_image_finds_itself_first(here: Params) -> None:

@@ -4,12 +4,10 @@ import gzip
 import http.server
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from pipeline.placing import ImportingError
 from pipeline.sources import below_common
 from tests.conftest import save_image
 from tests.sources import PETS, SPLIT_PETS, content, labels, read, take, tar_of, tree, write_files, zip_of
+from tests.stores import environment_of, s3_server
 
 PETS_READ = [("cat", "1.jpg"), ("cat", "deep/2.JPG"), ("dog", "1.jpg")]
 
@@ -179,32 +178,17 @@ def web(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    """The address of an S3 server, moto's, in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{address}/moto-api/data.json", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
+def s3_address() -> Iterator[str]:
+    """The address of an S3 server."""
+    with s3_server() as (address, _):
         yield address
-        server.terminate()
 
 
 @pytest.fixture
-def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket(s3_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an empty bucket; its server is the one that S3 addresses lead to."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in environment_of(s3_address).items():
+        monkeypatch.setenv(name, value)
     type(fsspec.filesystem("s3")).clear_instance_cache()
     name = "b" + str(abs(hash(tmp_path)))
     fsspec.filesystem("s3").mkdir(name)
