@@ -135,7 +135,7 @@ def decode_only(folder: Path, _output: Path) -> None:
     from pipeline.reading import read_images
 
     params, paths = load_params(), [listed.path for listed in list_images(folder)]
-    threads = params.compute.reading_threads
+    threads = params.compute.threads
     for _ in read_images(folder, paths, read_contract(MODEL).images, threads, 2 * BATCH_SIZE, 60):
         pass
 

@@ -71,7 +71,7 @@ def measured(step: Callable[..., object], *words: object) -> tuple[float, float]
 
 def look(raw: Path, params: Params, memory: Path) -> None:
     """One pass, and its manifest kept beside the memory."""
-    manifest = build_manifest(raw, params.images, params.compute.reading_threads, memory)
+    manifest = build_manifest(raw, params.images, params.compute.threads, memory)
     manifest.to_parquet(memory.parent / "manifest.parquet")
 
 

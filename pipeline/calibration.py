@@ -9,6 +9,10 @@ from scipy.optimize import minimize_scalar
 from pipeline.engine import probabilities
 from pipeline.metrics import accuracy, balanced_accuracy, expected_calibration_error, mean_log_loss
 
+HELD = {  # what may not get worse when a network computes in fewer bits; -1: where less is better
+    "val_accuracy": 1, "val_balanced_accuracy": 1, "val_calibration_error": -1,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -38,6 +42,12 @@ def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], target_pre
         "val_unsure_share": float((~given).mean()),
     }
     return Calibration(temperature, threshold, metrics)
+
+
+def answers_hold(metrics: dict[str, float], others: dict[str, float], max_loss: float) -> bool:
+    """Whether `others` are worse than `metrics`, both of a Calibration, by no more than `max_loss` in each of HELD."""
+    losses = [sign * (metrics[name] - others[name]) for name, sign in HELD.items()]
+    return max(losses) <= max_loss
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

@@ -156,7 +156,7 @@ def finish(output: Place, plan: Plan, params: Params, truth: "pd.DataFrame | Non
 
         summary["drift"] = drift = compare_with_usual(read_rows(file), reference.about, params.batch.max_drift)
     summary["review"] = write_review(
-        output, place(plan.input), contract, params.batch.review, params.compute.reading_threads, drift
+        output, place(plan.input), contract, params.batch.review, params.compute.threads, drift
     )
     if truth is not None:
         summary["compared"] = compare(file, truth)

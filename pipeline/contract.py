@@ -43,6 +43,7 @@ class Contract(BaseModel):
     # What came later is None in earlier contracts, which keep their hashes.
     reference_sha256: str | None = None  # of REFERENCE and EMBEDDINGS
     outlier_above: float | None = Field(default=None, ge=0)  # a larger outlier score is an outlier's
+    bfloat16: bool | None = None  # whether its answers hold in bfloat16, as seen on validation images; None: not tried
 
     @property
     def hash(self) -> str:
@@ -53,7 +54,7 @@ class Contract(BaseModel):
     @property
     def unknown(self) -> set[str]:
         """The later fields that say nothing."""
-        return {name for name in ("reference_sha256", "outlier_above") if getattr(self, name) is None}
+        return {name for name in ("reference_sha256", "outlier_above", "bfloat16") if getattr(self, name) is None}
 
 
 def weights_sha256(folder: Path) -> str:

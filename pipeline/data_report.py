@@ -223,7 +223,7 @@ def thumbnails(raw: Path, paths: Iterable[str], params: Params) -> dict[str, str
         return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
     paths = list(paths)
-    found = ordered_map(thumbnail, paths, params.compute.reading_threads)
+    found = ordered_map(thumbnail, paths, params.compute.threads)
     return dict(zip(paths, tqdm(found, "report", len(paths), unit="image"), strict=True))
 
 

@@ -38,7 +38,7 @@ def frozen_network(params: Params) -> Network:
     backbone = build_backbone(params.model, params.images)
     with tempfile.TemporaryDirectory() as folder:
         export_openvino(backbone, Path(folder))
-        return openvino_network(Path(folder) / NETWORK)
+        return openvino_network(Path(folder) / NETWORK, params.compute.threads)
 
 
 def view(augment: Augment, seed: int, number: int) -> Change:

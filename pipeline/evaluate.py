@@ -151,7 +151,7 @@ def measure(engine: Engine, test: Split, params: Params) -> tuple[Results, Judge
     robustness = None
     if params.evaluate.robustness:
         robustness = measure_robustness(
-            engine, test.images, judged.answers, params.seed, params.batch.batch_size, params.compute.reading_threads
+            engine, test.images, judged.answers, params.seed, params.batch.batch_size, params.compute.threads
         )
         worse = robustness[robustness["corruption"] != CLEAN]
         metrics["corrupted_balanced_accuracy"] = float(worse["balanced_accuracy"].mean())

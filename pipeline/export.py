@@ -38,6 +38,6 @@ def largest_difference(folder: Path, batch: NDArray[np.uint8]) -> float:
     """The largest difference of any class probability, Keras against OpenVINO, over `batch` (n, height, width, 3)."""
     contract = read_contract(folder)
     cpu = Compute(device="cpu", precision="float32", workers=0)
-    networks = (keras_network(folder / KERAS, cpu), openvino_network(folder / OPENVINO / NETWORK))
+    networks = (keras_network(folder / KERAS, cpu), openvino_network(folder / OPENVINO / NETWORK, cpu.threads))
     ours, theirs = (probabilities(network(batch), contract.temperature) for network in networks)
     return float(np.abs(ours - theirs).max())

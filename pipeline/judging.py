@@ -26,7 +26,7 @@ from pipeline.reading import Decoded, Decoder, Read, read_images
 from pipeline.reference import Reference, read_reference
 from pipeline.stores import Place
 
-_one_at_a_time = threading.Lock()  # a network that is being asked cannot be asked again
+_one_at_a_time = threading.Lock()  # two shards would take turns at one network, and twice the memory
 
 
 class OtherModelError(NightshiftError):
@@ -50,9 +50,9 @@ def model_folder(output: Place) -> Iterator[Path]:
 
 
 @lru_cache(maxsize=1)
-def _engine(output: Place, compute: Compute, contract_hash: str) -> tuple[Engine, Reference | None]:
+def _engine(output: Place, compute: Compute, batch_size: int, contract_hash: str) -> tuple[Engine, Reference | None]:
     with model_folder(output) as folder:  # a network is in memory once it is loaded
-        engine = load_engine(folder, compute, embedding=True)
+        engine = load_engine(folder, compute, embedding=True, batch_size=batch_size)
         reference = read_reference(folder, engine.contract)
     if engine.contract.hash != contract_hash:
         raise OtherModelError(f"The model in {output} is not the one that its run was planned with. Begin a new run.")
@@ -66,8 +66,8 @@ def classify_here(
 
     Files of the next shard are read while the model is at the one before.
     """
-    engine, reference = _engine(output, params.compute, plan.contract_hash)
-    source, size, threads = place(plan.input), params.batch.batch_size, params.compute.reading_threads
+    source, size, threads = place(plan.input), params.batch.batch_size, params.compute.threads
+    engine, reference = _engine(output, params.compute, size, plan.contract_hash)
     if not isinstance(source, Path):  # threads wait for a store more than they work
         threads = max(threads, stores.THREADS)
     known = Known(ledger.known_file(output))
@@ -106,7 +106,7 @@ def judge(reads: Iterator[Read], engine: Engine, size: int, reference: Reference
     while batch := list(itertools.islice(reads, size)):
         # Identical bytes are asked about once.
         pictures = {read.sha256: read.picture.pixels for read in batch if isinstance(read, Decoded)}
-        asked = _ask(list(pictures.values()), engine, size, reference) if pictures else ()
+        asked = _ask(list(pictures.values()), engine, reference) if pictures else ()
         answers = dict(zip(pictures, asked, strict=True))
         for read in batch:
             if isinstance(read, Decoded):
@@ -136,16 +136,10 @@ def _outcome(
 
 
 def _ask(
-    pictures: list[NDArray[np.uint8]], engine: Engine, size: int, reference: Reference | None
+    pictures: list[NDArray[np.uint8]], engine: Engine, reference: Reference | None
 ) -> Iterator[tuple[NDArray[np.float32], float | None]]:
-    """Probabilities and outlier score of each of `pictures`, always asked in batches of `size`.
-
-    A network may round differently for another batch size; so that an image's answer does not depend on its
-    neighbours, the last batch is filled with black images, whose answers are dropped.
-    """
-    batch = np.zeros((size, *pictures[0].shape), np.uint8)
-    batch[: len(pictures)] = pictures
+    """Probabilities and outlier score of each of `pictures`."""
     if reference is None:
-        return ((row, None) for row in engine.predict(batch)[: len(pictures)])
-    rows, embeddings = engine.judge(batch)
-    return zip(rows[: len(pictures)], reference.scores(embeddings).tolist(), strict=False)
+        return ((row, None) for row in engine.predict(np.stack(pictures)))
+    rows, embeddings = engine.judge(np.stack(pictures))
+    return zip(rows, reference.scores(embeddings).tolist(), strict=True)

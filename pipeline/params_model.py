@@ -17,8 +17,11 @@ class Compute(Section):
     distribution: Literal["auto", "none", "mirrored", "multi_worker"] = "auto"
 
     @property
-    def reading_threads(self) -> int:
-        """Threads that read and decode; the decoders release Python's lock, so one a core keeps every core busy."""
+    def threads(self) -> int:
+        """Threads that read and decode, and images that the CPU is asked about at once.
+
+        The decoders release Python's lock, so one a core keeps every core busy.
+        """
         return self.workers or os.cpu_count() or 1
 
     @property
@@ -142,6 +145,7 @@ class Train(Section):
     scratch: Fit
     max_gap: float = Field(gt=0, le=1)  # of accuracy
     target_precision: float = Field(ge=0, le=1)
+    max_bfloat16_loss: float = Field(ge=0, le=1)
     outlier_percentile: float = Field(ge=50, le=100)
 
 

@@ -74,7 +74,7 @@ def main() -> None:
         write_dataset(beside, dataset)
         for name in SPLITS:
             table = manifest[splits == name].reset_index(drop=True)
-            images = decode_all(RAW, table, params.images, params.compute.reading_threads)
+            images = decode_all(RAW, table, params.images, params.compute.threads)
             write_split(beside, name, table, progress_over(images, progress))
             log.info("%s: %s", name, ", ".join(f"{n} {label}" for label, n in table["label"].value_counts().items()))
 

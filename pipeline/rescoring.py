@@ -129,7 +129,7 @@ def _decoded(
             return None
 
     pairs = zip(files["path"], files["sha256"], strict=True)
-    return ordered_map(lambda pair: pixels(*pair), pairs, params.compute.reading_threads)
+    return ordered_map(lambda pair: pixels(*pair), pairs, params.compute.threads)
 
 
 def _predict(
@@ -161,7 +161,7 @@ def speeds(
 
 def _decode_and_answer(engine: Engine, encoded: list[bytes], params: Params) -> None:
     rules, size = engine.contract.images, params.batch.batch_size
-    decoded = ordered_map(lambda data: decode(data, rules).pixels, encoded, params.compute.reading_threads)
+    decoded = ordered_map(lambda data: decode(data, rules).pixels, encoded, params.compute.threads)
     pixels = np.stack(list(decoded))
     for start in range(0, len(pixels), size):
         engine.predict(pixels[start : start + size])

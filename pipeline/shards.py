@@ -166,13 +166,16 @@ _pool: ProcessPoolExecutor | None = None  # one process for all threads
 
 
 def apart(data: bytes, rules: Images) -> Picture:
-    """`decode` in another process. Raises UnreadableImage also when that one is killed by what it reads."""
+    """`decode` in another process. Raises UnreadableImage also when it kills two of these.
+
+    One may die of what it has decoded before, or because the machine has no memory left.
+    """
     global _pool
     with _lock:
-        if _pool is None:
-            _pool = ProcessPoolExecutor(1, SPAWN, _end_with_parent)
-        try:
-            return _pool.submit(decode, data, rules).result()
-        except BrokenProcessPool:
-            _pool = None
-            raise UnreadableImage(CRASHED) from None
+        for _ in range(2):
+            _pool = _pool or ProcessPoolExecutor(1, SPAWN, _end_with_parent)
+            try:
+                return _pool.submit(decode, data, rules).result()
+            except BrokenProcessPool:
+                _pool = None
+    raise UnreadableImage(CRASHED)

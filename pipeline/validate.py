@@ -32,7 +32,7 @@ from pipeline.stage import log, run
 def look(params: Params, side: pd.DataFrame) -> pd.DataFrame:
     """The whole manifest: what was measured, what is known besides, clusters of near-duplicates, what is left out."""
     limits = params.validate_
-    measured = build_manifest(RAW, params.images, params.compute.reading_threads, MEASURED)
+    measured = build_manifest(RAW, params.images, params.compute.threads, MEASURED)
     manifest = with_metadata(measured, side, params.preprocess.group_column)
     manifest["cluster"] = cluster(manifest, limits.near_duplicate_bits, limits.checks.blank.below)
     manifest["quarantined"] = quarantine(manifest, limits)

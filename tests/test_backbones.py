@@ -57,10 +57,10 @@ def test_a_backbone_trains_is_saved_loaded_and_exported_and_answers_alike(name: 
     assert np.isfinite(answers).all()
     scale = np.abs(answers).max()
     np.testing.assert_allclose(np.asarray(model(images.astype(np.float32))) / scale, answers / scale, atol=1e-6)
-    exported = openvino_network(tmp_path / "model.xml")(images)
+    exported = openvino_network(tmp_path / "model.xml", 2)(images)
     np.testing.assert_allclose(exported / scale, answers / scale, atol=2e-5)
     # To ask for the embeddings too changes no answer, not by a bit.
-    logits, embeddings = openvino_judging(tmp_path / "model.xml")(images)
+    logits, embeddings = openvino_judging(tmp_path / "model.xml", 2)(images)
     np.testing.assert_array_equal(logits, exported)
     expected = np.asarray(keras.Model(loaded.input, loaded.layers[-1].input)(images.astype(np.float32)))
     np.testing.assert_allclose(embeddings, expected, atol=2e-5 * np.abs(expected).max())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.calibration import calibrate, fit_temperature, unsure_threshold
+from pipeline.calibration import answers_hold, calibrate, fit_temperature, unsure_threshold
 from pipeline.engine import probabilities
 
 
@@ -69,3 +69,20 @@ def test_what_calibration_costs_and_brings_is_said() -> None:
     assert metrics["val_unsure_share"] == (~given_).mean()
     assert 0 < metrics["val_coverage"] < 1
     assert metrics["val_precision_covered"] >= 0.9 > metrics["val_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("worse", "holds"),
+    [
+        ({}, True),
+        ({"val_accuracy": 0.79}, True),
+        ({"val_accuracy": 0.78}, False),
+        ({"val_balanced_accuracy": 0.5}, False),
+        ({"val_calibration_error": 0.2}, False),
+        ({"val_calibration_error": 0.0, "val_accuracy": 0.9}, True),
+        ({"val_log_loss": 9.0}, True),
+    ],
+)
+def test_answers_hold_while_no_measure_loses_more_than_allowed(worse: dict[str, float], holds: bool) -> None:
+    metrics = {"val_accuracy": 0.8, "val_balanced_accuracy": 0.75, "val_calibration_error": 0.1, "val_log_loss": 0.5}
+    assert answers_hold(metrics, metrics | worse, max_loss=0.015) is holds

@@ -80,12 +80,12 @@ def test_mixed_precision_trains_and_exports_and_keeps_logits_and_weights_in_floa
     compute_in_float32(model)
     export_openvino(model, tmp_path)
     model.save(tmp_path / KERAS)
-    exported = openvino_network(tmp_path / NETWORK)(images)
+    exported = openvino_network(tmp_path / NETWORK, 2)(images)
     saved = keras_network(tmp_path / KERAS, compute.alone)(images)
     np.testing.assert_allclose(exported, saved, atol=1e-4)
     logits, embeddings = keras_judging(tmp_path / KERAS, compute.alone)(images)
     np.testing.assert_allclose(logits, saved, atol=1e-6)
-    np.testing.assert_allclose(embeddings, openvino_judging(tmp_path / NETWORK)(images)[1], atol=1e-4)
+    np.testing.assert_allclose(embeddings, openvino_judging(tmp_path / NETWORK, 2)(images)[1], atol=1e-4)
     np.testing.assert_allclose(probabilities(exported, 1.0), probabilities(mixed, 1.0), atol=0.02)
 
 

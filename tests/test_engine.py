@@ -1,5 +1,6 @@
 """Asking a model: its contract, its probabilities, and the folder it lies in."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from openvino import opset13 as ops
 
 from pipeline.contract import Contract, ContractError, read_contract, weights_sha256, write_contract
-from pipeline.engine import Engine, load_engine, openvino_judging, openvino_network, probabilities
+from pipeline.engine import Engine, Numbers, load_engine, numbers_of, openvino_judging, openvino_network, probabilities
 from pipeline.params_data import Images
 from pipeline.params_model import Compute
 
@@ -89,22 +90,61 @@ def test_embeddings_are_what_the_last_dense_layer_takes_and_change_no_logit(
     tmp_path: Path, end: str, compressed: bool
 ) -> None:
     file = exported(tmp_path, end=end, compressed=compressed)
-    logits, embeddings = openvino_judging(file)(IMAGES)
-    np.testing.assert_array_equal(logits, openvino_network(file)(IMAGES))
+    logits, embeddings = openvino_judging(file, 2)(IMAGES)
+    np.testing.assert_array_equal(logits, openvino_network(file, 2)(IMAGES))
     np.testing.assert_allclose(embeddings, IMAGES.mean(axis=(1, 2)), rtol=1e-5)
     assert embeddings.dtype == np.float32
+
+
+@pytest.mark.parametrize("numbers", ["f32", "bf16"])
+def test_an_answer_depends_on_no_neighbour_and_on_no_number_of_cores(tmp_path: Path, numbers: Numbers) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (37, 8, 12, 3), np.uint8)
+    file = exported(tmp_path)
+    together = openvino_network(file, 3, numbers)(images)
+    alone = openvino_network(file, 1, numbers)
+    np.testing.assert_array_equal(together, np.concatenate([alone(images[row : row + 1]) for row in range(37)]))
+
+
+def test_who_asks_at_once_gets_each_his_own(tmp_path: Path) -> None:
+    network = openvino_network(exported(tmp_path), 2)
+    parts = [IMAGES[row : row + 1].repeat(9, axis=0) for row in range(4)] * 25
+    with ThreadPoolExecutor(4) as pool:
+        for part, answer in zip(parts, pool.map(network, parts), strict=True):
+            np.testing.assert_array_equal(answer, network(part[:1]).repeat(9, axis=0))
+
+
+def test_no_images_have_no_answers(tmp_path: Path) -> None:
+    assert openvino_network(exported(tmp_path), 2)(IMAGES[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("precision", "holds", "cpu_has_it", "expected"),
+    [
+        ("auto", True, True, "bf16"),
+        ("auto", True, False, "f32"),
+        ("auto", False, True, "f32"),
+        ("auto", None, True, "f32"),
+        ("float32", True, True, "f32"),
+    ],
+)
+def test_bfloat16_is_used_only_where_it_was_seen_to_hold(
+    precision: str, holds: bool | None, cpu_has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.engine.has_bfloat16", lambda: cpu_has_it)
+    compute = CPU.model_copy(update={"precision": precision})
+    assert numbers_of(contract().model_copy(update={"bfloat16": holds}), compute) == expected
 
 
 @pytest.mark.parametrize("end", ["softmax", "two branches", "no dense layer", "a map"])
 def test_a_network_that_does_not_end_in_a_dense_layer_is_named(tmp_path: Path, end: str) -> None:
     file = exported(tmp_path, end=end)
-    openvino_network(file)
+    openvino_network(file, 2)
     with pytest.raises(ContractError, match=r"model.xml gives no embeddings: .* train the model again"):
-        openvino_judging(file)
+        openvino_judging(file, 2)
 
 
 def test_judge_gives_what_predict_gives_and_the_embeddings(tmp_path: Path) -> None:
-    judging = openvino_judging(exported(tmp_path))
+    judging = openvino_judging(exported(tmp_path), 2)
     engine = Engine(contract(), lambda batch: judging(batch)[0], judging)
     answers, embeddings = engine.judge(IMAGES)
     np.testing.assert_array_equal(answers, engine.predict(IMAGES))

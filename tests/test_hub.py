@@ -122,7 +122,7 @@ def test_a_trained_tower_is_saved_and_exported_and_answers_alike(
     np.testing.assert_allclose(
         load_keras(tmp_path / "model.keras")(photos(size).astype(np.float32)), answers, atol=1e-5
     )
-    np.testing.assert_allclose(openvino_network(tmp_path / "model.xml")(photos(size)), answers, atol=1e-4)
+    np.testing.assert_allclose(openvino_network(tmp_path / "model.xml", 2)(photos(size)), answers, atol=1e-4)
 
 
 LOAD = """

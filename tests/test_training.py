@@ -93,7 +93,7 @@ def test_a_change_to_the_head_reruns_from_train_only(project: Path) -> None:
 def assert_reference_is_the_networks(project: Path, folder: Path) -> None:
     """What a model keeps of its training images is what its network makes of them; and so it is for scores."""
     train, val = read_split(project / "data/prepared", "train"), read_split(project / "data/prepared", "val")
-    engine = load_engine(folder, Compute(device="cpu", precision="float32", workers=1), embedding=True)
+    engine = load_engine(folder, Compute(device="cpu", precision="auto", workers=1), embedding=True)
     found = read_reference(folder, engine.contract)
     assert found is not None
     assert found.about.paths == train.table["path"].tolist()
