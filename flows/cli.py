@@ -304,6 +304,31 @@ def similar(
 
 
 @app.command()
+def label(
+    folder: Annotated[Path, typer.Argument(help="A folder of images without labels.")],
+    table: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="Where to write path, label and confidence.")],
+    zero_shot: Annotated[
+        str, typer.Option(help='What to tell apart: "a cat, a dog", or "cat=a photo of a cat, dog=a photo of a dog".')
+    ],
+    preset: Annotated[
+        str, typer.Option(help="CLIP or SigLIP: a preset of KerasHub, hf://owner/name, or a folder with one.")
+    ] = "clip_vit_base_patch32",
+) -> None:
+    """Give images first labels by words alone (CLIP, SigLIP); look through them, then `nightshift data import` them.
+
+    Needs pip install '.[hub]'. The weights are downloaded once.
+    """
+    from pipeline.naming import shown
+    from pipeline.params import load_params
+    from pipeline.zero_shot import label as label_images
+    from pipeline.zero_shot import read_words
+
+    for name, count in label_images(folder, table, read_words(zero_shot), preset, load_params()).items():
+        typer.echo(f"{shown(name)}: {count}")
+    typer.echo(f"{table}: look through it, then `nightshift data import {table}`")
+
+
+@app.command()
 def status() -> None:
     """Show where things are: models and their aliases, the latest CSV, reports, and how to open MLflow."""
     from flows.models import print_versions

@@ -32,13 +32,13 @@ def hub_backbone(preset: str, shape: tuple[int, int, int]) -> keras.Model:
     Raises PresetError when it cannot be loaded, has no image tower, or cannot take images of `shape`.
     """
     hub = import_keras_hub()
-    source = _on_this_machine(preset)
+    source = on_this_machine(preset)
     try:
         tower = _tower(hub.models.Backbone.from_preset(source), preset)
         if not _fits(tower, shape):
             tower = _for_shape(hub, source, preset, tower, shape)
-        scale, offset = _scaling(hub, source, preset)
-    except _faults() as error:
+        scale, offset = scaling_of(hub, source, preset)
+    except faults() as error:
         raise PresetError(
             f"params.yaml: model.weights: the preset {preset} cannot be loaded. It must be a name that KerasHub knows "
             f"(downloaded from Kaggle), hf://owner/name, or a folder in {Path.cwd()} with a model that KerasHub or "
@@ -51,7 +51,7 @@ def hub_backbone(preset: str, shape: tuple[int, int, int]) -> keras.Model:
     return keras.Model(inputs, _features(tower, tokens), name="keras_hub")
 
 
-def _on_this_machine(preset: str) -> str:
+def on_this_machine(preset: str) -> str:
     """`preset`, or the folder that its files from Hugging Face lie in; downloaded if the cache does not have them."""
     if not preset.startswith(HUGGING_FACE):
         return preset
@@ -68,7 +68,7 @@ def _on_this_machine(preset: str) -> str:
         ) from error
 
 
-def _faults() -> tuple[type[Exception], ...]:
+def faults() -> tuple[type[Exception], ...]:
     """What KerasHub raises for a preset that is not there, not whole or not what it knows."""
     import safetensors
 
@@ -109,7 +109,7 @@ def _for_shape(hub: Any, source: str, preset: str, tower: Any, shape: tuple[int,
     )
 
 
-def _scaling(hub: Any, source: str, preset: str) -> tuple[Any, Any]:
+def scaling_of(hub: Any, source: str, preset: str) -> tuple[Any, Any]:
     """Factor and offset for pixels in 0..255, numbers or one a channel, as the preset's own preprocessing has them."""
     config = Path(source) / "preprocessor_config.json"  # of transformers' models, for most of which KerasHub reads none
     if config.is_file():

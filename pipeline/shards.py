@@ -5,6 +5,7 @@ happens in a second process, and a file whose decoding kills that one is unreada
 """
 
 import atexit
+import importlib
 import multiprocessing
 import os
 import signal
@@ -84,8 +85,8 @@ class _Worker:
 
 
 def _surroundings() -> tuple[Path, dict[str, str]]:
-    """What a process has from the one that starts it, and keeps when that one's change."""
-    return Path.cwd(), dict(os.environ)
+    """What a process has from the one that starts it, and keeps when that one's change; MLflow's does not matter."""
+    return Path.cwd(), {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
 
 
 _worker: _Worker | None = None  # kept for the shards that follow
@@ -133,6 +134,7 @@ def _work(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; whoever started us ends us
     from pipeline.judging import classify_here
 
+    importlib.import_module("openvino")  # while the other process settles what is to be done
     while True:
         try:
             asked: Asked = pipe.recv()

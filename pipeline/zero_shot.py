@@ -1,0 +1,144 @@
+"""First labels without any training: which of some words fits an image best, by CLIP or SigLIP through KerasHub.
+
+Learning Transferable Visual Models From Natural Language Supervision, Radford et al., 2021. Writes a table that
+`nightshift data import` reads; trains nothing.
+"""
+
+import csv
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from pipeline.engine import probabilities
+from pipeline.errors import NightshiftError
+from pipeline.files import replacing
+from pipeline.hub import PresetError, faults, on_this_machine, scaling_of
+from pipeline.keras_file import import_keras_hub
+from pipeline.listing import list_images
+from pipeline.naming import shown
+from pipeline.params import Params
+from pipeline.params_data import Images
+from pipeline.reading import Decoded, read_images
+from pipeline.stage import log
+from pipeline.weights import first_line
+
+COLUMNS = ("path", "label", "confidence", "label_2", "confidence_2")
+BATCH_SIZE = 32
+ARTICLES = ("a ", "an ", "the ")
+NAMED = 20  # unreadable files
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What images are compared with."""
+
+    labels: tuple[str, ...]
+    prompts: tuple[str, ...]  # of each label
+
+
+@dataclass(frozen=True, slots=True)
+class TextAndImages:
+    """A preset, ready to compare images with some words."""
+
+    images: Images  # how it takes them
+    infer: Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # (n, height, width, 3) -> logits (n, words)
+
+
+def read_words(text: str) -> Words:
+    """`a cat, a dog` or `cat=a photo of a cat, dog=a photo of a dog`. Raises NightshiftError when they are no two."""
+    pairs = [(left.strip(), right.strip()) for left, _, right in (part.partition("=") for part in text.split(","))]
+    labels = tuple(label if prompt else _without_article(label) for label, prompt in pairs)
+    if len(set(labels)) != len(labels) or len(labels) < 2 or not all(labels):
+        raise NightshiftError(
+            f"--zero-shot {shown(text)}: at least two different descriptions are expected, with commas between them, "
+            'such as "a cat, a dog", or with the label before each: "cat=a photo of a cat, dog=a photo of a dog".'
+        )
+    return Words(labels, tuple(prompt or label for label, prompt in pairs))
+
+
+def _without_article(words: str) -> str:
+    article = next((one for one in ARTICLES if words.lower().startswith(one)), "")
+    return words[len(article) :].strip()
+
+
+def load_preset(preset: str, words: Words, max_megapixels: float) -> TextAndImages:
+    """CLIP or SigLIP of `preset`, which is as `model.weights` of a keras_hub backbone.
+
+    Raises PresetError when it cannot be loaded or does not compare images with text.
+    """
+    import keras
+
+    hub = import_keras_hub()
+    source = on_this_machine(preset)
+    try:
+        backbone: Any = hub.models.Backbone.from_preset(source)
+        kind = type(backbone).__name__.removesuffix("Backbone")
+        if not hasattr(backbone, "get_text_embeddings"):
+            raise PresetError(f"The preset {preset} ({kind}) knows no text. CLIP, MetaCLIP 2 and SigLIP presets do.")
+        preprocessor = getattr(hub.models, f"{kind}Preprocessor").from_preset(source)
+        scale, offset = scaling_of(hub, source, preset)
+    except faults() as error:
+        raise PresetError(
+            f"The preset {preset} cannot be loaded. --preset takes a name that KerasHub knows (it is downloaded), "
+            f"hf://owner/name, or a folder with a model, its tokenizer and its preprocessing. {first_line(error)}"
+        ) from error
+    height, width = backbone.vision_encoder.image_shape[:2]
+    none = np.zeros((len(words.prompts), height, width, 3), np.float32)  # it will not do without images
+    tokens = preprocessor({"prompts": list(words.prompts), "images": none})["token_ids"]
+    text = backbone.get_text_embeddings(tokens)
+    head = next(layer for layer in backbone.layers if layer.name.endswith("_head"))
+    inputs = keras.Input((height, width, 3))
+    scaled = keras.layers.Rescaling(scale, offset, dtype="float32")(inputs)
+    tower = keras.Model(inputs, backbone.get_vision_embeddings(scaled))
+
+    def infer(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        vision_logits, _ = head(tower.predict_on_batch(batch.astype(np.float32)), text)
+        return np.asarray(vision_logits, np.float32)
+
+    return TextAndImages(Images(width=width, height=height, fit="crop", max_megapixels=max_megapixels), infer)
+
+
+def label(folder: Path, table: Path, words: Words, preset: str, params: Params) -> dict[str, int]:
+    """Write `table`, a row for each readable image in `folder`; returns how many images each label got.
+
+    Paths are as `nightshift data import` takes them: absolute. Raises NightshiftError when there is no image.
+    """
+    paths = [listed.path for listed in list_images(folder)]
+    if not paths:
+        raise NightshiftError(f"{folder} holds no images. Name a folder that does.")
+    model = load_preset(preset, words, params.images.max_megapixels)
+    threads = params.compute.threads
+    reads = read_images(folder, paths, model.images, threads, 2 * BATCH_SIZE, params.batch.file_timeout)
+    counts = dict.fromkeys(words.labels, 0)
+    unreadable: list[str] = []
+
+    def readable() -> Iterator[Decoded]:
+        for read in tqdm(reads, "label", total=len(paths), unit="image"):
+            if isinstance(read, Decoded):
+                yield read
+            else:
+                unreadable.append(read.path)
+
+    with replacing(table) as beside, beside.open("w", encoding="utf-8", newline="", errors="surrogateescape") as out:
+        writer = csv.writer(out)
+        writer.writerow(COLUMNS)
+        found = readable()
+        while batch := list(itertools.islice(found, BATCH_SIZE)):
+            answers = probabilities(model.infer(np.stack([read.picture.pixels for read in batch])), 1.0)
+            for read, answer in zip(batch, answers, strict=True):
+                first, second = np.argsort(-answer, kind="stable")[:2]
+                counts[words.labels[first]] += 1
+                best = [text for rank in (first, second) for text in (words.labels[rank], f"{answer[rank]:.4f}")]
+                writer.writerow([folder.absolute() / read.path, *best])
+    if unreadable:
+        log.warning(
+            "%d files cannot be read and have no row: %s%s", len(unreadable), ", ".join(map(shown, unreadable[:NAMED])),
+            ", ..." if len(unreadable) > NAMED else "",
+        )  # fmt: skip
+    return counts
