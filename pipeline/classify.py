@@ -18,6 +18,7 @@ from tqdm import tqdm
 from pipeline import champions, ledger, nights, registry, shadow, store_listing, stores
 from pipeline.addresses import place
 from pipeline.contract import ContractError, read_contract
+from pipeline.disks import require_room
 from pipeline.earlier import deadline_at, remember_last, stop_if_late
 from pipeline.errors import NightshiftError
 from pipeline.files import read_json, replacing, write_json
@@ -36,6 +37,8 @@ from pipeline.stores import Place
 
 if TYPE_CHECKING:
     import pandas as pd
+
+BYTES_A_ROW = 800  # in its part and in predictions.csv
 
 
 class ClassifyError(NightshiftError):
@@ -73,6 +76,8 @@ def begin(source: Place, output: Place, params: Params, since_last: bool = False
     files, shards = ledger.write_shards(output, _images_in(source), params.batch.shard_size)
     if not files:
         raise ClassifyError(f"{source} holds no images (files with an image's extension or first bytes).")
+    if isinstance(output, Path):
+        require_room(output, files * BYTES_A_ROW, f"a night over {files:,} files")
     model = champions.champion(params.register_.model_name)
     with replacing(model_place(output)) as beside:
         contract = read_contract(registry.fetch_model(model, beside))

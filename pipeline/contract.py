@@ -43,18 +43,25 @@ class Contract(BaseModel):
     # What came later is None in earlier contracts, which keep their hashes.
     reference_sha256: str | None = None  # of REFERENCE and EMBEDDINGS
     outlier_above: float | None = Field(default=None, ge=0)  # a larger outlier score is an outlier's
+    keras_sha256: str | None = None  # of KERAS, which a GPU asks
     bfloat16: bool | None = None  # whether its answers hold in bfloat16, as seen on validation images; None: not tried
 
     @property
     def hash(self) -> str:
         """This contract's name: two models share it only if they give the same answers for the same reasons."""
-        unused: dict[str, Any] = {"images": self.images.unused, **dict.fromkeys(self.unknown, True)}
+        # Keras writes the time into its file: the same network has another hash there.
+        left_out = {*self.unknown, "keras_sha256"}
+        unused: dict[str, Any] = {"images": self.images.unused, **dict.fromkeys(left_out, True)}
         return sha256(self.model_dump_json(exclude=unused).encode())
 
     @property
     def unknown(self) -> set[str]:
         """The later fields that say nothing."""
-        return {name for name in ("reference_sha256", "outlier_above", "bfloat16") if getattr(self, name) is None}
+        return {
+            name
+            for name in ("reference_sha256", "outlier_above", "keras_sha256", "bfloat16")
+            if getattr(self, name) is None
+        }
 
 
 def weights_sha256(folder: Path) -> str:
@@ -85,19 +92,20 @@ def read_contract(folder: Path) -> Contract:
     try:
         contract = Contract.model_validate_json(file.read_bytes())
         found = weights_sha256(folder)
+        keras = sha256_of_file(folder / KERAS) if contract.keras_sha256 else None
         reference = reference_sha256(folder) if contract.reference_sha256 else None
     except FileNotFoundError as error:
         raise ContractError(f"{error.filename} is missing; there is no whole model in {folder}.") from None
     except ValidationError as error:
         raise ContractError(f"{file} is not a contract this version of Nightshift can read: {error}") from error
-    if found != contract.weights_sha256:
-        raise ContractError(
-            f"The weights in {folder / OPENVINO} are not the ones {file} names (a half copy, or two models mixed). "
-            "Fetch or train the model again."
-        )
-    if reference != contract.reference_sha256:
-        raise ContractError(
-            f"{folder / REFERENCE} and {EMBEDDINGS} are not the ones {file} names (a half copy, or two models mixed). "
-            "Fetch or train the model again."
-        )
+    for what, is_right in (
+        (f"The weights in {folder / OPENVINO}", found == contract.weights_sha256),
+        (f"The weights in {folder / KERAS}", keras == contract.keras_sha256),
+        (f"{folder / REFERENCE} and {EMBEDDINGS}", reference == contract.reference_sha256),
+    ):
+        if not is_right:
+            raise ContractError(
+                f"{what} are not the ones {file} names (a half copy, or two models mixed). Fetch or train the model "
+                "again."
+            )
     return contract

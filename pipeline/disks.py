@@ -4,6 +4,7 @@ import errno
 import getpass
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,17 @@ def disk_error(error: OSError, path: Path | None = None) -> DiskError | None:
     if error.errno == errno.ENOSPC and _without_inodes(mount):
         what, remedy = NO_INODES
     return DiskError(f"{what} {remedy} {AGAIN}".format(mount=mount, path=place, user=_user()))
+
+
+def require_room(folder: Path, needed: int, what: str) -> None:
+    """Raises DiskError where the disk of `folder`, which need not be there yet, has less than `needed` bytes free."""
+    mount = _mount(folder)
+    free = shutil.disk_usage(mount).free
+    if free < needed:
+        raise DiskError(
+            f"The disk at {mount} has {free / 1e6:.0f} MB free, and {what} takes about {needed / 1e6:.0f} MB in "
+            f"{folder}. Free some space, or name a folder elsewhere."
+        )
 
 
 @contextmanager

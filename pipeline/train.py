@@ -271,6 +271,7 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
             unsure_below=found.unsure_below,
             dataset_sha256=dataset.sha256,
             weights_sha256=weights_sha256(beside),
+            keras_sha256=sha256_of_file(beside / KERAS),
             code_commit=git_commit(),
             bfloat16=in_bfloat16,
             **reference,
@@ -295,6 +296,7 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
 class Asked:
     """A network as the night will ask it, and what it says of the validation images."""
 
+    numbers: Numbers
     judging: Judging
     embeddings: NDArray[np.float32]  # (n, d)
     probabilities: NDArray[np.float32]  # (n, classes)
@@ -306,7 +308,7 @@ def ask_in(numbers: Numbers, folder: Path, val: Split, params: Params) -> Asked:
     judging = load_judging(folder, params.compute, numbers)
     logits, embeddings = judged_of(judging, in_batches(val.images, JUDGED_AT_ONCE, f"calibrate {numbers}"))
     found = calibrate(logits, val.labels, params.train.target_precision)
-    return Asked(judging, embeddings, probabilities(logits, found.temperature), found)
+    return Asked(numbers, judging, embeddings, probabilities(logits, found.temperature), found)
 
 
 def ask(folder: Path, val: Split, params: Params) -> tuple[Asked, bool | None]:
@@ -329,9 +331,9 @@ def ask(folder: Path, val: Split, params: Params) -> tuple[Asked, bool | None]:
 
 
 def reference_of(params: Params, data: Data, trained: Trained, asked: Asked) -> Reference:
-    """What the night's images will be compared with; no training image is asked about that has its features."""
+    """What the night's images will be compared with; training images are asked about unless features say the same."""
     rows = sampled(len(data.train.labels), params.seed)
-    if trained.is_frozen and data.train_features is not None:
+    if trained.is_frozen and data.train_features is not None and asked.numbers == "f32":
         embeddings = data.train_features[rows]
     else:
         batches = (data.train.images[part] for part in in_batches(rows, JUDGED_AT_ONCE, "reference"))

