@@ -329,6 +329,32 @@ def label(
 
 
 @app.command()
+def tidy(
+    nights: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older folders of nights.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older nights from MLflow.")] = None,
+    cache: Annotated[bool, typer.Option("--cache", help="Delete data that no commit names from DVC's cache.")] = False,
+) -> None:
+    """Show what takes room; with options, delete what is old. A night's rows exist in its folder only."""
+    import datetime
+
+    from pipeline import housekeeping
+    from pipeline.params import load_params
+
+    now = datetime.datetime.now(datetime.UTC)
+    housekeeping.sweep()
+    for folder in housekeeping.old_nights(nights, now) if nights else []:
+        housekeeping.delete_night(folder)
+        typer.echo(f"deleted {folder}")
+    if runs:
+        count = housekeeping.delete_runs(load_params().register_.model_name, runs, now, typer.echo)
+        typer.echo(f"deleted {count} nights from MLflow")
+    if cache:
+        housekeeping.collect_cache(typer.echo)
+    for part in housekeeping.taken():
+        typer.echo(f"{part.bytes / 1e6:10,.1f} MB  {part.path}  ({part.what})")
+
+
+@app.command()
 def status() -> None:
     """Show where things are: models and their aliases, the latest CSV, reports, and how to open MLflow."""
     from flows.models import print_versions
