@@ -8,7 +8,7 @@ NIGHT := predictions/demo
 EXTRAS := dask demo dev dicom heic hub s3 tiff
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test browser lint lock server deploy worker clean
+.PHONY: help install run test browser lint lock up down clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,15 +49,11 @@ lock: install  ## requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--upgrade --no-header $(EXTRAS:%=--extra %) pyproject.toml --output-file requirements.lock
 
-server: install  ## the Prefect server, with its page; leave it running
-	$(BIN)/prefect server start
+up: install  ## start MLflow, Prefect and a worker in the background, with the schedules of prefect.yaml
+	$(BIN)/nightshift up
 
-deploy: install  ## tell a running Prefect server of both flows, the nightly one with its schedule
-	$(BIN)/prefect work-pool create nightshift --type process --overwrite
-	NIGHTSHIFT_HOME=$(CURDIR) $(BIN)/prefect --no-prompt deploy --all
-
-worker: install  ## run what the Prefect server schedules; leave it running
-	NIGHTSHIFT_HOME=$(CURDIR) PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/prefect worker start --pool nightshift
+down: install  ## stop them
+	$(BIN)/nightshift down
 
 clean:  ## delete what the pipeline made; images, models in MLflow and predictions stay
 	rm -rf data/manifest.parquet data/.measured data/prepared data/features models/current reports .mypy_cache .pytest_cache .ruff_cache

@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from flows.cli_data import data
+from flows.cli_services import app as services
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +19,7 @@ app = typer.Typer(
     help="Learn from labelled images, then classify folders of new ones, every night, into a CSV you can trust.",
 )
 app.add_typer(data, name="data")
+app.add_typer(services)
 
 
 class Runner(StrEnum):
@@ -46,7 +48,7 @@ def _require_server() -> None:
         httpx.get(f"{address.rstrip('/')}/health", timeout=10).raise_for_status()
     except httpx.HTTPError as error:
         raise NightshiftError(
-            f"The Prefect server {address} does not answer: {error}. Start it (`make server`), unset PREFECT_API_URL "
+            f"The Prefect server {address} does not answer: {error}. Start it (`nightshift up`), unset PREFECT_API_URL "
             "to run without one, or add --no-prefect."
         ) from error
 
@@ -168,6 +170,10 @@ def classify(
         str | None,
         typer.Option(metavar="HH:MM", help="Stop at this time of day, with exit status 75; the same command goes on."),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A registered model; without it, register.model_name of params.yaml."),
+    ] = None,
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Then ask @challenger about the same files, and say where they differ.")
     ] = False,
@@ -200,7 +206,7 @@ def classify(
         results = place(output)
         with _with_server(results / "summary.json" if isinstance(results, Path) else None):
             where = (runner.value, dask_address, workers)
-            state = nightly(source, output, labels, since_last, until, shadow, *where, return_state=True)
+            state = nightly(source, output, labels, since_last, until, shadow, *where, model, return_state=True)
             if state.name == STOPPED:
                 raise OutOfTime(state.message or "")
             summary = cast("dict[str, Any]", state.result())
@@ -208,6 +214,7 @@ def classify(
         import pandas as pd
 
         from pipeline.classify import classify as classify_folder
+        from pipeline.classify import with_model
         from pipeline.params import load_params
         from pipeline.shards import Classifier, classify_shards
 
@@ -218,7 +225,8 @@ def classify(
 
             classify_rest = plainly(dask_address, workers)
         images, results = place(source), place(output)
-        summary = classify_folder(images, results, load_params(), truth, since_last, until, shadow, classify_rest)
+        params = with_model(load_params(), model)
+        summary = classify_folder(images, results, params, truth, since_last, until, shadow, classify_rest)
     for line in reports.summary_lines(summary):
         typer.echo(line)
     typer.echo(place(output) / "predictions.csv")
@@ -356,14 +364,15 @@ def tidy(
 
 @app.command()
 def status() -> None:
-    """Show where things are: models and their aliases, the latest CSV, reports, and how to open MLflow."""
+    """Show where things are: models and their aliases, the latest CSV, reports, how to open MLflow, what runs."""
+    from flows.cli_services import service_lines
     from flows.models import print_versions
     from pipeline import reports
     from pipeline.params import load_params
 
     name = load_params().register_.model_name
     print_versions(name, *reports.versions_table(name))
-    for line in reports.status_lines():
+    for line in (*reports.status_lines(), *service_lines()):
         typer.echo(line)
 
 

@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.retrying import RETRIES
 from pipeline import classify, ledger, nights, reports, shadow
 from pipeline.addresses import place
 from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
@@ -33,20 +34,20 @@ class Runner(NamedTuple):
     workers: int | None  # of a cluster on this machine
 
 
-@task(task_run_name="plan", cache_policy=NO_CACHE)
+@task(task_run_name="plan", cache_policy=NO_CACHE, **RETRIES)
 def begin(source: Place, output: Place, params: Params, since_last: bool) -> Plan:
     """Settle the model and the files."""
     return classify.begin(source, output, params, since_last)
 
 
-@task(task_run_name="shard {number}", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
+@task(task_run_name="shard {number}", cache_policy=NO_CACHE, **RETRIES)
 def shard(output: Place, number: int, plan: Plan, params: Params) -> None:
     """Classify one shard."""
     images = classify.classify_shard(output, number, plan, params)
     get_run_logger().info("shard %d of %d: %d images", number + 1, plan.shards, images)
 
 
-@task(task_run_name="finish", cache_policy=NO_CACHE)
+@task(task_run_name="finish", cache_policy=NO_CACHE, **RETRIES)
 def finish(output: Place, plan: Plan, params: Params, labels: Path | None) -> dict[str, Any]:
     """Merge, count, reconcile."""
     return classify.finish(output, plan, params, pd.read_parquet(labels) if labels else None)
@@ -70,7 +71,7 @@ def record(output: Place, summary: dict[str, Any]) -> None:
     nights.record(output, summary, str(flow_run.id or ""))
 
 
-@task(task_run_name="shard {number}", retries=2, retry_delay_seconds=5, cache_policy=NO_CACHE)
+@task(task_run_name="shard {number}", cache_policy=NO_CACHE, **RETRIES)
 def shard_on_worker(output: Place, number: int, plan: Plan, params: Params) -> int:
     """Classify one shard in the Dask worker's process; returns its number of files."""
     return classify_alone(output, number, plan, params)
@@ -115,6 +116,7 @@ def nightly(
     source: str | Path, output: str | Path | None = None, labels: Path | None = None,
     since_last: bool = False, until: str | None = None, with_shadow: bool = False,
     runner: Literal["here", "dask"] = "here", dask_address: str | None = None, workers: int | None = None,
+    model_name: str | None = None,
 ) -> dict[str, Any] | State:  # fmt: skip
     """Classify the images in `source` into `output`/predictions.csv; both are folders or addresses (s3://…).
 
@@ -123,8 +125,10 @@ def nightly(
     the last run's answers where a file's content and the model are the same. until: time of day, such as 06:00, at
     which it stops; the next run goes on, and this one's state is then `Stopped`. with_shadow: then also by @challenger,
     and how they differ. runner `dask`: on the cluster at `dask_address`, or a local one of so many `workers`.
+    model_name: a registered model other than register.model_name.
     """
-    params, images, deadline = load_params(), place(source), deadline_at(until)
+    params = classify.with_model(load_params(), model_name)
+    images, deadline = place(source), deadline_at(until)
     results = (place(output) if output else folder_for(images)).absolute()  # a worker has another folder
     on = Runner(runner, dask_address, workers)
     with ledger.held(results):

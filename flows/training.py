@@ -5,6 +5,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
+from flows.retrying import RETRIES
 from pipeline import remote, reports, tracking, versions
 from pipeline.gate import to_markdown
 from pipeline.params import load_params
@@ -23,13 +24,14 @@ def reproduce(stage: str) -> None:
     versions.reproduce(stage, get_run_logger().info)
 
 
-@task(task_run_name="push", retries=2, retry_delay_seconds=10, cache_policy=NO_CACHE)
+# Whatever a push fails of: DVC does not tell a network that is down from a key that is wrong.
+@task(task_run_name="push", cache_policy=NO_CACHE, **{**RETRIES, "retry_condition_fn": None})
 def push() -> None:
     """Send data and outputs to the DVC remote, where there is one."""
     remote.push(get_run_logger().info)
 
 
-@task(task_run_name="register", cache_policy=NO_CACHE)
+@task(task_run_name="register", cache_policy=NO_CACHE, **RETRIES)
 def register() -> Registration:
     """The gate and the registry."""
     return register_current(load_params(), flow_run=str(flow_run.get_id() or ""))

@@ -51,6 +51,13 @@ class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
     status = 3
 
 
+def with_model(params: Params, name: str | None) -> Params:
+    """The same parameters, for another registered model than register.model_name if one is named."""
+    if not name:
+        return params
+    return params.model_copy(update={"register_": params.register_.model_copy(update={"model_name": name})})
+
+
 def begin(source: Place, output: Place, params: Params, since_last: bool = False) -> Plan:
     """The plan of the unfinished run in `output`, or a new one: the model and the files are settled here, once.
 

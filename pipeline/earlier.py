@@ -81,12 +81,15 @@ def _answers(csv: Path) -> Iterator[tuple[str, Answer]]:
             yield row["sha256"], answer_of(row)
 
 
-def folder_for(source: Place) -> Path:
-    """Where a run over `source` without a named output goes: to the one that is unfinished, else to today's folder."""
+def folder_for(source: Place, suffix: str = "") -> Path:
+    """Where a run over `source` without a named output goes: to the one that is unfinished, else to today's folder.
+
+    suffix: what the folder's name has after the date.
+    """
     unfinished = [
         folder.parent
         for folder in PREDICTIONS.glob(f"*/{ledger.WORK}")
         if (plan := ledger.read_plan(folder.parent)) and plan.input == str(source.absolute())
     ]
     today = datetime.datetime.now().astimezone().date().isoformat()
-    return max(unfinished, default=PREDICTIONS / today)
+    return max(unfinished, default=PREDICTIONS / f"{today}{suffix}")

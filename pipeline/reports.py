@@ -26,8 +26,8 @@ from pipeline.paths import (
     MODEL_CARD,
     PREDICTIONS,
 )  # fmt: skip
-from pipeline.predictions import STATUSES, read_rows
-from pipeline.review import KINDS, PAGE
+from pipeline.predictions import CORRECTION, STATUSES, read_rows
+from pipeline.review import KINDS, PAGE, REVIEW
 
 FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")
 SUSPECTS = 20  # label errors on a page that is not the report
@@ -203,6 +203,14 @@ def versions_table(name: str) -> tuple[list[dict[str, str]], list[str]]:
     return rows, notes
 
 
+def _open_review(review: Path) -> list[str]:
+    """How many rows of the latest review nobody has labelled yet."""
+    if not review.is_file():
+        return []
+    waiting = sum(not row[CORRECTION] for row in read_rows(review))
+    return [f"  {waiting} rows of {review} have no {CORRECTION} yet"] if waiting else []
+
+
 def status_lines() -> list[str]:
     """Where things are, for a terminal: the latest CSV with its first rows, reports, how to open MLflow."""
     lines = []
@@ -210,6 +218,7 @@ def status_lines() -> list[str]:
         summary, result = read_json(found), found.with_name("predictions.csv")
         lines += ["Latest predictions:", *(f"  {line}" for line in summary_lines(summary)), f"  {result}"]
         lines += [f"  {page}" for page in [found.with_name(PAGE)] if page.is_file()]
+        lines += _open_review(found.with_name(REVIEW))
         for row in itertools.islice(read_rows(result), FIRST_ROWS):
             lines.append(
                 f"    {row['path']}  {row['status']}  {row['label']} {row['confidence']} {row['error']}".rstrip()

@@ -1,0 +1,176 @@
+"""The commands `nightshift up`, `down`, `logs`, and what `status` says of services. Each imports what it needs."""
+
+import os
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.services import Addresses
+
+app = typer.Typer()
+
+LIMIT = 180.0  # seconds in which each service has to answer; a first start on a slow disk takes 30
+POLL = 0.5  # seconds between two looks
+
+
+class Service(StrEnum):
+    """What `up` runs."""
+
+    MLFLOW = "mlflow"
+    PREFECT = "prefect"
+    WORKER = "worker"
+
+
+@app.command()
+def up(
+    mlflow_port: Annotated[
+        int, typer.Option(min=1, max=65535, envvar="NIGHTSHIFT_MLFLOW_PORT", help="Of MLflow's pages.")
+    ] = 5000,
+    prefect_port: Annotated[
+        int, typer.Option(min=1, max=65535, envvar="NIGHTSHIFT_PREFECT_PORT", help="Of Prefect's pages.")
+    ] = 4200,
+) -> None:
+    """Start MLflow's and Prefect's servers and a worker in the background, with the schedules of prefect.yaml.
+
+    They answer on this machine alone, and are started again when they die. A server that MLFLOW_TRACKING_URI or
+    PREFECT_API_URL names is used instead.
+    """
+    from flows import services
+    from pipeline.params import load_params
+
+    load_params()  # nothing is started outside a project
+    if (running := services.addresses()) and services.is_up():
+        names = ", ".join(f"{one.name} {one.state.lower()}" for one in services.processes())
+        typer.echo(f"Nightshift already runs here ({names}). `nightshift down` stops it.")
+        _print_addresses(running)
+        return
+    wanted = _wanted(mlflow_port, prefect_port)
+    services.stop()  # what a killed supervisord left behind
+    services.start_supervisor(wanted)
+    try:
+        _start_all(wanted)
+    except BaseException:
+        services.stop()
+        raise
+    typer.echo(f"Logs: `nightshift logs`, in {services.LOGS}. `nightshift down` stops it all.")
+
+
+def _wanted(mlflow_port: int, prefect_port: int) -> "Addresses":
+    """Which servers are ours and where; that the ports are free, and that servers elsewhere answer."""
+    from prefect.settings import PREFECT_API_URL
+
+    from flows import services
+
+    api, store = PREFECT_API_URL.value() or "", os.environ.get("MLFLOW_TRACKING_URI", "")
+    mlflow, prefect = (f"http://{services.LOOPBACK}:{port}" for port in (mlflow_port, prefect_port))
+    ours = []
+    if store.startswith(("http://", "https://")):
+        mlflow = store.rstrip("/")
+        services.require_answer(f"{mlflow}/health", "MLFLOW_TRACKING_URI")
+    else:
+        services.require_free(mlflow_port, "mlflow")
+        ours.append("mlflow")
+    if api and api.rstrip("/") != f"{prefect}/api":
+        prefect = api.rstrip("/").removesuffix("/api")
+        services.require_answer(f"{prefect}/api/health", "PREFECT_API_URL")
+    else:
+        services.require_free(prefect_port, "prefect")
+        ours.append("prefect")
+    return services.Addresses(mlflow, prefect, tuple(ours))
+
+
+def _start_all(wanted: "Addresses") -> None:
+    """Servers first, side by side; then what Prefect has to know; then the worker."""
+    from datetime import UTC, datetime
+
+    from flows import server, services
+
+    began, api = time.monotonic(), f"{wanted.prefect}/api"
+    checks = {"mlflow": f"{wanted.mlflow}/health", "prefect": f"{api}/health"}
+    for name in wanted.ours:
+        services.start(name)
+    for name, address in checks.items():
+        if name in wanted.ours:
+            _wait(name, lambda address=address: services.answers(address))  # type: ignore[misc]
+        of_ours = f"{time.monotonic() - began:.0f} s" if name in wanted.ours else "not started here"
+        typer.echo(f"{name:8} {getattr(wanted, name)}  ({of_ours})")
+    began = time.monotonic()
+    server.make_pool(api, services.POOL)
+    server.deploy(services.environment(wanted))
+    server.watch_for_zombies(api)
+    typer.echo(f"{'plan':8} the deployments of prefect.yaml  ({time.monotonic() - began:.0f} s)")
+    began, since = time.monotonic(), datetime.now(UTC)
+    services.start("worker")
+    _wait("worker", lambda: server.worker_is_online(api, services.POOL, services.worker_name(), since))
+    typer.echo(f"{'worker':8} of the work pool {services.POOL}  ({time.monotonic() - began:.0f} s)")
+
+
+def _wait(name: str, is_there: Callable[[], bool]) -> None:
+    """Until a service answers. Raises ServicesError with its last lines when it has ended, or its time is up."""
+    from flows import services
+
+    deadline = time.monotonic() + LIMIT
+    while not is_there():
+        services.require_alive(name)
+        if time.monotonic() > deadline:
+            raise services.ServicesError(
+                f"{name} does not answer after {LIMIT:.0f} s. It said last:\n{services.last_lines(name)}"
+            )
+        time.sleep(POLL)
+
+
+def _print_addresses(running: "Addresses") -> None:
+    for name in ("mlflow", "prefect"):
+        typer.echo(f"{name:8} {getattr(running, name)}")
+
+
+@app.command()
+def down() -> None:
+    """Stop what `nightshift up` started. A night that is being classified goes on with the next run."""
+    from flows import services
+
+    count = services.stop()
+    typer.echo(f"Stopped: {count} processes." if count else "Nothing was running.")
+
+
+@app.command()
+def logs(
+    service: Annotated[Service | None, typer.Argument(help="One of them; without it, all.", show_default=False)] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="And whatever comes, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of each.")] = 50,
+) -> None:
+    """Show what the services said last."""
+    from flows import services
+    from pipeline.errors import NightshiftError
+
+    names = [name for name in ([service.value] if service else services.SERVICES) if services.log_file(name).is_file()]
+    if not names:
+        raise NightshiftError(f"There is no log in {services.LOGS} yet. `nightshift up` starts the services.")
+    services.show_logs(names, lines, follow=follow)
+
+
+def service_lines() -> list[str]:
+    """Which services run, since when, with how much memory; the last and the next night."""
+    from datetime import datetime
+
+    from flows import services
+
+    where, running = services.addresses(), services.processes()
+    if not where or not running:
+        return ["Services:", "  stopped; `nightshift up` starts them"]
+    lines = ["Services:"]
+    for one in running:
+        address = getattr(where, one.name, "")
+        since = f"since {datetime.fromtimestamp(one.since).astimezone():%Y-%m-%d %H:%M}  {one.megabytes} MB"
+        lines.append(f"  {one.name:8} {one.state.lower():8} {since if one.megabytes else ''}  {address}".rstrip())
+    elsewhere = [name for name in services.SERVERS if name not in where.ours]
+    lines += [f"  {name:8} elsewhere  {getattr(where, name)}" for name in elsewhere]
+    if not services.answers(f"{where.prefect}/api/health"):
+        return [*lines, "Nights:", "  unknown: Prefect's server does not answer"]
+    from flows import server
+
+    return [*lines, "Nights:", *(f"  {line}" for line in server.nights(f"{where.prefect}/api"))]

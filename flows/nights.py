@@ -1,0 +1,46 @@
+"""Several folders in one night: each is a run of the nightly flow, and one that fails keeps no other from running."""
+
+from collections import Counter
+from typing import Any
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict
+
+from flows.nightly import nightly
+from pipeline.addresses import place
+from pipeline.earlier import folder_for
+from pipeline.errors import NightshiftError
+
+
+class Input(BaseModel):
+    """A folder of images, where its rows go, and by which registered model, if not by that of params.yaml."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    source: str
+    output: str | None = None
+    model_name: str | None = None
+
+
+def output_of(one: Input) -> str:
+    """Where its rows go: each folder has an output of its own in predictions/, called by the date and its name."""
+    source = place(one.source)
+    return one.output or str(folder_for(source, f"-{source.name}"))
+
+
+@flow(name="nights", flow_run_name="nights")
+def nights(inputs: list[Input]) -> None:
+    """Classify each of `inputs`, one after the other. Raises NightshiftError at the end, naming those that failed."""
+    outputs = [output_of(one) for one in inputs]
+    if twice := [output for output, count in Counter(outputs).items() if count > 1]:
+        raise NightshiftError(f"Several inputs would be written to {twice[0]}. Name an `output` for each of them.")
+    failed = []
+    for one, output in zip(inputs, outputs, strict=True):
+        options: dict[str, Any] = {"model_name": one.model_name, "return_state": True}
+        if not nightly(one.source, output, **options).is_completed():
+            failed.append(one.source)
+    if failed:
+        raise NightshiftError(
+            f"{len(failed)} of {len(inputs)} folders failed: {', '.join(failed)}. Their own runs say why; the others "
+            "are done."
+        )

@@ -1,0 +1,124 @@
+"""What Prefect's server is told and asked: the pool, the deployments, what becomes of dead runs, the nights."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pipeline.errors import NightshiftError
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.filters import FlowRunFilterState
+
+NIGHTS = ("nightly", "nights")  # the deployments that classify
+ZOMBIES = "Nightshift: runs without a sign of life have crashed"
+SILENCE = timedelta(seconds=90)  # three signs of life missed
+
+
+@contextmanager
+def client_of(api: str) -> "Iterator[SyncPrefectClient]":
+    """A client of the server at `api`."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api}), get_client(sync_client=True) as client:
+        yield client
+
+
+def make_pool(api: str, name: str) -> None:
+    """The work pool, if there is none yet: its worker runs each flow as a process of this machine."""
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+    from prefect.workers.process import ProcessWorker
+
+    with client_of(api) as client:
+        try:
+            template = ProcessWorker.get_default_base_job_template()
+            client.create_work_pool(WorkPoolCreate(name=name, type=ProcessWorker.type, base_job_template=template))
+        except ObjectAlreadyExists:
+            return
+
+
+def deploy(environment: dict[str, str]) -> None:
+    """Tell the server of the deployments in prefect.yaml. Raises NightshiftError with Prefect's words."""
+    words = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(words, env=environment, text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        last = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+        raise NightshiftError(f"The deployments in prefect.yaml were refused (`prefect deploy --all`):\n{last}")
+
+
+def watch_for_zombies(api: str) -> None:
+    """Let the server mark a run as crashed that died without a word: its machine, or it and its worker, were killed.
+
+    Until then it would be `Running` for ever. Made once; a change of it here reaches the server too.
+    """
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
+
+    ends = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
+    automation = AutomationCore(
+        name=ZOMBIES,
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *ends},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=SILENCE,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED, name=None, message="No sign of life: it was killed.", force=False
+            )
+        ],
+    )
+    with client_of(api) as client:
+        if known := client.read_automations_by_name(ZOMBIES):
+            client.update_automation(known[0].id, automation)
+        else:
+            client.create_automation(automation)
+
+
+def worker_is_online(api: str, pool: str, name: str, since: datetime) -> bool:
+    """Whether the worker has given a sign of life after `since`."""
+    with client_of(api) as client:
+        workers = client.read_workers_for_work_pool(pool)
+    return any(one.name == name and one.last_heartbeat_time and one.last_heartbeat_time > since for one in workers)
+
+
+def nights(api: str) -> list[str]:
+    """The last night and how it went, and the next one, as lines."""
+    from prefect.client.schemas.filters import (
+        DeploymentFilter,
+        DeploymentFilterName,
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    def of(states: "FlowRunFilterState", sort: FlowRunSort) -> "Iterator[str]":
+        found = client.read_flow_runs(
+            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=list(NIGHTS))),
+            flow_run_filter=FlowRunFilter(state=states),
+            sort=sort,
+            limit=1,
+        )
+        for run in found:
+            when = run.start_time or run.expected_start_time
+            yield f"{when:%Y-%m-%d %H:%M} UTC, {run.state_name} ({run.name})" if when else run.name
+
+    scheduled = FlowRunFilterStateType(any_=[StateType.SCHEDULED])
+    begun = FlowRunFilterStateType(not_any_=[StateType.SCHEDULED, StateType.PENDING])
+    with client_of(api) as client:
+        last = next(of(FlowRunFilterState(type=begun), FlowRunSort.START_TIME_DESC), "none yet")
+        following = next(of(FlowRunFilterState(type=scheduled), FlowRunSort.EXPECTED_START_TIME_ASC), "none")
+    return [f"last: {last}", f"next: {following}"]
