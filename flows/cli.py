@@ -227,6 +227,26 @@ def classify(
 
 
 @app.command()
+def report(
+    output: Annotated[
+        str | None,
+        typer.Argument(help="A finished night's folder, or its address; without one, the newest below predictions/."),
+    ] = None,
+) -> None:
+    """Write a night's morning.html anew: is all well, what ran, what to look at, beside what is usual."""
+    from pipeline import morning, reports
+    from pipeline.addresses import place
+    from pipeline.params import load_params
+
+    folder = place(output) if output else reports.latest_night()
+    if folder is None:
+        raise morning.MorningError(
+            "predictions/ holds no finished night. Name the folder of one, or run `nightshift classify INPUT OUTPUT`."
+        )
+    typer.echo(morning.draw_again(folder, load_params().batch))
+
+
+@app.command()
 def promote(
     version: Annotated[
         int | None, typer.Argument(help="A version's number; without one, the newest that passed (@challenger).")

@@ -17,6 +17,7 @@ from pipeline.addresses import place
 from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
 from pipeline.judging import classify_alone
 from pipeline.ledger import Plan
+from pipeline.morning import PAGE as MORNING_PAGE
 from pipeline.params import Params, load_params
 from pipeline.review import PAGE as REVIEW_PAGE
 from pipeline.shadow import SHADOW
@@ -143,5 +144,6 @@ def nightly(
             record(results, summary)
     create_markdown_artifact(reports.summary_markdown(summary), key="summary")
     create_link_artifact((results / "predictions.csv").as_uri(), key="predictions", link_text="predictions.csv")
+    create_link_artifact((results / MORNING_PAGE).as_uri(), key="morning", link_text="the morning page")
     create_link_artifact((results / REVIEW_PAGE).as_uri(), key="review", link_text="what to look at first")
     return summary
