@@ -1,15 +1,22 @@
 """The command `nightshift`. Starts fast: each command imports what it needs when it runs."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from flows.cli_data import data
+from pipeline.errors import NightshiftError
+
+if TYPE_CHECKING:
+    from pipeline.messages import Message
+    from pipeline.register import Registration
+    from pipeline.stores import Place
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,8 +45,6 @@ def _require_server() -> None:
     import httpx
     from prefect.settings import PREFECT_API_URL
 
-    from pipeline.errors import NightshiftError
-
     if not (address := PREFECT_API_URL.value()):
         return
     try:
@@ -52,30 +57,38 @@ def _require_server() -> None:
 
 
 @contextmanager
-def _with_server(result: Path | None = None) -> Iterator[None]:
+def _with_server(failed: Callable[[NightshiftError], "Message"], result: Path | None = None) -> Iterator[None]:
     """A flow's run. Where a Prefect server is named it must answer at the start, and is named when it stops to.
 
-    result: the file that the run writes last. Prefect itself goes on without its server until it has to report.
+    failed: what people are told then, as the flow's own hooks cannot. result: the file that the run writes last.
+    Prefect itself goes on without its server until it has to report.
     """
     import httpx
     from prefect.settings import PREFECT_API_URL
 
-    from pipeline.errors import NightshiftError
+    from pipeline.notify import tell
 
-    _require_server()
+    try:
+        _require_server()
+    except NightshiftError as error:
+        down = error  # the name above ends with its block
+        tell(lambda: failed(down))
+        raise
     before = result.stat().st_mtime_ns if result and result.exists() else None
     try:
         yield
     except httpx.HTTPError as error:
         done = result is not None and result.exists() and result.stat().st_mtime_ns != before
-        raise NightshiftError(
+        gone = NightshiftError(
             f"The Prefect server {PREFECT_API_URL.value() or 'of this run'} stopped answering in the middle: {error}. "
             + (
                 f"The run itself was finished without it: {result} is written."
                 if done
                 else "What is done is kept. Start the server and run the same command again, or add --no-prefect."
             )
-        ) from error
+        )
+        tell(lambda: failed(gone))
+        raise gone from error
 
 
 @app.command()
@@ -85,28 +98,33 @@ def train(prefect: WithPrefect = True) -> None:
     Work that is done already is not done again.
     """
     from flows.models import print_registration
-    from pipeline.register import Refused, register_current
+    from pipeline import messages, telling
+    from pipeline.register import Refused
 
     try:
         if prefect:
             from flows.training import training
 
-            with _with_server():
+            with _with_server(messages.of_failed_training):
                 registration = training()
         else:
-            from pipeline import remote, versions
-            from pipeline.params import load_params
-
-            versions.add_data()
-            for stage in versions.stages():
-                versions.reproduce(stage)
-            remote.push()
-            registration = register_current(load_params())
-            registration.require_passed()
+            registration = telling.training(_train_plainly)
     except Refused as refused:
         print_registration(refused.registration)
         raise
     print_registration(registration)
+
+
+def _train_plainly() -> "Registration":
+    from pipeline import remote, versions
+    from pipeline.params import load_params
+    from pipeline.register import register_current
+
+    versions.add_data()
+    for stage in versions.stages():
+        versions.reproduce(stage)
+    remote.push()
+    return register_current(load_params())
 
 
 @app.command()
@@ -187,9 +205,8 @@ def classify(
 
     If the run is interrupted, the same command goes on where it stopped.
     """
-    from pipeline import reports
+    from pipeline import messages, reports, telling
     from pipeline.addresses import place
-    from pipeline.errors import NightshiftError
 
     if runner is Runner.HERE and (dask_address or workers):
         raise NightshiftError("--dask-address and --workers are of a Dask cluster. Add --runner dask.")
@@ -198,32 +215,58 @@ def classify(
         from pipeline.earlier import OutOfTime
 
         results = place(output)
-        with _with_server(results / "summary.json" if isinstance(results, Path) else None):
+        failed = partial(messages.of_failed_night, results)
+        with _with_server(failed, results / "summary.json" if isinstance(results, Path) else None):
             where = (runner.value, dask_address, workers)
             state = nightly(source, output, labels, since_last, until, shadow, *where, return_state=True)
             if state.name == STOPPED:
                 raise OutOfTime(state.message or "")
             summary = cast("dict[str, Any]", state.result())
     else:
-        import pandas as pd
-
-        from pipeline.classify import classify as classify_folder
-        from pipeline.params import load_params
-        from pipeline.shards import Classifier, classify_shards
-
-        truth = pd.read_parquet(labels) if labels else None
-        classify_rest: Classifier = classify_shards
-        if runner is Runner.DASK:
-            from flows.cluster import plainly
-
-            classify_rest = plainly(dask_address, workers)
-        images, results = place(source), place(output)
-        summary = classify_folder(images, results, load_params(), truth, since_last, until, shadow, classify_rest)
+        results = place(output)
+        where = (runner, dask_address, workers)
+        summary = telling.night(
+            results, lambda: _classify_plainly(place(source), results, labels, since_last, until, shadow, *where)
+        )
     for line in reports.summary_lines(summary):
         typer.echo(line)
     typer.echo(place(output) / "predictions.csv")
     if summary["review"]["of"]:
         typer.echo(place(output) / "review.html")
+
+
+def _classify_plainly(
+    images: "Place", output: "Place", labels: Path | None, since_last: bool, until: str | None, shadow: bool,
+    runner: Runner, dask_address: str | None, workers: int | None,
+) -> dict[str, Any]:  # fmt: skip
+    import pandas as pd
+
+    from pipeline.classify import classify as classify_folder
+    from pipeline.params import load_params
+    from pipeline.shards import Classifier, classify_shards
+
+    truth = pd.read_parquet(labels) if labels else None
+    classify_rest: Classifier = classify_shards
+    if runner is Runner.DASK:
+        from flows.cluster import plainly
+
+        classify_rest = plainly(dask_address, workers)
+    return classify_folder(images, output, load_params(), truth, since_last, until, shadow, classify_rest)
+
+
+@app.command()
+def notify() -> None:
+    """Send a test message to every address in NIGHTSHIFT_NOTIFY, and say which took it."""
+    from pipeline.notify import NotifyError, try_all
+
+    told = try_all()
+    for one in told:
+        typer.echo(f"{one.who}: {'sent' if one.arrived else 'NOT sent'}")
+    if not all(one.arrived for one in told):
+        raise NotifyError(
+            "Not every address took the test message. Check its user, password, host and port in NIGHTSHIFT_NOTIFY, "
+            "and that this machine may reach the service; then run `nightshift notify` again."
+        )
 
 
 @app.command()

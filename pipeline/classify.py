@@ -266,8 +266,13 @@ def main() -> None:
     parser.add_argument("output", type=place, help="a folder for predictions.csv and summary.json, or its address")
     parser.add_argument("--since-last", action="store_true", help="repeat answers for unchanged files")
     parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command goes on")
+    from pipeline import telling
+
     asked = parser.parse_args()
-    summary = classify(asked.input, asked.output, load_params(), since_last=asked.since_last, until=asked.until)
+    summary = telling.night(
+        asked.output,
+        lambda: classify(asked.input, asked.output, load_params(), since_last=asked.since_last, until=asked.until),
+    )
     log.info("%s: %d rows, %d unreadable", asked.output, summary["listed"], summary["unreadable"])
 
 
