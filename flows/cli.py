@@ -1,16 +1,24 @@
 """The command `nightshift`. Starts fast: each command imports what it needs when it runs."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from flows.cli_data import data
+from flows.cli_models import app as models
 from flows.cli_services import app as services
+from pipeline.errors import NightshiftError
+
+if TYPE_CHECKING:
+    from pipeline.messages import Message
+    from pipeline.register import Registration
+    from pipeline.stores import Place
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +27,7 @@ app = typer.Typer(
     help="Learn from labelled images, then classify folders of new ones, every night, into a CSV you can trust.",
 )
 app.add_typer(data, name="data")
+app.add_typer(models)
 app.add_typer(services)
 
 
@@ -40,8 +49,6 @@ def _require_server() -> None:
     import httpx
     from prefect.settings import PREFECT_API_URL
 
-    from pipeline.errors import NightshiftError
-
     if not (address := PREFECT_API_URL.value()):
         return
     try:
@@ -54,30 +61,38 @@ def _require_server() -> None:
 
 
 @contextmanager
-def _with_server(result: Path | None = None) -> Iterator[None]:
+def _with_server(failed: Callable[[NightshiftError], "Message"], result: Path | None = None) -> Iterator[None]:
     """A flow's run. Where a Prefect server is named it must answer at the start, and is named when it stops to.
 
-    result: the file that the run writes last. Prefect itself goes on without its server until it has to report.
+    failed: what people are told then, as the flow's own hooks cannot. result: the file that the run writes last.
+    Prefect itself goes on without its server until it has to report.
     """
     import httpx
     from prefect.settings import PREFECT_API_URL
 
-    from pipeline.errors import NightshiftError
+    from pipeline.notify import tell
 
-    _require_server()
+    try:
+        _require_server()
+    except NightshiftError as error:
+        down = error  # the name above ends with its block
+        tell(lambda: failed(down))
+        raise
     before = result.stat().st_mtime_ns if result and result.exists() else None
     try:
         yield
     except httpx.HTTPError as error:
         done = result is not None and result.exists() and result.stat().st_mtime_ns != before
-        raise NightshiftError(
+        gone = NightshiftError(
             f"The Prefect server {PREFECT_API_URL.value() or 'of this run'} stopped answering in the middle: {error}. "
             + (
                 f"The run itself was finished without it: {result} is written."
                 if done
                 else "What is done is kept. Start the server and run the same command again, or add --no-prefect."
             )
-        ) from error
+        )
+        tell(lambda: failed(gone))
+        raise gone from error
 
 
 @app.command()
@@ -87,28 +102,33 @@ def train(prefect: WithPrefect = True) -> None:
     Work that is done already is not done again.
     """
     from flows.models import print_registration
-    from pipeline.register import Refused, register_current
+    from pipeline import messages, telling
+    from pipeline.register import Refused
 
     try:
         if prefect:
             from flows.training import training
 
-            with _with_server():
+            with _with_server(messages.of_failed_training):
                 registration = training()
         else:
-            from pipeline import remote, versions
-            from pipeline.params import load_params
-
-            versions.add_data()
-            for stage in versions.stages():
-                versions.reproduce(stage)
-            remote.push()
-            registration = register_current(load_params())
-            registration.require_passed()
+            registration = telling.training(_train_plainly)
     except Refused as refused:
         print_registration(refused.registration)
         raise
     print_registration(registration)
+
+
+def _train_plainly() -> "Registration":
+    from pipeline import remote, versions
+    from pipeline.params import load_params
+    from pipeline.register import register_current
+
+    versions.add_data()
+    for stage in versions.stages():
+        versions.reproduce(stage)
+    remote.push()
+    return register_current(load_params())
 
 
 @app.command()
@@ -193,40 +213,30 @@ def classify(
 
     If the run is interrupted, the same command goes on where it stopped.
     """
-    from pipeline import reports
+    from pipeline import messages, reports, telling
     from pipeline.addresses import place
-    from pipeline.errors import NightshiftError
 
     if runner is Runner.HERE and (dask_address or workers):
         raise NightshiftError("--dask-address and --workers are of a Dask cluster. Add --runner dask.")
     if prefect:
-        from flows.nightly import STOPPED, nightly
+        from flows.nightly import nightly
+        from flows.told import STOPPED
         from pipeline.earlier import OutOfTime
 
         results = place(output)
-        with _with_server(results / "summary.json" if isinstance(results, Path) else None):
+        failed = partial(messages.of_failed_night, results)
+        with _with_server(failed, results / "summary.json" if isinstance(results, Path) else None):
             where = (runner.value, dask_address, workers)
             state = nightly(source, output, labels, since_last, until, shadow, *where, model, return_state=True)
             if state.name == STOPPED:
                 raise OutOfTime(state.message or "")
             summary = cast("dict[str, Any]", state.result())
     else:
-        import pandas as pd
-
-        from pipeline.classify import classify as classify_folder
-        from pipeline.classify import with_model
-        from pipeline.params import load_params
-        from pipeline.shards import Classifier, classify_shards
-
-        truth = pd.read_parquet(labels) if labels else None
-        classify_rest: Classifier = classify_shards
-        if runner is Runner.DASK:
-            from flows.cluster import plainly
-
-            classify_rest = plainly(dask_address, workers)
-        images, results = place(source), place(output)
-        params = with_model(load_params(), model)
-        summary = classify_folder(images, results, params, truth, since_last, until, shadow, classify_rest)
+        results = place(output)
+        where = (runner, dask_address, workers)
+        summary = telling.night(
+            results, lambda: _classify_plainly(place(source), results, labels, since_last, until, shadow, *where, model)
+        )
     for line in reports.summary_lines(summary):
         typer.echo(line)
     typer.echo(place(output) / "predictions.csv")
@@ -234,106 +244,60 @@ def classify(
         typer.echo(place(output) / "review.html")
 
 
-@app.command()
-def promote(
-    version: Annotated[
-        int | None, typer.Argument(help="A version's number; without one, the newest that passed (@challenger).")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also a version that the gate refused; your name is recorded.")
-    ] = False,
-) -> None:
-    """Put a model version into production: the next night uses it."""
-    from pipeline import champions
+def _classify_plainly(
+    images: "Place", output: "Place", labels: Path | None, since_last: bool, until: str | None, shadow: bool,
+    runner: Runner, dask_address: str | None, workers: int | None, model: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    import pandas as pd
+
+    from pipeline.classify import classify as classify_folder
+    from pipeline.classify import with_model
     from pipeline.params import load_params
+    from pipeline.shards import Classifier, classify_shards
 
-    promoted = champions.promote(load_params().register_.model_name, version, force=force)
-    typer.echo(f"{promoted.name} version {promoted.version} is in production (@champion).")
-    if words := champions.warning(promoted):
-        typer.echo(words)
+    truth = pd.read_parquet(labels) if labels else None
+    classify_rest: Classifier = classify_shards
+    if runner is Runner.DASK:
+        from flows.cluster import plainly
 
-
-@app.command()
-def rollback() -> None:
-    """Put the version that was in production before back into production."""
-    from pipeline import champions
-    from pipeline.params import load_params
-
-    restored = champions.rollback(load_params().register_.model_name)
-    typer.echo(f"{restored.name} version {restored.version} is in production again (@champion).")
+        classify_rest = plainly(dask_address, workers)
+    params = with_model(load_params(), model)
+    return classify_folder(images, output, params, truth, since_last, until, shadow, classify_rest)
 
 
 @app.command()
-def seen(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE_OR_FOLDER...", help="Images, or folders of images.")],
-    version: Annotated[
-        int | None, typer.Option(help="A model version's number; without one, the one in production.")
-    ] = None,
-) -> None:
-    """Say of each image whether a model was made with it: train, val, test or no.
+def notify() -> None:
+    """Send a test message to every address in NIGHTSHIFT_NOTIFY, and say which took it."""
+    from pipeline.notify import NotifyError, try_all
 
-    Content is compared byte for byte: another copy of the file is found, a resized or re-saved one is not.
-    """
-    from flows.models import print_seen
-    from pipeline.params import load_params
-    from pipeline.seen import seen as answers_on
-
-    print_seen(*answers_on(load_params().register_.model_name, paths, version))
+    told = try_all()
+    for one in told:
+        typer.echo(f"{one.who}: {'sent' if one.arrived else 'NOT sent'}")
+    if not all(one.arrived for one in told):
+        raise NotifyError(
+            "Not every address took the test message. Check its user, password, host and port in NIGHTSHIFT_NOTIFY, "
+            "and that this machine may reach the service; then run `nightshift notify` again."
+        )
 
 
 @app.command()
-def similar(
-    image: Annotated[Path, typer.Argument(help="An image.")],
-    count: Annotated[int, typer.Option(min=1, max=100, help="How many training images to find.")] = 5,
-    picture: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to draw them side by side.")] = Path(
-        "similar.png"
-    ),
-    version: Annotated[
-        int | None, typer.Option(help="A model version's number; without one, the one in production.")
+def report(
+    output: Annotated[
+        str | None,
+        typer.Argument(help="A finished night's folder, or its address; without one, the newest below predictions/."),
     ] = None,
 ) -> None:
-    """Find the training images that a model sees as most like an image, and draw them beside it."""
-    from pipeline.naming import shown
+    """Write a night's morning.html anew: is all well, what ran, what to look at, beside what is usual."""
+    from pipeline import morning, reports
+    from pipeline.addresses import place
     from pipeline.params import load_params
-    from pipeline.similar import draw
-    from pipeline.similar import similar as find
 
-    params = load_params()
-    found = find(params.register_.model_name, image, count, params.compute, version)
-    far = "further than" if found.outlier_score > found.outlier_above else "within"
-    typer.echo(
-        f"{found.model.name} version {found.model.version}: {found.label} {found.confidence:.1%}; outlier score "
-        f"{found.outlier_score:.4f}, {far} the usual {found.outlier_above:.4f}"
-    )
-    for alike in found.nearest:
-        typer.echo(f"{alike.distance:.4f}  {shown(alike.label)}  {shown(alike.path)}")
-    draw(image, found, picture)
-    typer.echo(picture)
-
-
-@app.command()
-def label(
-    folder: Annotated[Path, typer.Argument(help="A folder of images without labels.")],
-    table: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="Where to write path, label and confidence.")],
-    zero_shot: Annotated[
-        str, typer.Option(help='What to tell apart: "a cat, a dog", or "cat=a photo of a cat, dog=a photo of a dog".')
-    ],
-    preset: Annotated[
-        str, typer.Option(help="CLIP or SigLIP: a preset of KerasHub, hf://owner/name, or a folder with one.")
-    ] = "clip_vit_base_patch32",
-) -> None:
-    """Give images first labels by words alone (CLIP, SigLIP); look through them, then `nightshift data import` them.
-
-    Needs pip install '.[hub]'. The weights are downloaded once.
-    """
-    from pipeline.naming import shown
-    from pipeline.params import load_params
-    from pipeline.zero_shot import label as label_images
-    from pipeline.zero_shot import read_words
-
-    for name, count in label_images(folder, table, read_words(zero_shot), preset, load_params()).items():
-        typer.echo(f"{shown(name)}: {count}")
-    typer.echo(f"{table}: look through it, then `nightshift data import {table}`")
+    folder = place(output) if output else reports.latest_night()
+    if folder is None:
+        raise morning.MorningError(
+            "predictions/ holds no finished night. Name the folder of one, or run `nightshift classify INPUT OUTPUT`."
+        )
+    typer.echo(morning.draw_again(folder, load_params().batch))
 
 
 @app.command()

@@ -13,17 +13,17 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.retrying import RETRIES
+from flows.told import STOPPED, night_completed, night_crashed, night_failed
 from pipeline import classify, ledger, nights, reports, shadow
 from pipeline.addresses import place
 from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
 from pipeline.judging import classify_alone
 from pipeline.ledger import Plan
+from pipeline.morning import PAGE as MORNING_PAGE
 from pipeline.params import Params, load_params
 from pipeline.review import PAGE as REVIEW_PAGE
 from pipeline.shadow import SHADOW
 from pipeline.stores import Place
-
-STOPPED = "Stopped"  # the state of a run that came to its hour
 
 
 class Runner(NamedTuple):
@@ -111,7 +111,10 @@ def shards(output: Place, plan: Plan, params: Params, deadline: datetime.datetim
         shard(output, number, plan, params)
 
 
-@flow(name="nightly", flow_run_name="nightly {source}")
+@flow(
+    name="nightly", flow_run_name="nightly {source}",
+    on_completion=[night_completed], on_failure=[night_failed], on_crashed=[night_crashed],
+)  # fmt: skip
 def nightly(
     source: str | Path, output: str | Path | None = None, labels: Path | None = None,
     since_last: bool = False, until: str | None = None, with_shadow: bool = False,
@@ -147,5 +150,6 @@ def nightly(
             record(results, summary)
     create_markdown_artifact(reports.summary_markdown(summary), key="summary")
     create_link_artifact((results / "predictions.csv").as_uri(), key="predictions", link_text="predictions.csv")
+    create_link_artifact((results / MORNING_PAGE).as_uri(), key="morning", link_text="the morning page")
     create_link_artifact((results / REVIEW_PAGE).as_uri(), key="review", link_text="what to look at first")
     return summary

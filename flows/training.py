@@ -6,6 +6,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows.retrying import RETRIES
+from flows.told import training_completed, training_crashed, training_failed
 from pipeline import remote, reports, tracking, versions
 from pipeline.gate import to_markdown
 from pipeline.params import load_params
@@ -61,7 +62,10 @@ def publish(registration: Registration) -> None:
     create_markdown_artifact(to_markdown(registration.decision), key="gate")
 
 
-@flow(name="training", flow_run_name="training")
+@flow(
+    name="training", flow_run_name="training",
+    on_completion=[training_completed], on_failure=[training_failed], on_crashed=[training_crashed],
+)  # fmt: skip
 def training() -> Registration:
     """From the images in data/raw to a version in the registry. Raises Refused, after all is published."""
     load_params()  # a wrong parameter is said before anything runs

@@ -26,6 +26,7 @@ from pipeline.judging import model_folder, model_place
 from pipeline.known import Known
 from pipeline.ledger import Plan
 from pipeline.listing import Listed, list_images
+from pipeline.morning import draw_safely
 from pipeline.params import Params, load_params
 from pipeline.predictions import compare, csv_path, read_rows, summarise
 from pipeline.reference import read_reference
@@ -142,12 +143,20 @@ def classify_shard(output: Place, number: int, plan: Plan, params: Params) -> in
 
 
 def finish(output: Place, plan: Plan, params: Params, truth: "pd.DataFrame | None" = None) -> dict[str, Any]:
-    """Merge the parts into predictions.csv, write the review and summary.json and return this; then close the books.
+    """Merge the parts into predictions.csv, write the review, summary.json (returned) and the pages; close the books.
 
     truth: columns sha256 and label of images whose label is known, to be compared with the answers.
     Raises ClassifyError, after everything is written, when the rows are not those of the listed files, and
     TooManyUnreadable when more than batch.max_unreadable of them could not be read.
     """
+    summary = _write_results(output, plan, params, truth)
+    draw_safely(output, summary, params.batch)
+    _close(output, plan, params, summary)
+    return summary
+
+
+def _write_results(output: Place, plan: Plan, params: Params, truth: "pd.DataFrame | None" = None) -> dict[str, Any]:
+    """All but the morning's page, which is the night's and not its shadow's; returns the summary."""
     file = ledger.merge(output, plan)
     started = datetime.datetime.fromisoformat(plan.started_at)
     now = datetime.datetime.now(datetime.UTC)
@@ -177,6 +186,12 @@ def finish(output: Place, plan: Plan, params: Params, truth: "pd.DataFrame | Non
 
         write_parquet(file, file.with_suffix(".parquet"))
     write_json(output / "summary.json", summary)
+    return summary
+
+
+def _close(output: Place, plan: Plan, params: Params, summary: dict[str, Any]) -> None:
+    """Judge what is written, and close the books. Raises ClassifyError, TooManyUnreadable."""
+    file = output / "predictions.csv"
     if not summary["reconciled"]:
         raise ClassifyError(f"{file} does not have one row for each of {plan.files} listed files; see summary.json.")
     ledger.close(output)
@@ -186,7 +201,6 @@ def finish(output: Place, plan: Plan, params: Params, truth: "pd.DataFrame | Non
             f"({params.batch.max_unreadable:g}) allows. {file} is whole and says why, file by file. Look for a common "
             "cause (a format, a copy that broke off, missing rights), then run it again, or raise the limit."
         )
-    return summary
 
 
 def _repeated(output: Place, csv: Place) -> int:
@@ -246,12 +260,14 @@ def _classify_left(
 def finish_shadow(output: Place, plan: Plan, params: Params) -> dict[str, Any]:
     """Merge the shadow's parts and compare them with the night's rows; returns the night's summary with both."""
     quiet = params.batch.model_copy(update={"max_unreadable": 1.0, "review": 0, "parquet": False})
-    finish(output / shadow.SHADOW, plan, params.model_copy(update={"batch": quiet}))
+    beside, without_limits = output / shadow.SHADOW, params.model_copy(update={"batch": quiet})
+    _close(beside, plan, without_limits, _write_results(beside, plan, without_limits))
     summary: dict[str, Any] = {
         **read_json(output / "summary.json"),
         "shadow": shadow.compare(output, params.batch.review),
     }
     write_json(output / "summary.json", summary)
+    draw_safely(output, summary, params.batch)
     return summary
 
 
@@ -262,8 +278,13 @@ def main() -> None:
     parser.add_argument("output", type=place, help="a folder for predictions.csv and summary.json, or its address")
     parser.add_argument("--since-last", action="store_true", help="repeat answers for unchanged files")
     parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command goes on")
+    from pipeline import telling
+
     asked = parser.parse_args()
-    summary = classify(asked.input, asked.output, load_params(), since_last=asked.since_last, until=asked.until)
+    summary = telling.night(
+        asked.output,
+        lambda: classify(asked.input, asked.output, load_params(), since_last=asked.since_last, until=asked.until),
+    )
     log.info("%s: %d rows, %d unreadable", asked.output, summary["listed"], summary["unreadable"])
 
 

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline import ledger
@@ -57,20 +57,26 @@ def remember_last(source: Place, output: Path, contract_hash: str) -> None:
 
     That run is in `output` or beside it.
     """
-    candidates = [
-        (summary["finished_at"], file)
-        for file in {*output.absolute().parent.glob("*/summary.json"), output.absolute() / "summary.json"}
-        if file.is_file() and (summary := read_json(file)).get("input") == csv_path(str(source.absolute()))
-    ]
-    if not candidates:
+    last = last_finished(source, {*output.absolute().parent.glob("*"), output.absolute()})
+    if not last:
         log.info("No finished run over %s is in %s or beside it: all files are classified.", source, output)
         return
-    _, last = max(candidates)
-    if read_json(last)["contract_hash"] != contract_hash:
-        log.info("The model is another one than in %s: all files are classified.", last.parent)
+    if read_json(last / "summary.json")["contract_hash"] != contract_hash:
+        log.info("The model is another one than in %s: all files are classified.", last)
         return
-    count = write_known(output / ledger.WORK / ledger.KNOWN, _answers(last.with_name("predictions.csv")))
-    log.info("%d answers of %s are at hand for files with the same content.", count, last.parent)
+    count = write_known(output / ledger.WORK / ledger.KNOWN, _answers(last / "predictions.csv"))
+    log.info("%d answers of %s are at hand for files with the same content.", count, last)
+
+
+def last_finished(source: Place, folders: Iterable[Path]) -> Path | None:
+    """Which of `folders` has the run over `source` that was finished last; None when none has one."""
+    candidates = [
+        (summary["finished_at"], folder)
+        for folder in folders
+        if (folder / "summary.json").is_file()
+        and (summary := read_json(folder / "summary.json")).get("input") == csv_path(str(source.absolute()))
+    ]
+    return max(candidates)[1] if candidates else None
 
 
 def _answers(csv: Path) -> Iterator[tuple[str, Answer]]:

@@ -1,6 +1,9 @@
 """A finished night as an MLflow run: a history that survives the folders. Changes nothing of the night."""
 
+import datetime
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,14 @@ from pipeline.stores import Place
 from pipeline.tracking import CONTRACT_TAG, connected, use_experiment
 
 EXPERIMENT = "nights"  # after the model's name
+STARTED_TAG = "nightshift.started_at"  # by which a night knows itself in the history
 COUNTS = ("listed", "ok", "unsure", "unreadable", "outliers", "flagged", "repeated", "seconds")
-FILES = ("summary.json", "review.csv", "review.html")  # no predictions.csv: it may be as large as it likes
+FILES = (
+    "summary.json",
+    "review.csv",
+    "review.html",
+    "morning.html",
+)  # no predictions.csv: it may be as large as it likes
 
 
 def record(output: Place, summary: dict[str, Any], flow_run: str = "") -> None:
@@ -25,6 +34,7 @@ def record(output: Place, summary: dict[str, Any], flow_run: str = "") -> None:
                 CONTRACT_TAG: summary["contract_hash"],
                 "nightshift.model_version": summary["model_version"],
                 "nightshift.input": summary["input"],
+                STARTED_TAG: summary["started_at"],
                 "nightshift.drifted": " ".join(summary.get("drift", {}).get("drifted", [])),
                 "prefect.flow_run_id": flow_run,
             }
@@ -49,11 +59,44 @@ def numbers(summary: dict[str, Any]) -> dict[str, float]:
     answered = sum(summary["labels"].values())
     return {
         **{name: float(summary[name]) for name in COUNTS if name in summary},
-        **{f"share.{_plain(label)}": count / answered for label, count in summary["labels"].items()},
+        **{share_of(label): count / answered for label, count in summary["labels"].items()},
         **{f"drift.{one['measure']}": one["statistic"] for one in summary.get("drift", {}).get("measures", [])},
     }
 
 
-def _plain(label: str) -> str:
-    """A label as MLflow allows it in a metric's name."""
-    return "".join(letter if letter.isalnum() or letter in "-_ ." else "_" for letter in label)
+def share_of(label: str) -> str:
+    """The name of the metric that has a class's share; MLflow does not allow every letter in one."""
+    return "share." + "".join(letter if letter.isalnum() or letter in "-_ ." else "_" for letter in label)
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """An earlier night, as the store has it."""
+
+    name: str  # of its folder
+    model_version: str
+    numbers: Mapping[str, float]  # as `numbers` gave them
+
+
+def earlier(summary: dict[str, Any], most: int) -> list[Night]:
+    """The at most `most` nights recorded before this one, the newest first. Raises TrackingError.
+
+    Looks only: an experiment that is not there is not made.
+    """
+    with connected() as client:
+        experiment = client.get_experiment_by_name(f"{summary['model_name']}-{EXPERIMENT}")
+        if experiment is None:
+            return []
+        # A night is recorded after its end, which is kept in whole seconds.
+        end = datetime.datetime.fromisoformat(summary["finished_at"]) + datetime.timedelta(seconds=1)
+        found = client.search_runs(
+            [experiment.experiment_id],
+            f"attributes.status = 'FINISHED' and attributes.start_time < {int(end.timestamp() * 1000)}",
+            max_results=most + 1,  # this one may be among them
+            order_by=["attributes.start_time DESC"],
+        )
+    return [
+        Night(run.info.run_name, run.data.tags.get("nightshift.model_version", ""), run.data.metrics)
+        for run in found
+        if run.data.tags.get(STARTED_TAG) != summary["started_at"] and run.data.metrics.get("listed")
+    ][:most]

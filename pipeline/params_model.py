@@ -239,5 +239,6 @@ class Batch(Section):
     max_unreadable: float = Field(ge=0, le=1)  # share of the listed files
     parquet: bool = False
     max_drift: float = Field(default=0.2, ge=0, le=1)
+    max_unsure: float = Field(default=1.0, ge=0, le=1)  # share of the listed files
     track: bool = True
     review: int = Field(ge=0, le=1_000_000)  # rows

@@ -211,14 +211,20 @@ def _open_review(review: Path) -> list[str]:
     return [f"  {waiting} rows of {review} have no {CORRECTION} yet"] if waiting else []
 
 
+def latest_night() -> Path | None:
+    """The folder below predictions/ whose night was finished last; None where there is none."""
+    found = max(PREDICTIONS.glob("*/summary.json"), key=lambda file: file.stat().st_mtime, default=None)
+    return found.parent if found else None
+
+
 def status_lines() -> list[str]:
     """Where things are, for a terminal: the latest CSV with its first rows, reports, how to open MLflow."""
     lines = []
-    if found := max(PREDICTIONS.glob("*/summary.json"), key=lambda file: file.stat().st_mtime, default=None):
-        summary, result = read_json(found), found.with_name("predictions.csv")
+    if found := latest_night():
+        summary, result = read_json(found / "summary.json"), found / "predictions.csv"
         lines += ["Latest predictions:", *(f"  {line}" for line in summary_lines(summary)), f"  {result}"]
-        lines += [f"  {page}" for page in [found.with_name(PAGE)] if page.is_file()]
-        lines += _open_review(found.with_name(REVIEW))
+        lines += [f"  {page}" for page in [found / PAGE] if page.is_file()]
+        lines += _open_review(found / REVIEW)
         for row in itertools.islice(read_rows(result), FIRST_ROWS):
             lines.append(
                 f"    {row['path']}  {row['status']}  {row['label']} {row['confidence']} {row['error']}".rstrip()

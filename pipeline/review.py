@@ -11,7 +11,7 @@ import heapq
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from html.parser import HTMLParser
 from typing import Any
 
 from PIL import Image
@@ -19,6 +19,7 @@ from PIL import Image
 from pipeline.contract import Contract
 from pipeline.files import replacing
 from pipeline.nearest import OUTLIER
+from pipeline.pages import render
 from pipeline.params_data import Images
 from pipeline.predictions import COLUMNS, CORRECTION, WHY, listed_path, read_rows
 from pipeline.reading import Decoded, ReadingError, read_images
@@ -29,6 +30,7 @@ KINDS = ("unreadable", "outlier", "unsure", "flagged")  # the first that fits, i
 TEMPLATE = "review.html"  # beside this module
 PICTURES = 120  # on the page; each takes 4 ms of processor time
 WITHOUT_PICTURE = 50  # unreadable files on the page
+PICTURE = "data:image/jpeg;base64,"  # how the address of a picture in the page begins
 THUMBNAIL = 128  # pixels, of the longer side
 AHEAD = 16  # pictures read before their turn
 PATIENCE = 5.0  # seconds for one of them
@@ -166,27 +168,48 @@ def _thumbnail(read: Decoded, *, stretched: bool) -> str:
     small = picture.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=70)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return PICTURE + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def page(
     review: Review, shown: Iterable[Row], pictures: Mapping[str, str], contract: Contract, drift: Mapping[str, Any]
 ) -> str:
     """The page, which needs no other file."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    kinds: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
-    for row in shown:
-        kind = kind_of(row) or KINDS[-1]
-        kinds[kind].append({**row, WHY: why_of(row), "picture": pictures.get(row["path"], "")})
-    return environment.get_template(TEMPLATE).render(
+    return render(
+        TEMPLATE,
         review=review,
-        kinds=kinds,
+        kinds=by_kind(shown, pictures),
         drift=drift,
         unsure_below=contract.unsure_below,
         outlier_above=contract.outlier_above,
     )
+
+
+def by_kind(rows: Iterable[Row], pictures: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
+    """The rows under their kinds, each with its reasons as `why` and its picture's address, if any, as `picture`."""
+    kinds: dict[str, list[dict[str, str]]] = {kind: [] for kind in KINDS}
+    for row in rows:
+        kind = kind_of(row) or KINDS[-1]
+        kinds[kind].append({**row, WHY: why_of(row), "picture": pictures.get(row["path"], "")})
+    return kinds
+
+
+class _Pictures(HTMLParser):
+    """Collects what a page shows: the address of each picture, by the path of its file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """One tag: attributes come unescaped."""
+        values = dict(attrs)
+        if tag == "img" and (address := values.get("src") or "").startswith(PICTURE):
+            self.found[values.get("alt") or ""] = address
+
+
+def pictures_of(written: str) -> dict[str, str]:
+    """The pictures that `page` was given, from the page itself: neither the images nor the model are needed again."""
+    parser = _Pictures()
+    parser.feed(written)
+    return parser.found

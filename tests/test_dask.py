@@ -86,6 +86,7 @@ def test_two_workers_give_the_rows_of_the_plain_command(
     assert rows(out) == plain
     assert sorted(os.listdir(out)) == [
         ".nightshift.lock",
+        "morning.html",
         "predictions.csv",
         "review.csv",
         "review.html",

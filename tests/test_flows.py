@@ -69,7 +69,7 @@ def test_the_nightly_flow_leaves_artifacts_and_a_run_for_each_shard(trained: Pat
         draw_shape(tmp_path / "night" / f"{number}.png", "square", seed=number)
     call = f"nightly(Path({str(tmp_path / 'night')!r}), Path({str(tmp_path / 'out')!r}))"
     left = left_by(f"from pathlib import Path; from flows.nightly import nightly; {call}", trained)
-    assert left.artifacts == ["predictions", "review", "summary"]
+    assert left.artifacts == ["morning", "predictions", "review", "summary"]
     names = ("plan", "shard 0", "shard 1", "finish", "record")
     assert left.runs == dict.fromkeys(names, "Completed")
 

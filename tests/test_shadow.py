@@ -89,4 +89,4 @@ def test_a_night_is_a_run_in_mlflow(registry_project: Path, night: Path, tmp_pat
     assert run.data.metrics["share.circle"] == summary["labels"]["circle"] / 10
     assert run.data.tags["nightshift.model_version"] == "1"
     kept = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert kept == {"summary.json", "review.csv", "review.html"}
+    assert kept == {"summary.json", "review.csv", "review.html", "morning.html"}

@@ -26,7 +26,7 @@ from tests.serving import mlflow_server, wait_for
 
 FILES, SHARDS = 10, 4  # three files a shard, as the small project says
 ROOM = 64 << 20  # bytes of disk, enough for all
-WHOLE = [".nightshift.lock", "predictions.csv", "review.csv", "review.html", "summary.json"]
+WHOLE = [".nightshift.lock", "morning.html", "predictions.csv", "review.csv", "review.html", "summary.json"]
 AGAIN = "run the same command again; what is done is kept."
 NOWHERE = "http://127.0.0.1:9"
 

@@ -87,7 +87,7 @@ def test_a_killed_run_resumes_byte_for_byte(
     assert len(list((output / ".nightshift").glob("parts/*.csv"))) == die_after
     assert night(trained, source, output) == 0
     assert (output / "predictions.csv").read_bytes() == expected
-    files = [".nightshift.lock", "predictions.csv", "review.csv", "review.html", "summary.json"]
+    files = [".nightshift.lock", "morning.html", "predictions.csv", "review.csv", "review.html", "summary.json"]
     assert sorted(os.listdir(output)) == files
 
 

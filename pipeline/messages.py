@@ -1,0 +1,163 @@
+"""What people are told of a night or a training: what happened, what was kept, what to do. Knows no service."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pipeline import ledger, stores
+from pipeline.champions import CHAMPION
+from pipeline.classify import TooManyUnreadable
+from pipeline.earlier import OutOfTime
+from pipeline.errors import NightshiftError
+from pipeline.morning import PAGE, alarms
+from pipeline.naming import shown
+from pipeline.params_model import Batch
+from pipeline.register import Refused, Registration
+from pipeline.reports import summary_lines
+from pipeline.stores import Place
+
+LONGEST = 3000  # characters of one part: chat services cut off or refuse what is much longer
+PASSWORD = re.compile(r"(?<=://)[^\s/@]+@")  # in an address: who logs in, and with what
+
+
+class Kind(StrEnum):
+    """How a service shows it; Apprise's words."""
+
+    INFO = "info"
+    SUCCESS = "success"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one person or more are told."""
+
+    kind: Kind
+    title: str
+    happened: str
+    kept: str
+    do: str
+
+    @property
+    def heading(self) -> str:
+        """The title on one line."""
+        return shown(" ".join(_clean(self.title).split()))
+
+    @property
+    def body(self) -> str:
+        """The three parts as text; names can move no cursor, and addresses in it hold no password."""
+        parts = (("What happened", self.happened), ("What was kept", self.kept), ("What to do", self.do))
+        return "\n\n".join(f"{name}: {_clean(words)}" for name, words in parts if words)
+
+
+def _clean(text: str) -> str:
+    text = PASSWORD.sub("…@", text)
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+    return "\n".join(map(shown, cut.splitlines()))
+
+
+def of_test() -> Message:
+    """That messages arrive."""
+    happened = "Somebody ran `nightshift notify` to see whether messages arrive."
+    return Message(Kind.INFO, "Nightshift: a test", happened, "", "Nothing.")
+
+
+def of_night(output: Place, summary: dict[str, Any], batch: Batch, always: bool) -> Message | None:
+    """A night that was finished; None for one of which nobody needs to be told, unless `always`."""
+    counts, kept = "; ".join(summary_lines(summary)), f"All {summary['listed']} rows are in {output}."
+    if wrong := alarms(summary, batch):
+        words = "\n".join([*wrong, counts])
+        return Message(Kind.WARNING, f"Night {output.name} needs a look", words, kept, f"Look at {output / PAGE}.")
+    if always:
+        return Message(Kind.SUCCESS, f"Night {output.name}: all is well", counts, kept, "Nothing.")
+    return None
+
+
+def of_stopped(output: Place, words: str) -> Message:
+    """A night that came to its hour."""
+    return Message(
+        Kind.WARNING, f"Night {output.name} stopped at its hour", words, progress(output),
+        "Run the same command again, or wait for the next night: it goes on from there.",
+    )  # fmt: skip
+
+
+def of_failed_night(output: Place, error: BaseException) -> Message:
+    """A night that ended with an error."""
+    match error:
+        case OutOfTime():
+            return of_stopped(output, str(error))
+        case TooManyUnreadable():
+            kept = f"All rows are written, those of the unreadable files with their reasons, in {output}."
+            title = f"Night {output.name}: too many unreadable files"
+            return Message(Kind.FAILURE, title, str(error), kept, f"Look at {output / PAGE}.")
+    title = f"Night {output.name} failed"
+    return Message(Kind.FAILURE, title, _words_of(error), progress(output), _what_to_do(error))
+
+
+def of_crashed_night(output: Place, words: str) -> Message:
+    """A night whose process was ended from outside."""
+    do = "Run the same command again: it goes on where it stopped."
+    return Message(Kind.FAILURE, f"Night {output.name} crashed", words, progress(output), do)
+
+
+def progress(output: Place) -> str:
+    """How far an unfinished night has come, in words."""
+    try:
+        if plan := ledger.read_plan(output):
+            return f"{ledger.done(output, plan)} of {plan.files} files are done and kept in {output}."
+        if stores.exists(output / "summary.json"):
+            return f"What was finished before is in {output}."
+    except (NightshiftError, OSError) as error:  # what is in the night's way may be in this one's too
+        return f"What was done is kept in {output}; how much that is cannot be seen now ({error})."
+    return "Nothing was begun."
+
+
+def of_training(registration: Registration) -> Message:
+    """A training whose model passed the gate."""
+    model, decision = registration.model, registration.decision
+    name = f"{model.name} version {model.version}"
+    happened = f"{name} passed the gate. Compared with: {decision.against}."
+    if CHAMPION in model.aliases:
+        return Message(Kind.SUCCESS, f"{name} is in production", happened, _where(registration), "Nothing.")
+    if decision.needs_a_person:
+        happened += f" A person has to promote it: {decision.needs_a_person}."
+    do = f"`nightshift promote {model.version}` puts it in production; until then the champion is used."
+    return Message(Kind.SUCCESS, f"{name} waits for promotion", happened, _where(registration), do)
+
+
+def of_failed_training(error: BaseException) -> Message:
+    """A training that ended with an error, or with a model that the gate refused."""
+    if isinstance(error, Refused):
+        model, reasons = error.registration.model, error.registration.decision.reasons
+        name = f"{model.name} version {model.version}"
+        do = (
+            "Nothing is to be mended for the nights: they go on with the champion. "
+            f"`nightshift promote {model.version} --force` puts it in production all the same."
+        )
+        return Message(
+            Kind.WARNING, f"The gate refused {name}", "\n".join(reasons), _where(error.registration), do
+        )  # fmt: skip
+    kept = "Stages that were finished, and the checkpoints of the one that was not. The champion stays in production."
+    return Message(Kind.FAILURE, "Training failed", _words_of(error), kept, _what_to_do(error))
+
+
+def of_crashed_training(words: str) -> Message:
+    """A training whose process was ended from outside."""
+    kept = "Stages that were finished, and the checkpoints of the one that was not. The champion stays in production."
+    return Message(Kind.FAILURE, "Training crashed", words, kept, "Run it again: it goes on where it stopped.")
+
+
+def _where(registration: Registration) -> str:
+    return f"The model, its numbers and the gate's reasons, in MLflow (run {registration.model.run_id})."
+
+
+def _words_of(error: BaseException) -> str:
+    return str(error) if isinstance(error, NightshiftError) else f"{type(error).__name__}: {error}"
+
+
+def _what_to_do(error: BaseException) -> str:
+    if isinstance(error, NightshiftError):
+        return "Mend what it names, then run the same command again: it goes on where it stopped."
+    return "The log has more. Run the same command again: it goes on where it stopped."

@@ -1,0 +1,199 @@
+"""The page for the morning after: is all well, what ran, what it came to, beside what is usual. Judges no image.
+
+Made from what the night left in its folder, and from the nights before it in MLflow: it can be made again at any time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pipeline import nights, stores
+from pipeline.contract import ContractError, read_contract
+from pipeline.errors import NightshiftError
+from pipeline.files import read_json, replacing
+from pipeline.nights import Night
+from pipeline.pages import render
+from pipeline.params_model import Batch
+from pipeline.paths import MODEL, MODEL_CARD
+from pipeline.predictions import read_rows
+from pipeline.review import KINDS, REVIEW, by_kind, on_page, pictures_of
+from pipeline.review import PAGE as REVIEW_PAGE
+from pipeline.stage import log
+from pipeline.stores import Place
+from pipeline.tracking import store_address
+
+PAGE = "morning.html"  # beside predictions.csv
+TEMPLATE = "morning.html"  # beside this module
+NIGHTS = 7  # earlier ones that are looked at
+PICTURES = 24  # of each kind; review.html has more
+UNREADABLE = 50  # files listed with their reasons
+CLASSES = 30  # bars, the most frequent first
+NO_PAST = "The night is not kept in MLflow (batch.track is false), so there are no earlier ones to compare it with."
+
+
+class MorningError(NightshiftError):
+    """There is no finished night to tell of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The nights before this one, the newest first, or why they are not known."""
+
+    nights: tuple[Night, ...] = ()
+    unknown: str = ""
+
+
+class Mix(NamedTuple):
+    """A class's shares of the answers, 0 to 1; None where they are not known."""
+
+    label: str
+    images: int
+    tonight: float
+    usual: float | None  # of the model's answers on the validation images
+    lately: float | None  # mean of the earlier nights
+
+
+def alarms(summary: Mapping[str, Any], batch: Batch) -> list[str]:
+    """What a person has to look into, one sentence each; none: all is well."""
+    listed, found = summary["listed"], []
+    if not summary["reconciled"]:
+        found.append("The rows are not those of the listed files: do not use them; see summary.json.")
+    if summary["unreadable"] > batch.max_unreadable * listed:
+        found.append(
+            f"{summary['unreadable']} of {listed} files are unreadable, more than batch.max_unreadable "
+            f"({batch.max_unreadable:g}) allows."
+        )
+    drift = summary.get("drift", {})
+    if moved := [one for one in drift.get("measures", []) if one["measure"] in drift["drifted"]]:
+        sizes = ", ".join(f"{one['measure'].replace('_', ' ')} {one['statistic']:.2f}" for one in moved)
+        found.append(
+            f"The images are not as in training (0 the same, 1 disjoint; batch.max_drift {batch.max_drift:g}): {sizes}."
+            " Another camera, another light, other subjects? The model's figures may no longer hold."
+        )
+    if summary["unsure"] > batch.max_unsure * listed:
+        found.append(
+            f"The model is unsure of {summary['unsure']} of {listed} images, more than batch.max_unsure "
+            f"({batch.max_unsure:g}) allows."
+        )
+    return found
+
+
+def draw_safely(output: Place, summary: dict[str, Any], batch: Batch) -> None:
+    """Write the page at the end of a night; whatever goes wrong is only warned of."""
+    try:
+        stores.delete(output / PAGE)  # an earlier night's would speak for this one
+        draw(output, summary, batch)
+    except Exception as error:  # noqa: BLE001 - whole rows are not given up for a page on them
+        log.warning(
+            "The rows are whole, but %s is not written (%s: %s). `nightshift report %s` writes it.",
+            output / PAGE, type(error).__name__, error, output,
+        )  # fmt: skip
+
+
+def draw_again(output: Place, batch: Batch) -> Place:
+    """Write the page of a finished night anew; returns it. Raises MorningError when there is none in `output`."""
+    try:
+        summary = read_json(output / "summary.json")
+    except FileNotFoundError as error:
+        raise MorningError(
+            f"{output} holds no finished night: summary.json is missing. Name the folder of one, or run "
+            f"`nightshift classify INPUT {output}`."
+        ) from error
+    return draw(output, summary, batch)
+
+
+def draw(output: Place, summary: dict[str, Any], batch: Batch) -> Place:
+    """Write the page beside predictions.csv in `output`; returns it. Raises OSError, StoreError."""
+    # What a person should look at stands in the review, which earlier versions did not write.
+    rows = on_page(_rows(output / REVIEW))
+    pictures = pictures_of(_text(output / REVIEW_PAGE))
+    written = page(
+        summary, by_kind(rows, pictures), past_of(summary, batch), alarms(summary, batch), model_card(summary)
+    )
+    with replacing(output / PAGE) as beside:
+        beside.write_text(written, encoding="utf-8")
+    return output / PAGE
+
+
+def _rows(file: Place) -> list[dict[str, str]]:
+    return list(read_rows(file)) if stores.exists(file) else []
+
+
+def _text(file: Place) -> str:
+    return stores.read_bytes(file).decode("utf-8") if stores.exists(file) else ""
+
+
+def past_of(summary: dict[str, Any], batch: Batch) -> Past:
+    """The nights before this one; where the store does not answer, the words of its error."""
+    if not batch.track:
+        return Past(unknown=NO_PAST)
+    try:
+        return Past(tuple(nights.earlier(summary, NIGHTS)))
+    except NightshiftError as error:
+        log.warning("The morning page has no earlier nights: %s", error)
+        return Past(unknown="MLflow's store did not answer, so the earlier nights are not known.")
+
+
+def model_card(summary: Mapping[str, Any]) -> str:
+    """The address of the model card of the night's model; empty where the project's card is of another, or missing."""
+    try:
+        same = read_contract(MODEL).hash == summary["contract_hash"]
+    except (ContractError, OSError):
+        return ""
+    return MODEL_CARD.absolute().as_uri() if same and MODEL_CARD.is_file() else ""
+
+
+def version_page(store: str, name: str, version: str) -> str:
+    """The address of a model version's page where the store is a server; it holds no password. Else empty."""
+    parts = urlsplit(store)
+    if parts.scheme not in ("http", "https"):
+        return ""
+    server = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+    return f"{server}/#/models/{quote(name, safe='')}/versions/{quote(version, safe='')}"
+
+
+def mixes(summary: Mapping[str, Any], past: Past) -> list[Mix]:
+    """Each class's share tonight and usually, the most frequent first."""
+    tonight: dict[str, int] = summary["labels"]
+    usual = {label: both[1] for label, both in summary.get("drift", {}).get("labels", {}).items()}
+    answered, validated = sum(tonight.values()), sum(usual.values())
+    kept = [night.numbers for night in past.nights if any(name.startswith("share.") for name in night.numbers)]
+    found = [
+        Mix(
+            label,
+            tonight.get(label, 0),
+            tonight.get(label, 0) / answered if answered else 0.0,
+            usual.get(label, 0) / validated if validated else None,
+            sum(numbers.get(nights.share_of(label), 0.0) for numbers in kept) / len(kept) if kept else None,
+        )
+        for label in {**tonight, **usual}
+    ]
+    return sorted(found, key=lambda mix: (-mix.images, mix.label))
+
+
+def page(
+    summary: dict[str, Any], kinds: Mapping[str, list[dict[str, str]]], past: Past, wrong: list[str], card: str
+) -> str:
+    """The page, which needs no other file.
+
+    kinds: rows of the review, as `review.by_kind` gives them; wrong: as `alarms` gives it; card: as `model_card`.
+    """
+    seconds, mix = summary["seconds"], mixes(summary, past)
+    shown = {kind: rows[: UNREADABLE if kind == "unreadable" else PICTURES] for kind, rows in kinds.items()}
+    counts = {kind: summary.get("review", {}).get(kind, len(kinds[kind])) for kind in KINDS}
+    return render(
+        TEMPLATE,
+        summary={"drift": {}, "shadow": {}, "compared": {}, **summary},
+        alarms=wrong,
+        to_look_at=sum(counts.values()),
+        rate=summary["listed"] / seconds if seconds else None,
+        mixes=mix[:CLASSES],
+        classes=len(mix),
+        past=past,
+        kinds=shown,
+        counts=counts,
+        review_page=REVIEW_PAGE,
+        card=card,
+        version_page=version_page(store_address(), summary["model_name"], summary["model_version"]),
+    )

@@ -1,0 +1,40 @@
+"""A night or a training run plainly, and people told how it ended. Knows neither the words nor the services."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pipeline import messages
+from pipeline.notify import tell, wants_all
+from pipeline.params import load_params
+from pipeline.register import Registration
+from pipeline.stores import Place
+
+
+def night(output: Place, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run a night into `output`, tell how it ended, and return its summary or raise what it raised."""
+    try:
+        summary = run()
+    except Exception as error:
+        failed = error  # the name above ends with its block
+        tell(lambda: messages.of_failed_night(output, failed))
+        raise
+    tell(lambda: of_night(output, summary))
+    return summary
+
+
+def of_night(output: Place, summary: dict[str, Any]) -> messages.Message | None:
+    """What is told of a finished night by this project's limits, if anybody needs to know."""
+    return messages.of_night(output, summary, load_params().batch, wants_all())
+
+
+def training(run: Callable[[], Registration]) -> Registration:
+    """Run a training, tell how it ended, and return its registration or raise what it raised, Refused included."""
+    try:
+        registration = run()
+        registration.require_passed()
+    except Exception as error:
+        failed = error
+        tell(lambda: messages.of_failed_training(failed))
+        raise
+    tell(lambda: messages.of_training(registration))
+    return registration
