@@ -144,6 +144,7 @@ def environment(addresses: Addresses) -> dict[str, str]:
         "PREFECT_API_URL": f"{addresses.prefect}/api",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # jobs for language models, which take 2 GB of memory
     }
     if "prefect" in addresses.ours:  # a server elsewhere may need the keys of a person's own profile
         found["PREFECT_HOME"] = str(Path.cwd() / HOME / "prefect")
