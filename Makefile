@@ -8,7 +8,7 @@ NIGHT := predictions/demo
 EXTRAS := dask demo dev dicom heic hub s3 tiff
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test browser lint lock up down clean
+.PHONY: help install run test browser lint lock audit up down clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ lint: install  ## ruff and mypy
 lock: install  ## requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--upgrade --no-header $(EXTRAS:%=--extra %) pyproject.toml --output-file requirements.lock
+
+audit: install  ## ask PyPI's advisories about every locked package; needs the network
+	$(BIN)/pip-audit --strict --disable-pip --requirement requirements.lock
 
 up: install  ## start MLflow, Prefect and a worker in the background, with the schedules of prefect.yaml
 	$(BIN)/nightshift up
