@@ -211,7 +211,8 @@ def classify(
     if runner is Runner.HERE and (dask_address or workers):
         raise NightshiftError("--dask-address and --workers are of a Dask cluster. Add --runner dask.")
     if prefect:
-        from flows.nightly import STOPPED, nightly
+        from flows.nightly import nightly
+        from flows.told import STOPPED
         from pipeline.earlier import OutOfTime
 
         results = place(output)
