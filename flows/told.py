@@ -7,10 +7,10 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from pipeline import messages, telling
 from pipeline.addresses import place
-from pipeline.classify import TooManyUnreadable
 from pipeline.earlier import folder_for, last_finished
 from pipeline.notify import tell
 from pipeline.paths import PREDICTIONS
+from pipeline.predictions import TooManyUnreadable
 from pipeline.stores import Place
 
 STOPPED = "Stopped"  # the state of a night that came to its hour
@@ -25,13 +25,13 @@ def _results_of(parameters: dict[str, Any], *, finished: bool = False) -> Place:
     return (last or folder_for(source)).absolute()
 
 
-def _error_of(state: State) -> BaseException:
+def _error_of(state: State[Any]) -> BaseException:
     """What a failed run raised; where Prefect itself failed it, its words."""
     found = state.result(raise_on_failure=False)
     return found if isinstance(found, BaseException) else RuntimeError(state.message or str(found))
 
 
-def night_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+def night_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A night is finished, or stopped at its hour."""
     if state.name == STOPPED:
         tell(lambda: messages.of_stopped(_results_of(flow_run.parameters), state.message or ""))
@@ -39,28 +39,28 @@ def night_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> No
         tell(lambda: telling.of_night(_results_of(flow_run.parameters, finished=True), state.result()))
 
 
-def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A night ended with an error."""
     error = _error_of(state)
     finished = isinstance(error, TooManyUnreadable)
     tell(lambda: messages.of_failed_night(_results_of(flow_run.parameters, finished=finished), error))
 
 
-def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A night's process was ended from outside."""
     tell(lambda: messages.of_crashed_night(_results_of(flow_run.parameters), state.message or "The process was ended."))
 
 
-def training_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+def training_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A training's model passed the gate."""
     tell(lambda: messages.of_training(state.result()))
 
 
-def training_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+def training_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A training ended with an error, or its model was refused."""
     tell(lambda: messages.of_failed_training(_error_of(state)))
 
 
-def training_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+def training_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A training's process was ended from outside."""
     tell(lambda: messages.of_crashed_training(state.message or "The process was ended."))

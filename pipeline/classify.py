@@ -28,7 +28,7 @@ from pipeline.ledger import Plan
 from pipeline.listing import Listed, list_images
 from pipeline.morning import draw_safely
 from pipeline.params import Params, load_params
-from pipeline.predictions import compare, csv_path, read_rows, summarise
+from pipeline.predictions import TooManyUnreadable, compare, csv_path, read_rows, summarise
 from pipeline.reference import read_reference
 from pipeline.registry import Registered
 from pipeline.review import write_review
@@ -44,12 +44,6 @@ BYTES_A_ROW = 800  # in its part and in predictions.csv
 
 class ClassifyError(NightshiftError):
     """The run cannot start, or its rows do not add up."""
-
-
-class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
-    """The rows are all there, but too many of them say that the file could not be read."""
-
-    status = 3
 
 
 def with_model(params: Params, name: str | None) -> Params:

@@ -7,12 +7,12 @@ from typing import Any
 
 from pipeline import ledger, stores
 from pipeline.champions import CHAMPION
-from pipeline.classify import TooManyUnreadable
 from pipeline.earlier import OutOfTime
 from pipeline.errors import NightshiftError
 from pipeline.morning import PAGE, alarms
 from pipeline.naming import shown
 from pipeline.params_model import Batch
+from pipeline.predictions import TooManyUnreadable
 from pipeline.register import Refused, Registration
 from pipeline.reports import summary_lines
 from pipeline.stores import Place

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+from pipeline.errors import NightshiftError
 from pipeline.nearest import OUTLIER
 from pipeline.quality import Light
 from pipeline.stores import Place
@@ -32,6 +33,12 @@ SIGNALS = 2 + len(LIGHT)  # columns at the end, on how far a row may be trusted
 RANKS = 3  # labels a row names
 OF_THIS_FILE = ("path", "sha256", "model_name", "model_version", "classified_at")  # what else follows from its content
 STATUSES = ("ok", "unsure", "unreadable")
+
+
+class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
+    """The rows are all there, but too many of them say that the file could not be read."""
+
+    status = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.classify import TooManyUnreadable, classify
+from pipeline.classify import classify
 from pipeline.morning import Mix, MorningError, Past, alarms, draw_again, mixes, page, version_page
 from pipeline.nights import Night
 from pipeline.params import Params
 from pipeline.params_model import Batch
+from pipeline.predictions import TooManyUnreadable
 from pipeline.review import by_kind, choose
 from tests.conftest import save_image
 from tests.project import draw_shape, nightshift
