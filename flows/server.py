@@ -12,6 +12,7 @@ from pipeline.errors import NightshiftError
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.filters import FlowRunFilterState
+    from pydantic import BaseModel
 
 NIGHTS = ("nightly", "nights")  # the deployments that classify
 ZOMBIES = "Nightshift: runs without a sign of life have crashed"
@@ -80,10 +81,15 @@ def watch_for_zombies(api: str) -> None:
         ],
     )
     with client_of(api) as client:
-        if known := client.read_automations_by_name(ZOMBIES):
-            client.update_automation(known[0].id, automation)
-        else:
+        known = client.read_automations_by_name(ZOMBIES)
+        if not known:
             client.create_automation(automation)
+        elif _plain(known[0].trigger) != _plain(automation.trigger):  # an update forgets whom it waits for
+            client.update_automation(known[0].id, automation)
+
+
+def _plain(trigger: "BaseModel") -> object:
+    return trigger.model_dump(exclude={"id"})
 
 
 def worker_is_online(api: str, pool: str, name: str, since: datetime) -> bool:

@@ -290,14 +290,12 @@ def _megabytes(pid: int) -> int:
 
 def stop() -> int:
     """Stop everything that `up` started, flow runs first: they write down how far they are. Returns how many."""
-    supervised = is_up()
-    if supervised:
+    count = _end(_flow_runs())  # while the worker and the server still hear what becomes of them
+    if is_up():
         running = [one["name"] for one in supervisor().getAllProcessInfo() if one["pid"]]
+        count += len(running)
         if WORKER in running:
             supervisor().stopProcess(WORKER)
-    count = _end(_marked(flow_runs=True))
-    if supervised:
-        count += len(running)
         pid = supervisor().getPID()
         supervisor().shutdown()
         _wait_for_end(pid)
@@ -318,16 +316,20 @@ def _wait_for_end(pid: int) -> None:
         ) from None
 
 
-def _marked(*, flow_runs: bool = False) -> Iterator[psutil.Process]:
+def _marked() -> Iterator[psutil.Process]:
     """Processes that come from this project's services, whoever their parent is by now."""
     for one in psutil.process_iter():
-        try:
-            names = one.environ()
-        except (psutil.Error, OSError):
-            continue
-        ours = names.get(MARK) == str(Path.cwd()) and one.pid != os.getpid()
-        if ours and (not flow_runs or "PREFECT__FLOW_RUN_ID" in names):
-            yield one
+        with suppress(psutil.Error, OSError):
+            if one.environ().get(MARK) == str(Path.cwd()) and one.pid != os.getpid():
+                yield one
+
+
+def _flow_runs() -> Iterator[psutil.Process]:
+    """Those of them that run a flow, without the processes that help these."""
+    for one in _marked():
+        with suppress(psutil.Error):
+            if one.cmdline()[-1:] == ["prefect.engine"]:
+                yield one
 
 
 def _end(found: Iterator[psutil.Process]) -> int:

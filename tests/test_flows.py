@@ -98,16 +98,16 @@ def test_a_training_whose_model_is_refused_fails_and_leaves_the_reasons_on_the_p
     assert left.error.startswith("The gate refused nightshift version 3:\n  max_loss: balanced accuracy is 0.500")
 
 
-def test_both_flows_are_deployments_and_the_night_has_its_hour() -> None:
+def test_all_flows_are_deployments_and_the_night_has_its_hour() -> None:
     from prefect.utilities.importtools import import_object
 
     config = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())
     deployments = {deployment["name"]: deployment for deployment in config["deployments"]}
-    assert set(deployments) == {"training", "nightly"}
-    assert deployments["nightly"]["schedules"][0]["cron"]
+    active = {name: one["schedules"][0].get("active", True) for name, one in deployments.items()}
+    assert active == {"training": False, "nightly": True, "nights": False, "data-watch": True}
     for deployment in deployments.values():
         file, name = deployment["entrypoint"].split(":")
-        assert import_object(f"{REPOSITORY / file}:{name}").name == name
+        assert import_object(f"{REPOSITORY / file}:{name}").name == deployment["name"]
         assert deployment["work_pool"]["name"] == "nightshift"
 
 
