@@ -169,6 +169,7 @@ import numpy as np
 import keras
 from pathlib import Path
 from pipeline.contract import KERAS, OPENVINO, read_contract, weights_sha256, write_contract
+from pipeline.files import sha256_of_file
 from pipeline.export import export_openvino
 from pipeline.paths import MODEL
 
@@ -178,7 +179,8 @@ model = keras.saving.load_model(MODEL / KERAS, compile=False)
 bias.assign(np.array(json.loads(sys.argv[1]), np.float32))
 model.save(MODEL / KERAS)
 export_openvino(model, MODEL / OPENVINO)
-write_contract(MODEL, contract.model_copy(update={"weights_sha256": weights_sha256(MODEL)}))
+hashes = {"weights_sha256": weights_sha256(MODEL), "keras_sha256": sha256_of_file(MODEL / KERAS)}
+write_contract(MODEL, contract.model_copy(update=hashes))
 """
 
 
