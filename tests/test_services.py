@@ -315,21 +315,6 @@ def test_a_server_elsewhere_that_does_not_answer_is_named(trained: Path, variabl
     assert list(processes(trained)) == []
 
 
-def test_a_service_that_does_not_start_is_named_with_its_last_words_and_nothing_stays_behind(
-    two_versions: Path, tmp_path: Path
-) -> None:
-    project = tmp_path / "project"
-    shutil.copytree(two_versions, project, symlinks=True)
-    store = {"MLFLOW_TRACKING_URI": "sqlite:////dev/null/mlflow.db"}
-    done = nightshift("up", *options(free_port(), free_port()), cwd=project, check=False, **store)
-    assert done.returncode == 1
-    assert re.search(r"mlflow does not start \((BACKOFF|FATAL|EXITED)\)\. It said last:\n(  .*\n)+", done.stderr)
-    assert "File exists: '/dev/null'" in done.stderr
-    assert "(.nightshift/logs/mlflow.log)" in done.stderr
-    assert list(processes(project)) == []
-    assert "stopped; `nightshift up` starts them" in nightshift("status", cwd=project).stdout
-
-
 def test_the_folder_of_the_command_need_not_be_on_the_path(up: Up) -> None:
     worker = the_process(up.project, "worker")
     assert worker.environ()["PATH"].split(os.pathsep)[0] == str(NIGHTSHIFT.parent)
