@@ -1,6 +1,6 @@
 """A night's run against the usual ways, on the same files and the same model, in one run: seconds, images/s, memory.
 
-    python benchmarks/batch.py [FOLDER] [--count 1000] [--without loop] [--listed 100000]
+    python benchmarks/batch.py [FOLDER] [--count 1000] [--without loop] [--peers PYTHON] [--listed 100000]
 
 In a project with a champion (`make run`). FOLDER: images, by default the demo's; its files are copied under new names
 until there are as many as --count, each copy with a few bytes of its own at its end, which no decoder minds: identical
@@ -12,6 +12,7 @@ loop          the tutorials' loop: load_img, img_to_array, predict, file by file
 decode only   what nightshift would take if the model took no time, and
 model only    if reading and decoding took none: the slower one is the limit, and their sum where both need all cores
 
+--peers PYTHON: the ways of peers.py too (timm, Ultralytics), by the interpreter of an environment that has them.
 --listed N: the peak memory of a run over N small files besides.
 """
 
@@ -153,6 +154,7 @@ def model_only(folder: Path, _output: Path) -> None:
         engine.predict(batch)
 
 
+PEERS = ("timm", "timm-bf16", "ultralytics")
 WAYS = {"dataset": by_dataset, "loop": by_loop, "decode only": decode_only, "model only": model_only}
 
 
@@ -172,7 +174,7 @@ def memory_of(count: int, folder: Path, output: Path) -> float:
     return nightshift(folder, output).megabytes
 
 
-def main(source: Path, count: int, without: list[str], listed: int) -> None:
+def main(source: Path, count: int, without: list[str], peers: Path | None, listed: int) -> None:
     """Every way once, and how they compare."""
     with tempfile.TemporaryDirectory() as temporary:
         room = Path(temporary)
@@ -182,11 +184,14 @@ def main(source: Path, count: int, without: list[str], listed: int) -> None:
             if name not in without:
                 words = [sys.executable, str(Path(__file__).absolute()), str(room / "images"), "--way", name]
                 found[name] = measure([*words, "--output", str(room / "out.csv")])
+        for name in PEERS if peers else ():
+            script = str(Path(__file__).with_name("peers.py").absolute())
+            found[name] = measure([str(peers), script, name, str(room / "images"), str(room / "out.csv")])
         peak = memory_of(listed, room / "many", room / "many-night") if listed else 0.0
     for name, taken in found.items():
         print(f"{name:12} {taken.seconds:7.1f} s {count / taken.seconds:7.0f} images/s {taken.megabytes:7.0f} MB")
     ours = found["nightshift"].seconds
-    for name in ("dataset", "loop"):
+    for name in ("dataset", "loop", *PEERS):
         if name in found:
             print(f"nightshift is {found[name].seconds / ours:.1f} times as fast as {name}")
     if {"decode only", "model only"} <= found.keys():
@@ -204,6 +209,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path, nargs="?", default=Path("data/raw"))
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--without", nargs="*", default=[], choices=list(WAYS))
+    parser.add_argument("--peers", type=Path)
     parser.add_argument("--listed", type=int, default=0)
     parser.add_argument("--way", choices=list(WAYS), help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
@@ -211,4 +217,4 @@ if __name__ == "__main__":
     if given.way:
         WAYS[given.way](given.folder, given.output)
     else:
-        main(given.folder, given.count, given.without, given.listed)
+        main(given.folder, given.count, given.without, given.peers, given.listed)

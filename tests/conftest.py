@@ -67,8 +67,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not done.exists():
             said = nightshift("train", cwd=new_project(project))
             (project / "train.log").write_text(said.stdout + said.stderr)
+            copy_of(project, shared / "untouched")
             done.touch()
     return project
+
+
+@pytest.fixture(scope="session")
+def untouched(trained: Path) -> Path:
+    """A copy of the trained project that no test works in, so that it can be copied at any time."""
+    return trained.with_name("untouched")
 
 
 @pytest.fixture
@@ -105,13 +112,13 @@ def copy_of(project: Path, copy: Path) -> Path:
 
 
 @pytest.fixture
-def project(trained: Path, tmp_path: Path) -> Path:
+def project(untouched: Path, tmp_path: Path) -> Path:
     """A copy of the trained project, for a test to change as it likes; its MLflow store is its own too."""
-    return copy_of(trained, tmp_path / "project")
+    return copy_of(untouched, tmp_path / "project")
 
 
 @pytest.fixture(scope="session")
-def three_versions(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def three_versions(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose version 1 is champion, version 2 as good and the challenger, version 3 worse and refused."""
     from tests.project import change_bias, change_contract, change_params, run
 
@@ -121,7 +128,7 @@ def three_versions(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     project, done = shared / "three_versions", shared / "three_versions.done"
     with FileLock(shared / "three_versions.lock"):
         if not done.exists():
-            copy_of(trained, project)
+            copy_of(untouched, project)
             limits = {"max_log_loss": 1e6, "min_accuracy": 0.0, "min_balanced_accuracy": 0.0}
             change_params(project, {"register": {"gate": {**limits, "max_expected_calibration_error": 1.0}}})
             change_contract(project, code_commit="the next one")

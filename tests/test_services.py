@@ -96,9 +96,9 @@ def answers(address: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def up(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def up(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """`nightshift up` in a copy of the trained project; at the end `nightshift down`, which leaves nothing behind."""
-    project = copy_of(trained, tmp_path_factory.mktemp("up") / "project")
+    project = copy_of(untouched, tmp_path_factory.mktemp("up") / "project")
     shutil.copy(REPOSITORY / "prefect.yaml", project)
     mlflow, prefect = free_port(), free_port()
     try:

@@ -65,9 +65,9 @@ def classify(project: Path, source: Path, output: Path) -> Night:
 
 
 @pytest.fixture(scope="module")
-def project(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy whose nights may have any number of unreadable files."""
-    copy = copy_of(trained, tmp_path_factory.mktemp("nasty") / "project")
+    copy = copy_of(untouched, tmp_path_factory.mktemp("nasty") / "project")
     change_params(copy, {"batch": {"shard_size": 50, "batch_size": 16, "max_unreadable": 1.0}})
     return copy
 
