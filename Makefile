@@ -5,10 +5,10 @@ BIN := .venv/bin
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 NIGHT := predictions/demo
-EXTRAS := dask demo dev dicom heic hub s3 tiff
+EXTRAS := dask demo dev dicom heic hub s3 server tiff
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test browser lint lock audit up down clean
+.PHONY: help install run test system lint lock audit up down clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,15 +30,17 @@ run: install  ## the demo: images, training, registration, and a folder classifi
 	@echo
 	@$(BIN)/nightshift status
 
-test: install browser  ## all tests
+test: install system  ## all tests
 	$(BIN)/python -m pytest -n logical --dist worksteal
 
-browser:  ## Chromium, for the tests of MLflow's pages, if there is none
-	@command -v chromium >/dev/null || { \
-		command -v apt-get >/dev/null || { echo "The tests need the browser Chromium as \`chromium\` on PATH; install it." >&2; exit 1; }; \
+system:  ## Chromium and PostgreSQL, for the tests of pages and of servers, if there is none
+	@missing=$$(command -v chromium >/dev/null || echo chromium; \
+		ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql); \
+	[ -z "$$missing" ] || { \
+		command -v apt-get >/dev/null || { echo "The tests need Chromium (\`chromium\` on PATH) and Debian's PostgreSQL. Install:" $$missing >&2; exit 1; }; \
 		sudo=$$([ "$$(id -u)" -eq 0 ] || echo sudo); \
 		$$sudo apt-get update -qq && \
-		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; }
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; }
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check

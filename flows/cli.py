@@ -45,8 +45,9 @@ WithPrefect = Annotated[
 
 
 def _require_server() -> None:
-    """Where a Prefect server is named, it must answer; where none is, Prefect starts one for the time of the run."""
+    """Where a Prefect server is named, it must let us in; where none is, Prefect starts one for the time of the run."""
     import httpx
+    from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL
 
     if not (address := PREFECT_API_URL.value()):
@@ -57,6 +58,14 @@ def _require_server() -> None:
         raise NightshiftError(
             f"The Prefect server {address} does not answer: {error}. Start it (`nightshift up`), unset PREFECT_API_URL "
             "to run without one, or add --no-prefect."
+        ) from error
+    try:
+        with get_client(sync_client=True) as client:
+            client.hello()
+    except httpx.HTTPStatusError as error:
+        raise NightshiftError(
+            f"The Prefect server {address} refuses us ({error.response.status_code}): PREFECT_API_AUTH_STRING is to be "
+            "user:password as the server has it (PREFECT_API_KEY for Prefect Cloud). Or add --no-prefect."
         ) from error
 
 
@@ -307,23 +316,10 @@ def tidy(
     cache: Annotated[bool, typer.Option("--cache", help="Delete data that no commit names from DVC's cache.")] = False,
 ) -> None:
     """Show what takes room; with options, delete what is old. A night's rows exist in its folder only."""
-    import datetime
-
     from pipeline import housekeeping
     from pipeline.params import load_params
 
-    now = datetime.datetime.now(datetime.UTC)
-    housekeeping.sweep()
-    for folder in housekeeping.old_nights(nights, now) if nights else []:
-        housekeeping.delete_night(folder)
-        typer.echo(f"deleted {folder}")
-    if runs:
-        count = housekeeping.delete_runs(load_params().register_.model_name, runs, now, typer.echo)
-        typer.echo(f"deleted {count} nights from MLflow")
-    if cache:
-        housekeeping.collect_cache(typer.echo)
-    for part in housekeeping.taken():
-        typer.echo(f"{part.bytes / 1e6:10,.1f} MB  {part.path}  ({part.what})")
+    housekeeping.tidy(load_params().register_.model_name, nights, runs, cache, typer.echo)
 
 
 @app.command()

@@ -56,7 +56,7 @@ def publish(registration: Registration) -> None:
         create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
     create_markdown_artifact(
         f"**{model.name} version {model.version}** ({', '.join(model.aliases) or 'no alias'})\n\n"
-        f"MLflow store `{tracking.store_address()}`, run `{model.run_id}`",
+        f"MLflow store `{tracking.shown_store()}`, run `{model.run_id}`",
         key="model",
     )
     create_markdown_artifact(to_markdown(registration.decision), key="gate")

@@ -27,6 +27,25 @@ class Taken:
     what: str
 
 
+def tidy(model: str, nights: int | None, runs: int | None, cache: bool, say: Callable[[str], None]) -> None:
+    """Delete what is older than so many days, then say what takes room.
+
+    nights: folders below predictions/; runs: in MLflow, of the nights of `model`; cache: what no commit names.
+    Raises LedgerError, TrackingError, VersionsError.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    sweep()
+    for folder in old_nights(nights, now) if nights else []:
+        delete_night(folder)
+        say(f"deleted {folder}")
+    if runs:
+        say(f"deleted {delete_runs(model, runs, now, say)} nights from MLflow")
+    if cache:
+        collect_cache(say)
+    for part in taken():
+        say(f"{part.bytes / 1e6:10,.1f} MB  {part.path}  ({part.what})")
+
+
 def taken() -> list[Taken]:
     """What takes room here, the largest first."""
     parts = {

@@ -29,6 +29,7 @@ from pipeline.tracking import (
     flat,
     log_epoch,
     logged_steps,
+    shown_store,
     store_address,
     training_tags,
     use_experiment,
@@ -172,4 +173,4 @@ def live_run(params: Params, dataset_sha256: str, folder: Path) -> Iterator[Live
         live.close(status)
         worker.join(WAITED_FOR_FILE if store_address().startswith("sqlite:") else WAITED)
         if worker.is_alive():
-            live.give_up(f"The MLflow store {store_address()} is slow or gone; its run of this training is not whole.")
+            live.give_up(f"The MLflow store {shown_store()} is slow or gone; its run of this training is not whole.")

@@ -1,24 +1,24 @@
 """What people are told of a night or a training: what happened, what was kept, what to do. Knows no service."""
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import ledger, stores
 from pipeline.champions import CHAMPION
 from pipeline.earlier import OutOfTime
 from pipeline.errors import NightshiftError
 from pipeline.morning import PAGE, alarms
-from pipeline.naming import shown
+from pipeline.naming import shown, without_password
 from pipeline.params_model import Batch
 from pipeline.predictions import TooManyUnreadable
-from pipeline.register import Refused, Registration
 from pipeline.reports import summary_lines
 from pipeline.stores import Place
 
+if TYPE_CHECKING:
+    from pipeline.register import Registration
+
 LONGEST = 3000  # characters of one part: chat services cut off or refuse what is much longer
-PASSWORD = re.compile(r"(?<=://)[^\s/@]+@")  # in an address: who logs in, and with what
 
 
 class Kind(StrEnum):
@@ -53,7 +53,7 @@ class Message:
 
 
 def _clean(text: str) -> str:
-    text = PASSWORD.sub("…@", text)
+    text = without_password(text)
     cut = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
     return "\n".join(map(shown, cut.splitlines()))
 
@@ -114,7 +114,7 @@ def progress(output: Place) -> str:
     return "Nothing was begun."
 
 
-def of_training(registration: Registration) -> Message:
+def of_training(registration: "Registration") -> Message:
     """A training whose model passed the gate."""
     model, decision = registration.model, registration.decision
     name = f"{model.name} version {model.version}"
@@ -129,6 +129,8 @@ def of_training(registration: Registration) -> Message:
 
 def of_failed_training(error: BaseException) -> Message:
     """A training that ended with an error, or with a model that the gate refused."""
+    from pipeline.register import Refused  # brings the gate's statistics along, which no night needs
+
     if isinstance(error, Refused):
         model, reasons = error.registration.model, error.registration.decision.reasons
         name = f"{model.name} version {model.version}"
@@ -149,7 +151,7 @@ def of_crashed_training(words: str) -> Message:
     return Message(Kind.FAILURE, "Training crashed", words, kept, "Run it again: it goes on where it stopped.")
 
 
-def _where(registration: Registration) -> str:
+def _where(registration: "Registration") -> str:
     return f"The model, its numbers and the gate's reasons, in MLflow (run {registration.model.run_id})."
 
 

@@ -135,7 +135,7 @@ def read_image(
     digest = ""
     try:
         most = int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES
-        data = _bytes(source / path, most) if isinstance(source, Path) else _object(source, path)
+        data = _bytes(source / path, most) if isinstance(source, Path) else _object(source, path, most)
         digest = sha256(data)
         if answer := known(digest):
             return Repeated(path, digest, answer)
@@ -155,9 +155,28 @@ def _reason(error: OSError) -> str:
     return str(error)
 
 
-def _object(source: UPath, path: str) -> bytes:
-    # Not `source / path`: a key may hold what means something in a path, `a//b.jpg`.
-    return stores.attempt(source, lambda: bytes(source.fs.cat_file(f"{source.path}/{path}")))
+def _object(source: UPath, path: str, most: int) -> bytes:
+    """The bytes of an object, by one request; most: as of a file."""
+    name = f"{source.path}/{path}"  # not `source / path`: a key may hold what means something in a path, `a//b.jpg`
+
+    def read() -> bytes:
+        try:
+            return bytes(source.fs.cat_file(name, start=0, end=most + 1))
+        except stores.OF_THE_FILE:
+            raise
+        except stores.backend_errors():
+            if source.fs.info(name)["size"]:
+                raise
+            return b""  # of an empty object a store gives no part
+
+    data = stores.attempt(source, read)
+    if len(data) > most:
+        raise UnreadableImage(_too_long("its", most))
+    return data
+
+
+def _too_long(size: int | str, most: int) -> str:
+    return f"{size} bytes are more than images.max_megapixels allows a file ({most})"
 
 
 def _bytes(file: Path, most: int) -> bytes:
@@ -170,5 +189,5 @@ def _bytes(file: Path, most: int) -> bytes:
         if not stat.S_ISREG(about.st_mode):
             raise UnreadableImage("no longer a regular file")
         if about.st_size > most:
-            raise UnreadableImage(f"{about.st_size} bytes are more than images.max_megapixels allows a file ({most})")
+            raise UnreadableImage(_too_long(about.st_size, most))
         return opened.read()

@@ -236,4 +236,4 @@ def status_lines() -> list[str]:
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
     # Outside an activated environment the bare name would not be found.
     mlflow = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
-    return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {tracking.store_address()}"]
+    return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {tracking.shown_store()}"]

@@ -1,13 +1,15 @@
 """A night or a training run plainly, and people told how it ended. Knows neither the words nor the services."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import messages
 from pipeline.notify import tell, wants_all
 from pipeline.params import load_params
-from pipeline.register import Registration
 from pipeline.stores import Place
+
+if TYPE_CHECKING:
+    from pipeline.register import Registration
 
 
 def night(output: Place, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def of_night(output: Place, summary: dict[str, Any]) -> messages.Message | None:
     return messages.of_night(output, summary, load_params().batch, wants_all())
 
 
-def training(run: Callable[[], Registration]) -> Registration:
+def training(run: Callable[[], "Registration"]) -> "Registration":
     """Run a training, tell how it ended, and return its registration or raise what it raised, Refused included."""
     try:
         registration = run()

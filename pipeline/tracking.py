@@ -13,6 +13,7 @@ import pandas as pd
 
 from pipeline.contract import Contract
 from pipeline.errors import NightshiftError
+from pipeline.naming import without_password
 from pipeline.params import Params
 from pipeline.paths import (
     AUGMENTED_FIGURE,
@@ -59,6 +60,11 @@ def store_address() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or _local_address()
 
 
+def shown_store() -> str:
+    """The address of the store for messages: without a password."""
+    return without_password(store_address())
+
+
 def _local_address() -> str:
     return f"sqlite:///{LOCAL_STORE.absolute()}"
 
@@ -76,10 +82,15 @@ def connected() -> Iterator["MlflowClient"]:
     try:
         yield mlflow.MlflowClient()
     except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
-        cause = " ".join(str(error).split())[:500]
+        cause = without_password(" ".join(str(error).split()))[:500]
+        refused = getattr(error, "get_http_status_code", int)() in (401, 403)
         raise TrackingError(
-            f"The MLflow store {store_address()} did not do as asked: {cause}. "
-            "If it is a server, check that it runs; MLFLOW_TRACKING_URI names it."
+            f"The MLflow store {shown_store()} did not do as asked: {cause}. "
+            + (
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD are to be those of a user who may."
+                if refused
+                else "If it is a server, check that it runs; MLFLOW_TRACKING_URI names it."
+            )
         ) from error
 
 

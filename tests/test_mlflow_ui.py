@@ -1,68 +1,25 @@
-"""What a person sees and does on MLflow's own pages, in a real browser over a real store.
+"""What a person sees and does on MLflow's own pages, in a real browser over a real store."""
 
-Playwright drives the system's Chromium. SCREENSHOTS names a folder to keep the pictures in.
-"""
-
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.browser import browser, give_alias, keep_picture, open_version
 from tests.project import nightshift
 from tests.serving import mlflow_server
-
-PATIENCE = 60_000  # milliseconds: a busy machine draws slowly
 
 
 @pytest.fixture
 def page(registry_project: Path) -> Iterator[Page]:
     """A browser at an MLflow server over the project's store."""
-    browser = shutil.which("chromium")
-    assert browser, "these tests need Chromium: `make browser` installs it (Debian's package chromium)"
     with (
         mlflow_server(registry_project, "server", "--workers", "1", check="/health") as address,
-        sync_playwright() as driver,
-        driver.chromium.launch(executable_path=browser, args=["--no-sandbox"]) as opened,
+        browser(address) as found,
     ):
-        found = opened.new_page(base_url=address, viewport={"width": 1400, "height": 1000})
-        found.set_default_timeout(PATIENCE)
         yield found
-
-
-@pytest.fixture(autouse=True)
-def patience() -> None:
-    expect.set_options(timeout=PATIENCE)
-
-
-def open_version(page: Page, version: int) -> None:
-    page.goto(f"/#/models/nightshift/versions/{version}")
-    expect(page.get_by_role("heading", name=f"Version {version}")).to_be_visible()
-
-
-def keep_picture(page: Page, name: str) -> None:
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
-
-
-def give_alias(page: Page, version: int, alias: str) -> None:
-    """As a person would: the pencil beside the aliases, the name, Enter, Save."""
-    open_version(page, version)
-    main = page.get_by_role("main")
-    # Without an alias yet it is called Add, and stands above the tags, which have another of the name.
-    pencil, add = main.get_by_role("button", name="Edit aliases"), main.get_by_role("button", name="Add", exact=True)
-    pencil.or_(add).first.click()
-    dialog = page.get_by_role("dialog", name=f"Add/Edit alias for model version {version}")
-    dialog.get_by_role("combobox").fill(alias)
-    dialog.get_by_role("combobox").press("Enter")
-    expect(dialog.get_by_role("status", name=alias, exact=True)).to_be_visible()
-    keep_picture(page, f"alias_{alias}_{version}")
-    dialog.get_by_role("button", name="Save aliases").click()
-    expect(dialog).to_be_hidden()
-    expect(main.get_by_role("status", name=alias, exact=True)).to_be_visible()
 
 
 def aliases_of(project: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pipeline.judging import OtherModelError
 from pipeline.params import Params
 from pipeline.params_data import Images
 from pipeline.predictions import Unreadable
-from pipeline.reading import Decoded, ReadingError, read_images
+from pipeline.reading import Decoded, ReadingError, read_image, read_images
 from pipeline.stores import StoreError
 from tests.conftest import save_image
 from tests.project import draw_shape, nightshift
@@ -95,6 +95,36 @@ def test_a_night_from_store_to_store_gives_the_rows_of_a_local_one(
     ]
     summary = json.loads(stores.read_bytes(far(f"{bucket}/out/summary.json")))
     assert (summary["input"], summary["listed"], summary["reconciled"]) == (f"{bucket}/photos", 13, True)
+
+
+def test_of_an_object_that_is_too_long_no_more_is_read_than_is_allowed(
+    bucket: str, rules: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.reading.HEADER_BYTES", 0)
+    most = 16_000_000  # rules.max_megapixels is 1
+    fs = fsspec.filesystem("s3")
+    for name, size in (("long.png", most + 1), ("longest.png", 2 * most), ("just.png", most), ("empty.png", 0)):
+        fs.pipe_file(f"{bucket}/photos/{name}", bytes(size))
+    taken: list[int] = []
+    get = type(fs).cat_file
+
+    def counted(*words: object, **more: object) -> bytes:
+        data: bytes = get(*words, **more)
+        taken.append(len(data))
+        return data
+
+    monkeypatch.setattr(type(fs), "cat_file", counted)
+    found = {name: read_image(far(f"{bucket}/photos"), name, rules) for name in ("long.png", "longest.png")}
+    for read in found.values():
+        assert isinstance(read, Unreadable)
+        assert read.reason == f"its bytes are more than images.max_megapixels allows a file ({most})"
+        assert read.sha256 == ""
+    assert taken == [most + 1] * 2
+    for name, reason in (("just.png", "not an image"), ("empty.png", "empty")):
+        read = read_image(far(f"{bucket}/photos"), name, rules)
+        assert isinstance(read, Unreadable)
+        assert reason in read.reason
+        assert len(read.sha256) == 64
 
 
 def test_an_unfinished_night_in_a_store_goes_on_with_its_own_model_and_files(

@@ -1,118 +1,30 @@
 """MLflow, Prefect and the worker as `nightshift up` runs them: real processes on free ports, killed and restarted."""
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import httpx
 import psutil
 import pytest
 
 from pipeline.predictions import read_rows
-from tests.conftest import REPOSITORY, copy_of
-from tests.project import NIGHTSHIFT, draw_shape, nightshift, run
-
-PATIENCE = 150  # seconds; a busy machine starts slowly
-
-
-class Up(NamedTuple):
-    """A project whose services run."""
-
-    project: Path
-    mlflow: str
-    prefect: str
-    said: str
-
-    def api(self, path: str, **body: Any) -> Any:
-        """What Prefect's server answers to a question."""
-        reply = httpx.post(f"{self.prefect}/api/{path}", json=body, timeout=30)
-        return reply.raise_for_status().json()
-
-    def deployment(self, name: str) -> dict[str, Any]:
-        """A deployment as the server knows it."""
-        [found] = self.api("deployments/filter", deployments={"name": {"any_": [name]}})
-        assert isinstance(found, dict)
-        return found
-
-    def begin(self, name: str, **parameters: object) -> str:
-        """A run of a deployment, for the worker to take; its id."""
-        asked = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        return str(self.api(f"deployments/{self.deployment(name)['id']}/create_flow_run", **asked)["id"])
-
-    def state(self, run_id: str) -> str:
-        """How a run is."""
-        [found] = self.api("flow_runs/filter", flow_runs={"id": {"any_": [run_id]}})
-        return str(found["state_name"])
-
-    def run_code(self, code: str) -> str:
-        """Python in the project, with this server; what it says."""
-        done = run(sys.executable, "-c", code, cwd=self.project, PREFECT_API_URL=f"{self.prefect}/api")
-        return done.stdout + done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def options(mlflow: int, prefect: int) -> list[str]:
-    return ["--mlflow-port", str(mlflow), "--prefect-port", str(prefect)]
-
-
-def processes(project: Path) -> Iterator[psutil.Process]:
-    """All that come from the project's services."""
-    for one in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if one.environ().get("NIGHTSHIFT_SERVICES") == str(project):
-                yield one
-
-
-def the_process(project: Path, *words: str) -> psutil.Process:
-    """The one of them with these words in its command."""
-    [found] = [one for one in processes(project) if set(words) <= set(one.cmdline())]
-    return found
-
-
-def wait_until(there: Callable[[], object], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
-def answers(address: str) -> bool:
-    with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(address, timeout=5).is_success
-    return False
+from tests.conftest import copy_of
+from tests.project import NIGHTSHIFT, draw_shape, nightshift
+from tests.stores import free_port
+from tests.up import Up, answers, kill_with_its_runs, options, processes, services, the_process, wait_until
 
 
 @pytest.fixture(scope="module")
 def up(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """`nightshift up` in a copy of the trained project; at the end `nightshift down`, which leaves nothing behind."""
-    project = copy_of(untouched, tmp_path_factory.mktemp("up") / "project")
-    shutil.copy(REPOSITORY / "prefect.yaml", project)
-    mlflow, prefect = free_port(), free_port()
-    try:
-        said = nightshift("up", *options(mlflow, prefect), cwd=project).stdout
-        yield Up(project, f"http://127.0.0.1:{mlflow}", f"http://127.0.0.1:{prefect}", said)
-    finally:
-        last = nightshift("down", cwd=project)
-        left = list(processes(project))
-        for one in left:
-            one.kill()
-    assert re.search(r"Stopped: \d+ processes", last.stdout)
-    assert left == []
-    assert nightshift("down", cwd=project).stdout == "Nothing was running.\n"
-    assert not answers(f"http://127.0.0.1:{prefect}/api/health")
+    """A copy of the trained project whose services run."""
+    with services(copy_of(untouched, tmp_path_factory.mktemp("up") / "project")) as running:
+        yield running
 
 
 def test_one_command_starts_all_and_the_pages_show_the_projects_models_and_schedules(up: Up) -> None:
@@ -121,9 +33,10 @@ def test_one_command_starts_all_and_the_pages_show_the_projects_models_and_sched
     found = httpx.get(f"{up.mlflow}/api/2.0/mlflow/registered-models/get", params={"name": "nightshift"}, timeout=30)
     assert {alias["alias"] for alias in found.json()["registered_model"]["aliases"]} == {"challenger", "champion"}
     active = {
-        name: up.deployment(name)["schedules"][0]["active"] for name in ("training", "nightly", "nights", "data-watch")
+        name: up.deployment(name)["schedules"][0]["active"]
+        for name in ("training", "nightly", "nights", "data-watch", "tidy")
     }
-    assert active == {"training": False, "nightly": True, "nights": False, "data-watch": True}
+    assert active == {"training": False, "nightly": True, "nights": False, "data-watch": True, "tidy": False}
     assert up.deployment("training")["global_concurrency_limit"]["limit"] == 1
     assert up.deployment("training")["concurrency_options"]["collision_strategy"] == "ENQUEUE"
     home = up.project / ".nightshift"
@@ -184,18 +97,11 @@ def test_a_night_killed_with_its_worker_is_completed_by_the_next_and_ends_as_cra
     nightshift("classify", str(source), str(plain), "--no-prefect", cwd=up.project)
     killed = up.begin("nightly", source=str(source), output=str(output))
     wait_until(lambda: len(list(output.glob(".nightshift/parts/*.csv"))) >= 3)
-    worker = the_process(up.project, "worker")
-    for one in (worker, *worker.children(recursive=True)):
-        one.kill()
-    for one in list(processes(up.project)):
-        with contextlib.suppress(psutil.Error):
-            if "PREFECT__FLOW_RUN_ID" in one.environ():
-                one.kill()
+    kill_with_its_runs(up.project)
     assert not (output / "predictions.csv").exists(), "it was killed too late"
     assert up.state(killed) == "Running", "nobody could say that it died"
     following = up.begin("nightly", source=str(source), output=str(output))
-    wait_until(lambda: up.state(following) in ("Completed", "Failed", "Crashed"))
-    assert up.state(following) == "Completed"
+    assert up.end_of(following) == "Completed"
     assert rows(output) == rows(plain)
     assert len(rows(output)) == 150
     wait_until(lambda: up.state(killed) != "Running")
@@ -239,6 +145,17 @@ except NightshiftError as error:
 
 
 WATCH = "from flows.watch import watch; print('CHECKED', watch())"
+
+
+def test_what_is_old_is_deleted_by_a_deployment(up: Up, night: Path) -> None:
+    for name in ("young", "old"):
+        nightshift("classify", str(night), f"predictions/{name}", "--no-prefect", cwd=up.project)
+    summary = up.project / "predictions/old/summary.json"
+    summary.write_text(json.dumps({**json.loads(summary.read_text()), "finished_at": "2020-01-01T00:00:00+00:00"}))
+    assert up.end_of(up.begin("tidy")) == "Completed"
+    left = {folder.name for folder in (up.project / "predictions").iterdir()}
+    assert "young" in left
+    assert "old" not in left
 
 
 def test_new_images_are_checked_and_unchanged_ones_left_alone(up: Up) -> None:

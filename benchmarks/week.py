@@ -1,0 +1,229 @@
+"""A week in twenty minutes: seven scheduled nights, two minutes apart, each with what can go wrong in one.
+
+    python -m benchmarks.week [--images 1000] [--every 120]
+
+On a small project that is made and trained for it, with services of its own (`nightshift up` on free ports), a disk of
+its own in memory (needs root or a user namespace) and a mail server and a webhook that keep what they are sent. Says
+what each night gave, compares every finished CSV with an undisturbed run of the same model, and lists the messages.
+Ends with exit status 1 when a night gave something else than it should.
+"""
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiosmtpd.controller import Controller
+
+from pipeline.predictions import read_rows
+from tests.conftest import REPOSITORY
+from tests.disk import Disk, disk
+from tests.project import change_contract, change_params, draw_shape, new_project, nightshift, run
+from tests.stores import free_port
+from tests.test_notify import Post, Web
+from tests.up import Up, kill_with_its_runs, services, wait_until
+
+Rows = list[dict[str, str]]
+SHARD = 20  # images
+DISK = 256 << 20  # bytes
+
+
+@dataclass
+class Night:
+    """One of the seven: what happens in it, and what has to come of it."""
+
+    event: str
+    state: str  # of the run, on Prefect's page
+    csv: str  # afterwards: as it was; half, when half of its rows are unreadable; or every row of model version 1 or 2
+    before: Callable[["Week"], None] = lambda week: None
+    during: Callable[["Week"], None] | None = None  # once some shards are done
+    after: Callable[["Week"], None] = lambda week: None
+
+
+class Week:
+    """The project, its services and its disk."""
+
+    def __init__(self, up: Up, images: Path, room: Disk, every: int) -> None:
+        """every: seconds from one night to the next."""
+        self.up, self.images, self.disk, self.every = up, images, room, every
+        self.output = room.seen / "out"
+
+    def run_number(self, number: int) -> dict[str, Any] | None:
+        """The scheduled run of night `number`, from 0, once it has begun."""
+        found: list[dict[str, Any]] = self.up.api(
+            "flow_runs/filter", sort="EXPECTED_START_TIME_ASC", flows={"name": {"any_": ["nightly"]}}
+        )
+        begun = [one for one in found if one["state_type"] != "SCHEDULED"]
+        return begun[number] if number < len(begun) else None
+
+    def wait_for_shards(self, count: int) -> None:
+        """Until so many are done in this night."""
+        already = len(self.parts())
+        wait_until(lambda: len(self.parts()) >= already + count)
+
+    def parts(self) -> list[Path]:
+        """On the disk."""
+        return list(self.output.glob(".nightshift/parts/*.csv"))
+
+    def rows(self) -> Rows:
+        """Of the CSV, if there is one."""
+        return rows_of(self.output) if (self.output / "predictions.csv").exists() else []
+
+
+def rows_of(output: Path) -> Rows:
+    """A night's rows."""
+    return list(read_rows(output / "predictions.csv"))
+
+
+def undated(rows: Rows) -> Rows:
+    """But for when they were made."""
+    return [{**row, "classified_at": ""} for row in rows]
+
+
+def what_is_in(rows: Rows, before: Rows, expected: dict[str, Rows]) -> str:
+    """As `Night.csv` has it."""
+    if rows == before:
+        return "as it was"
+    for version, whole in expected.items():
+        if undated(rows) == whole:
+            return f"version {version}"
+        good = [number for number, row in enumerate(rows) if row["status"] != "unreadable"]
+        if good and undated([rows[number] for number in good]) == [whole[number] for number in good]:
+            return f"half of version {version}" if 2 * len(good) == len(rows) else "incomplete"
+    return "wrong rows"
+
+
+def kill(week: Week) -> None:
+    """The worker and the night's process."""
+    kill_with_its_runs(week.up.project)
+
+
+def supervise(week: Week, word: str, service: str) -> None:
+    """Start or stop one service as its supervisor would."""
+    words = [sys.executable, "-m", "supervisor.supervisorctl", "-c", ".nightshift/supervisord.conf", word, service]
+    run(*words, cwd=week.up.project)
+
+
+def damage(week: Week) -> None:
+    """A copy that broke off: the second half of the files is empty."""
+    files = sorted(week.images.iterdir())
+    for file in files[len(files) // 2 :]:
+        file.rename(file.with_suffix(".whole"))
+        file.write_bytes(b"")
+
+
+def mend(week: Week) -> None:
+    """Copied again."""
+    for file in week.images.glob("*.whole"):
+        file.rename(file.with_suffix(".png"))
+
+
+NIGHTS = [
+    Night("half of the files are empty", "Failed", "half of version 1", before=damage, after=mend),
+    Night("worker and night are killed (SIGKILL)", "Crashed", "as it was", during=kill),
+    Night("nothing: it goes on with the killed one", "Completed", "version 1"),
+    Night(
+        "MLflow's server is gone", "Failed", "as it was",
+        before=lambda week: supervise(week, "stop", "mlflow"), after=lambda week: supervise(week, "start", "mlflow"),
+    ),
+    Night(
+        "the disk fills up", "Failed", "as it was",
+        during=lambda week: week.disk.fill(0), after=lambda week: week.disk.free(),
+    ),
+    Night(
+        "version 2 is promoted while it goes on with the last one", "Completed", "version 1",
+        during=lambda week: print(nightshift("promote", "2", cwd=week.up.project).stdout.strip()),
+    ),
+    Night("nothing: the first night of version 2", "Completed", "version 2"),
+]  # fmt: skip
+
+
+def pass_night(week: Week, number: int, night: Night) -> tuple[str, str]:
+    """Wait for a night, do to it what happens to it, wait for its end; its state and when it began."""
+    night.before(week)
+    found: dict[str, Any] = {}
+
+    def begun() -> bool:
+        found.update(week.run_number(number) or {})
+        return bool(found)
+
+    wait_until(begun, 3 * week.every)
+    if night.during:
+        week.wait_for_shards(3)
+        night.during(week)
+    state = week.up.end_of(found["id"])
+    night.after(week)
+    return state, str(found["expected_start_time"])[11:19]
+
+
+def main(images: int, every: int) -> int:
+    """The week; how many nights were not as they should be."""
+    with tempfile.TemporaryDirectory() as place:
+        room, project = Path(place), new_project(Path(place, "project"))
+        change_params(project, {"batch": {"shard_size": SHARD, "batch_size": 16}})
+        for number in range(images):
+            draw_shape(room / "photos" / f"{number:05d}.png", ("circle", "square")[number % 2], seed=number)
+        print("training", flush=True)
+        nightshift("train", cwd=project)
+        change_params(project, {"register": {"gate": {"min_accuracy": 0.0, "min_balanced_accuracy": 0.0}}})
+        change_contract(project, code_commit="the next one")
+        run(sys.executable, "-m", "pipeline.register", cwd=project)
+        expected: dict[str, Rows] = {}
+        for version in ("2", "1"):  # the last one promoted stays
+            nightshift("promote", version, "--force", cwd=project)
+            nightshift("classify", str(room / "photos"), str(room / version), "--no-prefect", cwd=project)
+            expected[version] = undated(rows_of(room / version))
+        return nights(project, room, expected, every)
+
+
+def nights(project: Path, room: Path, expected: dict[str, Rows], every: int) -> int:
+    """All seven, under the services."""
+    web, post = Web(), Post()
+    mail = Controller(post, hostname="127.0.0.1", port=free_port())
+    mail.start()
+    threading.Thread(target=web.server.serve_forever, daemon=True).start()
+    told = f"mailto://127.0.0.1:{mail.port}?from=night@example.com&to=me@example.com {web.json}"
+    wrong = 0
+    with disk(room / "disk", DISK) as small:
+        plan = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())
+        [nightly] = [one for one in plan["deployments"] if one["name"] == "nightly"]
+        nightly["schedules"] = [{"interval": every}]
+        nightly["parameters"] = {"source": str(room / "photos"), "output": str(small.seen / "out")}
+        plan["deployments"] = [nightly]
+        (project / "prefect.yaml").write_text(yaml.safe_dump(plan))
+        with services(project, NIGHTSHIFT_NOTIFY=told, NIGHTSHIFT_NOTIFY_ALWAYS="1") as up:
+            week = Week(up, room / "photos", small, every)
+            for number, night in enumerate(NIGHTS):
+                told_before, rows_before = len(web.got), week.rows()
+                state, began = pass_night(week, number, night)
+                time.sleep(5)  # its hooks tell people after it has ended
+                rows = week.rows()
+                csv = what_is_in(rows, rows_before, expected)
+                counts = Counter(row["status"] for row in rows)
+                good = (state, csv) == (night.state, night.csv)
+                wrong += not good
+                print(f"\nnight {number + 1}, {began}: {night.event}\n  {state}; predictions.csv: {csv} {dict(counts)}"
+                      f"{'' if good else f'  WRONG: {night.state}, {night.csv} is right'}")  # fmt: skip
+                for _, message in web.got[told_before:]:
+                    print("  told: " + "\n    ".join([message["title"], *message["message"].splitlines()]), flush=True)
+            print(
+                f"\n{len(web.got)} messages by webhook, {len(post.got)} by mail; {wrong} nights not as they should be"
+            )
+    mail.stop()
+    web.server.shutdown()
+    return wrong + (len(web.got) != len(post.got))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--every", type=int, default=120)
+    given = parser.parse_args()
+    sys.exit(main(given.images, given.every) > 0)

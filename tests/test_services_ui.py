@@ -1,0 +1,55 @@
+"""From `nightshift up` to a promoted model in a browser: Prefect's pages, MLflow's, and the night after."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from pipeline.predictions import read_rows
+from tests.browser import browser, give_alias, keep_picture
+from tests.project import draw_shape, nightshift
+from tests.up import services, wait_until
+
+
+def version_of(night: Path) -> str:
+    """The model's, in its rows."""
+    [version] = {row["model_version"] for row in read_rows(night / "predictions.csv")}
+    return version
+
+
+def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows_counts_from_the_next_one(
+    registry_project: Path,
+) -> None:
+    for number in range(10):
+        draw_shape(registry_project / "photos" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
+    with services(registry_project) as up:
+        with browser(up.prefect) as page:
+            page.goto("/deployments")
+            for name in ("training", "nightly", "nights", "data-watch", "tidy"):
+                expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
+            keep_picture(page, "deployments")
+            page.get_by_role("link", name="nightly", exact=True).click()
+            page.get_by_role("button", name="Run", exact=True).click()
+            page.get_by_role("menuitem", name="Quick run").or_(page.get_by_text("Quick run")).first.click()
+            nights = {"flows": {"name": {"any_": ["nightly"]}}, "flow_runs": {"start_time": {"is_null_": False}}}
+            wait_until(lambda: up.api("flow_runs/filter", **nights))
+            [run] = up.api("flow_runs/filter", **nights)
+            assert up.end_of(run["id"]) == "Completed"
+            page.goto(f"/runs/flow-run/{run['id']}")
+            expect(page.get_by_text("Completed").first).to_be_visible()
+            keep_picture(page, "night_run")
+            page.get_by_role("tab", name="Artifacts").click()
+            for key in ("summary", "predictions", "morning", "review"):
+                expect(page.get_by_role("link", name=re.compile(f"^{key}", re.IGNORECASE)).first).to_be_visible()
+            keep_picture(page, "night_artifacts")
+        [night] = registry_project.glob("predictions/*")
+        assert version_of(night) == "1"
+        with browser(up.mlflow) as page:
+            give_alias(page, 2, "champion")
+            keep_picture(page, "promoted")
+        assert up.end_of(up.begin("nightly", source="photos", output="predictions/next")) == "Completed"
+        assert version_of(registry_project / "predictions/next") == "2"
+        assert version_of(night) == "1", "what was answered stays answered"
+        said = nightshift("status", cwd=registry_project).stdout
+        assert re.search(r"last: \d{4}-\d\d-\d\d \d\d:\d\d UTC, Completed", said)
+        assert re.search(r"^  2 +@challenger @champion", said, re.MULTILINE)
