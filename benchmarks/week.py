@@ -41,7 +41,7 @@ class Night:
 
     event: str
     state: str  # of the run, on Prefect's page
-    csv: str  # afterwards: as it was; half, when half of its rows are unreadable; or every row of model version 1 or 2
+    csv: str  # afterwards, as `what_is_in` says it
     before: Callable[["Week"], None] = lambda week: None
     during: Callable[["Week"], None] | None = None  # once some shards are done
     after: Callable[["Week"], None] = lambda week: None
@@ -88,15 +88,15 @@ def undated(rows: Rows) -> Rows:
 
 
 def what_is_in(rows: Rows, before: Rows, expected: dict[str, Rows]) -> str:
-    """As `Night.csv` has it."""
+    """In words: as it was before, or which version's rows, but for unreadable ones."""
     if rows == before:
         return "as it was"
     for version, whole in expected.items():
         if undated(rows) == whole:
             return f"version {version}"
-        good = [number for number, row in enumerate(rows) if row["status"] != "unreadable"]
-        if good and undated([rows[number] for number in good]) == [whole[number] for number in good]:
-            return f"half of version {version}" if 2 * len(good) == len(rows) else "incomplete"
+        pairs = zip(undated(rows), whole, strict=False)
+        if len(rows) == len(whole) and all(row == right or row["status"] == "unreadable" for row, right in pairs):
+            return f"version {version}, but for unreadable files"
     return "wrong rows"
 
 
@@ -112,21 +112,21 @@ def supervise(week: Week, word: str, service: str) -> None:
 
 
 def damage(week: Week) -> None:
-    """A copy that broke off: the second half of the files is empty."""
+    """A copy that broke off: two thirds of the files are empty."""
     files = sorted(week.images.iterdir())
-    for file in files[len(files) // 2 :]:
-        file.rename(file.with_suffix(".whole"))
+    for file in files[len(files) // 3 :]:
+        file.rename(week.images.parent / file.name)
         file.write_bytes(b"")
 
 
 def mend(week: Week) -> None:
     """Copied again."""
-    for file in week.images.glob("*.whole"):
-        file.rename(file.with_suffix(".png"))
+    for file in week.images.parent.glob("*.png"):
+        file.replace(week.images / file.name)
 
 
 NIGHTS = [
-    Night("half of the files are empty", "Failed", "half of version 1", before=damage, after=mend),
+    Night("two thirds of the files are empty", "Failed", "version 1, but for unreadable files", before=damage, after=mend),
     Night("worker and night are killed (SIGKILL)", "Crashed", "as it was", during=kill),
     Night("nothing: it goes on with the killed one", "Completed", "version 1"),
     Night(

@@ -71,6 +71,9 @@ def of_night(output: Place, summary: dict[str, Any], batch: Batch, always: bool)
         words = "\n".join([*wrong, counts])
         return Message(Kind.WARNING, f"Night {output.name} needs a look", words, kept, f"Look at {output / PAGE}.")
     if always:
+        if bad := summary["unreadable"]:
+            title = f"Night {output.name} is done, {bad} files are unreadable"
+            return Message(Kind.INFO, title, counts, kept, f"{output / PAGE} has the reasons.")
         return Message(Kind.SUCCESS, f"Night {output.name}: all is well", counts, kept, "Nothing.")
     return None
 

@@ -181,8 +181,12 @@ def test_a_night_without_events_is_told_of_only_when_asked_for() -> None:
     assert messages.of_night(out, SUMMARY, BATCH, always=False) is None
     short = messages.of_night(out, SUMMARY, BATCH, always=True)
     assert short is not None
-    assert (short.kind, short.title) == (Kind.SUCCESS, "Night monday: all is well")
+    assert (short.kind, short.title) == (Kind.INFO, "Night monday is done, 2 files are unreadable")
     assert "10 images: 6 ok, 2 unsure, 2 unreadable" in short.happened
+    assert short.do == "/out/monday/morning.html has the reasons."
+    good = messages.of_night(out, SUMMARY | {"unreadable": 0}, BATCH, always=True)
+    assert good is not None
+    assert (good.kind, good.title) == (Kind.SUCCESS, "Night monday: all is well")
 
 
 @pytest.mark.parametrize(

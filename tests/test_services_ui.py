@@ -25,28 +25,29 @@ def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows
     with services(registry_project) as up:
         with browser(up.prefect) as page:
             page.goto("/deployments")
+            names = page.locator("a.deployment-list__name")
             for name in ("training", "nightly", "nights", "data-watch", "tidy"):
-                expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
-            keep_picture(page, "deployments")
-            page.get_by_role("link", name="nightly", exact=True).click()
+                expect(names.get_by_text(name, exact=True)).to_be_visible()
+            keep_picture(page, "prefect_deployments")
+            names.get_by_text("nightly", exact=True).click()
             page.get_by_role("button", name="Run", exact=True).click()
-            page.get_by_role("menuitem", name="Quick run").or_(page.get_by_text("Quick run")).first.click()
+            page.get_by_text("Quick run").click()
+            page.get_by_role("dialog").get_by_role("button", name="Run", exact=True).click()
             nights = {"flows": {"name": {"any_": ["nightly"]}}, "flow_runs": {"start_time": {"is_null_": False}}}
             wait_until(lambda: up.api("flow_runs/filter", **nights))
             [run] = up.api("flow_runs/filter", **nights)
             assert up.end_of(run["id"]) == "Completed"
             page.goto(f"/runs/flow-run/{run['id']}")
             expect(page.get_by_text("Completed").first).to_be_visible()
-            keep_picture(page, "night_run")
-            page.get_by_role("tab", name="Artifacts").click()
+            page.get_by_text("Artifacts", exact=True).first.click()
             for key in ("summary", "predictions", "morning", "review"):
-                expect(page.get_by_role("link", name=re.compile(f"^{key}", re.IGNORECASE)).first).to_be_visible()
-            keep_picture(page, "night_artifacts")
+                expect(page.get_by_role("link").get_by_text(key, exact=True)).to_be_visible()
+            keep_picture(page, "prefect_night")
         [night] = registry_project.glob("predictions/*")
         assert version_of(night) == "1"
         with browser(up.mlflow) as page:
             give_alias(page, 2, "champion")
-            keep_picture(page, "promoted")
+            keep_picture(page, "mlflow_promoted")
         assert up.end_of(up.begin("nightly", source="photos", output="predictions/next")) == "Completed"
         assert version_of(registry_project / "predictions/next") == "2"
         assert version_of(night) == "1", "what was answered stays answered"
