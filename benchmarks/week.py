@@ -9,6 +9,7 @@ Ends with exit status 1 when a night gave something else than it should.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import threading
@@ -126,7 +127,10 @@ def mend(week: Week) -> None:
 
 
 NIGHTS = [
-    Night("two thirds of the files are empty", "Failed", "version 1, but for unreadable files", before=damage, after=mend),
+    Night(
+        "two thirds of the files are empty", "Failed", "version 1, but for unreadable files",
+        before=damage, after=mend,
+    ),
     Night("worker and night are killed (SIGKILL)", "Crashed", "as it was", during=kill),
     Night("nothing: it goes on with the killed one", "Completed", "version 1"),
     Night(
@@ -226,4 +230,5 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--every", type=int, default=120)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the services are stopped then too
     sys.exit(main(given.images, given.every) > 0)
