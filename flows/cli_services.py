@@ -113,9 +113,9 @@ def _wait(name: str, is_there: Callable[[], bool]) -> None:
     """Until a service answers. Raises ServicesError with its last lines when it has ended, or its time is up."""
     from flows import services
 
-    deadline = time.monotonic() + LIMIT
+    deadline, pid = time.monotonic() + LIMIT, 0
     while not is_there():
-        services.require_alive(name)
+        pid = services.require_alive(name, pid)
         if time.monotonic() > deadline:
             raise services.ServicesError(
                 f"{name} does not answer after {LIMIT:.0f} s. It said last:\n{services.last_lines(name)}"

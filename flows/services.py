@@ -252,11 +252,16 @@ def start(name: str) -> None:
             raise ServicesError(f"{name} does not start ({fault.faultString}):\n{last_lines(name)}") from fault
 
 
-def require_alive(name: str) -> None:
-    """Raise ServicesError with its last lines when a service has ended instead of starting."""
-    state = supervisor().getProcessInfo(name)["statename"]
+def require_alive(name: str, pid: int = 0) -> int:
+    """The process of a service. Raises ServicesError with its last lines when it has ended instead of starting.
+
+    pid: of the process that was asked for; another one is a second attempt.
+    """
+    found = supervisor().getProcessInfo(name)
+    state = found["statename"] if not pid or found["pid"] == pid else "EXITED"
     if state not in ("STARTING", "RUNNING"):
         raise ServicesError(f"{name} does not start ({state}). It said last:\n{last_lines(name)}")
+    return int(found["pid"])
 
 
 def last_lines(name: str, count: int = 20) -> str:

@@ -23,7 +23,7 @@ from pipeline.judging import judge
 from pipeline.params import Params, load_params
 from pipeline.params_data import Images
 from pipeline.params_model import Compute
-from pipeline.predictions import Classified, Unreadable
+from pipeline.predictions import Classified, Unreadable, read_rows
 from pipeline.reading import read_images
 from pipeline.reference import read_reference
 from pipeline.tracking import store_address
@@ -247,3 +247,13 @@ def test_the_command_starts_in_well_under_a_second() -> None:
         after = os.times()
         times.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(times) < 1, "seconds of processor time"
+
+
+def test_a_night_by_a_model_of_another_name(trained: Path, night: Path, tmp_path: Path) -> None:
+    nightshift("classify", str(night), str(tmp_path / "a"), "--no-prefect", "--model", "nightshift", cwd=trained)
+    assert len(list(read_rows(tmp_path / "a/predictions.csv"))) == 10
+    words = ("classify", str(night), str(tmp_path / "b"), "--no-prefect", "--model", "nobody")
+    done = nightshift(*words, cwd=trained, check=False)
+    assert done.returncode == 1
+    assert "No version of nobody is @champion" in done.stderr
+    assert not (tmp_path / "b/predictions.csv").exists()

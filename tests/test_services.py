@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,13 @@ def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> No
     log = nightshift("logs", "worker", "-n", "5", cwd=up.project).stdout
     assert "started" in log
     assert len(log.splitlines()) <= 5
+    words = [str(NIGHTSHIFT), "logs", "worker", "-n", "0", "--follow"]
+    with subprocess.Popen(words, cwd=up.project, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout
+        time.sleep(2)  # it has to be there first
+        up.begin("tidy")
+        assert "submitting flow run" in next(line for line in following.stdout if "flow run" in line)
+        following.terminate()
     every = nightshift("logs", cwd=up.project).stdout
     assert [name for name in ("mlflow", "prefect", "worker") if f"{name}.log <==" in every] == [
         "mlflow", "prefect", "worker",
@@ -230,6 +238,21 @@ def test_a_server_elsewhere_that_does_not_answer_is_named(trained: Path, variabl
     assert done.returncode == 1
     assert f"The server that {variable} names does not answer at http://127.0.0.1:9{address}/health" in done.stderr
     assert list(processes(trained)) == []
+
+
+def test_a_service_that_does_not_start_is_named_with_its_last_words_and_nothing_stays_behind(
+    two_versions: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(two_versions, project, symlinks=True)
+    store = {"MLFLOW_TRACKING_URI": "sqlite:////dev/null/mlflow.db"}
+    done = nightshift("up", *options(free_port(), free_port()), cwd=project, check=False, **store)
+    assert done.returncode == 1
+    assert re.search(r"mlflow does not start \((BACKOFF|FATAL|EXITED)\)\. It said last:\n(  .*\n)+", done.stderr)
+    assert "/dev/null" in done.stderr
+    assert "(.nightshift/logs/mlflow.log)" in done.stderr
+    assert list(processes(project)) == []
+    assert "stopped; `nightshift up` starts them" in nightshift("status", cwd=project).stdout
 
 
 def test_the_folder_of_the_command_need_not_be_on_the_path(up: Up) -> None:
