@@ -107,9 +107,8 @@ def kill(week: Week) -> None:
 
 
 def supervise(week: Week, word: str, service: str) -> None:
-    """Start or stop one service as its supervisor would."""
-    words = [sys.executable, "-m", "supervisor.supervisorctl", "-c", ".nightshift/supervisord.conf", word, service]
-    run(*words, cwd=week.up.project)
+    """Stop one service, or start it again, as its supervisor is told to."""
+    week.up.run_code(f"from flows.services import supervisor; supervisor().{word}Process({service!r})")
 
 
 def damage(week: Week) -> None:
