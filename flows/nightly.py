@@ -14,7 +14,7 @@ from prefect.states import Completed
 
 from flows.retrying import RETRIES
 from flows.told import STOPPED, night_completed, night_crashed, night_failed
-from pipeline import classify, ledger, nights, reports, shadow
+from pipeline import classify, ledger, nights, reports, shadow, telling
 from pipeline.addresses import place
 from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
 from pipeline.judging import classify_alone
@@ -134,7 +134,8 @@ def nightly(
     images, deadline = place(source), deadline_at(until)
     results = (place(output) if output else folder_for(images)).absolute()  # a worker has another folder
     on = Runner(runner, dask_address, workers)
-    with ledger.held(results):
+    with ledger.held(results) as killed:
+        telling.of_killed(results, killed)
         plan = begin(images, results, params, since_last)
         beside = begin_shadow(results, plan) if with_shadow else None
         try:

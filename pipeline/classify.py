@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline import champions, ledger, nights, registry, shadow, store_listing, stores
+from pipeline import champions, ledger, nights, registry, shadow, store_listing, stores, telling
 from pipeline.addresses import place
 from pipeline.contract import ContractError, read_contract
 from pipeline.disks import require_room
@@ -222,7 +222,8 @@ def classify(
     Raises OutOfTime.
     """
     deadline, output = deadline_at(until), output.absolute()
-    with ledger.held(output):
+    with ledger.held(output) as killed:
+        telling.of_killed(output, killed)
         if classify_rest is classify_shards:
             warm_up()
         began = time.perf_counter()

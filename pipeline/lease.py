@@ -33,8 +33,8 @@ _tokens: dict[Place, str] = {}  # output -> the claim under which this process w
 
 
 @contextmanager
-def held(output: Path) -> Iterator[None]:
-    """Keep other runs off `output`, and put its disk's errors into words.
+def held(output: Path) -> Iterator[str | None]:
+    """Keep other runs off `output`, and put its disk's errors into words. Gives the last holder if it was killed.
 
     A holder that died on this machine holds nothing any more, however it died; one on another machine, LEASE seconds
     after its last sign of life. Raises LedgerError naming the holder when there is one, and DiskError.
@@ -50,16 +50,16 @@ def held(output: Path) -> Iterator[None]:
                 f"{output} is in use by {_name(lease)}. Wait until it has ended, or name another folder."
             ) from None
         try:
-            _acquire(lease, output)
-            yield
+            yield _acquire(lease, output)
         finally:
             _tokens.pop(output.absolute(), None)
             lease.release()
             lock.release()
 
 
-def _acquire(lease: SoftFileLease, output: Path) -> None:
-    off = _clock_difference(output) if (output / HOLDER).exists() else 0.0
+def _acquire(lease: SoftFileLease, output: Path) -> str | None:
+    killed = _name(lease) if (output / HOLDER).exists() else None  # who ends in order takes the file away
+    off = _clock_difference(output) if killed else 0.0
     if off > LEASE / 2:
         raise LedgerError(
             f"The clock of this machine is {off:.0f} s ahead of the disk's that holds {output}, so nobody can tell "
@@ -74,6 +74,7 @@ def _acquire(lease: SoftFileLease, output: Path) -> None:
             "same command then. If not, wait until it has ended, or name another folder."
         ) from None
     _tokens[output.absolute()] = str(lease.token)
+    return killed
 
 
 def _name(lease: SoftFileLease) -> str:

@@ -50,10 +50,13 @@ class Plan(BaseModel):
 
 
 @contextmanager
-def held(output: Place) -> Iterator[None]:
-    """Keep other runs off `output`. Raises LedgerError, in a store LeaseError, naming the holder when there is one."""
-    with lease.held(output) if isinstance(output, Path) else store_lease.held(output, lease.LOCK):
-        yield
+def held(output: Place) -> Iterator[str | None]:
+    """Keep other runs off `output`. Gives the name of the run before, if it was killed (in a store that is not seen).
+
+    Raises LedgerError, in a store LeaseError, naming the holder when there is one.
+    """
+    with lease.held(output) if isinstance(output, Path) else store_lease.held(output, lease.LOCK) as killed:
+        yield killed
 
 
 def work_folder(output: Place) -> Place:

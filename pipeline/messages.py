@@ -78,6 +78,18 @@ def of_night(output: Place, summary: dict[str, Any], batch: Batch, always: bool)
     return None
 
 
+def of_killed_night(output: Place, killed: str) -> Message | None:
+    """A night that was killed without a word, told of by the run that goes on with it; None when none does.
+
+    killed: which process it was.
+    """
+    if not ledger.read_plan(output):
+        return None
+    happened = f"The run before, {killed}, was killed in the middle: by the system for its memory, a restart, a person."
+    do = "Nothing: this run goes on with it. If it happens again, look for the cause."
+    return Message(Kind.WARNING, f"Night {output.name} was killed, and goes on now", happened, progress(output), do)
+
+
 def of_stopped(output: Place, words: str) -> Message:
     """A night that came to its hour."""
     return Message(

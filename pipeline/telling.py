@@ -24,6 +24,15 @@ def night(output: Place, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return summary
 
 
+def of_killed(output: Place, killed: str | None) -> None:
+    """Tell that the run before in `output` was killed in the middle, if one was: it could not say so itself.
+
+    killed: its name, as `ledger.held` gives it.
+    """
+    if killed:
+        tell(lambda: messages.of_killed_night(output, killed))
+
+
 def of_night(output: Place, summary: dict[str, Any]) -> messages.Message | None:
     """What is told of a finished night by this project's limits, if anybody needs to know."""
     return messages.of_night(output, summary, load_params().batch, wants_all())

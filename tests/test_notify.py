@@ -3,7 +3,10 @@
 import logging
 import os
 import shutil
+import signal
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from email.message import Message as Mail
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +24,7 @@ from pipeline.gate import Check, Decision
 from pipeline.messages import Kind, Message
 from pipeline.register import Refused, Registration
 from pipeline.registry import Registered
-from tests.project import draw_shape, nightshift
+from tests.project import NIGHTSHIFT, draw_shape, environment, nightshift
 from tests.stores import free_port
 from tests.test_flows import left_by
 from tests.test_morning import BATCH, DRIFT, SUMMARY
@@ -258,6 +261,27 @@ def test_plain_nights_tell_and_a_dead_service_changes_nothing(
     assert web.messages[-1]["title"] == "Night out: too many unreadable files"
     assert "All rows are written" in web.messages[-1]["message"]
     assert len(web.got) == 3
+
+
+@pytest.mark.parametrize("how", ["--no-prefect", "--prefect"])
+def test_a_night_that_was_killed_is_told_of_by_the_run_that_goes_on_with_it(
+    web: Web, trained: Path, night: Path, tmp_path: Path, how: str
+) -> None:
+    told, out = {"NIGHTSHIFT_NOTIFY": web.json}, tmp_path / "out"
+    words = ("classify", str(night), str(out), how)
+    with subprocess.Popen([NIGHTSHIFT, *words], cwd=trained, env=environment(**told), start_new_session=True) as killed:
+        while not (out / ".nightshift/plan.json").exists():
+            time.sleep(0.005)
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert not (out / "predictions.csv").exists(), "it was killed too late"
+    assert web.got == []
+    nightshift(*words, cwd=trained, **told)
+    [message] = web.messages
+    assert message["title"] == "Night out was killed, and goes on now"
+    assert "What happened: The run before, process " in message["message"]
+    assert f"of 10 files are done and kept in {out}" in message["message"]
+    nightshift(*words, cwd=trained, **told)
+    assert len(web.got) == 1, "who ends in order is no killed run"
 
 
 def test_a_prefect_server_that_is_down_is_told_of(web: Web, trained: Path, night: Path, tmp_path: Path) -> None:
