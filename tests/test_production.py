@@ -21,7 +21,7 @@ from tests.postgres import PASSWORD, USER, Postgres, postgres
 from tests.project import draw_shape, environment, new_project, nightshift
 from tests.serving import wait_for
 from tests.stores import environment_of, free_port, s3_server, upload
-from tests.up import services
+from tests.up import services, short
 
 SECRET = "correct horse battery"  # noqa: S105
 PAGE = (REPOSITORY / "docs/production.md").read_text()
@@ -105,11 +105,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.mark.timeout(900)
 def test_a_project_trains_and_has_its_night_by_servers_on_postgresql_and_s3(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in site.worker.items():
         monkeypatch.setenv(name, value)
-    project, photos, output = new_project(tmp_path / "project"), tmp_path / "photos", tmp_path / "out"
+    project, photos, output = new_project(short(tmp_path_factory)), tmp_path / "photos", tmp_path / "out"
     for number in range(12):
         draw_shape(photos / f"{number:02d}.png", ("circle", "square")[number % 2], seed=number)
     (photos / "12.png").write_bytes(b"no picture")

@@ -18,13 +18,13 @@ from pipeline.predictions import read_rows
 from tests.conftest import copy_of
 from tests.project import NIGHTSHIFT, draw_shape, nightshift
 from tests.stores import free_port
-from tests.up import Up, answers, kill_with_its_runs, options, processes, services, the_process, wait_until
+from tests.up import Up, answers, kill_with_its_runs, options, processes, services, short, the_process, wait_until
 
 
 @pytest.fixture(scope="module")
 def up(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A copy of the trained project whose services run."""
-    with services(copy_of(untouched, tmp_path_factory.mktemp("up") / "project")) as running:
+    with services(copy_of(untouched, short(tmp_path_factory))) as running:
         yield running
 
 
@@ -241,9 +241,9 @@ def test_a_server_elsewhere_that_does_not_answer_is_named(trained: Path, variabl
 
 
 def test_a_service_that_does_not_start_is_named_with_its_last_words_and_nothing_stays_behind(
-    two_versions: Path, tmp_path: Path
+    two_versions: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    project = tmp_path / "project"
+    project = short(tmp_path_factory)
     shutil.copytree(two_versions, project, symlinks=True)
     store = {"MLFLOW_TRACKING_URI": "sqlite:////dev/null/mlflow.db"}
     done = nightshift("up", *options(free_port(), free_port()), cwd=project, check=False, **store)

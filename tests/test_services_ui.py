@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from pipeline.predictions import read_rows
 from tests.browser import browser, give_alias, keep_picture
+from tests.conftest import copy_of
 from tests.project import draw_shape, nightshift
-from tests.up import services, wait_until
+from tests.up import services, short, wait_until
 
 
 def version_of(night: Path) -> str:
@@ -18,11 +20,12 @@ def version_of(night: Path) -> str:
 
 
 def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows_counts_from_the_next_one(
-    registry_project: Path,
+    three_versions: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    project = copy_of(three_versions, short(tmp_path_factory))
     for number in range(10):
-        draw_shape(registry_project / "photos" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
-    with services(registry_project) as up:
+        draw_shape(project / "photos" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
+    with services(project) as up:
         with browser(up.prefect) as page:
             page.goto("/deployments")
             names = page.locator("a.deployment-list__name")
@@ -43,14 +46,14 @@ def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows
             for key in ("summary", "predictions", "morning", "review"):
                 expect(page.get_by_role("link").get_by_text(key, exact=True)).to_be_visible()
             keep_picture(page, "prefect_night")
-        [night] = registry_project.glob("predictions/*")
+        [night] = project.glob("predictions/*")
         assert version_of(night) == "1"
         with browser(up.mlflow) as page:
             give_alias(page, 2, "champion")
             keep_picture(page, "mlflow_promoted")
         assert up.end_of(up.begin("nightly", source="photos", output="predictions/next")) == "Completed"
-        assert version_of(registry_project / "predictions/next") == "2"
+        assert version_of(project / "predictions/next") == "2"
         assert version_of(night) == "1", "what was answered stays answered"
-        said = nightshift("status", cwd=registry_project).stdout
+        said = nightshift("status", cwd=project).stdout
         assert re.search(r"last: \d{4}-\d\d-\d\d \d\d:\d\d UTC, Completed", said)
         assert re.search(r"^  2 +@challenger @champion", said, re.MULTILINE)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import psutil
+import pytest
 
 from tests.conftest import REPOSITORY
 from tests.project import nightshift, run
@@ -61,6 +62,11 @@ class Up(NamedTuple):
         """Python in the project, with this server; what it says."""
         done = run(sys.executable, "-c", code, cwd=self.project, PREFECT_API_URL=f"{self.prefect}/api")
         return done.stdout + done.stderr
+
+
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place for a project where services are to run: a test's own folder is too long for the name of their socket."""
+    return tmp_path_factory.mktemp("up") / "project"
 
 
 def options(mlflow: int, prefect: int) -> list[str]:
