@@ -117,13 +117,13 @@ def test_of_an_object_that_is_too_long_no_more_is_read_than_is_allowed(
     found = {name: read_image(far(f"{bucket}/photos"), name, rules) for name in ("long.png", "longest.png")}
     for read in found.values():
         assert isinstance(read, Unreadable)
-        assert read.reason == f"its bytes are more than images.max_megapixels allows a file ({most})"
+        assert read.error == f"its bytes are more than images.max_megapixels allows a file ({most})"
         assert read.sha256 == ""
     assert taken == [most + 1] * 2
     for name, reason in (("just.png", "not an image"), ("empty.png", "empty")):
         read = read_image(far(f"{bucket}/photos"), name, rules)
         assert isinstance(read, Unreadable)
-        assert reason in read.reason
+        assert reason in read.error
         assert len(read.sha256) == 64
 
 
