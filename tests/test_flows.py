@@ -104,7 +104,7 @@ def test_all_flows_are_deployments_and_the_night_has_its_hour() -> None:
     config = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())
     deployments = {deployment["name"]: deployment for deployment in config["deployments"]}
     active = {name: one["schedules"][0].get("active", True) for name, one in deployments.items()}
-    assert active == {"training": False, "nightly": True, "nights": False, "data-watch": True}
+    assert active == {"training": False, "nightly": True, "nights": False, "data-watch": True, "tidy": False}
     for deployment in deployments.values():
         file, name = deployment["entrypoint"].split(":")
         assert import_object(f"{REPOSITORY / file}:{name}").name == deployment["name"]
