@@ -27,12 +27,21 @@ from aiosmtpd.controller import Controller
 from pipeline.predictions import read_rows
 from tests.conftest import REPOSITORY
 from tests.disk import Disk, disk
-from tests.project import change_contract, change_params, draw_shape, new_project, nightshift, run
+from tests.project import (
+    Rows,
+    change_contract,
+    change_params,
+    draw_shape,
+    new_project,
+    nightshift,
+    rows_of,
+    run,
+    undated,
+)
 from tests.stores import free_port
 from tests.test_notify import Post, Web
 from tests.up import Up, kill_with_its_runs, services, wait_until
 
-Rows = list[dict[str, str]]
 SHARD = 20  # images
 DISK = 256 << 20  # bytes
 
@@ -76,17 +85,8 @@ class Week:
 
     def rows(self) -> Rows:
         """Of the CSV, if there is one."""
-        return rows_of(self.output) if (self.output / "predictions.csv").exists() else []
-
-
-def rows_of(output: Path) -> Rows:
-    """A night's rows."""
-    return list(read_rows(output / "predictions.csv"))
-
-
-def undated(rows: Rows) -> Rows:
-    """But for when they were made."""
-    return [{**row, "classified_at": ""} for row in rows]
+        file = self.output / "predictions.csv"
+        return list(read_rows(file)) if file.exists() else []
 
 
 def what_is_in(rows: Rows, before: Rows, expected: dict[str, Rows]) -> str:
@@ -190,7 +190,7 @@ def main(images: int, every: int) -> int:
         for version in ("2", "1"):  # the last one promoted stays
             nightshift("promote", version, "--force", cwd=project)
             nightshift("classify", str(room / "photos"), str(room / version), "--no-prefect", cwd=project)
-            expected[version] = undated(rows_of(room / version))
+            expected[version] = rows_of(room / version)
         return nights(project, room, expected, every)
 
 

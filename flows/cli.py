@@ -53,6 +53,7 @@ def _require_server() -> None:
     if not (address := PREFECT_API_URL.value()):
         return
     try:
+        # Asked plainly first: Prefect's own client tries a server that hangs again and again.
         httpx.get(f"{address.rstrip('/')}/health", timeout=10).raise_for_status()
     except httpx.HTTPError as error:
         raise NightshiftError(

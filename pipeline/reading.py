@@ -165,7 +165,7 @@ def _object(source: UPath, path: str, most: int) -> bytes:
         except stores.OF_THE_FILE:
             raise
         except stores.backend_errors():
-            if source.fs.info(name)["size"]:
+            if source.fs.info(name)["size"] != 0:  # None: the store does not say
                 raise
             return b""  # of an empty object a store gives no part
 

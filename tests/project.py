@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import yaml
 from PIL import Image, ImageDraw
 
+from pipeline.predictions import read_rows
 from tests.conftest import REPOSITORY
 
 CLASSES = ("circle", "square")
@@ -130,6 +132,19 @@ def commit_data(project: Path, tag: str) -> None:
     run("git", "add", "--all", cwd=project)
     run("git", "commit", "--quiet", "--message", tag, cwd=project)
     run("git", "tag", tag, cwd=project)
+
+
+Rows = list[dict[str, str]]
+
+
+def undated(rows: Iterable[dict[str, str]]) -> Rows:
+    """Rows but for when their run was planned, so that two runs can be compared."""
+    return [{**row, "classified_at": ""} for row in rows]
+
+
+def rows_of(output: Path) -> Rows:
+    """A night's rows, undated."""
+    return undated(read_rows(output / "predictions.csv"))
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Nights that follow each other: what is known is not computed again, and a night stops when it has to."""
 
-import csv
 import datetime
 import json
 import os
@@ -19,14 +18,9 @@ from pipeline.errors import NightshiftError
 from pipeline.known import RECENT, Known, write_known
 from pipeline.params import Params
 from tests.conftest import save_image
-from tests.project import change_params, draw_shape, run
+from tests.project import change_params, draw_shape, rows_of, run
 
 HERE = datetime.timezone(datetime.timedelta(hours=2))
-
-
-def rows(output: Path) -> list[dict[str, str]]:
-    with (output / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        return [{**row, "classified_at": ""} for row in csv.DictReader(file)]
 
 
 def mark_answers(output: Path) -> None:
@@ -40,7 +34,7 @@ def mark_answers(output: Path) -> None:
 def test_unchanged_files_are_not_asked_about_again(here: Params, night: Path, tmp_path: Path) -> None:
     (night / "bad.png").write_bytes(b"no picture")
     first = classify(night, tmp_path / "monday", here)
-    before = rows(tmp_path / "monday")
+    before = rows_of(tmp_path / "monday")
     assert first["repeated"] == 0
     mark_answers(tmp_path / "monday")
     draw_shape(night / "3.png", "circle", seed=77)
@@ -48,7 +42,7 @@ def test_unchanged_files_are_not_asked_about_again(here: Params, night: Path, tm
     save_image(night / "new.jpg")
     os.utime(night / "5.png")
     summary = classify(night, tmp_path / "tuesday", here, since_last=True)
-    after = {row["path"]: row for row in rows(tmp_path / "tuesday")}
+    after = {row["path"]: row for row in rows_of(tmp_path / "tuesday")}
     assert summary["repeated"] == 9
     assert [path for path, row in after.items() if row["label"] == "marked"] == [
         "0.png", "1.png", "2.png", "5.png", "6.png", "7.png", "8.png", "9.png", "moved.png",
@@ -61,9 +55,9 @@ def test_unchanged_files_are_not_asked_about_again(here: Params, night: Path, tm
 
 def test_answers_are_repeated_in_the_same_output_too(here: Params, night: Path, tmp_path: Path) -> None:
     classify(night, tmp_path / "out", here)
-    before = rows(tmp_path / "out")
+    before = rows_of(tmp_path / "out")
     assert classify(night, tmp_path / "out", here, since_last=True)["repeated"] == 10
-    assert rows(tmp_path / "out") == before
+    assert rows_of(tmp_path / "out") == before
 
 
 def test_another_models_answers_are_not_repeated(here: Params, night: Path, tmp_path: Path) -> None:
@@ -72,14 +66,14 @@ def test_another_models_answers_are_not_repeated(here: Params, night: Path, tmp_
     (tmp_path / "monday/summary.json").write_text(json.dumps({**summary, "contract_hash": "another"}))
     mark_answers(tmp_path / "monday")
     assert classify(night, tmp_path / "tuesday", here, since_last=True)["repeated"] == 0
-    assert "marked" not in {row["label"] for row in rows(tmp_path / "tuesday")}
+    assert "marked" not in {row["label"] for row in rows_of(tmp_path / "tuesday")}
 
 
 def test_identical_bytes_have_identical_rows(here: Params, night: Path, tmp_path: Path) -> None:
     for number in range(6):
         shutil.copy(night / "1.png", night / f"copy-{number}.png")
     classify(night, tmp_path / "out", here)
-    found = [{**row, "path": ""} for row in rows(tmp_path / "out") if row["path"].startswith(("1", "copy"))]
+    found = [{**row, "path": ""} for row in rows_of(tmp_path / "out") if row["path"].startswith(("1", "copy"))]
     assert len(found) == 7
     assert all(row == found[0] for row in found)
 
@@ -96,7 +90,7 @@ def test_a_night_stops_at_its_hour_and_the_next_goes_on(
     with pytest.raises(OutOfTime, match="stopped with 6 of 10 files done"):
         classify(night, tmp_path / "out", here, until="06:00")
     classify(night, tmp_path / "out", here)
-    assert rows(tmp_path / "out") == rows(tmp_path / "undisturbed")
+    assert rows_of(tmp_path / "out") == rows_of(tmp_path / "undisturbed")
 
 
 LATE = """
@@ -172,7 +166,7 @@ def test_the_plain_module_classifies_and_writes_parquet(project: Path, tmp_path:
     (tmp_path / "night/bad.png").write_bytes(b"no")
     run(sys.executable, "-m", "pipeline.classify", str(tmp_path / "night"), str(tmp_path / "out"), cwd=project)
     table = pd.read_parquet(tmp_path / "out/predictions.parquet")
-    found = rows(tmp_path / "out")
+    found = rows_of(tmp_path / "out")
     assert list(table.columns) == list(found[0])
     assert table["path"].tolist() == [row["path"] for row in found] == ['a\nb,"c".jpg', "bad.png"]
     assert table["confidence"][0] == float(found[0]["confidence"])

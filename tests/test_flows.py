@@ -8,9 +8,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from pipeline.predictions import read_rows
 from tests.conftest import REPOSITORY
-from tests.project import draw_shape, dvc, nightshift, run
+from tests.project import draw_shape, dvc, nightshift, rows_of, run
 
 
 def test_the_nightly_flow_gives_the_same_rows_as_the_plain_command(trained: Path, tmp_path: Path) -> None:
@@ -19,10 +18,7 @@ def test_the_nightly_flow_gives_the_same_rows_as_the_plain_command(trained: Path
     source = str(tmp_path / "night")
     flow = nightshift("classify", source, str(tmp_path / "flow"), cwd=trained)
     nightshift("classify", source, str(tmp_path / "plain"), "--no-prefect", cwd=trained)
-    with_prefect, plain = (
-        [{**row, "classified_at": ""} for row in read_rows(tmp_path / name / "predictions.csv")]
-        for name in ("flow", "plain")
-    )
+    with_prefect, plain = rows_of(tmp_path / "flow"), rows_of(tmp_path / "plain")
     assert len(plain) == 5
     assert with_prefect == plain
     assert "shard 2 of 2: 2 images" in flow.stdout + flow.stderr

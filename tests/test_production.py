@@ -15,10 +15,9 @@ import fsspec
 import httpx
 import pytest
 
-from pipeline.predictions import read_rows
 from tests.conftest import REPOSITORY
 from tests.postgres import PASSWORD, USER, Postgres, postgres
-from tests.project import draw_shape, environment, new_project, nightshift
+from tests.project import draw_shape, environment, new_project, nightshift, rows_of
 from tests.serving import wait_for
 from tests.stores import environment_of, free_port, s3_server, upload
 from tests.up import services, short
@@ -120,15 +119,12 @@ def test_a_project_trains_and_has_its_night_by_servers_on_postgresql_and_s3(
         run_id = up.begin("nightly", source="s3://photos/tonight", output=str(output))
         assert up.end_of(run_id) == "Completed"
         keys = {found["key"] for found in up.api("artifacts/filter")}
-    rows = list(read_rows(output / "predictions.csv"))
+    rows = rows_of(output)
     assert [row["status"] for row in rows] == ["ok"] * 12 + ["unreadable"]
     assert [row["label"] for row in rows] == ["circle", "square"] * 6 + [""]
     plain = tmp_path / "plain"
     nightshift("classify", "s3://photos/tonight", str(plain), "--no-prefect", cwd=project, **site.worker)
-    assert [{**row, "classified_at": ""} for row in read_rows(plain / "predictions.csv")] == [
-        {**row, "classified_at": ""} for row in rows
-    ]
-
+    assert rows_of(plain) == rows
     assert {"summary", "predictions", "morning", "review", "data-report"} <= keys
     versions = site.database.ask("mlflow", "SELECT name, version, status FROM model_versions")
     assert versions == "nightshift|1|READY"

@@ -24,7 +24,7 @@ from pipeline.predictions import Unreadable
 from pipeline.reading import Decoded, ReadingError, read_image, read_images
 from pipeline.stores import StoreError
 from tests.conftest import save_image
-from tests.project import draw_shape, nightshift
+from tests.project import draw_shape, nightshift, undated
 from tests.stores import environment_of, free_port, s3_server, upload
 
 Server = tuple[str, "subprocess.Popen[bytes]"]
@@ -66,7 +66,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def rows_in(data: bytes) -> list[dict[str, str]]:
-    return [{**row, "classified_at": ""} for row in csv.DictReader(io.StringIO(data.decode(), newline=""))]
+    return undated(csv.DictReader(io.StringIO(data.decode(), newline="")))
 
 
 def rows(output: Path | str) -> list[dict[str, str]]:

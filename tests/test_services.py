@@ -14,9 +14,8 @@ import httpx
 import psutil
 import pytest
 
-from pipeline.predictions import read_rows
 from tests.conftest import copy_of
-from tests.project import NIGHTSHIFT, draw_shape, nightshift
+from tests.project import NIGHTSHIFT, draw_shape, nightshift, rows_of
 from tests.stores import free_port
 from tests.up import Up, answers, kill_with_its_runs, options, processes, services, short, the_process, wait_until
 
@@ -110,16 +109,12 @@ def test_a_night_killed_with_its_worker_is_completed_by_the_next_and_ends_as_cra
     assert up.state(killed) == "Running", "nobody could say that it died"
     following = up.begin("nightly", source=str(source), output=str(output))
     assert up.end_of(following) == "Completed"
-    assert rows(output) == rows(plain)
-    assert len(rows(output)) == 150
+    assert rows_of(output) == rows_of(plain)
+    assert len(rows_of(output)) == 150
     wait_until(lambda: up.state(killed) != "Running")
     assert up.state(killed) == "Crashed"
     assert up.state(following) == "Completed"
     assert "last: " in nightshift("status", cwd=up.project).stdout
-
-
-def rows(output: Path) -> list[dict[str, str]]:
-    return [{**row, "classified_at": ""} for row in read_rows(output / "predictions.csv")]
 
 
 def test_one_folder_that_fails_keeps_no_other_from_its_night_and_is_named(up: Up, tmp_path: Path, night: Path) -> None:
@@ -145,7 +140,7 @@ except NightshiftError as error:
     assert f"RAISED 2 of 4 folders failed: {tmp_path / 'empty'}, {night}." in said
     assert not (tmp_path / "b/predictions.csv").exists()
     [by_default] = up.project.glob("predictions/*-other")
-    assert len(rows(tmp_path / "c")) == len(rows(by_default)) == 10
+    assert len(rows_of(tmp_path / "c")) == len(rows_of(by_default)) == 10
     [several] = up.api("flow_runs/filter", flows={"name": {"any_": ["nights"]}})
     assert several["state_name"] == "Failed"
     parts = up.api("flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [several["id"]]}})

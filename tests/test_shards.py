@@ -1,6 +1,5 @@
 """Processes that die in the middle of a night: the file that kills its decoder is a row, and nothing else is lost."""
 
-import csv
 import json
 import os
 import signal
@@ -12,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.project import environment
+from tests.project import environment, rows_of
 
 # A night whose decoder dies, as native code does, from files that begin with KILL. Child processes run this file too.
 NIGHT = """
@@ -50,11 +49,6 @@ def words(night: Path, output: Path) -> list[str]:
     return [sys.executable, str(night.with_suffix(".py")), str(night), str(output)]
 
 
-def rows(output: Path) -> list[dict[str, str]]:
-    with (output / "predictions.csv").open(encoding="utf-8", newline="") as file:
-        return [{**row, "classified_at": ""} for row in csv.DictReader(file)]
-
-
 @pytest.mark.parametrize("deadly", [["0.png"], ["4.png", "5.png"], ["2.png", "3.png", "9.png"]])
 def test_a_file_that_kills_its_decoder_costs_its_own_row(
     trained: Path, night: Path, tmp_path: Path, deadly: list[str]
@@ -65,7 +59,7 @@ def test_a_file_that_kills_its_decoder_costs_its_own_row(
         (night / path).write_bytes(b"KILL")
     done = subprocess.run(words(night, tmp_path / "out"), cwd=trained, env=env, check=False, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
-    before, after = rows(tmp_path / "before"), rows(tmp_path / "out")
+    before, after = rows_of(tmp_path / "before"), rows_of(tmp_path / "out")
     assert [row["path"] for row in after if row["status"] == "unreadable"] == deadly
     assert {row["error"] for row in after if row["error"]} == {
         "its decoder crashed; the file is damaged, or made to do harm"
