@@ -10,7 +10,7 @@ import yaml
 
 from tests.conftest import REPOSITORY
 
-MODULES = sorted((REPOSITORY / "pipeline").glob("*.py")) + sorted((REPOSITORY / "flows").glob("*.py"))
+MODULES = sorted((REPOSITORY / "pipeline").rglob("*.py"))
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 SLOW_TO_IMPORT = (
     "great_expectations|keras|mlflow|openvino|prefect|tensorflow|cv2|imagecodecs|pillow_heif|pydicom|tifffile"
@@ -28,20 +28,22 @@ def imported(file: Path) -> set[str]:
     return found
 
 
+def file_of(module: str) -> Path:
+    return REPOSITORY / f"{module.replace('.', '/')}.py"
+
+
 def project_modules(file: Path) -> set[Path]:
     """The modules of `pipeline/` that `file` imports, directly or through others, and itself."""
     found, todo = set(), [file]
     while todo:
         found.add(current := todo.pop())
-        names = [name.removeprefix("pipeline.") for name in imported(current) if name.startswith("pipeline.")]
-        files = [REPOSITORY / "pipeline" / f"{name}.py" for name in names]
+        names = [name for name in imported(current) if name.startswith("pipeline.")]
+        files = [file_of(name) for name in names]
         todo += [file for file in files if file.is_file() and file not in found]
     return found
 
 
-@pytest.mark.parametrize(
-    "file", [file for file in MODULES if file.parent.name == "pipeline"], ids=lambda file: file.stem
-)
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(REPOSITORY)))
 def test_pipeline_never_imports_an_orchestrator_or_the_flows(file: Path) -> None:
     assert not {name for name in imported(file) if name.split(".")[0] in ("prefect", "flows", "dask")}
 
@@ -49,47 +51,47 @@ def test_pipeline_never_imports_an_orchestrator_or_the_flows(file: Path) -> None
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("contract", {"tensorflow", "keras", "mlflow"}),
-        ("images", {"pathlib", "pipeline.engine", "pipeline.contract"}),
-        ("pillow", {"pathlib", "pipeline.images"}),
-        ("dicom", {"pathlib", "pipeline.images", "gdcm"}),
-        ("codestream", {"pathlib", "pipeline.dicom", "gdcm"}),
-        ("multiband", {"pathlib", "pipeline.images"}),
-        ("enhance", {"pathlib", "PIL", "pipeline.images"}),
-        ("frame", {"pathlib", "pipeline.images"}),
-        ("ledger", {"pipeline.engine", "pipeline.contract", "pipeline.register"}),
-        ("predictions", {"pipeline.engine", "pipeline.ledger"}),
-        ("listing", {"PIL", "numpy"}),
-        ("labels", {"pathlib", "os", "pipeline.listing"}),
-        ("layout", {"pathlib", "os", "pipeline.sources"}),
-        ("tables", {"pathlib", "os", "pipeline.sources"}),
-        ("placing", {"pathlib", "os", "pipeline.sources"}),
-        ("addresses", {"pipeline.listing", "pipeline.sources"}),
-        ("archives", {"pathlib", "pipeline.sources", "pipeline.importing"}),
-        ("sources", {"pipeline.paths", "pipeline.placing", "pipeline.importing"}),
-        ("importing", {"PIL", "pipeline.images", "pipeline.versions"}),
-        ("dataset", {"PIL", "pipeline.images"}),
-        ("comparison", {"pathlib", "mlflow", "pipeline.engine"}),
-        ("gate", {"pathlib", "mlflow", "pipeline.engine", "pipeline.registry"}),
-        ("rescoring", {"mlflow", "pipeline.registry", "pipeline.champions"}),
-        ("registry", {"pipeline.champions", "pipeline.gate"}),
-        ("champions", {"pipeline.rescoring", "pipeline.engine"}),
-        ("training_images", {"mlflow", "pipeline.registry"}),
-        ("files", {"pipeline.params"}),
-        ("quality", {"pathlib", "pipeline.params"}),
-        ("duplicates", {"pathlib", "pipeline.params"}),
-        ("splits", {"pathlib", "pipeline.images"}),
-        ("drift", {"pathlib", "pipeline.params"}),
-        ("metrics", {"pathlib", "pipeline.engine", "pipeline.answers"}),
-        ("slices", {"pathlib", "pipeline.prepared"}),
-        ("corruptions", {"pathlib", "pipeline.engine", "pipeline.params"}),
-        ("figures", {"pathlib", "pipeline.engine", "pipeline.prepared"}),
-        ("evaluation_report", {"pipeline.engine", "pipeline.prepared", "pipeline.metrics"}),
-        ("model_card", {"pipeline.engine", "pipeline.metrics", "keras", "tensorflow"}),
+        ("pipeline.contract", {"tensorflow", "keras", "mlflow"}),
+        ("pipeline.images", {"pathlib", "pipeline.engine", "pipeline.contract"}),
+        ("pipeline.pillow", {"pathlib", "pipeline.images"}),
+        ("pipeline.dicom", {"pathlib", "pipeline.images", "gdcm"}),
+        ("pipeline.codestream", {"pathlib", "pipeline.dicom", "gdcm"}),
+        ("pipeline.multiband", {"pathlib", "pipeline.images"}),
+        ("pipeline.enhance", {"pathlib", "PIL", "pipeline.images"}),
+        ("pipeline.frame", {"pathlib", "pipeline.images"}),
+        ("pipeline.ledger", {"pipeline.engine", "pipeline.contract", "pipeline.register"}),
+        ("pipeline.predictions", {"pipeline.engine", "pipeline.ledger"}),
+        ("pipeline.listing", {"PIL", "numpy"}),
+        ("pipeline.labels", {"pathlib", "os", "pipeline.listing"}),
+        ("pipeline.layout", {"pathlib", "os", "pipeline.sources"}),
+        ("pipeline.tables", {"pathlib", "os", "pipeline.sources"}),
+        ("pipeline.placing", {"pathlib", "os", "pipeline.sources"}),
+        ("pipeline.addresses", {"pipeline.listing", "pipeline.sources"}),
+        ("pipeline.archives", {"pathlib", "pipeline.sources", "pipeline.importing"}),
+        ("pipeline.sources", {"pipeline.paths", "pipeline.placing", "pipeline.importing"}),
+        ("pipeline.importing", {"PIL", "pipeline.images", "pipeline.versions"}),
+        ("pipeline.dataset", {"PIL", "pipeline.images"}),
+        ("pipeline.comparison", {"pathlib", "mlflow", "pipeline.engine"}),
+        ("pipeline.gate", {"pathlib", "mlflow", "pipeline.engine", "pipeline.registry"}),
+        ("pipeline.rescoring", {"mlflow", "pipeline.registry", "pipeline.champions"}),
+        ("pipeline.registry", {"pipeline.champions", "pipeline.gate"}),
+        ("pipeline.champions", {"pipeline.rescoring", "pipeline.engine"}),
+        ("pipeline.training_images", {"mlflow", "pipeline.registry"}),
+        ("pipeline.files", {"pipeline.params"}),
+        ("pipeline.quality", {"pathlib", "pipeline.params"}),
+        ("pipeline.duplicates", {"pathlib", "pipeline.params"}),
+        ("pipeline.splits", {"pathlib", "pipeline.images"}),
+        ("pipeline.drift", {"pathlib", "pipeline.params"}),
+        ("pipeline.metrics", {"pathlib", "pipeline.engine", "pipeline.answers"}),
+        ("pipeline.slices", {"pathlib", "pipeline.prepared"}),
+        ("pipeline.corruptions", {"pathlib", "pipeline.engine", "pipeline.params"}),
+        ("pipeline.figures", {"pathlib", "pipeline.engine", "pipeline.prepared"}),
+        ("pipeline.evaluation_report", {"pipeline.engine", "pipeline.prepared", "pipeline.metrics"}),
+        ("pipeline.model_card", {"pipeline.engine", "pipeline.metrics", "keras", "tensorflow"}),
     ],
 )
 def test_a_module_does_not_know_what_the_design_keeps_from_it(module: str, forbidden: set[str]) -> None:
-    assert not imported(REPOSITORY / "pipeline" / f"{module}.py") & forbidden
+    assert not imported(file_of(module)) & forbidden
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -100,9 +102,10 @@ def test_a_stage_imports_no_other_stage(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_dvc_yaml_names_every_module_that_a_stage_imports(stage: str) -> None:
-    templates = [file for ending in ("html", "md") for file in (REPOSITORY / "pipeline").glob(f"*.{ending}")]
-    needed = {f"pipeline/{file.name}" for file in project_modules(REPOSITORY / "pipeline" / f"{stage}.py")}
-    needed |= {str(file.relative_to(REPOSITORY)) for file in templates if f"pipeline/{file.stem}.py" in needed}
+    modules = project_modules(REPOSITORY / "pipeline" / f"{stage}.py")
+    templates = [file for ending in ("html", "md") for file in (REPOSITORY / "pipeline").rglob(f"*.{ending}")]
+    needed = {str(file.relative_to(REPOSITORY)) for file in modules}
+    needed |= {str(file.relative_to(REPOSITORY)) for file in templates if file.with_suffix(".py") in modules}
     named = {dep for dep in STAGES[stage]["deps"] if dep.startswith("pipeline/")}
     assert named == needed
 
