@@ -95,8 +95,8 @@ def copy_files(source: Path, folder: Path, count: int) -> None:
 def keras_model() -> tuple[object, tuple[int, int], tuple[str, ...]]:
     """The current model in Keras, its image size and its classes."""
     from pipeline.contract import KERAS, read_contract
+    from pipeline.core.paths import MODEL
     from pipeline.keras_file import load_keras
-    from pipeline.paths import MODEL
 
     contract = read_contract(MODEL)
     return load_keras(MODEL / KERAS), (contract.images.height, contract.images.width), contract.class_names
@@ -130,9 +130,9 @@ def by_loop(folder: Path, output: Path) -> None:
 def decode_only(folder: Path, _output: Path) -> None:
     """Read and decode every file as the night does."""
     from pipeline.contract import read_contract
+    from pipeline.core.paths import MODEL
     from pipeline.listing import list_images
     from pipeline.params import load_params
-    from pipeline.paths import MODEL
     from pipeline.reading import read_images
 
     params, paths = load_params(), [listed.path for listed in list_images(folder)]
@@ -143,9 +143,9 @@ def decode_only(folder: Path, _output: Path) -> None:
 
 def model_only(folder: Path, _output: Path) -> None:
     """Ask the model about as many pictures as there are files, as the night does."""
+    from pipeline.core.paths import MODEL
     from pipeline.engine import load_engine
     from pipeline.params import load_params
-    from pipeline.paths import MODEL
 
     engine = load_engine(MODEL, load_params().compute)
     rules = engine.contract.images

@@ -180,7 +180,7 @@ def book_costs(listed: int, objects: int, far: int, room: Path) -> None:
     """The second table."""
     from pipeline import stores
     from pipeline.addresses import place
-    from pipeline.parallel import ordered_map
+    from pipeline.core.parallel import ordered_map
 
     print(f"{'':42}{'measured':>10}{'each':>21}{f'{far:,} files':>20}")
     costs, folder = Costs(far), room / "many"

@@ -21,11 +21,11 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
+from pipeline.core.paths import RAW
 from pipeline.duplicates import cluster
 from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
 from pipeline.params import Params, load_params
-from pipeline.paths import RAW
 
 PER_FOLDER = 1000
 

@@ -13,7 +13,7 @@ import typer
 from flows.cli_data import data
 from flows.cli_models import app as models
 from flows.cli_services import app as services
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 
 if TYPE_CHECKING:
     from pipeline.messages import Message
@@ -339,6 +339,6 @@ def status() -> None:
 
 def main() -> None:
     """The command's entry: errors that a person can mend are shown as words."""
-    from pipeline.stage import run
+    from pipeline.core.command import run
 
     sys.exit(run(lambda: app(standalone_mode=True)))

@@ -102,7 +102,7 @@ def data_diff(
     from rich.text import Text
 
     from pipeline import changes, snapshots
-    from pipeline.paths import RAW
+    from pipeline.core.paths import RAW
 
     before = snapshots.of_revision(revision)
     now = snapshots.of_revision(other) if other else snapshots.of_working_folder()

@@ -67,7 +67,7 @@ def similar(
     ] = None,
 ) -> None:
     """Find the training images that a model sees as most like an image, and draw them beside it."""
-    from pipeline.naming import shown
+    from pipeline.core.text import shown
     from pipeline.params import load_params
     from pipeline.similar import draw
     from pipeline.similar import similar as find
@@ -100,7 +100,7 @@ def label(
 
     Needs pip install '.[hub]'. The weights are downloaded once.
     """
-    from pipeline.naming import shown
+    from pipeline.core.text import shown
     from pipeline.params import load_params
     from pipeline.zero_shot import label as label_images
     from pipeline.zero_shot import read_words

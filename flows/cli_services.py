@@ -145,7 +145,7 @@ def logs(
 ) -> None:
     """Show what the services said last."""
     from flows import services
-    from pipeline.errors import NightshiftError
+    from pipeline.core.errors import NightshiftError
 
     names = [name for name in ([service.value] if service else services.SERVICES) if services.log_file(name).is_file()]
     if not names:

@@ -16,12 +16,12 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pipeline import shards
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.judging import classify_alone
 from pipeline.ledger import Plan
 from pipeline.params import Params
 from pipeline.shards import Classifier
-from pipeline.stage import log
 from pipeline.stores import Place
 
 if TYPE_CHECKING:

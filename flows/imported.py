@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.core.paths import RAW
+from pipeline.core.text import shown
 from pipeline.importing import Imported
-from pipeline.naming import shown
-from pipeline.paths import RAW
 from pipeline.prepared import SPLITS
 
 WIDTH = 120  # characters of a table that goes to a file or another program

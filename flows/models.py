@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.core.text import shown
 from pipeline.gate import Decision
-from pipeline.naming import shown
 from pipeline.register import Registration
 from pipeline.registry import Registered
 

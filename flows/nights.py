@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.nightly import nightly
 from pipeline.addresses import place
+from pipeline.core.errors import NightshiftError
 from pipeline.earlier import folder_for
-from pipeline.errors import NightshiftError
 
 
 class Input(BaseModel):

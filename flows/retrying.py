@@ -5,7 +5,7 @@ from typing import Any
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.stores import StoreError
 from pipeline.tracking import TrackingError
 

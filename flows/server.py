@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

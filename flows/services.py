@@ -20,7 +20,7 @@ import httpx
 import psutil
 
 from pipeline import tracking
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.files import read_json, write_json
 
 HOME = Path(".nightshift")

@@ -7,9 +7,9 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from pipeline import messages, telling
 from pipeline.addresses import place
+from pipeline.core.paths import PREDICTIONS
 from pipeline.earlier import folder_for, last_finished
 from pipeline.notify import tell
-from pipeline.paths import PREDICTIONS
 from pipeline.predictions import TooManyUnreadable
 from pipeline.stores import Place
 

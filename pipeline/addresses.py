@@ -12,8 +12,8 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from upath import UPath
 
+from pipeline.core.text import shown
 from pipeline.layout import SourceError
-from pipeline.naming import shown
 from pipeline.stores import Place, backend_errors
 
 EXTRAS = {"s3": "nightshift[s3]", "s3a": "nightshift[s3]"}  # protocol -> what to install

@@ -10,7 +10,7 @@ from keras import layers
 
 from pipeline.applications import APPLICATIONS, application
 from pipeline.cnn import residual_cnn, tutorial_cnn
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.hub import hub_backbone
 from pipeline.keras_file import backbone_of_file
 from pipeline.lite0 import lite0

@@ -10,10 +10,10 @@ import getpass
 from typing import TYPE_CHECKING
 
 from pipeline import registry
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.gate import GATE_TAG, REFUSED, from_tags
 from pipeline.registry import Registered
-from pipeline.stage import log
 from pipeline.tracking import connected
 
 if TYPE_CHECKING:

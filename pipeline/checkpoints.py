@@ -21,9 +21,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.files import replacing
-from pipeline.stage import log
 
 COST = 0.1  # checkpoints take at most this share of the time
 KEPT_SECONDS = 7 * 24 * 3600  # a training that was not ended, and that nobody came back to, is forgotten

@@ -18,9 +18,11 @@ from tqdm import tqdm
 from pipeline import champions, ledger, nights, registry, shadow, store_listing, stores, telling
 from pipeline.addresses import place
 from pipeline.contract import ContractError, read_contract
-from pipeline.disks import require_room
+from pipeline.core.command import run
+from pipeline.core.disk_errors import require_room
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.earlier import deadline_at, remember_last, stop_if_late
-from pipeline.errors import NightshiftError
 from pipeline.files import read_json, replacing, write_json
 from pipeline.judging import model_folder, model_place
 from pipeline.known import Known
@@ -33,7 +35,6 @@ from pipeline.reference import read_reference
 from pipeline.registry import Registered
 from pipeline.review import write_review
 from pipeline.shards import Classifier, classify_shards, warm_up
-from pipeline.stage import log, run
 from pipeline.stores import Place
 
 if TYPE_CHECKING:

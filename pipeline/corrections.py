@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.addresses import is_address, open_remote
+from pipeline.core.text import named, shown
 from pipeline.files import read_json
 from pipeline.layout import Found, Item, SourceError
-from pipeline.naming import named, shown
 from pipeline.predictions import CORRECTION, WHY, listed_path
 
 PIECE = 1 << 20  # bytes read at once

@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
+from pipeline.core.parallel import ordered_map
+from pipeline.core.paths import DATA_REPORT, RAW
 from pipeline.files import replacing
 from pipeline.images import UnreadableImage, decode, without_enhancement
-from pipeline.parallel import ordered_map
 from pipeline.params import Params
-from pipeline.paths import DATA_REPORT, RAW
 
 TEMPLATE = "data_report.html"  # beside this module
 THUMBNAIL = 112  # pixels

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import METADATA, PREPARED, RAW
 from pipeline.files import replacing
 from pipeline.importing import import_images, staging
 from pipeline.layout import Found, Item
-from pipeline.paths import METADATA, PREPARED, RAW
 from pipeline.sources import Files
 
 DEFECT_CUT = 0.5  # the published benchmark's cut between functional and defective cells

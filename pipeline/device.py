@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.params_model import Compute
-from pipeline.stage import log
 
 if TYPE_CHECKING:
     import tensorflow as tf

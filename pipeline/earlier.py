@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline import ledger
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.core.paths import PREDICTIONS
 from pipeline.files import read_json
 from pipeline.known import Answer, write_known
 from pipeline.ledger import Plan
-from pipeline.paths import PREDICTIONS
 from pipeline.predictions import COLUMNS, answer_of, csv_path, read_rows
-from pipeline.stage import log
 from pipeline.stores import Place
 
 STOPPED = 75  # exit status EX_TEMPFAIL of sysexits.h: nothing is wrong, and there is more to do

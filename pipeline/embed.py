@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.contract import NETWORK
+from pipeline.core.command import run
+from pipeline.core.log import log
+from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.device import prepare_device
 from pipeline.engine import Network, openvino_network
 from pipeline.export import export_openvino
@@ -21,9 +24,7 @@ from pipeline.features import Features, write_features, write_views
 from pipeline.files import replacing
 from pipeline.params import Params, load_params
 from pipeline.params_model import Augment
-from pipeline.paths import FEATURES, PREPARED
 from pipeline.prepared import SPLITS, read_split
-from pipeline.stage import log, run
 
 BATCH_SIZE = 32  # plain features do not depend on it, the draws of augmented views do
 

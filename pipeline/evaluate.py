@@ -12,6 +12,9 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 
 from pipeline import sheets
 from pipeline.answers import Answers, Judged, ask, in_batches, logits_of
+from pipeline.core.command import run
+from pipeline.core.log import log
+from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREPARED, ROBUSTNESS, SLICES, TEST_PREDICTIONS
 from pipeline.engine import Engine, load_engine
 from pipeline.evaluation_report import write_report
 from pipeline.figures import diagrams
@@ -34,14 +37,12 @@ from pipeline.metrics import (
 from pipeline.model_card import write_model_card
 from pipeline.params import Params, load_params
 from pipeline.params_model import Evaluate, Intervals
-from pipeline.paths import EVALUATION, FIGURES, MODEL, PREPARED, ROBUSTNESS, SLICES, TEST_PREDICTIONS
 from pipeline.prepared import Split, read_split
 from pipeline.results import Results
 from pipeline.robustness import CLEAN, COLUMNS, measure_robustness
 from pipeline.saliency import Evidence, explain
 from pipeline.slices import measure_slices, slice_columns
 from pipeline.splits import unit_numbers
-from pipeline.stage import log, run
 
 HEADLINES: dict[str, Metric] = {
     "accuracy": accuracy,

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from pipeline.answers import Judged
 from pipeline.contract import Contract
+from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.corruptions import CORRUPTIONS
 from pipeline.files import replacing
 from pipeline.params import Params
-from pipeline.paths import EVALUATION_REPORT
 from pipeline.results import Results, headline_rows, in_words
 from pipeline.robustness import CLEAN, MOST_IMAGES
 from pipeline.saliency import MOST_IMAGES as MOST_EXPLAINED

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import stores
-from pipeline.disks import WRITING
-from pipeline.errors import NightshiftError
+from pipeline.core.disk_errors import WRITING
+from pipeline.core.errors import NightshiftError
 from pipeline.stores import Place
 
 

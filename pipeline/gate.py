@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.naming import named, shown
+from pipeline.core.text import named, shown
 from pipeline.params_model import Gate
 
 if TYPE_CHECKING:  # what it compares with is slow to import, and a night only reads what was decided

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.files import read_json
 from pipeline.keras_file import freeze_unused, import_keras_hub, pooled
-from pipeline.stage import log
 from pipeline.weights import first_line
 
 HUGGING_FACE = "hf://"

@@ -21,12 +21,12 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from pipeline.addresses import local_path
+from pipeline.core.paths import METADATA, RAW
+from pipeline.core.text import named, shown
 from pipeline.labels import label_of
 from pipeline.layout import Found, Item
 from pipeline.listing import list_images
 from pipeline.metadata import merged, read_metadata, write_metadata
-from pipeline.naming import named, shown
-from pipeline.paths import METADATA, RAW
 from pipeline.placing import ImportingError, Placed, State, place, plan_import
 from pipeline.sources import Source, open_source
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pipeline import ledger, stores
 from pipeline.addresses import place
 from pipeline.contract import CONTRACT, Contract
+from pipeline.core.errors import NightshiftError
 from pipeline.engine import Engine, load_engine
-from pipeline.errors import NightshiftError
 from pipeline.images import decode
 from pipeline.known import Known
 from pipeline.ledger import Plan

@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 
 if TYPE_CHECKING:
     import keras

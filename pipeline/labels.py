@@ -7,7 +7,7 @@ is written as its UTF-8 bytes in the way of web addresses: `n%2Fa`, `%2E5 mm`, `
 import re
 import unicodedata
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 
 LONGEST_NAME = 255  # bytes of one folder's or file's name, on all usual file systems
 TAKEN = frozenset({"__MACOSX", "Thumbs.db", "metadata.csv"})  # never listed, or the side table's own name

@@ -6,9 +6,9 @@ Two layouts are read: `<class>/**/<image>`, and the same below folders named for
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.text import named
 from pipeline.labels import label_of
-from pipeline.naming import named
 
 SPLIT_OF = {
     "train": "train", "training": "train",

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, SoftFileLease, Timeout
 
-from pipeline.disks import explained
-from pipeline.errors import NightshiftError
+from pipeline.core.disk_errors import explained
+from pipeline.core.errors import NightshiftError
 from pipeline.files import make_folder
 from pipeline.stores import Place
 

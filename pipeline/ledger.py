@@ -19,12 +19,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import lease, store_lease, stores
+from pipeline.core.log import log
+from pipeline.core.parallel import ordered_map
 from pipeline.files import read_json, replacing, sync
 from pipeline.lease import LedgerError as LedgerError
 from pipeline.listing import Listed
-from pipeline.parallel import ordered_map
 from pipeline.predictions import COLUMNS, Stamp, holds_rows_of, write_rows
-from pipeline.stage import log
 from pipeline.stores import Place
 
 WORK, KNOWN = ".nightshift", "known.sqlite"

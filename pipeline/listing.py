@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pipeline.core.errors import NightshiftError
 from pipeline.dicom import PREFIX, PREFIX_AT
-from pipeline.errors import NightshiftError
 from pipeline.images import EXTENSIONS
 from pipeline.pillow import AVIF_BRANDS, HEIF_BRANDS, OPEN_BRANDS, TIFF_STARTS
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.torch_file import read_legacy_torch
 from pipeline.weights import WeightsError, load_weights
 

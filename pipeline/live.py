@@ -19,8 +19,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from pipeline.core.log import log
 from pipeline.params import Params
-from pipeline.stage import log
 from pipeline.tracking import (
     CONTRACT_TAG,
     TrackingError,

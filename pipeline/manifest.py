@@ -16,18 +16,18 @@ import pandas as pd
 import PIL
 from tqdm import tqdm
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.core.parallel import ordered_map
+from pipeline.core.paths import METADATA
+from pipeline.core.text import named
 from pipeline.files import replacing, sha256
 from pipeline.images import UnreadableImage, decode, extension_matches, without_enhancement
 from pipeline.labels import label_of
 from pipeline.listing import Listed, list_images
-from pipeline.naming import named
-from pipeline.parallel import ordered_map
 from pipeline.params_data import Images
-from pipeline.paths import METADATA
 from pipeline.prepared import SPLITS
 from pipeline.quality import SIDE, measure
-from pipeline.stage import log
 
 CHUNK = 4096  # files: so many are measured, remembered and turned into a compact table at a time
 MEASURED = {

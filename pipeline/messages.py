@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import ledger, stores
 from pipeline.champions import CHAMPION
+from pipeline.core.errors import NightshiftError
+from pipeline.core.text import shown, without_password
 from pipeline.earlier import OutOfTime
-from pipeline.errors import NightshiftError
 from pipeline.morning import PAGE, alarms
-from pipeline.naming import shown, without_password
 from pipeline.params_model import Batch
 from pipeline.predictions import TooManyUnreadable
 from pipeline.reports import summary_lines

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 
 Rows = Mapping[str, Mapping[str, str]]  # path -> column -> value
 

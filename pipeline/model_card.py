@@ -10,9 +10,9 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.contract import KERAS, Contract
+from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
 from pipeline.files import replacing
 from pipeline.params import Params
-from pipeline.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
 from pipeline.prepared import SPLITS, SplitName
 from pipeline.results import Results, headline_rows, in_words
 from pipeline.robustness import CLEAN

@@ -10,16 +10,16 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from pipeline import nights, stores
 from pipeline.contract import ContractError, read_contract
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.core.pages import render
+from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.files import read_json, replacing
 from pipeline.nights import Night
-from pipeline.pages import render
 from pipeline.params_model import Batch
-from pipeline.paths import MODEL, MODEL_CARD
 from pipeline.predictions import read_rows
 from pipeline.review import KINDS, REVIEW, by_kind, on_page, pictures_of
 from pipeline.review import PAGE as REVIEW_PAGE
-from pipeline.stage import log
 from pipeline.stores import Place
 from pipeline.tracking import store_address
 

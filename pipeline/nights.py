@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import stores
-from pipeline.errors import NightshiftError
-from pipeline.stage import log
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.stores import Place
 from pipeline.tracking import CONTRACT_TAG, connected, use_experiment
 

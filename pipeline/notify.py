@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.messages import Message, of_test
-from pipeline.stage import log
 
 ADDRESSES = "NIGHTSHIFT_NOTIFY"  # separated by white space
 ALWAYS = "NIGHTSHIFT_NOTIFY_ALWAYS"  # 1: also of a night that needs nobody

@@ -7,10 +7,10 @@ from typing import Any, get_args
 import yaml
 from pydantic import Field, ValidationError
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import PARAMS
 from pipeline.params_data import Audit, Images, Preprocess, Section, Validate
 from pipeline.params_model import Augment, Batch, Compute, Embed, Evaluate, Model, Register, Train, Tune
-from pipeline.paths import PARAMS
 
 
 class ParamsError(NightshiftError):

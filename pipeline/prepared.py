@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.files import read_json, write_json
 from pipeline.params_data import Images
 

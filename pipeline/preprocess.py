@@ -10,16 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.errors import NightshiftError
+from pipeline.core.command import run
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.core.parallel import ordered_map
+from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
 from pipeline.files import read_json, read_validated, replacing, sha256, write_json
 from pipeline.images import decode
-from pipeline.parallel import ordered_map
 from pipeline.params import load_params
 from pipeline.params_data import Images
-from pipeline.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
 from pipeline.prepared import SPLITS, Dataset, write_dataset, write_split
 from pipeline.splits import LEFT_OUT, FrozenSplits, draw_splits
-from pipeline.stage import log, run
 from pipeline.versions import locked_hashes
 
 

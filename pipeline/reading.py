@@ -18,7 +18,7 @@ from pathlib import Path
 from upath import UPath
 
 from pipeline import stores
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.files import sha256
 from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.known import Answer

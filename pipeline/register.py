@@ -17,8 +17,11 @@ from filelock import FileLock
 
 from pipeline import champions, registry
 from pipeline.contract import Contract, read_contract
+from pipeline.core.command import run
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.core.paths import EVALUATION, MODEL, PREPARED, RAW, REGISTRATION, TRAINING_METRICS
 from pipeline.engine import load_engine
-from pipeline.errors import NightshiftError
 from pipeline.export import largest_difference
 from pipeline.files import read_json, write_json
 from pipeline.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
@@ -26,11 +29,9 @@ from pipeline.metrics import as_text
 from pipeline.packaging import log_model
 from pipeline.params import Params, load_params
 from pipeline.params_model import Gate
-from pipeline.paths import EVALUATION, MODEL, PREPARED, RAW, REGISTRATION, TRAINING_METRICS
 from pipeline.prepared import read_dataset, read_split
 from pipeline.registry import Registered
 from pipeline.rescoring import HeldOut, contest
-from pipeline.stage import log, run
 from pipeline.tracking import CONTRACT_TAG, LOCAL_STORE, connected, lineage_tags, log_training, use_experiment
 from pipeline.training_images import TRAINING_IMAGES
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pipeline.disks import refusal_in
-from pipeline.paths import MODEL
+from pipeline.core.disk_errors import refusal_in
+from pipeline.core.paths import MODEL
 from pipeline.tracking import CONTRACT_TAG, TrackingError, connected
 from pipeline.training_images import TRAINING_IMAGES
 

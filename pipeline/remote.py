@@ -10,7 +10,7 @@ from dvc.config import Config
 from dvc.logger import setup
 
 from pipeline import snapshots, versions
-from pipeline.paths import FROZEN_SPLITS, RAW
+from pipeline.core.paths import FROZEN_SPLITS, RAW
 from pipeline.versions import VersionsError
 
 BELONGING = (RAW, FROZEN_SPLITS)  # what `pull` brings

@@ -11,10 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import champions, tracking
-from pipeline.files import read_json
-from pipeline.gate import GATE_TAG, REFUSED
-from pipeline.metrics import as_text
-from pipeline.paths import (
+from pipeline.core.paths import (
     CURVES_FIGURE,
     DATA_DOCS,
     DATA_REPORT,
@@ -25,7 +22,10 @@ from pipeline.paths import (
     LABEL_ISSUES,
     MODEL_CARD,
     PREDICTIONS,
-)  # fmt: skip
+)
+from pipeline.files import read_json
+from pipeline.gate import GATE_TAG, REFUSED
+from pipeline.metrics import as_text
 from pipeline.predictions import CORRECTION, STATUSES, read_rows
 from pipeline.review import KINDS, PAGE, REVIEW
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from pipeline.comparison import compare
 from pipeline.contract import ContractError
+from pipeline.core.parallel import ordered_map
+from pipeline.core.text import named
 from pipeline.engine import Engine, load_engine
 from pipeline.files import read_validated
 from pipeline.gate import Contest, Incomparable
 from pipeline.images import UnreadableImage, decode
-from pipeline.naming import named
-from pipeline.parallel import ordered_map
 from pipeline.params import Params
 from pipeline.params_data import Images
 from pipeline.prepared import Split

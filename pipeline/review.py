@@ -17,9 +17,9 @@ from typing import Any
 from PIL import Image
 
 from pipeline.contract import Contract
+from pipeline.core.pages import render
 from pipeline.files import replacing
 from pipeline.nearest import OUTLIER
-from pipeline.pages import render
 from pipeline.params_data import Images
 from pipeline.predictions import COLUMNS, CORRECTION, WHY, listed_path, read_rows
 from pipeline.reading import Decoded, ReadingError, read_images

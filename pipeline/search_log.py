@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
+from pipeline.core.log import log
+from pipeline.core.paths import PREPARED
 from pipeline.live import PATIENCE, training_params
 from pipeline.params import Params
-from pipeline.paths import PREPARED
 from pipeline.prepared import read_dataset
 from pipeline.search_space import Mode
-from pipeline.stage import log
 from pipeline.study import HISTORY, VALUES
 from pipeline.tracking import TrackingError, connected, flat, training_tags, use_experiment
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline import champions, registry
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.files import sha256_of_file
 from pipeline.listing import list_images
 from pipeline.registry import Registered

@@ -13,12 +13,12 @@ from typing import Any
 
 from pipeline import champions, ledger, registry
 from pipeline.contract import read_contract
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.files import replacing
 from pipeline.judging import model_place
 from pipeline.ledger import Plan
 from pipeline.predictions import read_rows
-from pipeline.stage import log
 from pipeline.stores import Place
 
 SHADOW = "shadow"  # the folder beside predictions.csv

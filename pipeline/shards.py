@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import lease
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.ledger import Plan
 from pipeline.params import Params

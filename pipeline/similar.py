@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import champions, registry
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import RAW
 from pipeline.engine import load_engine
-from pipeline.errors import NightshiftError
 from pipeline.files import replacing
 from pipeline.images import UnreadableImage, decode
 from pipeline.nearest import Nearest
 from pipeline.params_data import Images
 from pipeline.params_model import Compute
-from pipeline.paths import RAW
 from pipeline.reference import read_reference
 from pipeline.registry import Registered
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, fisher_exact, norm
 
 from pipeline.answers import Judged
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.metrics import balanced_accuracy
 from pipeline.params_model import Evaluate
 

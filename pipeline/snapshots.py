@@ -23,8 +23,8 @@ from dvc_data.hashfile.build import IgnoreInCollectedDirError, build
 from dvc_data.hashfile.tree import Tree
 
 from pipeline.changes import SIDE_TABLE, Snapshot
-from pipeline.paths import MANIFEST, RAW
-from pipeline.stage import log
+from pipeline.core.log import log
+from pipeline.core.paths import MANIFEST, RAW
 from pipeline.versions import VersionsError
 
 

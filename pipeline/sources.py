@@ -25,12 +25,12 @@ from pipeline.addresses import (
     size_of,
 )
 from pipeline.archives import Archive, is_archive
+from pipeline.core.parallel import ordered_map
+from pipeline.core.text import named, shown
 from pipeline.corrections import corrections, is_review
 from pipeline.labels import folder_of
 from pipeline.layout import Found, Item, SourceError, by_folders
 from pipeline.listing import MAGIC_BYTES, is_hidden, is_image, list_files
-from pipeline.naming import named, shown
-from pipeline.parallel import ordered_map
 
 T = TypeVar("T")
 THREADS = 8  # a server answers several requests as fast as one; a disk does not mind

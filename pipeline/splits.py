@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.core.errors import NightshiftError
+from pipeline.core.text import named
 from pipeline.duplicates import components, joined
-from pipeline.errors import NightshiftError
-from pipeline.naming import named
 from pipeline.params_data import Fractions
 from pipeline.prepared import SPLITS, SplitName
 

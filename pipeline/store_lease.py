@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field, replace
 from upath import UPath
 
 from pipeline import stores
-from pipeline.errors import NightshiftError
-from pipeline.stage import log
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.stores import StoreError, backend_errors
 
 BEAT = 10.0  # seconds between two signs of life

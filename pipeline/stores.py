@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from upath import UPath
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 
 T = TypeVar("T")
 Place = Path | UPath  # of this machine; of another one

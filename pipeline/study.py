@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import yaml
 from filelock import FileLock, Timeout
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import PREPARED, SEARCHES
 from pipeline.files import sha256, sha256_of_file
 from pipeline.params import Params
-from pipeline.paths import PREPARED, SEARCHES
 from pipeline.prepared import read_dataset, read_split
 from pipeline.search_space import Mode, Values, searched
 from pipeline.tracking import flat

@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.core.text import EXAMPLES, named, shown
 from pipeline.layout import SPLIT_OF, SourceError
-from pipeline.naming import EXAMPLES, named, shown
 
 ENDINGS = (".csv", ".tsv", ".parquet")
 

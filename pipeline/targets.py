@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.errors import NightshiftError
-from pipeline.paths import METADATA
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import METADATA
 from pipeline.prepared import Split
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 
 STORAGE_TYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 TORCH_MAGIC = 0x1950A86A20F9469CFC6C

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipeline.contract import Contract
-from pipeline.errors import NightshiftError
-from pipeline.naming import without_password
-from pipeline.params import Params
-from pipeline.paths import (
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import (
     AUGMENTED_FIGURE,
     CURVES,
     CURVES_FIGURE,
@@ -36,7 +34,9 @@ from pipeline.paths import (
     TEST_PREDICTIONS,
     TRAINING_METRICS,
     VALIDATION,
-)  # fmt: skip
+)
+from pipeline.core.text import without_password
+from pipeline.params import Params
 from pipeline.versions import git_commit, locked_hashes
 
 if TYPE_CHECKING:

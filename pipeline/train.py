@@ -20,6 +20,18 @@ from pipeline.backbones import build_backbone
 from pipeline.calibration import HELD, Calibration, answers_hold, calibrate
 from pipeline.checkpoints import Checkpoints, training
 from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
+from pipeline.core.command import run
+from pipeline.core.log import log
+from pipeline.core.paths import (
+    AUGMENTED_FIGURE,
+    CHECKPOINTS,
+    CURVES,
+    CURVES_FIGURE,
+    FEATURES,
+    MODEL,
+    PREPARED,
+    TRAINING_METRICS,
+)
 from pipeline.curves import write_curves
 from pipeline.device import prepare_device, writes_files
 from pipeline.engine import Judging, Numbers, has_bfloat16, load_judging, on_gpu, probabilities
@@ -31,19 +43,8 @@ from pipeline.live import live_run
 from pipeline.optimiser import build_optimiser, freeze, warm_up_and_cosine
 from pipeline.params import Params, load_params
 from pipeline.params_model import Augment, Fit, Monitor, Train
-from pipeline.paths import (
-    AUGMENTED_FIGURE,
-    CHECKPOINTS,
-    CURVES,
-    CURVES_FIGURE,
-    FEATURES,
-    MODEL,
-    PREPARED,
-    TRAINING_METRICS,
-)
 from pipeline.prepared import Dataset, Split, read_dataset, read_split
 from pipeline.reference import Judged, Reference, make_reference, sampled, write_reference
-from pipeline.stage import log, run
 from pipeline.targets import soft_targets
 from pipeline.versions import git_commit
 

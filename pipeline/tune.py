@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.core.paths import PARAMS
 from pipeline.files import replacing
 from pipeline.params import load_params
 from pipeline.params_file import with_values_written
-from pipeline.paths import PARAMS
 from pipeline.search_log import search_log
 from pipeline.search_space import Values, rounded, value_of, with_values
-from pipeline.stage import log
 from pipeline.study import (
     DIVERGED,
     HEAD_STRIDE,

@@ -5,16 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data_report import write_report
-from pipeline.drift import compare
-from pipeline.duplicates import cluster
-from pipeline.expectations import Outcome, checks, judge, quarantine, tables
-from pipeline.files import replacing, write_json
-from pipeline.manifest import InvalidData, build_manifest, with_metadata
-from pipeline.metadata import read_metadata
-from pipeline.naming import named
-from pipeline.params import Params, load_params
-from pipeline.paths import (
+from pipeline.core.command import run
+from pipeline.core.log import log
+from pipeline.core.paths import (
     DATA_DOCS,
     DATA_REPORT,
     EXPECTATIONS,
@@ -24,9 +17,17 @@ from pipeline.paths import (
     QUARANTINE,
     RAW,
     VALIDATION,
-)  # fmt: skip
+)
+from pipeline.core.text import named
+from pipeline.data_report import write_report
+from pipeline.drift import compare
+from pipeline.duplicates import cluster
+from pipeline.expectations import Outcome, checks, judge, quarantine, tables
+from pipeline.files import replacing, write_json
+from pipeline.manifest import InvalidData, build_manifest, with_metadata
+from pipeline.metadata import read_metadata
+from pipeline.params import Params, load_params
 from pipeline.snapshots import manifest_at
-from pipeline.stage import log, run
 
 
 def look(params: Params, side: pd.DataFrame) -> pd.DataFrame:

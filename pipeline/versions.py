@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.errors import NightshiftError
-from pipeline.paths import RAW
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import RAW
 
 PROGRESS_SECONDS = 5  # between two lines of a progress bar that goes to a log
 

@@ -3,7 +3,7 @@
 import json
 
 from pipeline import versions
-from pipeline.paths import RAW
+from pipeline.core.paths import RAW
 
 
 def images_changed() -> bool:

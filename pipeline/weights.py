@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.text import named
 from pipeline.files import replacing
-from pipeline.naming import named
 
 if TYPE_CHECKING:
     import keras

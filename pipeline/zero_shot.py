@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.core.text import shown
 from pipeline.engine import probabilities
-from pipeline.errors import NightshiftError
 from pipeline.files import replacing
 from pipeline.hub import PresetError, faults, on_this_machine, scaling_of
 from pipeline.keras_file import import_keras_hub
 from pipeline.listing import list_images
-from pipeline.naming import shown
 from pipeline.params import Params
 from pipeline.params_data import Images
 from pipeline.reading import Decoded, read_images
-from pipeline.stage import log
 from pipeline.weights import first_line
 
 COLUMNS = ("path", "label", "confidence", "label_2", "confidence_2")

@@ -186,7 +186,7 @@ from pathlib import Path
 from pipeline.contract import KERAS, OPENVINO, read_contract, weights_sha256, write_contract
 from pipeline.files import sha256_of_file
 from pipeline.export import export_openvino
-from pipeline.paths import MODEL
+from pipeline.core.paths import MODEL
 
 contract = read_contract(MODEL)
 model = keras.saving.load_model(MODEL / KERAS, compile=False)

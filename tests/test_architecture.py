@@ -68,7 +68,7 @@ def test_pipeline_never_imports_an_orchestrator_or_the_flows(file: Path) -> None
         ("pipeline.placing", {"pathlib", "os", "pipeline.sources"}),
         ("pipeline.addresses", {"pipeline.listing", "pipeline.sources"}),
         ("pipeline.archives", {"pathlib", "pipeline.sources", "pipeline.importing"}),
-        ("pipeline.sources", {"pipeline.paths", "pipeline.placing", "pipeline.importing"}),
+        ("pipeline.sources", {"pipeline.core.paths", "pipeline.placing", "pipeline.importing"}),
         ("pipeline.importing", {"PIL", "pipeline.images", "pipeline.versions"}),
         ("pipeline.dataset", {"PIL", "pipeline.images"}),
         ("pipeline.comparison", {"pathlib", "mlflow", "pipeline.engine"}),

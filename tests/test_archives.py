@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.archives import Archive
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.importing import ImportingError
 from pipeline.layout import SourceError
 from tests.conftest import save_image

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.backbones import build_backbone
+from pipeline.core.errors import NightshiftError
 from pipeline.engine import openvino_judging, openvino_network
-from pipeline.errors import NightshiftError
 from pipeline.export import export_openvino
 from pipeline.keras_file import load_keras
 from pipeline.params_data import Images

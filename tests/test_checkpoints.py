@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pipeline.checkpoints import KEPT_SECONDS, Checkpoints, Snapshot, training
-from pipeline.errors import NightshiftError
-from pipeline.stage import log
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from tests.conftest import REPOSITORY
 
 

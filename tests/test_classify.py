@@ -15,10 +15,10 @@ from PIL import Image
 
 from pipeline import ledger
 from pipeline.classify import ClassifyError, begin, classify, classify_shard, finish
+from pipeline.core.disk_errors import DiskError
+from pipeline.core.errors import NightshiftError
 from pipeline.dataset import copy_test_images
-from pipeline.disks import DiskError
 from pipeline.engine import load_engine
-from pipeline.errors import NightshiftError
 from pipeline.judging import judge
 from pipeline.params import Params, load_params
 from pipeline.params_data import Images

@@ -16,9 +16,9 @@ import tensorflow as tf
 
 from pipeline.backbones import build_backbone
 from pipeline.contract import KERAS, NETWORK
+from pipeline.core.errors import NightshiftError
 from pipeline.device import CLUSTER, EXAMPLE, prepare_device
 from pipeline.engine import keras_judging, keras_network, openvino_judging, openvino_network, probabilities
-from pipeline.errors import NightshiftError
 from pipeline.export import compute_in_float32, export_openvino
 from pipeline.fitting import Examples, Task, fit, make_judge
 from pipeline.optimiser import build_optimiser
@@ -125,7 +125,7 @@ import tensorflow as tf
 cpu, two = tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 if "mirrored" in open("params.yaml").read().split("distribution: ")[1].split()[0]:
     tf.config.set_logical_device_configuration(cpu, two)
-from pipeline.stage import run
+from pipeline.core.command import run
 from pipeline.train import main
 sys.exit(run(main))
 """

@@ -13,8 +13,8 @@ import pytest
 from pipeline import classify as classifying
 from pipeline import earlier, ledger
 from pipeline.classify import classify
+from pipeline.core.errors import NightshiftError
 from pipeline.earlier import OutOfTime, folder_for, next_time, time_of_day
-from pipeline.errors import NightshiftError
 from pipeline.known import RECENT, Known, write_known
 from pipeline.params import Params
 from tests.conftest import save_image

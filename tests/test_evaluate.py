@@ -12,9 +12,7 @@ import pandas as pd
 import pytest
 
 from pipeline import evaluate as stage
-from pipeline.evaluate import evaluate, headlines, per_class
-from pipeline.params_model import Intervals
-from pipeline.paths import (
+from pipeline.core.paths import (
     EVALUATION,
     EVALUATION_REPORT,
     FIGURES,
@@ -24,6 +22,8 @@ from pipeline.paths import (
     SLICES,
     TEST_PREDICTIONS,
 )
+from pipeline.evaluate import evaluate, headlines, per_class
+from pipeline.params_model import Intervals
 from pipeline.splits import unit_numbers
 from tests.conftest import REPOSITORY
 from tests.evaluations import PARAMS, judge, tables, write_colour_model, write_images

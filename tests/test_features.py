@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.features import read_features, read_training_rows, write_features, write_views
 
 FEATURES = np.arange(35, dtype=np.float32).reshape(7, 5)

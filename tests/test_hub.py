@@ -14,8 +14,8 @@ import pytest
 from huggingface_hub import constants
 from safetensors.numpy import save_file
 
+from pipeline.core.errors import NightshiftError
 from pipeline.engine import openvino_network
-from pipeline.errors import NightshiftError
 from pipeline.export import export_openvino
 from pipeline.hub import PresetError, _scaling_of_transformers, hub_backbone
 from pipeline.keras_file import backbone_of_file, load_keras

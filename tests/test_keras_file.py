@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.keras_file import KerasFileError, backbone_of_file, load_keras
 from tests.conftest import noise
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from pipeline.core.log import log
 from pipeline.live import WAITED, live_run
 from pipeline.params import Params
-from pipeline.stage import log
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ import pytest
 
 from pipeline import model_card
 from pipeline.contract import KERAS, Contract
+from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.evaluate import evaluate
 from pipeline.model_card import as_cell, fragile, image_kinds, image_sizes, parameter_count, weights_licence
 from pipeline.params import Params
 from pipeline.params_model import Model
-from pipeline.paths import MODEL, MODEL_CARD
 from pipeline.results import Results
 from pipeline.robustness import COLUMNS
 from pipeline.slices import measure_slices

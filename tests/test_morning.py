@@ -194,7 +194,7 @@ def test_a_page_that_cannot_be_drawn_costs_no_row(
 ) -> None:
     (tmp_path / "out/morning.html").mkdir(parents=True)
     (tmp_path / "out/morning.html/in the way").touch()
-    monkeypatch.setattr("pipeline.stage.log.propagate", True)
+    monkeypatch.setattr("pipeline.core.log.log.propagate", True)
     summary = classify(night, tmp_path / "out", here)
     assert summary["listed"] == 10
     assert (tmp_path / "out/predictions.csv").is_file()

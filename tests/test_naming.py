@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.naming import named, shown
+from pipeline.core.text import named, shown
 
 
 def test_messages_name_the_first_few_and_no_name_moves_the_cursor() -> None:

@@ -19,7 +19,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 
 from pipeline import messages, notify
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.gate import Check, Decision
 from pipeline.messages import Kind, Message
 from pipeline.register import Refused, Registration
@@ -96,7 +96,7 @@ def post() -> Iterator[tuple[str, list[Mail]]]:
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
     """All that anybody logs, at every level."""
-    monkeypatch.setattr("pipeline.stage.log.propagate", True)
+    monkeypatch.setattr("pipeline.core.log.log.propagate", True)
     caplog.set_level(logging.DEBUG)
     return caplog
 

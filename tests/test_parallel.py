@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.parallel import IN_FLIGHT, ordered_map
+from pipeline.core.parallel import IN_FLIGHT, ordered_map
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7])

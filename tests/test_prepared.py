@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.images import decode
 from pipeline.params_data import Images
 from pipeline.prepared import SPLITS, Dataset, SplitName, read_dataset, read_split, write_dataset, write_split

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline import champions, registry
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.gate import GATE_TAG
 from pipeline.tracking import TrackingError, connected
 from tests.project import change_contract, change_params, dvc, environment, nightshift, run
@@ -202,7 +202,7 @@ def test_a_promotion_killed_after_any_step_is_completed_or_repeated(
 def test_the_night_uses_a_refused_champion_that_a_person_chose_and_says_so(
     registry_project: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.stage import log
+    from pipeline.core.log import log
 
     monkeypatch.setattr(log, "propagate", True)
     move_in_the_ui(3)
@@ -309,7 +309,7 @@ def test_a_store_that_dies_in_the_middle_is_an_error_and_leaves_nothing_half_don
     code = """
 import sys
 from pipeline import register, registry
-from pipeline.stage import run
+from pipeline.core.command import run
 fetch = registry.fetch_model
 def dies(*given):
     found = fetch(*given)

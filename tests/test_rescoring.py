@@ -9,8 +9,8 @@ from PIL import Image
 
 from pipeline.comparison import Changed
 from pipeline.contract import CONTRACT
+from pipeline.core.errors import NightshiftError
 from pipeline.engine import Engine, load_engine
-from pipeline.errors import NightshiftError
 from pipeline.files import sha256_of_file
 from pipeline.gate import Contest, Incomparable
 from pipeline.images import decode

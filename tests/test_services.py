@@ -130,7 +130,7 @@ def test_one_folder_that_fails_keeps_no_other_from_its_night_and_is_named(up: Up
     said = up.run_code(
         f"""
 from flows.nights import Input, nights
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 try:
     nights([Input(**one) for one in {inputs!r}])
 except NightshiftError as error:
@@ -179,7 +179,7 @@ def test_new_images_are_checked_and_unchanged_ones_left_alone(up: Up) -> None:
 RETRIED = """
 from prefect import flow, task
 from flows.retrying import RETRIES
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.stores import StoreError
 from pipeline.tracking import TrackingError
 

@@ -31,7 +31,7 @@ images.decode = decode
 
 from pipeline.classify import classify
 from pipeline.params import load_params
-from pipeline.stage import run
+from pipeline.core.command import run
 
 if __name__ == "__main__":
     sys.exit(run(lambda: print(classify(Path(sys.argv[1]), Path(sys.argv[2]), load_params())["unreadable"])))

@@ -335,7 +335,7 @@ def test_a_missing_package_is_named(package: str, address: str, match: str, tmp_
     # A fresh Python in which the package cannot be imported, as where it is not installed.
     code = (
         f"import sys; sys.modules[{package!r}] = None\n"
-        "from pathlib import Path; from pipeline.stage import run; from pipeline.sources import open_source\n"
+        "from pathlib import Path; from pipeline.core.command import run; from pipeline.sources import open_source\n"
         f"sys.exit(run(lambda: open_source({address!r}, Path('.'), 1).__enter__()))"
     )
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False, cwd=tmp_path)

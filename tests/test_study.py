@@ -8,9 +8,9 @@ import optuna
 import pytest
 from filelock import FileLock
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import SEARCHES
 from pipeline.params import Params
-from pipeline.paths import SEARCHES
 from pipeline.search_space import Mode, searched, with_values
 from pipeline.study import HISTORY, VALUES, Search, alone, bury_the_dead, finished, is_known, open_study, study_key
 from tests.conftest import REPOSITORY

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.prepared import Split
 from pipeline.targets import soft_targets
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.core.log import log
 from pipeline.params import Params
 from pipeline.params_data import Images
 from pipeline.prepared import Dataset, Split
-from pipeline.stage import log
 from pipeline.train import Data, best_row, class_weights, training_key, warn_of_gap
 
 

@@ -221,7 +221,7 @@ print(json.dumps([version.tags, client.get_run(version.run_id).to_dictionary()])
 
 def test_the_exported_network_answers_as_keras_does(trained: Path) -> None:
     code = """
-from pipeline import paths
+from pipeline.core import paths
 from pipeline.export import largest_difference
 from pipeline.prepared import read_split
 print(largest_difference(paths.MODEL, read_split(paths.PREPARED, "test").images))

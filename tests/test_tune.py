@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import CURVES, PARAMS, SEARCHES
 from pipeline.params import load_params
-from pipeline.paths import CURVES, PARAMS, SEARCHES
 from pipeline.search_space import value_of
 from pipeline.study import plan
 from pipeline.tune import Attempt, Found, run_search, write_winner

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pipeline.core.paths import DATA_DOCS, DATA_REPORT, EXPECTATIONS, MANIFEST, METADATA, QUARANTINE, VALIDATION
 from pipeline.manifest import InvalidData
 from pipeline.metadata import read_metadata
 from pipeline.params import load_params
-from pipeline.paths import DATA_DOCS, DATA_REPORT, EXPECTATIONS, MANIFEST, METADATA, QUARANTINE, VALIDATION
 from pipeline.snapshots import manifest_at
 from pipeline.validate import look, main
 from tests.project import change_params

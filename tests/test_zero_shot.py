@@ -11,7 +11,7 @@ import pytest
 import sentencepiece
 import tensorflow as tf
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 from pipeline.hub import PresetError
 from pipeline.images import decode
 from pipeline.importing import import_from

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from pipeline import preprocess, validate
+from pipeline.core.paths import DATA_REPORT, LABEL_ISSUES, METADATA, PREPARED, QUARANTINE, VALIDATION
 from pipeline.manifest import InvalidData
-from pipeline.paths import DATA_REPORT, LABEL_ISSUES, METADATA, PREPARED, QUARANTINE, VALIDATION
 from pipeline.prepared import SPLITS, read_split
 from tests.project import change_params, dvc
 

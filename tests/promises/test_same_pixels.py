@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.classify import classify
 from pipeline.contract import read_contract
+from pipeline.core.paths import MODEL, PREPARED, RAW, TEST_PREDICTIONS
 from pipeline.dataset import copy_test_images
 from pipeline.images import decode
 from pipeline.params import load_params
-from pipeline.paths import MODEL, PREPARED, RAW, TEST_PREDICTIONS
 from pipeline.predictions import read_rows
 from pipeline.prepared import SPLITS, SplitName, read_dataset, read_split
 

@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from pipeline.disks import disk_error
-from pipeline.errors import NightshiftError
-
-log = logging.getLogger("nightshift")  # one for the whole project: libraries have their own, and keep their level
+from pipeline.core.disk_errors import disk_error
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 
 
 def run(main: Callable[[], None]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import NightshiftError
+from pipeline.core.errors import NightshiftError
 
 AGAIN = "and run the same command again; what is done is kept."
 REFUSALS = {  # what happened, what to do
