@@ -1,6 +1,5 @@
 """The report on the data that people look at: one HTML page that needs no other file. Measures and judges nothing."""
 
-import base64
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,18 +10,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
+from pipeline.core.pages import data_uri, render
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import DATA_REPORT, RAW
 from pipeline.files import replacing
 from pipeline.images import UnreadableImage, decode, without_enhancement
 from pipeline.params import Params
 
-TEMPLATE = "data_report.html"  # beside this module
+TEMPLATE = "data_report.html"
 THUMBNAIL = 112  # pixels
 PER_CLASS = 12  # images of each contact sheet
 CLASSES = 60  # classes with a contact sheet, the rarest first: they are the ones that need a look
@@ -195,11 +194,8 @@ def write_report(
 ) -> None:
     """Write the page to DATA_REPORT."""
     findings = Findings(manifest, expectations, suspects, params.seed)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    page = environment.get_template(TEMPLATE).render(
+    page = render(
+        TEMPLATE,
         found=findings,
         thumbnails=thumbnails(RAW, findings.shown, params),
         sizes=_inline(draw_sizes(findings.images)),
@@ -220,7 +216,7 @@ def thumbnails(raw: Path, paths: Iterable[str], params: Params) -> dict[str, str
             return ""
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "WEBP", quality=75)
-        return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        return data_uri(buffer.getvalue(), "webp")
 
     paths = list(paths)
     found = ordered_map(thumbnail, paths, params.compute.threads)
@@ -248,4 +244,4 @@ def draw_sizes(images: pd.DataFrame) -> Figure:
 def _inline(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return data_uri(buffer.getvalue(), "png")

@@ -1,16 +1,14 @@
 """The evaluation as one HTML page that needs no other file, for people. Measures nothing."""
 
-import base64
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from pipeline.answers import Judged
 from pipeline.contract import Contract
+from pipeline.core.pages import data_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.corruptions import CORRUPTIONS
 from pipeline.files import replacing
@@ -20,7 +18,7 @@ from pipeline.robustness import CLEAN, MOST_IMAGES
 from pipeline.saliency import MOST_IMAGES as MOST_EXPLAINED
 from pipeline.slices import FALSE_ALARM
 
-TEMPLATE = "evaluation_report.html"  # beside this module
+TEMPLATE = "evaluation_report.html"
 DIAGRAM, SHEET = ("png", 110), ("webp", 90)  # format, and dots per inch
 SHEETS = frozenset(("mistakes", "doubtful_hits", "corruptions", "evidence"))  # photographs: smaller as WebP
 SLICES_LISTED = 60  # rows; all are in the CSV
@@ -30,12 +28,9 @@ def write_report(
     results: Results, judged: Judged, figures: Mapping[str, Figure], contract: Contract, params: Params
 ) -> None:
     """Write the page to EVALUATION_REPORT."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     metrics = results.metrics
-    page = environment.get_template(TEMPLATE).render(
+    page = render(
+        TEMPLATE,
         metrics=metrics,
         words=in_words(metrics, params.evaluate.interval_level),
         headlines=headline_rows(metrics),
@@ -74,4 +69,4 @@ def inline(figure: Figure, form: str, dots: int) -> str:
     """The figure as a data address."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=form, dpi=dots)
-    return f"data:image/{form};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return data_uri(buffer.getvalue(), form)

@@ -6,6 +6,7 @@ What was measured of a file is remembered beside the manifest, so that a file th
 import dataclasses
 import hashlib
 import itertools
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import PIL
 from tqdm import tqdm
 
+from pipeline.core.code import code_of, versions_of
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
@@ -29,6 +30,9 @@ from pipeline.params_data import Images
 from pipeline.prepared import SPLITS
 from pipeline.quality import SIDE, measure
 
+LIBRARIES = (  # that decode and measure; another version may see other pixels
+    "ImageHash", "imagecodecs", "numpy", "opencv-python-headless", "Pillow", "pillow-heif", "pydicom", "tifffile",
+)  # fmt: skip
 CHUNK = 4096  # files: so many are measured, remembered and turned into a compact table at a time
 MEASURED = {
     "readable": "bool", "error": "str", "sha256": "str", "format": "str", "extension_matches": "boolean",
@@ -187,7 +191,10 @@ def _tables(folder: Path) -> Iterator[pd.DataFrame]:
 
 
 def recipe(rules: Images) -> str:
-    """A name for how files are measured: these rules, this code, this Pillow. Under another, all is measured again."""
-    measured = without_enhancement(rules, SIDE).model_dump_json()
-    code = [file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))]
-    return sha256(b"".join([measured.encode(), PIL.__version__.encode(), *code]))[:16]
+    """A name for how files are measured: rules, code and libraries. Under another name, all are measured again."""
+    follows_from = {
+        "rules": without_enhancement(rules, SIDE).model_dump(mode="json"),
+        "code": code_of("pipeline.manifest"),
+        "versions": versions_of(*LIBRARIES),
+    }
+    return sha256(json.dumps(follows_from, sort_keys=True).encode())[:16]

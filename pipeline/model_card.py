@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.contract import KERAS, Contract
+from pipeline.core.pages import render
 from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
 from pipeline.files import replacing
 from pipeline.params import Params
@@ -19,7 +19,7 @@ from pipeline.robustness import CLEAN
 from pipeline.slices import FALSE_ALARM
 from pipeline.versions import locked_hashes
 
-TEMPLATE = "model_card.md"  # beside this module
+TEMPLATE = "model_card.md"
 KINDS = ("format", "mode", "bits")  # of an image file, by which training images are described
 KINDS_LISTED = 8
 TO_LOSE = 0.1  # of balanced accuracy; a corruption that costs more is spoken of
@@ -31,13 +31,9 @@ WEIGHT_LICENCES = {
 
 def write_model_card(results: Results, contract: Contract, params: Params) -> None:
     """Write it to MODEL_CARD."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=False, undefined=StrictUndefined,  # noqa: S701 - Markdown
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    environment.filters["cell"] = as_cell
     tables = {name: pd.read_parquet(PREPARED / f"{name}.parquet") for name in SPLITS}
-    card = environment.get_template(TEMPLATE).render(
+    card = render(
+        TEMPLATE,
         name=params.register_.model_name,
         contract=contract,
         model=params.model,
@@ -64,14 +60,6 @@ def write_model_card(results: Results, contract: Contract, params: Params) -> No
     )
     with replacing(MODEL_CARD) as beside:
         beside.write_text(card, encoding="utf-8")
-
-
-def as_cell(value: object) -> str:
-    """Text that stands in a Markdown table as it is: no column ends in it, and nothing in it is markup."""
-    text = " ".join(str(value).split())
-    for mark in ("\\", "|", "*", "_", "`", "<", "["):
-        text = text.replace(mark, f"\\{mark}")
-    return text
 
 
 def parameter_count(file: Path) -> int:

@@ -24,7 +24,7 @@ from pipeline.stores import Place
 from pipeline.tracking import store_address
 
 PAGE = "morning.html"  # beside predictions.csv
-TEMPLATE = "morning.html"  # beside this module
+TEMPLATE = "morning.html"
 NIGHTS = 7  # earlier ones that are looked at
 PICTURES = 24  # of each kind; review.html has more
 UNREADABLE = 50  # files listed with their reasons

@@ -1,6 +1,5 @@
 """What a training and a night's run came to, in words, tables and pictures for people. Measures nothing itself."""
 
-import base64
 import itertools
 import os
 import shutil
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline import champions, tracking
+from pipeline.core.pages import data_uri
 from pipeline.core.paths import (
     CURVES_FIGURE,
     DATA_DOCS,
@@ -54,7 +54,7 @@ def figures_markdown() -> str:
 
 
 def _inline(file: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode("ascii")
+    return data_uri(file.read_bytes(), "png")
 
 
 def data_pages() -> list[tuple[Path, str, str]]:

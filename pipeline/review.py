@@ -5,7 +5,6 @@ answers (the least confident first), images with other flags (the most flags fir
 is cut off, each of the four kinds keeps at least a quarter of the places.
 """
 
-import base64
 import csv
 import heapq
 import io
@@ -17,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from pipeline.contract import Contract
-from pipeline.core.pages import render
+from pipeline.core.pages import data_uri, render
 from pipeline.files import replacing
 from pipeline.nearest import OUTLIER
 from pipeline.params_data import Images
@@ -27,7 +26,7 @@ from pipeline.stores import Place, StoreError
 
 REVIEW, PAGE = "review.csv", "review.html"  # beside predictions.csv
 KINDS = ("unreadable", "outlier", "unsure", "flagged")  # the first that fits, in the order of the review
-TEMPLATE = "review.html"  # beside this module
+TEMPLATE = "review.html"
 PICTURES = 120  # on the page; each takes 4 ms of processor time
 WITHOUT_PICTURE = 50  # unreadable files on the page
 PICTURE = "data:image/jpeg;base64,"  # how the address of a picture in the page begins
@@ -168,7 +167,7 @@ def _thumbnail(read: Decoded, *, stretched: bool) -> str:
     small = picture.resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=70)
-    return PICTURE + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return data_uri(buffer.getvalue(), "jpeg")
 
 
 def page(

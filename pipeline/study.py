@@ -7,15 +7,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
 from filelock import FileLock, Timeout
 
+from pipeline.core.code import code_of
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PREPARED, SEARCHES
-from pipeline.files import sha256, sha256_of_file
+from pipeline.files import sha256
 from pipeline.params import Params
 from pipeline.prepared import read_dataset, read_split
 from pipeline.search_space import Mode, Values, searched
@@ -74,15 +73,8 @@ def study_key(params: Params, mode: Mode, names: list[str], dataset_sha256: str)
     for name in (*names, "train.max_gap", "train.target_precision"):
         fixed.pop(name, None)
     ranges = {name: params.tune.ranges[name].model_dump() for name in names}
-    known = [mode, fixed, ranges, params.tune.metric, dataset_sha256, _code()]
+    known = [mode, fixed, ranges, params.tune.metric, dataset_sha256, code_of("pipeline.embed", "pipeline.train")]
     return f"{mode}-{sha256(json.dumps(known, sort_keys=True).encode())[:16]}"
-
-
-def _code() -> dict[str, str]:
-    """The modules that features and training depend on, as dvc.yaml names them, and what is in them."""
-    stages = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    names = {dep for stage in ("embed", "train") for dep in stages[stage]["deps"] if dep.startswith("pipeline/")}
-    return {name: sha256_of_file(Path(name)) for name in sorted(names)}
 
 
 @contextmanager

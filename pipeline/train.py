@@ -20,6 +20,7 @@ from pipeline.backbones import build_backbone
 from pipeline.calibration import HELD, Calibration, answers_hold, calibrate
 from pipeline.checkpoints import Checkpoints, training
 from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
+from pipeline.core.code import code_of, versions_of
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import (
@@ -210,7 +211,7 @@ def read_data(params: Params) -> Data:
 
 def training_key(params: Params, data: Data) -> str:
     """A hash of everything that the fitted network follows from: parameters, images, features, code, versions."""
-    files = [*Path(__file__).parent.glob("*.py"), *FEATURES.glob("*.npy")]
+    files = FEATURES.glob("*.npy")
     values = {
         "params": params.model_dump(mode="json", exclude={*IRRELEVANT, "compute"}),
         "compute": params.compute.model_dump(exclude={READING}),
@@ -220,7 +221,8 @@ def training_key(params: Params, data: Data) -> str:
         ],
         "targets": sha256(targets_of(data, params.train).tobytes()),
         "files": {file.name: sha256_of_file(file) for file in sorted(files)},
-        "versions": [keras.__version__, tf.__version__, np.__version__],
+        "code": code_of("pipeline.train"),
+        "versions": versions_of("keras", "keras-hub", "numpy", "openvino", "tensorflow"),
     }
     return sha256(json.dumps(values, sort_keys=True).encode())[:16]
 

@@ -11,7 +11,7 @@ from pipeline import model_card
 from pipeline.contract import KERAS, Contract
 from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.evaluate import evaluate
-from pipeline.model_card import as_cell, fragile, image_kinds, image_sizes, parameter_count, weights_licence
+from pipeline.model_card import fragile, image_kinds, image_sizes, parameter_count, weights_licence
 from pipeline.params import Params
 from pipeline.params_model import Model
 from pipeline.results import Results
@@ -77,17 +77,6 @@ def test_tables_have_equally_many_columns_in_each_row(card: str) -> None:
             assert len({row.count("|") for row in rows}) == 1, rows
             assert set(rows[1]) <= set("|-:"), "the second row rules the columns"
             rows = []
-
-
-@pytest.mark.parametrize(
-    ("value", "cell"),
-    [
-        ("cat", "cat"), ("a|b", "a\\|b"), ("two\nlines", "two lines"), ("*bold* _it_", "\\*bold\\* \\_it\\_"),
-        ("<b>", "\\<b>"), ("[link](x)", "\\[link](x)"), (3, "3"), ("\\|", "\\\\\\|"),
-    ],
-)  # fmt: skip
-def test_a_cell_holds_its_text(value: object, cell: str) -> None:
-    assert as_cell(value) == cell
 
 
 def test_a_corruption_is_named_at_the_weakest_strength_that_costs_much() -> None:

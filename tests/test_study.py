@@ -55,18 +55,18 @@ def test_trials_are_of_one_study_when_they_compare(
 
 def test_other_images_ranges_and_code_are_other_studies(defaults: Params, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.core.code.ROOT", tmp_path)
     Path("pipeline").mkdir()
-    dvc = "stages: {embed: {deps: [pipeline/a.py, data/raw]}, train: {deps: [pipeline/b.py]}}"
-    Path("dvc.yaml").write_text(dvc)
-    Path("pipeline/a.py").write_text("a")
-    Path("pipeline/b.py").write_text("b")
+    Path("pipeline/embed.py").write_text("import json")
+    Path("pipeline/train.py").write_text("from pipeline import fit")
+    Path("pipeline/fit.py").write_text("STEPS = 1")
     names = list(searched(defaults, "head"))
     first = study_key(defaults, "head", names, "data")
     others = [study_key(defaults, "head", names, "other data"), study_key(defaults, "head", names[:-1], "data")]
     narrower = defaults.tune.ranges | {names[0]: defaults.tune.ranges[names[0]].model_copy(update={"high": 0.005})}
     tune = defaults.tune.model_copy(update={"ranges": narrower})
     others.append(study_key(defaults.model_copy(update={"tune": tune}), "head", names, "data"))
-    Path("pipeline/b.py").write_text("better")
+    Path("pipeline/fit.py").write_text("STEPS = 2")
     others.append(study_key(defaults, "head", names, "data"))
     assert len({first, *others}) == 5
 

@@ -1,0 +1,74 @@
+"""Which code a result follows from: the project's modules behind it, and the libraries' versions. Runs none of it."""
+
+import ast
+from collections.abc import Iterator
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent  # the folder of `pipeline/`, in a checkout and in an installation alike
+# They move bytes and words; what they hand on is named by parameters and hashes of its own. An edit changes no result.
+PLUMBING = ("core", "params", "storage", "registry", "versions")
+
+
+def code_of(*modules: str) -> str:
+    """A hash, 64 hexadecimal digits, of the code behind `modules`, such as `pipeline.data.manifest`.
+
+    Comments and layout do not count. Raises FileNotFoundError for a module that is not there.
+    """
+    digest = sha256()
+    for module, tree in sorted(_trees(*modules).items()):
+        digest.update(f"{module}\0{ast.dump(tree)}\0".encode())
+    return digest.hexdigest()
+
+
+def versions_of(*distributions: str) -> dict[str, str]:
+    """The installed version of each distribution, by the name it has in its index; empty where it is not installed."""
+    return {name: _version(name) for name in distributions}
+
+
+def modules_behind(*modules: str) -> set[str]:
+    """`modules`, and what of the project they import, directly or through others, in functions too; no plumbing."""
+    return set(_trees(*modules))
+
+
+def _trees(*modules: str) -> dict[str, ast.Module]:
+    """Of `modules_behind`, their syntax trees."""
+    found: dict[str, ast.Module] = {}
+    todo = list(modules)
+    while todo:
+        if (module := todo.pop()) not in found:
+            found[module] = ast.parse(file_of(module).read_bytes())
+            todo += [name for name in project_imports(found[module]) if not is_plumbing(name)]
+    return found
+
+
+def project_imports(tree: ast.Module) -> set[str]:
+    """The project's modules that a module with this syntax tree imports, anywhere in its file."""
+    return {name for name in _imported(tree) if name.startswith("pipeline.") and file_of(name).is_file()}
+
+
+def is_plumbing(module: str) -> bool:
+    """Whether the module only moves bytes and words."""
+    return module.split(".")[1] in PLUMBING
+
+
+def file_of(module: str) -> Path:
+    """Where the module's code is."""
+    return ROOT / f"{module.replace('.', '/')}.py"
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
