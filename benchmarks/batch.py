@@ -132,7 +132,7 @@ def decode_only(folder: Path, _output: Path) -> None:
     from pipeline.contract import read_contract
     from pipeline.core.paths import MODEL
     from pipeline.listing import list_images
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
     from pipeline.reading import read_images
 
     params, paths = load_params(), [listed.path for listed in list_images(folder)]
@@ -145,7 +145,7 @@ def model_only(folder: Path, _output: Path) -> None:
     """Ask the model about as many pictures as there are files, as the night does."""
     from pipeline.core.paths import MODEL
     from pipeline.engine import load_engine
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
 
     engine = load_engine(MODEL, load_params().compute)
     rules = engine.contract.images

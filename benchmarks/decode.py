@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline import images
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 
 
 def full(data: bytes, rules: images.Images) -> np.ndarray:

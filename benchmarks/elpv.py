@@ -33,8 +33,8 @@ from pipeline.features import TrainingRows
 from pipeline.fitting import Examples, make_judge
 from pipeline.images import decode
 from pipeline.metrics import accuracy, balanced_accuracy
-from pipeline.params import Params, load_params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import Params, load_params
 from pipeline.prepared import Dataset, Split
 from pipeline.train import JUDGED_AT_ONCE, Data, train
 

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from pipeline.images import EXTENSIONS, decode
-from pipeline.params import load_params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import load_params
 
 WAYS = {
     "plain": {},

@@ -29,7 +29,7 @@ import psutil
 import yaml
 from batch import TOOLS, copy_files
 
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 from pipeline.predictions import read_rows
 from pipeline.tracking import store_address
 

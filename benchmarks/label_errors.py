@@ -11,7 +11,7 @@ import sys
 import numpy as np
 
 from pipeline.audit import label_issues, out_of_fold, read_evidence
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 
 
 def main(share: float) -> None:

@@ -36,7 +36,7 @@ def tutorial() -> None:
 
     from pipeline.backbones import build_backbone
     from pipeline.metrics import accuracy, balanced_accuracy
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
 
     params = load_params()
     keras.utils.set_random_seed(params.seed)

@@ -25,7 +25,7 @@ from pipeline.core.paths import RAW
 from pipeline.duplicates import cluster
 from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
-from pipeline.params import Params, load_params
+from pipeline.params.file import Params, load_params
 
 PER_FOLDER = 1000
 

@@ -131,7 +131,7 @@ def train(prefect: WithPrefect = True) -> None:
 
 def _train_plainly() -> "Registration":
     from pipeline import remote, versions
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
     from pipeline.register import register_current
 
     versions.add_data()
@@ -160,7 +160,7 @@ def tune(
     from flows.tuned import print_found
     from pipeline import tune as searching
     from pipeline import versions
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
     from pipeline.study import check, plan
 
     params = load_params()
@@ -262,7 +262,7 @@ def _classify_plainly(
 
     from pipeline.classify import classify as classify_folder
     from pipeline.classify import with_model
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
     from pipeline.shards import Classifier, classify_shards
 
     truth = pd.read_parquet(labels) if labels else None
@@ -300,7 +300,7 @@ def report(
     """Write a night's morning.html anew: is all well, what ran, what to look at, beside what is usual."""
     from pipeline import morning, reports
     from pipeline.addresses import place
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
 
     folder = place(output) if output else reports.latest_night()
     if folder is None:
@@ -318,7 +318,7 @@ def tidy(
 ) -> None:
     """Show what takes room; with options, delete what is old. A night's rows exist in its folder only."""
     from pipeline import housekeeping
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
 
     housekeeping.tidy(load_params().register_.model_name, nights, runs, cache, typer.echo)
 
@@ -329,7 +329,7 @@ def status() -> None:
     from flows.cli_services import service_lines
     from flows.models import print_versions
     from pipeline import reports
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
 
     name = load_params().register_.model_name
     print_versions(name, *reports.versions_table(name))

@@ -16,7 +16,7 @@ def data_demo() -> None:
     """Write the demo set: 2,624 photographs of solar cells, `functional` or `defective`."""
     from pipeline import versions
     from pipeline.dataset import write_demo
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
 
     load_params()  # nothing is written outside a project
     for label, count in write_demo().items():
@@ -56,7 +56,7 @@ def data_import(
     from flows.imported import print_imported
     from pipeline import versions
     from pipeline.importing import import_from
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
 
     load_params()  # nothing is written outside a project
     done = import_from(source, into=into, link=link, replace=replace, max_gb=max_gb)

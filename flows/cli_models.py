@@ -19,7 +19,7 @@ def promote(
 ) -> None:
     """Put a model version into production: the next night uses it."""
     from pipeline import champions
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
 
     promoted = champions.promote(load_params().register_.model_name, version, force=force)
     typer.echo(f"{promoted.name} version {promoted.version} is in production (@champion).")
@@ -31,7 +31,7 @@ def promote(
 def rollback() -> None:
     """Put the version that was in production before back into production."""
     from pipeline import champions
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
 
     restored = champions.rollback(load_params().register_.model_name)
     typer.echo(f"{restored.name} version {restored.version} is in production again (@champion).")
@@ -49,7 +49,7 @@ def seen(
     Content is compared byte for byte: another copy of the file is found, a resized or re-saved one is not.
     """
     from flows.models import print_seen
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
     from pipeline.seen import seen as answers_on
 
     print_seen(*answers_on(load_params().register_.model_name, paths, version))
@@ -68,7 +68,7 @@ def similar(
 ) -> None:
     """Find the training images that a model sees as most like an image, and draw them beside it."""
     from pipeline.core.text import shown
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
     from pipeline.similar import draw
     from pipeline.similar import similar as find
 
@@ -101,7 +101,7 @@ def label(
     Needs pip install '.[hub]'. The weights are downloaded once.
     """
     from pipeline.core.text import shown
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
     from pipeline.zero_shot import label as label_images
     from pipeline.zero_shot import read_words
 

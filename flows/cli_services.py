@@ -40,7 +40,7 @@ def up(
     PREFECT_API_URL names is used instead.
     """
     from flows import services
-    from pipeline.params import load_params
+    from pipeline.params.file import load_params
 
     load_params()  # nothing is started outside a project
     if (running := services.addresses()) and services.is_up():

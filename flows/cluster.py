@@ -20,7 +20,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.judging import classify_alone
 from pipeline.ledger import Plan
-from pipeline.params import Params
+from pipeline.params.file import Params
 from pipeline.shards import Classifier
 from pipeline.stores import Place
 

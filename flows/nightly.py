@@ -20,7 +20,7 @@ from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
 from pipeline.judging import classify_alone
 from pipeline.ledger import Plan
 from pipeline.morning import PAGE as MORNING_PAGE
-from pipeline.params import Params, load_params
+from pipeline.params.file import Params, load_params
 from pipeline.review import PAGE as REVIEW_PAGE
 from pipeline.shadow import SHADOW
 from pipeline.stores import Place

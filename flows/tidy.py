@@ -3,7 +3,7 @@
 from prefect import flow, get_run_logger
 
 from pipeline import housekeeping
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 
 
 @flow(name="tidy", flow_run_name="tidy")

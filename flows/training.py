@@ -9,7 +9,7 @@ from flows.retrying import RETRIES
 from flows.told import training_completed, training_crashed, training_failed
 from pipeline import remote, reports, tracking, versions
 from pipeline.gate import to_markdown
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 from pipeline.register import Registration, register_current
 
 

@@ -14,7 +14,7 @@ from pipeline.core.paths import EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, 
 from pipeline.data_report import write_report
 from pipeline.features import read_features
 from pipeline.files import read_json, replacing
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 from pipeline.prepared import SPLITS, read_dataset, read_split
 from pipeline.splits import unit_numbers
 

@@ -15,7 +15,7 @@ from keras import layers
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.params_model import Augment
+from pipeline.params.model import Augment
 
 Mixing = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 

@@ -14,8 +14,8 @@ from pipeline.core.errors import NightshiftError
 from pipeline.hub import hub_backbone
 from pipeline.keras_file import backbone_of_file
 from pipeline.lite0 import lite0
-from pipeline.params_data import Images
-from pipeline.params_model import Model
+from pipeline.params.data import Images
+from pipeline.params.model import Model
 
 
 def build_backbone(model: Model, images: Images) -> keras.Model:

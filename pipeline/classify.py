@@ -29,7 +29,7 @@ from pipeline.known import Known
 from pipeline.ledger import Plan
 from pipeline.listing import Listed, list_images
 from pipeline.morning import draw_safely
-from pipeline.params import Params, load_params
+from pipeline.params.file import Params, load_params
 from pipeline.predictions import TooManyUnreadable, compare, csv_path, read_rows, summarise
 from pipeline.reference import read_reference
 from pipeline.registry import Registered

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from pipeline.metrics import accuracy, balanced_accuracy, expected_calibration_error, resamples
-from pipeline.params_model import Evaluate
+from pipeline.params.model import Evaluate
 
 METRICS = {  # by their names in Comparison
     "accuracy": accuracy,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.errors import NightshiftError
 from pipeline.files import sha256, sha256_of_file, write_json
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 
 CONTRACT = "contract.json"
 KERAS = "model.keras"

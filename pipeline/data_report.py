@@ -19,7 +19,7 @@ from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import DATA_REPORT, RAW
 from pipeline.files import replacing
 from pipeline.images import UnreadableImage, decode, without_enhancement
-from pipeline.params import Params
+from pipeline.params.file import Params
 
 TEMPLATE = "data_report.html"
 THUMBNAIL = 112  # pixels

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.params_model import Compute
+from pipeline.params.model import Compute
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -18,7 +18,7 @@ from PIL import Image
 
 from pipeline.codestream import first_codestream
 from pipeline.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import KERAS, NETWORK, OPENVINO, Contract, ContractError, read_contract
 from pipeline.keras_file import load_keras
-from pipeline.params_model import Compute
+from pipeline.params.model import Compute
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, height, width, 3) -> outputs (n, d)
 # images (n, height, width, 3) -> logits (n, classes) and embeddings (n, d), computed in one go

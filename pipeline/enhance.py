@@ -6,7 +6,7 @@ Part of the rules that a model carries, so training and the night do the same. K
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 
 MEDIAN_SIDE = 3  # pixels; of a 3 x 3 neighbourhood
 # Non-local means: of 5 x 5 patches within 11 x 11 pixels. On noise of sigma 10 it takes 0.4 of the time of OpenCV's

@@ -35,8 +35,8 @@ from pipeline.metrics import (
     top_k_accuracy,
 )
 from pipeline.model_card import write_model_card
-from pipeline.params import Params, load_params
-from pipeline.params_model import Evaluate, Intervals
+from pipeline.params.file import Params, load_params
+from pipeline.params.model import Evaluate, Intervals
 from pipeline.prepared import Split, read_split
 from pipeline.results import Results
 from pipeline.robustness import CLEAN, COLUMNS, measure_robustness

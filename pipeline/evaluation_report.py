@@ -12,7 +12,7 @@ from pipeline.core.pages import data_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.corruptions import CORRUPTIONS
 from pipeline.files import replacing
-from pipeline.params import Params
+from pipeline.params.file import Params
 from pipeline.results import Results, headline_rows, in_words
 from pipeline.robustness import CLEAN, MOST_IMAGES
 from pipeline.saliency import MOST_IMAGES as MOST_EXPLAINED

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from pipeline.data_docs import make_offline
-from pipeline.params_data import Severity, Validate
+from pipeline.params.data import Severity, Validate
 from pipeline.prepared import SPLITS
 
 if TYPE_CHECKING:

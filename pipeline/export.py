@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import KERAS, NETWORK, OPENVINO, read_contract
 from pipeline.engine import keras_network, openvino_network, probabilities
-from pipeline.params_model import Compute
+from pipeline.params.model import Compute
 
 if TYPE_CHECKING:
     import keras

@@ -24,7 +24,7 @@ from pipeline.core.log import log
 from pipeline.engine import probabilities
 from pipeline.features import TrainingRows
 from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
-from pipeline.params_model import Fit, Monitor, Train
+from pipeline.params.model import Fit, Monitor, Train
 
 Epoch = dict[str, float]  # what is known of an epoch when it ends; and `phase`, in words, for those who are told
 OnEpoch = Callable[[str, Epoch], None]  # phase, epoch; may raise to end the training

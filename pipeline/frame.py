@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 
 TURNED = Image.Transpose
 UPRIGHT = {  # what makes the pixels of each EXIF orientation upright; 1 is upright already

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.text import named, shown
-from pipeline.params_model import Gate
+from pipeline.params.model import Gate
 
 if TYPE_CHECKING:  # what it compares with is slow to import, and a night only reads what was decided
     from pipeline.comparison import Comparison, OfClass

@@ -14,7 +14,7 @@ from pipeline.enhance import enhance
 from pipeline.frame import Frame
 from pipeline.frame import UnreadableImage as UnreadableImage  # whoever decodes finds it here
 from pipeline.multiband import read_bands
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from pipeline.pillow import is_heif, is_plain_tiff, is_tiff, read_heif, read_picture
 
 EXTENSIONS_OF = {  # of each format that `Picture.format` can name

@@ -19,8 +19,8 @@ from pipeline.engine import Engine, load_engine
 from pipeline.images import decode
 from pipeline.known import Known
 from pipeline.ledger import Plan
-from pipeline.params import Params
-from pipeline.params_model import Compute
+from pipeline.params.file import Params
+from pipeline.params.model import Compute
 from pipeline.predictions import COLUMNS, RANKS, Classified, Outcome, answer_of, to_row
 from pipeline.reading import Decoded, Decoder, Read, read_images
 from pipeline.reference import Reference, read_reference

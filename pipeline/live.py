@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.log import log
-from pipeline.params import Params
+from pipeline.params.file import Params
 from pipeline.tracking import (
     CONTRACT_TAG,
     TrackingError,

@@ -26,7 +26,7 @@ from pipeline.files import replacing, sha256
 from pipeline.images import UnreadableImage, decode, extension_matches, without_enhancement
 from pipeline.labels import label_of
 from pipeline.listing import Listed, list_images
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from pipeline.prepared import SPLITS
 from pipeline.quality import SIDE, measure
 

@@ -10,7 +10,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.text import shown, without_password
 from pipeline.earlier import OutOfTime
 from pipeline.morning import PAGE, alarms
-from pipeline.params_model import Batch
+from pipeline.params.model import Batch
 from pipeline.predictions import TooManyUnreadable
 from pipeline.reports import summary_lines
 from pipeline.stores import Place

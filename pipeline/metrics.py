@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.params_model import Intervals
+from pipeline.params.model import Intervals
 
 Labels = NDArray[np.int64]  # (n,), index into the classes
 Probabilities = NDArray[np.float32]  # (n, classes), rows sum to 1

@@ -16,7 +16,7 @@ from pipeline.core.pages import render
 from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.files import read_json, replacing
 from pipeline.nights import Night
-from pipeline.params_model import Batch
+from pipeline.params.model import Batch
 from pipeline.predictions import read_rows
 from pipeline.review import KINDS, REVIEW, by_kind, on_page, pictures_of
 from pipeline.review import PAGE as REVIEW_PAGE

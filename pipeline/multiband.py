@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.frame import QUARTER_TURNS, UPRIGHT, Frame, UnreadableImage, exif_number, missing_extra, refuse_too_large
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage

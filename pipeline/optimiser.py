@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from pipeline.params_model import FineTune, Fit
+from pipeline.params.model import FineTune, Fit
 
 Rate: TypeAlias = Any  # a number, or a Keras LearningRateSchedule; Keras has no types
 

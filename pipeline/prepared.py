@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import NightshiftError
 from pipeline.files import read_json, write_json
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")

@@ -22,7 +22,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.files import sha256
 from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.known import Answer
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from pipeline.predictions import Repeated, Unreadable
 from pipeline.quality import Light, measure_light
 from pipeline.stores import Place

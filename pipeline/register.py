@@ -27,8 +27,8 @@ from pipeline.files import read_json, write_json
 from pipeline.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
 from pipeline.metrics import as_text
 from pipeline.packaging import log_model
-from pipeline.params import Params, load_params
-from pipeline.params_model import Gate
+from pipeline.params.file import Params, load_params
+from pipeline.params.model import Gate
 from pipeline.prepared import read_dataset, read_split
 from pipeline.registry import Registered
 from pipeline.rescoring import HeldOut, contest

@@ -20,8 +20,8 @@ from pipeline.engine import Engine, load_engine
 from pipeline.files import read_validated
 from pipeline.gate import Contest, Incomparable
 from pipeline.images import UnreadableImage, decode
-from pipeline.params import Params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import Params
 from pipeline.prepared import Split
 from pipeline.splits import unit_numbers
 from pipeline.training_images import TAUGHT

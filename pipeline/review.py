@@ -19,7 +19,7 @@ from pipeline.contract import Contract
 from pipeline.core.pages import data_uri, render
 from pipeline.files import replacing
 from pipeline.nearest import OUTLIER
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from pipeline.predictions import COLUMNS, CORRECTION, WHY, listed_path, read_rows
 from pipeline.reading import Decoded, ReadingError, read_images
 from pipeline.stores import Place, StoreError

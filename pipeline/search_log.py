@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from pipeline.core.log import log
 from pipeline.core.paths import PREPARED
 from pipeline.live import PATIENCE, training_params
-from pipeline.params import Params
+from pipeline.params.file import Params
 from pipeline.prepared import read_dataset
 from pipeline.search_space import Mode
 from pipeline.study import HISTORY, VALUES

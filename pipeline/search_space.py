@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from pipeline.params import Params, ParamsError
-from pipeline.params_data import Section
-from pipeline.params_model import Range
+from pipeline.params.data import Section
+from pipeline.params.file import Params, ParamsError
+from pipeline.params.model import Range
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

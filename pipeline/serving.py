@@ -10,7 +10,7 @@ from mlflow.pyfunc import PythonModel
 
 from pipeline.engine import load_engine
 from pipeline.images import UnreadableImage, decode
-from pipeline.params_model import Compute
+from pipeline.params.model import Compute
 
 COMPUTE = Compute(device="auto", precision="auto", workers=0)
 

@@ -22,8 +22,8 @@ from pipeline import lease
 from pipeline.core.errors import NightshiftError
 from pipeline.images import Picture, UnreadableImage, decode
 from pipeline.ledger import Plan
-from pipeline.params import Params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import Params
 from pipeline.stores import Place
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit the locks of threads that it does not have

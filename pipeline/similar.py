@@ -13,8 +13,8 @@ from pipeline.engine import load_engine
 from pipeline.files import replacing
 from pipeline.images import UnreadableImage, decode
 from pipeline.nearest import Nearest
-from pipeline.params_data import Images
-from pipeline.params_model import Compute
+from pipeline.params.data import Images
+from pipeline.params.model import Compute
 from pipeline.reference import read_reference
 from pipeline.registry import Registered
 

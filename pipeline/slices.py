@@ -11,7 +11,7 @@ from scipy.stats import binomtest, fisher_exact, norm
 from pipeline.answers import Judged
 from pipeline.core.errors import NightshiftError
 from pipeline.metrics import balanced_accuracy
-from pipeline.params_model import Evaluate
+from pipeline.params.model import Evaluate
 
 # Of the manifest's columns those that say something of a picture, and `pixels`; the side table's are all looked at.
 MEASURES = ("pixels", "aspect", "brightness", "contrast", "sharpness", "entropy")

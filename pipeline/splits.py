@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named
 from pipeline.duplicates import components, joined
-from pipeline.params_data import Fractions
+from pipeline.params.data import Fractions
 from pipeline.prepared import SPLITS, SplitName
 
 LEFT_OUT = ""  # the split of a new image that would join two splits

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import messages
 from pipeline.notify import tell, wants_all
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 from pipeline.stores import Place
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from pipeline.core.paths import (
     VALIDATION,
 )
 from pipeline.core.text import without_password
-from pipeline.params import Params
+from pipeline.params.file import Params
 from pipeline.versions import git_commit, locked_hashes
 
 if TYPE_CHECKING:

@@ -42,8 +42,8 @@ from pipeline.files import replacing, sha256, sha256_of_file, write_json
 from pipeline.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better
 from pipeline.live import live_run
 from pipeline.optimiser import build_optimiser, freeze, warm_up_and_cosine
-from pipeline.params import Params, load_params
-from pipeline.params_model import Augment, Fit, Monitor, Train
+from pipeline.params.file import Params, load_params
+from pipeline.params.model import Augment, Fit, Monitor, Train
 from pipeline.prepared import Dataset, Split, read_dataset, read_split
 from pipeline.reference import Judged, Reference, make_reference, sampled, write_reference
 from pipeline.targets import soft_targets

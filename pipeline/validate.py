@@ -26,7 +26,7 @@ from pipeline.expectations import Outcome, checks, judge, quarantine, tables
 from pipeline.files import replacing, write_json
 from pipeline.manifest import InvalidData, build_manifest, with_metadata
 from pipeline.metadata import read_metadata
-from pipeline.params import Params, load_params
+from pipeline.params.file import Params, load_params
 from pipeline.snapshots import manifest_at
 
 

@@ -23,8 +23,8 @@ from pipeline.files import replacing
 from pipeline.hub import PresetError, faults, on_this_machine, scaling_of
 from pipeline.keras_file import import_keras_hub
 from pipeline.listing import list_images
-from pipeline.params import Params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import Params
 from pipeline.reading import Decoded, read_images
 from pipeline.weights import first_line
 

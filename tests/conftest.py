@@ -13,8 +13,8 @@ from hypothesis import settings
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.params import Params, load_params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import Params, load_params
 
 REPOSITORY = Path(__file__).parent.parent
 

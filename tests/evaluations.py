@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.answers import Answers, Judged
 from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.core.paths import PREPARED
-from pipeline.params_data import Images
-from pipeline.params_model import Evaluate
+from pipeline.params.data import Images
+from pipeline.params.model import Evaluate
 from pipeline.prepared import SPLITS, Dataset, write_dataset, write_split
 
 COLOURS = ("red", "green", "blue")

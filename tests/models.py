@@ -7,7 +7,7 @@ import openvino
 from openvino import opset13 as ops
 
 from pipeline.contract import NETWORK, OPENVINO, Contract, weights_sha256, write_contract
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 
 
 def write_colour_model(

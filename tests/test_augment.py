@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.augment import augmentation, draw_augmented, mixing
-from pipeline.params_model import Augment
+from pipeline.params.model import Augment
 from tests.conftest import noise
 
 OFF = Augment(

@@ -13,8 +13,8 @@ from pipeline.core.errors import NightshiftError
 from pipeline.engine import openvino_judging, openvino_network
 from pipeline.export import export_openvino
 from pipeline.keras_file import load_keras
-from pipeline.params_data import Images
-from pipeline.params_model import FROM_SCRATCH, Backbone, Model
+from pipeline.params.data import Images
+from pipeline.params.model import FROM_SCRATCH, Backbone, Model
 from tests.conftest import noise
 
 NAMES = [name for name in Backbone.__args__ if name not in ("keras_hub", "keras_file")]

@@ -20,9 +20,9 @@ from pipeline.core.errors import NightshiftError
 from pipeline.dataset import copy_test_images
 from pipeline.engine import load_engine
 from pipeline.judging import judge
-from pipeline.params import Params, load_params
-from pipeline.params_data import Images
-from pipeline.params_model import Compute
+from pipeline.params.data import Images
+from pipeline.params.file import Params, load_params
+from pipeline.params.model import Compute
 from pipeline.predictions import Classified, Unreadable, read_rows
 from pipeline.reading import read_images
 from pipeline.reference import read_reference

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.comparison import Changed, Comparison, changed, compare
-from pipeline.params_model import Evaluate
+from pipeline.params.model import Evaluate
 
 PARAMS = Evaluate.model_construct(interval_level=0.95, resamples=300)
 NAMES = ("cat", "dog")

@@ -10,7 +10,7 @@ import pytest
 from pipeline.contract import Contract
 from pipeline.files import sha256_of_file
 from pipeline.layout import SourceError
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from pipeline.predictions import Classified, Outcome, Stamp, Unreadable, csv_path, to_row, write_rows
 from pipeline.review import write_review
 from tests.conftest import save_image

@@ -18,7 +18,7 @@ from flows.cluster import ClusterError, plainly
 from pipeline import ledger, stores
 from pipeline.addresses import place
 from pipeline.classify import classify
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 from tests.project import NIGHTSHIFT, draw_shape, environment, nightshift
 from tests.stores import free_port, upload
 from tests.test_remote_night import bucket, rows, server  # noqa: F401 - fixtures

@@ -22,9 +22,9 @@ from pipeline.engine import keras_judging, keras_network, openvino_judging, open
 from pipeline.export import compute_in_float32, export_openvino
 from pipeline.fitting import Examples, Task, fit, make_judge
 from pipeline.optimiser import build_optimiser
-from pipeline.params import Params
-from pipeline.params_data import Images
-from pipeline.params_model import Compute, Model
+from pipeline.params.data import Images
+from pipeline.params.file import Params
+from pipeline.params.model import Compute, Model
 from pipeline.train import assemble, head
 from tests.project import change_params, environment
 

@@ -30,7 +30,7 @@ from pydicom.uid import (
 
 from pipeline.dicom import windowed
 from pipeline.images import UnreadableImage, decode
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from tests.conftest import noise
 from tests.dicom_files import PATIENT, dicom, item, jpeg, without_preamble
 

@@ -16,7 +16,7 @@ from pipeline.classify import classify
 from pipeline.core.errors import NightshiftError
 from pipeline.earlier import OutOfTime, folder_for, next_time, time_of_day
 from pipeline.known import RECENT, Known, write_known
-from pipeline.params import Params
+from pipeline.params.file import Params
 from tests.conftest import save_image
 from tests.project import change_params, draw_shape, rows_of, run
 

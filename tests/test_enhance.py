@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.enhance import enhance
 from pipeline.images import decode, without_enhancement
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from tests.conftest import noise
 
 from tests.test_images import encoded, PHOTO  # isort: skip

@@ -23,7 +23,7 @@ from pipeline.core.paths import (
     TEST_PREDICTIONS,
 )
 from pipeline.evaluate import evaluate, headlines, per_class
-from pipeline.params_model import Intervals
+from pipeline.params.model import Intervals
 from pipeline.splits import unit_numbers
 from tests.conftest import REPOSITORY
 from tests.evaluations import PARAMS, judge, tables, write_colour_model, write_images

@@ -15,7 +15,7 @@ from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.evaluate import evaluate
 from pipeline.evaluation_report import write_report
 from pipeline.figures import diagrams
-from pipeline.params import Params
+from pipeline.params.file import Params
 from pipeline.results import Results
 from pipeline.robustness import COLUMNS
 from pipeline.sheets import cells, draw_corruptions, draw_sheet, mistakes

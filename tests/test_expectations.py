@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.drift import MEASURES, compare
 from pipeline.expectations import KEYS, Outcome, checks, judge, quarantine, tables
-from pipeline.params import Params
-from pipeline.params_data import Checks, Validate
+from pipeline.params.data import Checks, Validate
+from pipeline.params.file import Params
 
 Spoil = Callable[[pd.DataFrame], object]
 NO_DRIFT = pd.DataFrame({"measure": ["brightness"], "statistic": [0.0], "p_value": [1.0]})

@@ -27,8 +27,8 @@ from pipeline.fitting import (
 )
 from pipeline.metrics import mean_log_loss
 from pipeline.optimiser import build_optimiser, warm_up_and_cosine
-from pipeline.params import Params
-from pipeline.params_model import Fit, Monitor, Train
+from pipeline.params.file import Params
+from pipeline.params.model import Fit, Monitor, Train
 
 WEIGHTS = np.array([0.5, 2.0], np.float32)
 HOW = Fit(epochs=6, batch_size=16, learning_rate=0.05, weight_decay=0.1, dropout=0.3, patience=6, warm_up=0.2, ema=0.8)

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.comparison import Changed, Comparison, Difference, OfClass
 from pipeline.gate import Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
-from pipeline.params_model import Gate
+from pipeline.params.model import Gate
 
 GATE = Gate(
     min_accuracy=0.8, min_balanced_accuracy=0.7, max_log_loss=0.5, max_expected_calibration_error=0.1,

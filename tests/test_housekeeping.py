@@ -11,7 +11,7 @@ from pipeline import housekeeping, ledger
 from pipeline.classify import classify
 from pipeline.files import read_json, write_json
 from pipeline.lease import LedgerError
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 from tests.project import draw_shape, dvc, nightshift, run
 
 

@@ -130,7 +130,7 @@ import sys
 import numpy as np
 from pathlib import Path
 from pipeline.engine import keras_network
-from pipeline.params_model import Compute
+from pipeline.params.model import Compute
 
 cpu = Compute(device="cpu", precision="float32", workers=1)
 assert "keras_hub" not in sys.modules

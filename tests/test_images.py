@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from pipeline.images import Picture, UnreadableImage, decode
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from tests.conftest import noise
 from tests.nasty_formats import encoded, with_orientation
 

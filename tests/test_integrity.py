@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.frame import UnreadableImage
 from pipeline.images import decode
 from pipeline.integrity import jpeg_end, png_lacks_pixels, refuse_damaged
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from tests.conftest import noise
 from tests.nasty_formats import encoded, interlaced, png, scanlines
 

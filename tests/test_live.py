@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from pipeline.core.log import log
 from pipeline.live import WAITED, live_run
-from pipeline.params import Params
+from pipeline.params.file import Params
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import pytest
 from pipeline import manifest as module
 from pipeline.files import sha256
 from pipeline.manifest import InvalidData, build_manifest, with_metadata
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from tests.conftest import save_image
 
 RULES = Images(width=32, height=24, fit="stretch", max_megapixels=1)

@@ -37,7 +37,7 @@ from pipeline.metrics import (
     roc_auc,
     top_k_accuracy,
 )
-from pipeline.params_model import Intervals
+from pipeline.params.model import Intervals
 
 METRICS: dict[str, Metric] = {
     "accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "macro_precision": macro_precision,

@@ -12,8 +12,8 @@ from pipeline.contract import KERAS, Contract
 from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.evaluate import evaluate
 from pipeline.model_card import fragile, image_kinds, image_sizes, parameter_count, weights_licence
-from pipeline.params import Params
-from pipeline.params_model import Model
+from pipeline.params.file import Params
+from pipeline.params.model import Model
 from pipeline.results import Results
 from pipeline.robustness import COLUMNS
 from pipeline.slices import measure_slices

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 
 from pipeline.images import UnreadableImage, decode
 from pipeline.multiband import stretched
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from tests.conftest import noise
 
 WIDTH, HEIGHT = 40, 32

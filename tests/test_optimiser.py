@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from pipeline.optimiser import LayerwiseAdamW, build_optimiser, freeze, layer_scales, warm_up_and_cosine
-from pipeline.params_model import FineTune, Fit
+from pipeline.params.model import FineTune, Fit
 
 RATE = 0.01
 

@@ -9,8 +9,8 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.contract import Contract
-from pipeline.params import Params, ParamsError, load_params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import Params, ParamsError, load_params
 from tests.conftest import REPOSITORY
 
 GONE = object()

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.params_file import with_values_written
+from pipeline.params.edit import with_values_written
 from pipeline.search_space import value_of
 from tests.conftest import REPOSITORY
 

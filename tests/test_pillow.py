@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from pipeline.images import EXTENSIONS, EXTENSIONS_OF, UnreadableImage, decode, extension_matches
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from tests.conftest import noise
 from tests.nasty_formats import STORED_AS, encoded, tiff, with_orientation
 from tests.test_images import difference
@@ -286,7 +286,7 @@ def test_a_large_picture_of_any_mode_takes_little_more_memory_than_its_pixels(mo
 MEMORY = """
 import sys
 from pipeline.images import decode
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 
 def most():
     with open("/proc/self/status") as status:

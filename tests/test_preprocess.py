@@ -14,7 +14,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
 from pipeline.files import sha256
 from pipeline.images import decode
-from pipeline.params_data import Fractions, Images
+from pipeline.params.data import Fractions, Images
 from pipeline.prepared import SPLITS, read_split
 from pipeline.preprocess import dataset_sha256, decode_all, main, read_frozen
 from pipeline.splits import FrozenSplits

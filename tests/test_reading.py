@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import reading
 from pipeline.images import Picture, UnreadableImage, decode
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from pipeline.predictions import Unreadable
 from pipeline.reading import MOST_HANGING, Decoded, Read, ReadingError, read_images
 from tests.conftest import save_image

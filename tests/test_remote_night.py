@@ -18,8 +18,8 @@ from pipeline import judging, ledger, stores
 from pipeline.addresses import place
 from pipeline.classify import ClassifyError, begin, classify, classify_shard
 from pipeline.judging import OtherModelError
-from pipeline.params import Params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import Params
 from pipeline.predictions import Unreadable
 from pipeline.reading import Decoded, ReadingError, read_image, read_images
 from pipeline.stores import StoreError

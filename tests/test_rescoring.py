@@ -14,8 +14,8 @@ from pipeline.engine import Engine, load_engine
 from pipeline.files import sha256_of_file
 from pipeline.gate import Contest, Incomparable
 from pipeline.images import decode
-from pipeline.params import Params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import Params
 from pipeline.prepared import Split
 from pipeline.rescoring import HeldOut, contest
 from tests.models import write_colour_model

@@ -10,7 +10,7 @@ from pipeline.answers import Answers
 from pipeline.contract import Contract
 from pipeline.corruptions import CORRUPTIONS, STRENGTHS
 from pipeline.engine import Engine
-from pipeline.params_data import Images
+from pipeline.params.data import Images
 from pipeline.robustness import chosen, measure_robustness
 
 RULES = Images(width=12, height=10, fit="stretch", max_megapixels=1)

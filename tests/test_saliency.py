@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Contract
 from pipeline.engine import Engine, load_engine
-from pipeline.params_data import Images
-from pipeline.params_model import Compute
+from pipeline.params.data import Images
+from pipeline.params.model import Compute
 from pipeline.saliency import chosen, explain, grad_cam, occlusion
 from tests.evaluations import SIDE, coloured, judge, write_colour_model
 

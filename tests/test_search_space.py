@@ -7,8 +7,8 @@ import pytest
 import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from pipeline.params import Params, ParamsError, load_params
-from pipeline.params_model import Range
+from pipeline.params.file import Params, ParamsError, load_params
+from pipeline.params.model import Range
 from pipeline.search_space import Mode, rounded, searched, value_of, with_values, without_part
 from tests.conftest import REPOSITORY
 

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline.classify import classify
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 from pipeline.tracking import store_address
 from tests.project import nightshift
 

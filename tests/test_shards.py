@@ -30,7 +30,7 @@ def decode(data, rules):
 images.decode = decode
 
 from pipeline.classify import classify
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 from pipeline.core.command import run
 
 if __name__ == "__main__":

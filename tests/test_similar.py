@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.params import Params
+from pipeline.params.file import Params
 from pipeline.prepared import read_split
 from pipeline.similar import SimilarError, similar
 from tests.conftest import noise

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.files import sha256
-from pipeline.params_data import Fractions
+from pipeline.params.data import Fractions
 from pipeline.splits import LEFT_OUT, Drawn, FrozenSplits, ImpossibleSplit, draw_splits, units
 
 FRACTIONS = Fractions(train=0.70, val=0.15, test=0.15)

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import SEARCHES
-from pipeline.params import Params
+from pipeline.params.file import Params
 from pipeline.search_space import Mode, searched, with_values
 from pipeline.study import HISTORY, VALUES, Search, alone, bury_the_dead, finished, is_known, open_study, study_key
 from tests.conftest import REPOSITORY

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.core.log import log
-from pipeline.params import Params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import Params
 from pipeline.prepared import Dataset, Split
 from pipeline.train import Data, best_row, class_weights, training_key, warn_of_gap
 

@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline import champions, registry, tracking
 from pipeline.engine import load_engine
 from pipeline.nearest import unit
-from pipeline.params_model import Compute
+from pipeline.params.model import Compute
 from pipeline.prepared import read_split
 from pipeline.reference import read_reference
 from tests.project import change_params, draw_shape, dvc, environment, nightshift, run

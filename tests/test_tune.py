@@ -16,7 +16,7 @@ import yaml
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import CURVES, PARAMS, SEARCHES
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 from pipeline.search_space import value_of
 from pipeline.study import plan
 from pipeline.tune import Attempt, Found, run_search, write_winner

@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.core.paths import DATA_DOCS, DATA_REPORT, EXPECTATIONS, MANIFEST, METADATA, QUARANTINE, VALIDATION
 from pipeline.manifest import InvalidData
 from pipeline.metadata import read_metadata
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 from pipeline.snapshots import manifest_at
 from pipeline.validate import look, main
 from tests.project import change_params

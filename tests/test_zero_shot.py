@@ -15,8 +15,8 @@ from pipeline.core.errors import NightshiftError
 from pipeline.hub import PresetError
 from pipeline.images import decode
 from pipeline.importing import import_from
-from pipeline.params import load_params
-from pipeline.params_data import Images
+from pipeline.params.data import Images
+from pipeline.params.file import load_params
 from pipeline.zero_shot import Words, label, read_words
 from tests.conftest import save_image
 from tests.test_hub import OFFSET, SCALE, clip, siglip, vit

@@ -20,7 +20,7 @@ import multiprocessing, os, signal, sys
 from pathlib import Path
 import datetime
 from pipeline import classify, ledger
-from pipeline.params import load_params
+from pipeline.params.file import load_params
 
 def die():
     os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)

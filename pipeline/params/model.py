@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.params_data import Section
+from pipeline.params.data import Section
 
 
 class Compute(Section):

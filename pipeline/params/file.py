@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PARAMS
-from pipeline.params_data import Audit, Images, Preprocess, Section, Validate
-from pipeline.params_model import Augment, Batch, Compute, Embed, Evaluate, Model, Register, Train, Tune
+from pipeline.params.data import Audit, Images, Preprocess, Section, Validate
+from pipeline.params.model import Augment, Batch, Compute, Embed, Evaluate, Model, Register, Train, Tune
 
 
 class ParamsError(NightshiftError):
