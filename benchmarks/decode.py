@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline import images
+from pipeline.images import decode as images
 from pipeline.params.file import load_params
 
 

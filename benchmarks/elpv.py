@@ -31,7 +31,7 @@ from pipeline.embed import embed, frozen_network, view
 from pipeline.engine import probabilities
 from pipeline.features import TrainingRows
 from pipeline.fitting import Examples, make_judge
-from pipeline.images import decode
+from pipeline.images.decode import decode
 from pipeline.metrics import accuracy, balanced_accuracy
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.images import EXTENSIONS, decode
+from pipeline.images.decode import EXTENSIONS, decode
 from pipeline.params.data import Images
 from pipeline.params.file import load_params
 

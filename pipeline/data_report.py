@@ -18,7 +18,7 @@ from pipeline.core.pages import data_uri, render
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import DATA_REPORT, RAW
 from pipeline.files import replacing
-from pipeline.images import UnreadableImage, decode, without_enhancement
+from pipeline.images.decode import UnreadableImage, decode, without_enhancement
 from pipeline.params.file import Params
 
 TEMPLATE = "data_report.html"

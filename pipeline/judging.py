@@ -16,7 +16,7 @@ from pipeline.addresses import place
 from pipeline.contract import CONTRACT, Contract
 from pipeline.core.errors import NightshiftError
 from pipeline.engine import Engine, load_engine
-from pipeline.images import decode
+from pipeline.images.decode import decode
 from pipeline.known import Known
 from pipeline.ledger import Plan
 from pipeline.params.file import Params

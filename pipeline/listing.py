@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.core.errors import NightshiftError
-from pipeline.dicom import PREFIX, PREFIX_AT
-from pipeline.images import EXTENSIONS
-from pipeline.pillow import AVIF_BRANDS, HEIF_BRANDS, OPEN_BRANDS, TIFF_STARTS
+from pipeline.images.decode import EXTENSIONS
+from pipeline.images.dicom import PREFIX, PREFIX_AT
+from pipeline.images.pillow import AVIF_BRANDS, HEIF_BRANDS, OPEN_BRANDS, TIFF_STARTS
 
 IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
 PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"\0\0\0\x0cjP  ")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 from pipeline.core.errors import NightshiftError
+from pipeline.images.measures import Light
 from pipeline.nearest import OUTLIER
-from pipeline.quality import Light
 from pipeline.stores import Place
 
 COLUMNS = (

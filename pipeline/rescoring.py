@@ -19,7 +19,7 @@ from pipeline.core.text import named
 from pipeline.engine import Engine, load_engine
 from pipeline.files import read_validated
 from pipeline.gate import Contest, Incomparable
-from pipeline.images import UnreadableImage, decode
+from pipeline.images.decode import UnreadableImage, decode
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.prepared import Split

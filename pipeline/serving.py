@@ -9,7 +9,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from pipeline.engine import load_engine
-from pipeline.images import UnreadableImage, decode
+from pipeline.images.decode import UnreadableImage, decode
 from pipeline.params.model import Compute
 
 COMPUTE = Compute(device="auto", precision="auto", workers=0)

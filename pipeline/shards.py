@@ -20,7 +20,7 @@ from typing import Any
 
 from pipeline import lease
 from pipeline.core.errors import NightshiftError
-from pipeline.images import Picture, UnreadableImage, decode
+from pipeline.images.decode import Picture, UnreadableImage, decode
 from pipeline.ledger import Plan
 from pipeline.params.data import Images
 from pipeline.params.file import Params

@@ -11,7 +11,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import RAW
 from pipeline.engine import load_engine
 from pipeline.files import replacing
-from pipeline.images import UnreadableImage, decode
+from pipeline.images.decode import UnreadableImage, decode
 from pipeline.nearest import Nearest
 from pipeline.params.data import Images
 from pipeline.params.model import Compute

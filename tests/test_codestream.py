@@ -15,7 +15,7 @@ from pydicom.uid import (
     JPEGLSLossless,
 )
 
-from pipeline.images import UnreadableImage, decode
+from pipeline.images.decode import UnreadableImage, decode
 from tests.dicom_files import dicom
 from tests.test_dicom import GRAIN, PHOTO, RULES, STORED, row_of, shown
 

@@ -28,8 +28,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from pipeline.dicom import windowed
-from pipeline.images import UnreadableImage, decode
+from pipeline.images.decode import UnreadableImage, decode
+from pipeline.images.dicom import windowed
 from pipeline.params.data import Images
 from tests.conftest import noise
 from tests.dicom_files import PATIENT, dicom, item, jpeg, without_preamble

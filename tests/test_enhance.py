@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.enhance import enhance
-from pipeline.images import decode, without_enhancement
+from pipeline.images.decode import decode, without_enhancement
+from pipeline.images.enhance import enhance
 from pipeline.params.data import Images
 from tests.conftest import noise
 

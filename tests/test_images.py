@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from pipeline.images import Picture, UnreadableImage, decode
+from pipeline.images.decode import Picture, UnreadableImage, decode
 from pipeline.params.data import Images
 from tests.conftest import noise
 from tests.nasty_formats import encoded, with_orientation

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.frame import UnreadableImage
-from pipeline.images import decode
-from pipeline.integrity import jpeg_end, png_lacks_pixels, refuse_damaged
+from pipeline.images.decode import decode
+from pipeline.images.frame import UnreadableImage
+from pipeline.images.integrity import jpeg_end, png_lacks_pixels, refuse_damaged
 from pipeline.params.data import Images
 from tests.conftest import noise
 from tests.nasty_formats import encoded, interlaced, png, scanlines

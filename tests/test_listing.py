@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.images import EXTENSIONS
+from pipeline.images.decode import EXTENSIONS
 from pipeline.listing import ListingError, list_images
 from tests.conftest import save_image
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from pipeline.images import UnreadableImage, decode
-from pipeline.multiband import stretched
+from pipeline.images.bands import stretched
+from pipeline.images.decode import UnreadableImage, decode
 from pipeline.params.data import Images
 from tests.conftest import noise
 

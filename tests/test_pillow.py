@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from pipeline.images import EXTENSIONS, EXTENSIONS_OF, UnreadableImage, decode, extension_matches
+from pipeline.images.decode import EXTENSIONS, EXTENSIONS_OF, UnreadableImage, decode, extension_matches
 from pipeline.params.data import Images
 from tests.conftest import noise
 from tests.nasty_formats import STORED_AS, encoded, tiff, with_orientation
@@ -285,7 +285,7 @@ def test_a_large_picture_of_any_mode_takes_little_more_memory_than_its_pixels(mo
 
 MEMORY = """
 import sys
-from pipeline.images import decode
+from pipeline.images.decode import decode
 from pipeline.params.data import Images
 
 def most():

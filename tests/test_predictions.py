@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipeline.images.measures import Light
 from pipeline.predictions import (
     COLUMNS,
     Classified,
@@ -24,7 +25,6 @@ from pipeline.predictions import (
     to_row,
     write_rows,
 )  # fmt: skip
-from pipeline.quality import Light
 
 STAMP = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

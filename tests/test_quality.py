@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
-from pipeline.quality import SIDE, measure, measure_light
+from pipeline.images.measures import SIDE, measure, measure_light
 from tests.conftest import noise
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import reading
-from pipeline.images import Picture, UnreadableImage, decode
+from pipeline.images.decode import Picture, UnreadableImage, decode
 from pipeline.params.data import Images
 from pipeline.predictions import Unreadable
 from pipeline.reading import MOST_HANGING, Decoded, Read, ReadingError, read_images

@@ -13,7 +13,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.engine import Engine, load_engine
 from pipeline.files import sha256_of_file
 from pipeline.gate import Contest, Incomparable
-from pipeline.images import decode
+from pipeline.images.decode import decode
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.prepared import Split

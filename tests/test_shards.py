@@ -18,7 +18,7 @@ NIGHT = """
 import os, signal, sys
 from pathlib import Path
 
-from pipeline import images
+from pipeline.images.decode import decode as images
 
 real = images.decode
 

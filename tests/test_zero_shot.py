@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipeline.core.errors import NightshiftError
 from pipeline.hub import PresetError
-from pipeline.images import decode
+from pipeline.images.decode import decode
 from pipeline.importing import import_from
 from pipeline.params.data import Images
 from pipeline.params.file import load_params

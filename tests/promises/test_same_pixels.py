@@ -10,7 +10,7 @@ from pipeline.classify import classify
 from pipeline.contract import read_contract
 from pipeline.core.paths import MODEL, PREPARED, RAW, TEST_PREDICTIONS
 from pipeline.dataset import copy_test_images
-from pipeline.images import decode
+from pipeline.images.decode import decode
 from pipeline.params.file import load_params
 from pipeline.predictions import read_rows
 from pipeline.prepared import SPLITS, SplitName, read_dataset, read_split

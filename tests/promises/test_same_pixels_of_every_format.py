@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.contract import Contract
 from pipeline.files import sha256
-from pipeline.images import decode
+from pipeline.images.decode import decode
 from pipeline.params.data import Images
 from pipeline.prepared import Dataset, read_dataset, write_dataset
 from pipeline.preprocess import decode_all

@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from pipeline.frame import UnreadableImage
+from pipeline.images.frame import UnreadableImage
 
 CUT_OFF = "damaged image: it is cut off"
 # JPEG: any marker but a restart; 255 followed by 0 is a byte of the pixels, and 255 may be repeated before a marker.

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.codestream import first_codestream
-from pipeline.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
+from pipeline.images.dicom_codestream import first_codestream
+from pipeline.images.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
 from pipeline.params.data import Images
 
 if TYPE_CHECKING:

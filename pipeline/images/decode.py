@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.dicom import is_dicom, read_dicom
-from pipeline.enhance import enhance
-from pipeline.frame import Frame
-from pipeline.frame import UnreadableImage as UnreadableImage  # whoever decodes finds it here
-from pipeline.multiband import read_bands
+from pipeline.images.bands import read_bands
+from pipeline.images.dicom import is_dicom, read_dicom
+from pipeline.images.enhance import enhance
+from pipeline.images.frame import Frame
+from pipeline.images.frame import UnreadableImage as UnreadableImage  # whoever decodes finds it here
+from pipeline.images.pillow import is_heif, is_plain_tiff, is_tiff, read_heif, read_picture
 from pipeline.params.data import Images
-from pipeline.pillow import is_heif, is_plain_tiff, is_tiff, read_heif, read_picture
 
 EXTENSIONS_OF = {  # of each format that `Picture.format` can name
     "JPEG": ("jpg", "jpeg", "jpe", "jfif", "mpo"),

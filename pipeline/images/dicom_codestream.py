@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.frame import UnreadableImage, missing_extra
+from pipeline.images.frame import UnreadableImage, missing_extra
 
 if TYPE_CHECKING:
     from pydicom import Dataset

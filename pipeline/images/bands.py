@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.frame import QUARTER_TURNS, UPRIGHT, Frame, UnreadableImage, exif_number, missing_extra, refuse_too_large
+from pipeline.images.frame import (
+    QUARTER_TURNS,
+    UPRIGHT,
+    Frame,
+    UnreadableImage,
+    exif_number,
+    missing_extra,
+    refuse_too_large,
+)
 from pipeline.params.data import Images
 
 if TYPE_CHECKING:

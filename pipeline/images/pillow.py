@@ -11,8 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
-from pipeline.frame import QUARTER_TURNS, UPRIGHT, Frame, UnreadableImage, exif_number, missing_extra, refuse_too_large
-from pipeline.integrity import CUT_OFF, jpeg_end, png_lacks_pixels, refuse_damaged
+from pipeline.images.frame import (
+    QUARTER_TURNS,
+    UPRIGHT,
+    Frame,
+    UnreadableImage,
+    exif_number,
+    missing_extra,
+    refuse_too_large,
+)
+from pipeline.images.integrity import CUT_OFF, jpeg_end, png_lacks_pixels, refuse_damaged
 from pipeline.params.data import Images
 
 # Readers that stay inside this process: no EPS (it starts Ghostscript), no PDF, no formats of the last century.

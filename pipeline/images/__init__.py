@@ -1,0 +1,1 @@
+"""Bytes -> pixels: the only decoder."""
