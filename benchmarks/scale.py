@@ -116,10 +116,11 @@ def timed(action: Callable[[], Any]) -> tuple[float, Any]:
 
 def books(name: str, source: Any, output: Any, costs: Costs, shard_size: int = SHARD) -> None:
     """List, plan, write parts, merge and reconcile, without a model: real rows, the same for each file."""
-    from pipeline import ledger, store_listing
+    from pipeline import ledger
     from pipeline.ledger import Plan
-    from pipeline.listing import list_images
     from pipeline.predictions import Classified, summarise, to_row
+    from pipeline.storage import store_listing
+    from pipeline.storage.listing import list_images
 
     lister = list_images if isinstance(source, Path) else store_listing.list_images
     seconds, found = timed(lambda: list(lister(source)))
@@ -178,9 +179,9 @@ def s3() -> Iterator[None]:
 
 def book_costs(listed: int, objects: int, far: int, room: Path) -> None:
     """The second table."""
-    from pipeline import stores
-    from pipeline.addresses import place
     from pipeline.core.parallel import ordered_map
+    from pipeline.storage import stores
+    from pipeline.storage.addresses import place
 
     print(f"{'':42}{'measured':>10}{'each':>21}{f'{far:,} files':>20}")
     costs, folder = Costs(far), room / "many"

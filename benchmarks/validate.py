@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from pipeline.core.paths import RAW
 from pipeline.duplicates import cluster
-from pipeline.listing import list_images
 from pipeline.manifest import build_manifest
 from pipeline.params.file import Params, load_params
+from pipeline.storage.listing import list_images
 
 PER_FOLDER = 1000
 

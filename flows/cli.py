@@ -18,7 +18,7 @@ from pipeline.core.errors import NightshiftError
 if TYPE_CHECKING:
     from pipeline.messages import Message
     from pipeline.register import Registration
-    from pipeline.stores import Place
+    from pipeline.storage.stores import Place
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -224,7 +224,7 @@ def classify(
     If the run is interrupted, the same command goes on where it stopped.
     """
     from pipeline import messages, reports, telling
-    from pipeline.addresses import place
+    from pipeline.storage.addresses import place
 
     if runner is Runner.HERE and (dask_address or workers):
         raise NightshiftError("--dask-address and --workers are of a Dask cluster. Add --runner dask.")
@@ -299,8 +299,8 @@ def report(
 ) -> None:
     """Write a night's morning.html anew: is all well, what ran, what to look at, beside what is usual."""
     from pipeline import morning, reports
-    from pipeline.addresses import place
     from pipeline.params.file import load_params
+    from pipeline.storage.addresses import place
 
     folder = place(output) if output else reports.latest_night()
     if folder is None:

@@ -22,7 +22,7 @@ from pipeline.judging import classify_alone
 from pipeline.ledger import Plan
 from pipeline.params.file import Params
 from pipeline.shards import Classifier
-from pipeline.stores import Place
+from pipeline.storage.stores import Place
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -15,7 +15,6 @@ from prefect.states import Completed
 from flows.retrying import RETRIES
 from flows.told import STOPPED, night_completed, night_crashed, night_failed
 from pipeline import classify, ledger, nights, reports, shadow, telling
-from pipeline.addresses import place
 from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
 from pipeline.judging import classify_alone
 from pipeline.ledger import Plan
@@ -23,7 +22,8 @@ from pipeline.morning import PAGE as MORNING_PAGE
 from pipeline.params.file import Params, load_params
 from pipeline.review import PAGE as REVIEW_PAGE
 from pipeline.shadow import SHADOW
-from pipeline.stores import Place
+from pipeline.storage.addresses import place
+from pipeline.storage.stores import Place
 
 
 class Runner(NamedTuple):

@@ -7,9 +7,9 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict
 
 from flows.nightly import nightly
-from pipeline.addresses import place
 from pipeline.core.errors import NightshiftError
 from pipeline.earlier import folder_for
+from pipeline.storage.addresses import place
 
 
 class Input(BaseModel):

@@ -6,7 +6,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
 from pipeline.core.errors import NightshiftError
-from pipeline.stores import StoreError
+from pipeline.storage.stores import StoreError
 from pipeline.tracking import TrackingError
 
 PASSING = (StoreError, TrackingError)  # of a network, or of a server that is started again meanwhile

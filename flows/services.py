@@ -21,7 +21,7 @@ import psutil
 
 from pipeline import tracking
 from pipeline.core.errors import NightshiftError
-from pipeline.files import read_json, write_json
+from pipeline.storage.files import read_json, write_json
 
 HOME = Path(".nightshift")
 CONFIGURATION, SOCKET, PID = HOME / "supervisord.conf", HOME / "supervisor.sock", HOME / "supervisord.pid"

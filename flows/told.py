@@ -6,12 +6,12 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
 from pipeline import messages, telling
-from pipeline.addresses import place
 from pipeline.core.paths import PREDICTIONS
 from pipeline.earlier import folder_for, last_finished
 from pipeline.notify import tell
 from pipeline.predictions import TooManyUnreadable
-from pipeline.stores import Place
+from pipeline.storage.addresses import place
+from pipeline.storage.stores import Place
 
 STOPPED = "Stopped"  # the state of a night that came to its hour
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.files import replacing
+from pipeline.storage.files import replacing
 
 COST = 0.1  # checkpoints take at most this share of the time
 KEPT_SECONDS = 7 * 24 * 3600  # a training that was not ended, and that nobody came back to, is forgotten

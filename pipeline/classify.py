@@ -15,19 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline import champions, ledger, nights, registry, shadow, store_listing, stores, telling
-from pipeline.addresses import place
+from pipeline import champions, ledger, nights, registry, shadow, telling
 from pipeline.contract import ContractError, read_contract
 from pipeline.core.command import run
 from pipeline.core.disk_errors import require_room
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.earlier import deadline_at, remember_last, stop_if_late
-from pipeline.files import read_json, replacing, write_json
 from pipeline.judging import model_folder, model_place
 from pipeline.known import Known
 from pipeline.ledger import Plan
-from pipeline.listing import Listed, list_images
 from pipeline.morning import draw_safely
 from pipeline.params.file import Params, load_params
 from pipeline.predictions import TooManyUnreadable, compare, csv_path, read_rows, summarise
@@ -35,7 +32,11 @@ from pipeline.reference import read_reference
 from pipeline.registry import Registered
 from pipeline.review import write_review
 from pipeline.shards import Classifier, classify_shards, warm_up
-from pipeline.stores import Place
+from pipeline.storage import store_listing, stores
+from pipeline.storage.addresses import place
+from pipeline.storage.files import read_json, replacing, write_json
+from pipeline.storage.listing import Listed, list_images
+from pipeline.storage.stores import Place
 
 if TYPE_CHECKING:
     import pandas as pd

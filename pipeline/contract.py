@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.errors import NightshiftError
-from pipeline.files import sha256, sha256_of_file, write_json
 from pipeline.params.data import Images
+from pipeline.storage.files import sha256, sha256_of_file, write_json
 
 CONTRACT = "contract.json"
 KERAS = "model.keras"

@@ -9,11 +9,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.addresses import is_address, open_remote
 from pipeline.core.text import named, shown
-from pipeline.files import read_json
 from pipeline.layout import Found, Item, SourceError
 from pipeline.predictions import CORRECTION, WHY, listed_path
+from pipeline.storage.addresses import is_address, open_remote
+from pipeline.storage.files import read_json
 
 PIECE = 1 << 20  # bytes read at once
 NEEDED = ("path", "status", "sha256", WHY, CORRECTION)  # by these a review is known among tables

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.files import replacing
+from pipeline.storage.files import replacing
 
 NAMES = {"train": "training", "val": "validation"}
 

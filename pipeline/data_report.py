@@ -17,9 +17,9 @@ from tqdm import tqdm
 from pipeline.core.pages import data_uri, render
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import DATA_REPORT, RAW
-from pipeline.files import replacing
 from pipeline.images.decode import UnreadableImage, decode, without_enhancement
 from pipeline.params.file import Params
+from pipeline.storage.files import replacing
 
 TEMPLATE = "data_report.html"
 THUMBNAIL = 112  # pixels

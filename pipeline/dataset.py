@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import METADATA, PREPARED, RAW
-from pipeline.files import replacing
 from pipeline.importing import import_images, staging
 from pipeline.layout import Found, Item
 from pipeline.sources import Files
+from pipeline.storage.files import replacing
 
 DEFECT_CUT = 0.5  # the published benchmark's cut between functional and defective cells
 

@@ -9,11 +9,11 @@ from pipeline import ledger
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
-from pipeline.files import read_json
 from pipeline.known import Answer, write_known
 from pipeline.ledger import Plan
 from pipeline.predictions import COLUMNS, answer_of, csv_path, read_rows
-from pipeline.stores import Place
+from pipeline.storage.files import read_json
+from pipeline.storage.stores import Place
 
 STOPPED = 75  # exit status EX_TEMPFAIL of sysexits.h: nothing is wrong, and there is more to do
 

@@ -21,10 +21,10 @@ from pipeline.device import prepare_device
 from pipeline.engine import Network, openvino_network
 from pipeline.export import export_openvino
 from pipeline.features import Features, write_features, write_views
-from pipeline.files import replacing
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment
 from pipeline.prepared import SPLITS, read_split
+from pipeline.storage.files import replacing
 
 BATCH_SIZE = 32  # plain features do not depend on it, the draws of augmented views do
 

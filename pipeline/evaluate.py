@@ -18,7 +18,6 @@ from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREPARED, ROBUSTNESS
 from pipeline.engine import Engine, load_engine
 from pipeline.evaluation_report import write_report
 from pipeline.figures import diagrams
-from pipeline.files import replacing, write_json
 from pipeline.metrics import (
     Metric,
     accuracy,
@@ -43,6 +42,7 @@ from pipeline.robustness import CLEAN, COLUMNS, measure_robustness
 from pipeline.saliency import Evidence, explain
 from pipeline.slices import measure_slices, slice_columns
 from pipeline.splits import unit_numbers
+from pipeline.storage.files import replacing, write_json
 
 HEADLINES: dict[str, Metric] = {
     "accuracy": accuracy,

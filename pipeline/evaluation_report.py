@@ -11,12 +11,12 @@ from pipeline.contract import Contract
 from pipeline.core.pages import data_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.corruptions import CORRUPTIONS
-from pipeline.files import replacing
 from pipeline.params.file import Params
 from pipeline.results import Results, headline_rows, in_words
 from pipeline.robustness import CLEAN, MOST_IMAGES
 from pipeline.saliency import MOST_IMAGES as MOST_EXPLAINED
 from pipeline.slices import FALSE_ALARM
+from pipeline.storage.files import replacing
 
 TEMPLATE = "evaluation_report.html"
 DIAGRAM, SHEET = ("png", 110), ("webp", 90)  # format, and dots per inch

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pipeline import ledger, versions
 from pipeline.core.paths import CHECKPOINTS, PREDICTIONS
-from pipeline.files import read_json
 from pipeline.nights import EXPERIMENT
+from pipeline.storage.files import read_json
 from pipeline.tracking import LOCAL_ARTIFACTS, LOCAL_STORE, connected, store_address
 
 DVC_CACHE = Path(".dvc/cache")

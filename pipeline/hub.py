@@ -12,8 +12,8 @@ from keras import layers
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.files import read_json
 from pipeline.keras_file import freeze_unused, import_keras_hub, pooled
+from pipeline.storage.files import read_json
 from pipeline.weights import first_line
 
 HUGGING_FACE = "hf://"

@@ -20,15 +20,15 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from pipeline.addresses import local_path
 from pipeline.core.paths import METADATA, RAW
 from pipeline.core.text import named, shown
 from pipeline.labels import label_of
 from pipeline.layout import Found, Item
-from pipeline.listing import list_images
 from pipeline.metadata import merged, read_metadata, write_metadata
 from pipeline.placing import ImportingError, Placed, State, place, plan_import
 from pipeline.sources import Source, open_source
+from pipeline.storage.addresses import local_path
+from pipeline.storage.listing import list_images
 
 PIECE = 1 << 20  # bytes read at once
 SETTLED_NS = 60_000_000_000  # more than clocks differ

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import ledger, stores
-from pipeline.addresses import place
+from pipeline import ledger
 from pipeline.contract import CONTRACT, Contract
 from pipeline.core.errors import NightshiftError
 from pipeline.engine import Engine, load_engine
@@ -24,7 +23,9 @@ from pipeline.params.model import Compute
 from pipeline.predictions import COLUMNS, RANKS, Classified, Outcome, answer_of, to_row
 from pipeline.reading import Decoded, Decoder, Read, read_images
 from pipeline.reference import Reference, read_reference
-from pipeline.stores import Place
+from pipeline.storage import stores
+from pipeline.storage.addresses import place
+from pipeline.storage.stores import Place
 
 _one_at_a_time = threading.Lock()  # two shards would take turns at one network, and twice the memory
 

@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pipeline.files import replacing
-from pipeline.stores import Place
+from pipeline.storage.files import replacing
+from pipeline.storage.stores import Place
 
 Answer = Mapping[str, str]  # the columns of a row that follow from the file's content and the model
 RECENT = 10_000  # answers; some 5 MB

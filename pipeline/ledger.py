@@ -18,14 +18,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline import lease, store_lease, stores
 from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
-from pipeline.files import read_json, replacing, sync
-from pipeline.lease import LedgerError as LedgerError
-from pipeline.listing import Listed
 from pipeline.predictions import COLUMNS, Stamp, holds_rows_of, write_rows
-from pipeline.stores import Place
+from pipeline.storage import lease, store_lease, stores
+from pipeline.storage.files import read_json, replacing, sync
+from pipeline.storage.lease import LedgerError as LedgerError
+from pipeline.storage.listing import Listed
+from pipeline.storage.stores import Place
 
 WORK, KNOWN = ".nightshift", "known.sqlite"
 

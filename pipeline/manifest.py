@@ -22,13 +22,13 @@ from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import METADATA
 from pipeline.core.text import named
-from pipeline.files import replacing, sha256
 from pipeline.images.decode import UnreadableImage, decode, extension_matches, without_enhancement
 from pipeline.images.measures import SIDE, measure
 from pipeline.labels import label_of
-from pipeline.listing import Listed, list_images
 from pipeline.params.data import Images
 from pipeline.prepared import SPLITS
+from pipeline.storage.files import replacing, sha256
+from pipeline.storage.listing import Listed, list_images
 
 LIBRARIES = (  # that decode and measure; another version may see other pixels
     "ImageHash", "imagecodecs", "numpy", "opencv-python-headless", "Pillow", "pillow-heif", "pydicom", "tifffile",

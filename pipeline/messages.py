@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pipeline import ledger, stores
+from pipeline import ledger
 from pipeline.champions import CHAMPION
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import shown, without_password
@@ -13,7 +13,8 @@ from pipeline.morning import PAGE, alarms
 from pipeline.params.model import Batch
 from pipeline.predictions import TooManyUnreadable
 from pipeline.reports import summary_lines
-from pipeline.stores import Place
+from pipeline.storage import stores
+from pipeline.storage.stores import Place
 
 if TYPE_CHECKING:
     from pipeline.register import Registration

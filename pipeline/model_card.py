@@ -11,12 +11,12 @@ import pandas as pd
 from pipeline.contract import KERAS, Contract
 from pipeline.core.pages import render
 from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
-from pipeline.files import replacing
 from pipeline.params.file import Params
 from pipeline.prepared import SPLITS, SplitName
 from pipeline.results import Results, headline_rows, in_words
 from pipeline.robustness import CLEAN
 from pipeline.slices import FALSE_ALARM
+from pipeline.storage.files import replacing
 from pipeline.versions import locked_hashes
 
 TEMPLATE = "model_card.md"

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pipeline import nights, stores
+from pipeline import nights
 from pipeline.contract import ContractError, read_contract
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.pages import render
 from pipeline.core.paths import MODEL, MODEL_CARD
-from pipeline.files import read_json, replacing
 from pipeline.nights import Night
 from pipeline.params.model import Batch
 from pipeline.predictions import read_rows
 from pipeline.review import KINDS, REVIEW, by_kind, on_page, pictures_of
 from pipeline.review import PAGE as REVIEW_PAGE
-from pipeline.stores import Place
+from pipeline.storage import stores
+from pipeline.storage.files import read_json, replacing
+from pipeline.storage.stores import Place
 from pipeline.tracking import store_address
 
 PAGE = "morning.html"  # beside predictions.csv

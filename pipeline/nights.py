@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import stores
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.stores import Place
+from pipeline.storage import stores
+from pipeline.storage.stores import Place
 from pipeline.tracking import CONTRACT_TAG, connected, use_experiment
 
 EXPERIMENT = "nights"  # after the model's name

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipeline.files import replacing
 from pipeline.predictions import COLUMNS, NUMBERS
-from pipeline.stores import Place
+from pipeline.storage.files import replacing
+from pipeline.storage.stores import Place
 
 TYPES = {"int": pa.int32(), "float": pa.float64()}
 

@@ -8,7 +8,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named, shown
 from pipeline.labels import LONGEST_NAME, folder_of
 from pipeline.layout import Item
-from pipeline.listing import is_hidden
+from pipeline.storage.listing import is_hidden
 
 Placed = Mapping[str, Item]  # path below data/raw -> the image that goes there
 State = Literal["same", "other"]  # of a file that is there already

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 from pipeline.core.errors import NightshiftError
 from pipeline.images.measures import Light
 from pipeline.nearest import OUTLIER
-from pipeline.stores import Place
+from pipeline.storage.stores import Place
 
 COLUMNS = (
     "path", "status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3",

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import NightshiftError
-from pipeline.files import read_json, write_json
 from pipeline.params.data import Images
+from pipeline.storage.files import read_json, write_json
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")

@@ -17,15 +17,15 @@ from pathlib import Path
 
 from upath import UPath
 
-from pipeline import stores
 from pipeline.core.errors import NightshiftError
-from pipeline.files import sha256
 from pipeline.images.decode import Picture, UnreadableImage, decode
 from pipeline.images.measures import Light, measure_light
 from pipeline.known import Answer
 from pipeline.params.data import Images
 from pipeline.predictions import Repeated, Unreadable
-from pipeline.stores import Place
+from pipeline.storage import stores
+from pipeline.storage.files import sha256
+from pipeline.storage.stores import Place
 
 BYTES_A_PIXEL, HEADER_BYTES = 16, 64_000_000  # what a file of the largest allowed image may have, not compressed
 MOST_HANGING = 8  # files in a row; then it is the disk or the network that hangs, and no file's fault

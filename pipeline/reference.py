@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.contract import EMBEDDINGS, REFERENCE, Contract, ContractError, reference_sha256
-from pipeline.files import write_json
 from pipeline.images.measures import Light, measure_light
 from pipeline.nearest import OUTLIER, Nearest, outlier_scores, unit
+from pipeline.storage.files import write_json
 
 if TYPE_CHECKING:  # of use in training only, and slow to import
     import pandas as pd

@@ -23,7 +23,6 @@ from pipeline.core.log import log
 from pipeline.core.paths import EVALUATION, MODEL, PREPARED, RAW, REGISTRATION, TRAINING_METRICS
 from pipeline.engine import load_engine
 from pipeline.export import largest_difference
-from pipeline.files import read_json, write_json
 from pipeline.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
 from pipeline.metrics import as_text
 from pipeline.packaging import log_model
@@ -32,6 +31,7 @@ from pipeline.params.model import Gate
 from pipeline.prepared import read_dataset, read_split
 from pipeline.registry import Registered
 from pipeline.rescoring import HeldOut, contest
+from pipeline.storage.files import read_json, write_json
 from pipeline.tracking import CONTRACT_TAG, LOCAL_STORE, connected, lineage_tags, log_training, use_experiment
 from pipeline.training_images import TRAINING_IMAGES
 

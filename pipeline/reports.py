@@ -23,11 +23,11 @@ from pipeline.core.paths import (
     MODEL_CARD,
     PREDICTIONS,
 )
-from pipeline.files import read_json
 from pipeline.gate import GATE_TAG, REFUSED
 from pipeline.metrics import as_text
 from pipeline.predictions import CORRECTION, STATUSES, read_rows
 from pipeline.review import KINDS, PAGE, REVIEW
+from pipeline.storage.files import read_json
 
 FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")
 SUSPECTS = 20  # label errors on a page that is not the report

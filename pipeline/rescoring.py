@@ -17,13 +17,13 @@ from pipeline.contract import ContractError
 from pipeline.core.parallel import ordered_map
 from pipeline.core.text import named
 from pipeline.engine import Engine, load_engine
-from pipeline.files import read_validated
 from pipeline.gate import Contest, Incomparable
 from pipeline.images.decode import UnreadableImage, decode
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.prepared import Split
 from pipeline.splits import unit_numbers
+from pipeline.storage.files import read_validated
 from pipeline.training_images import TAUGHT
 
 TIMED_IMAGES = 64  # decoded and answered at a time when the speeds are measured

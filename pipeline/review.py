@@ -17,12 +17,12 @@ from PIL import Image
 
 from pipeline.contract import Contract
 from pipeline.core.pages import data_uri, render
-from pipeline.files import replacing
 from pipeline.nearest import OUTLIER
 from pipeline.params.data import Images
 from pipeline.predictions import COLUMNS, CORRECTION, WHY, listed_path, read_rows
 from pipeline.reading import Decoded, ReadingError, read_images
-from pipeline.stores import Place, StoreError
+from pipeline.storage.files import replacing
+from pipeline.storage.stores import Place, StoreError
 
 REVIEW, PAGE = "review.csv", "review.html"  # beside predictions.csv
 KINDS = ("unreadable", "outlier", "unsure", "flagged")  # the first that fits, in the order of the review

@@ -8,9 +8,9 @@ import pandas as pd
 
 from pipeline import champions, registry
 from pipeline.core.errors import NightshiftError
-from pipeline.files import sha256_of_file
-from pipeline.listing import list_images
 from pipeline.registry import Registered
+from pipeline.storage.files import sha256_of_file
+from pipeline.storage.listing import list_images
 
 UNSEEN = "no"
 

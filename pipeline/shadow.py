@@ -15,11 +15,11 @@ from pipeline import champions, ledger, registry
 from pipeline.contract import read_contract
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.files import replacing
 from pipeline.judging import model_place
 from pipeline.ledger import Plan
 from pipeline.predictions import read_rows
-from pipeline.stores import Place
+from pipeline.storage.files import replacing
+from pipeline.storage.stores import Place
 
 SHADOW = "shadow"  # the folder beside predictions.csv
 DISAGREEMENTS = "disagreements.csv"

@@ -18,13 +18,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pipeline import lease
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import Picture, UnreadableImage, decode
 from pipeline.ledger import Plan
 from pipeline.params.data import Images
 from pipeline.params.file import Params
-from pipeline.stores import Place
+from pipeline.storage import lease
+from pipeline.storage.stores import Place
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit the locks of threads that it does not have
 CRASHED = "its decoder crashed; the file is damaged, or made to do harm"

@@ -10,13 +10,13 @@ from pipeline import champions, registry
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import RAW
 from pipeline.engine import load_engine
-from pipeline.files import replacing
 from pipeline.images.decode import UnreadableImage, decode
 from pipeline.nearest import Nearest
 from pipeline.params.data import Images
 from pipeline.params.model import Compute
 from pipeline.reference import read_reference
 from pipeline.registry import Registered
+from pipeline.storage.files import replacing
 
 
 class SimilarError(NightshiftError):

@@ -15,7 +15,13 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pipeline import archives, tables
-from pipeline.addresses import (
+from pipeline.archives import Archive, is_archive
+from pipeline.core.parallel import ordered_map
+from pipeline.core.text import named, shown
+from pipeline.corrections import corrections, is_review
+from pipeline.labels import folder_of
+from pipeline.layout import Found, Item, SourceError, by_folders
+from pipeline.storage.addresses import (
     explained,
     filesystem,
     is_address,
@@ -24,13 +30,7 @@ from pipeline.addresses import (
     open_remote,
     size_of,
 )
-from pipeline.archives import Archive, is_archive
-from pipeline.core.parallel import ordered_map
-from pipeline.core.text import named, shown
-from pipeline.corrections import corrections, is_review
-from pipeline.labels import folder_of
-from pipeline.layout import Found, Item, SourceError, by_folders
-from pipeline.listing import MAGIC_BYTES, is_hidden, is_image, list_files
+from pipeline.storage.listing import MAGIC_BYTES, is_hidden, is_image, list_files
 
 T = TypeVar("T")
 THREADS = 8  # a server answers several requests as fast as one; a disk does not mind

@@ -14,10 +14,10 @@ from filelock import FileLock, Timeout
 from pipeline.core.code import code_of
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PREPARED, SEARCHES
-from pipeline.files import sha256
 from pipeline.params.file import Params
 from pipeline.prepared import read_dataset, read_split
 from pipeline.search_space import Mode, Values, searched
+from pipeline.storage.files import sha256
 from pipeline.tracking import flat
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import messages
 from pipeline.notify import tell, wants_all
 from pipeline.params.file import load_params
-from pipeline.stores import Place
+from pipeline.storage.stores import Place
 
 if TYPE_CHECKING:
     from pipeline.register import Registration

@@ -19,11 +19,11 @@ from tqdm import tqdm
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import PARAMS
-from pipeline.files import replacing
 from pipeline.params.edit import with_values_written
 from pipeline.params.file import load_params
 from pipeline.search_log import search_log
 from pipeline.search_space import Values, rounded, value_of, with_values
+from pipeline.storage.files import replacing
 from pipeline.study import (
     DIVERGED,
     HEAD_STRIDE,

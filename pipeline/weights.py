@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named
-from pipeline.files import replacing
+from pipeline.storage.files import replacing
 
 if TYPE_CHECKING:
     import keras

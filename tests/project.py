@@ -184,7 +184,7 @@ import numpy as np
 import keras
 from pathlib import Path
 from pipeline.contract import KERAS, OPENVINO, read_contract, weights_sha256, write_contract
-from pipeline.files import sha256_of_file
+from pipeline.storage.files import sha256_of_file
 from pipeline.export import export_openvino
 from pipeline.core.paths import MODEL
 

@@ -15,10 +15,11 @@ import pytest
 
 from flows import cluster
 from flows.cluster import ClusterError, plainly
-from pipeline import ledger, stores
-from pipeline.addresses import place
+from pipeline import ledger
 from pipeline.classify import classify
 from pipeline.params.file import load_params
+from pipeline.storage import stores
+from pipeline.storage.addresses import place
 from tests.project import NIGHTSHIFT, draw_shape, environment, nightshift
 from tests.stores import free_port, upload
 from tests.test_remote_night import bucket, rows, server  # noqa: F401 - fixtures

@@ -10,9 +10,9 @@ from openvino import opset13 as ops
 
 from pipeline.contract import Contract, ContractError, read_contract, weights_sha256, write_contract
 from pipeline.engine import Engine, Numbers, load_engine, numbers_of, openvino_judging, openvino_network, probabilities
-from pipeline.files import sha256
 from pipeline.params.data import Images
 from pipeline.params.model import Compute
+from pipeline.storage.files import sha256
 
 CPU = Compute(device="cpu", precision="float32", workers=1)
 RULES = Images(width=12, height=8, fit="stretch", max_megapixels=1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.files import read_json, replacing, sha256, sha256_of_file, write_json
+from pipeline.storage.files import read_json, replacing, sha256, sha256_of_file, write_json
 
 
 class Interrupted(Exception):  # noqa: N818

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline import housekeeping, ledger
 from pipeline.classify import classify
-from pipeline.files import read_json, write_json
-from pipeline.lease import LedgerError
 from pipeline.params.file import load_params
+from pipeline.storage.files import read_json, write_json
+from pipeline.storage.lease import LedgerError
 from tests.project import draw_shape, dvc, nightshift, run
 
 

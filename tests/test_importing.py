@@ -17,8 +17,8 @@ from filelock import FileLock
 from pipeline.importing import import_from, is_settled
 from pipeline.labels import label_of
 from pipeline.layout import Found, SourceError
-from pipeline.listing import list_images
 from pipeline.placing import ImportingError
+from pipeline.storage.listing import list_images
 from tests.conftest import REPOSITORY
 from tests.sources import PETS, SPLIT_PETS, content, take, tar_of, tree, write_files, zip_of
 

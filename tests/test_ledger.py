@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pipeline import ledger
 from pipeline.ledger import LedgerError, Plan
-from pipeline.listing import Listed
 from pipeline.predictions import COLUMNS, Unreadable, to_row
+from pipeline.storage.listing import Listed
 
 NAMES = ["a.jpg", "\udcff\udcfe.jpg", "a\nb.jpg", "grün/ä.jpg", '"\\.jpg', "=1.jpg"]
 

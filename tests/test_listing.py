@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.images.decode import EXTENSIONS
-from pipeline.listing import ListingError, list_images
+from pipeline.storage.listing import ListingError, list_images
 from tests.conftest import save_image
 
 

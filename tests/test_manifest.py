@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from pipeline import manifest as module
-from pipeline.files import sha256
 from pipeline.manifest import InvalidData, build_manifest, with_metadata
 from pipeline.params.data import Images
+from pipeline.storage.files import sha256
 from tests.conftest import save_image
 
 RULES = Images(width=32, height=24, fit="stretch", max_megapixels=1)

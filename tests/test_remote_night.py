@@ -14,15 +14,16 @@ import fsspec
 import pytest
 from upath import UPath
 
-from pipeline import judging, ledger, stores
-from pipeline.addresses import place
+from pipeline import judging, ledger
 from pipeline.classify import ClassifyError, begin, classify, classify_shard
 from pipeline.judging import OtherModelError
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.predictions import Unreadable
 from pipeline.reading import Decoded, ReadingError, read_image, read_images
-from pipeline.stores import StoreError
+from pipeline.storage import stores
+from pipeline.storage.addresses import place
+from pipeline.storage.stores import StoreError
 from tests.conftest import save_image
 from tests.project import draw_shape, nightshift, undated
 from tests.stores import environment_of, free_port, s3_server, upload

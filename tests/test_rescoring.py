@@ -11,13 +11,13 @@ from pipeline.comparison import Changed
 from pipeline.contract import CONTRACT
 from pipeline.core.errors import NightshiftError
 from pipeline.engine import Engine, load_engine
-from pipeline.files import sha256_of_file
 from pipeline.gate import Contest, Incomparable
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.prepared import Split
 from pipeline.rescoring import HeldOut, contest
+from pipeline.storage.files import sha256_of_file
 from tests.models import write_colour_model
 
 RULES = Images(width=32, height=24, fit="stretch", max_megapixels=1)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.contract import Contract
-from pipeline.files import sha256_of_file
 from pipeline.params.data import Images
 from pipeline.predictions import COLUMNS, Classified, Outcome, Stamp, Unreadable, read_rows, to_row, write_rows
 from pipeline.review import KINDS, PICTURES, Review, choose, kind_of, on_page, page, thumbnails, why_of, write_review
+from pipeline.storage.files import sha256_of_file
 from tests.conftest import save_image
 
 STAMP = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")

@@ -180,7 +180,7 @@ RETRIED = """
 from prefect import flow, task
 from flows.retrying import RETRIES
 from pipeline.core.errors import NightshiftError
-from pipeline.stores import StoreError
+from pipeline.storage.stores import StoreError
 from pipeline.tracking import TrackingError
 
 tries = []

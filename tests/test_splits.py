@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.files import sha256
 from pipeline.params.data import Fractions
 from pipeline.splits import LEFT_OUT, Drawn, FrozenSplits, ImpossibleSplit, draw_splits, units
+from pipeline.storage.files import sha256
 
 FRACTIONS = Fractions(train=0.70, val=0.15, test=0.15)
 Row = tuple[str, int, str | None, str | None]  # label, cluster, group, given split

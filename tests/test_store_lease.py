@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from upath import UPath
 
-from pipeline import store_lease as lease
-from pipeline import stores
-from pipeline.addresses import place
 from pipeline.ledger import held as output_held
-from pipeline.store_lease import Lease, LeaseError, held
+from pipeline.storage import store_lease as lease
+from pipeline.storage import stores
+from pipeline.storage.addresses import place
+from pipeline.storage.store_lease import Lease, LeaseError, held
 from tests.test_store_listing import bucket, server  # noqa: F401 - fixtures
 
 OTHER = "another run's"

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
-from pipeline import stores
-from pipeline.addresses import place
 from pipeline.layout import SourceError
-from pipeline.listing import Listed, ListingError, list_images
-from pipeline.store_listing import in_folder_order
-from pipeline.store_listing import list_images as list_store
-from pipeline.stores import StoreError
+from pipeline.storage import stores
+from pipeline.storage.addresses import place
+from pipeline.storage.listing import Listed, ListingError, list_images
+from pipeline.storage.store_listing import in_folder_order
+from pipeline.storage.store_listing import list_images as list_store
+from pipeline.storage.stores import StoreError
 from tests.conftest import save_image
 from tests.stores import environment_of, s3_server, upload
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.files import sha256_of_file
 from pipeline.predictions import COLUMNS
+from pipeline.storage.files import sha256_of_file
 from pipeline.tracking import store_address
 from tests.disk import Disk, disk
 from tests.project import NIGHTSHIFT, draw_shape, environment, nightshift

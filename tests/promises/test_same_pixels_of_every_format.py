@@ -12,12 +12,12 @@ import tifffile
 from PIL import Image
 
 from pipeline.contract import Contract
-from pipeline.files import sha256
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
 from pipeline.prepared import Dataset, read_dataset, write_dataset
 from pipeline.preprocess import decode_all
 from pipeline.reading import Decoded, read_image
+from pipeline.storage.files import sha256
 from tests.conftest import noise, save_image
 from tests.dicom_files import dicom
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from upath import UPath
 
-from pipeline.addresses import explained, modified_ns_of, size_of
 from pipeline.core.parallel import ordered_map
-from pipeline.listing import MAGIC_BYTES, Listed, ListingError, is_hidden, is_image
-from pipeline.stores import THREADS, attempt
+from pipeline.storage.addresses import explained, modified_ns_of, size_of
+from pipeline.storage.listing import MAGIC_BYTES, Listed, ListingError, is_hidden, is_image
+from pipeline.storage.stores import THREADS, attempt
 
 Pages = Callable[[str], Iterable[Listed]]  # all objects whose path begins so, in the order of their keys' bytes
 PAGE = 1000  # entries: what S3 gives in one answer

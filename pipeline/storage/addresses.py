@@ -14,7 +14,7 @@ from upath import UPath
 
 from pipeline.core.text import shown
 from pipeline.layout import SourceError
-from pipeline.stores import Place, backend_errors
+from pipeline.storage.stores import Place, backend_errors
 
 EXTRAS = {"s3": "nightshift[s3]", "s3a": "nightshift[s3]"}  # protocol -> what to install
 CREDENTIALS = (

@@ -17,8 +17,8 @@ from filelock import FileLock, SoftFileLease, Timeout
 
 from pipeline.core.disk_errors import explained
 from pipeline.core.errors import NightshiftError
-from pipeline.files import make_folder
-from pipeline.stores import Place
+from pipeline.storage.files import make_folder
+from pipeline.storage.stores import Place
 
 LOCK, HOLDER = ".nightshift.lock", ".nightshift.holder"
 BEAT, LEASE = 10.0, 60.0  # seconds

@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass, field, replace
 
 from upath import UPath
 
-from pipeline import stores
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.stores import StoreError, backend_errors
+from pipeline.storage import stores
+from pipeline.storage.stores import StoreError, backend_errors
 
 BEAT = 10.0  # seconds between two signs of life
 EXPIRES = 60.0  # seconds without one

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline import stores
 from pipeline.core.disk_errors import WRITING
 from pipeline.core.errors import NightshiftError
-from pipeline.stores import Place
+from pipeline.storage import stores
+from pipeline.storage.stores import Place
 
 
 @contextmanager

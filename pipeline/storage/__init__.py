@@ -1,0 +1,1 @@
+"""A folder here or in a bucket: read, write, list, hold."""
