@@ -22,8 +22,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipeline.core.paths import RAW
-from pipeline.duplicates import cluster
-from pipeline.manifest import build_manifest
+from pipeline.data.duplicates import cluster
+from pipeline.data.manifest import build_manifest
 from pipeline.params.file import Params, load_params
 from pipeline.storage.listing import list_images
 

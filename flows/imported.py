@@ -9,8 +9,8 @@ from rich.text import Text
 
 from pipeline.core.paths import RAW
 from pipeline.core.text import shown
+from pipeline.data.prepared import SPLITS
 from pipeline.importing import Imported
-from pipeline.prepared import SPLITS
 
 WIDTH = 120  # characters of a table that goes to a file or another program
 

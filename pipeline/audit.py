@@ -11,11 +11,11 @@ from tqdm import tqdm
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
+from pipeline.data.features import read_features
+from pipeline.data.prepared import SPLITS, read_dataset, read_split
+from pipeline.data.splits import unit_numbers
 from pipeline.data_report import write_report
-from pipeline.features import read_features
 from pipeline.params.file import load_params
-from pipeline.prepared import SPLITS, read_dataset, read_split
-from pipeline.splits import unit_numbers
 from pipeline.storage.files import read_json, replacing
 
 REGULARISATION = 0.003  # C of the logistic regression: of 0.0003 to 0.1 the best accuracy out of fold on the demo set

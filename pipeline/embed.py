@@ -1,6 +1,6 @@
 """Features of the frozen backbone, computed once: of all images, and of augmented views of the training images.
 
-Fits nothing. The folder of features is empty for models that are trained from scratch; `pipeline.features` has the
+Fits nothing. The folder of features is empty for models that are trained from scratch; `pipeline.data.features` has the
 format.
 """
 
@@ -17,13 +17,13 @@ from pipeline.contract import NETWORK
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import FEATURES, PREPARED
+from pipeline.data.features import Features, write_features, write_views
+from pipeline.data.prepared import SPLITS, read_split
 from pipeline.device import prepare_device
 from pipeline.engine import Network, openvino_network
 from pipeline.export import export_openvino
-from pipeline.features import Features, write_features, write_views
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment
-from pipeline.prepared import SPLITS, read_split
 from pipeline.storage.files import replacing
 
 BATCH_SIZE = 32  # plain features do not depend on it, the draws of augmented views do

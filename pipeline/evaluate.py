@@ -15,6 +15,8 @@ from pipeline.answers import Answers, Judged, ask, in_batches, logits_of
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREPARED, ROBUSTNESS, SLICES, TEST_PREDICTIONS
+from pipeline.data.prepared import Split, read_split
+from pipeline.data.splits import unit_numbers
 from pipeline.engine import Engine, load_engine
 from pipeline.evaluation_report import write_report
 from pipeline.figures import diagrams
@@ -36,12 +38,10 @@ from pipeline.metrics import (
 from pipeline.model_card import write_model_card
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Evaluate, Intervals
-from pipeline.prepared import Split, read_split
 from pipeline.results import Results
 from pipeline.robustness import CLEAN, COLUMNS, measure_robustness
 from pipeline.saliency import Evidence, explain
 from pipeline.slices import measure_slices, slice_columns
-from pipeline.splits import unit_numbers
 from pipeline.storage.files import replacing, write_json
 
 HEADLINES: dict[str, Metric] = {

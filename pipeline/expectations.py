@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from pipeline.data.prepared import SPLITS
 from pipeline.data_docs import make_offline
 from pipeline.params.data import Severity, Validate
-from pipeline.prepared import SPLITS
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite

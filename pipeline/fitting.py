@@ -21,8 +21,8 @@ from tqdm import tqdm
 from pipeline.checkpoints import Checkpoints, Snapshot
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.data.features import TrainingRows
 from pipeline.engine import probabilities
-from pipeline.features import TrainingRows
 from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
 from pipeline.params.model import Fit, Monitor, Train
 

@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from pipeline.core.paths import METADATA, RAW
 from pipeline.core.text import named, shown
-from pipeline.labels import label_of
+from pipeline.data.labels import label_of
+from pipeline.data.side_table import merged, read_metadata, write_metadata
 from pipeline.layout import Found, Item
-from pipeline.metadata import merged, read_metadata, write_metadata
 from pipeline.placing import ImportingError, Placed, State, place, plan_import
 from pipeline.sources import Source, open_source
 from pipeline.storage.addresses import local_path

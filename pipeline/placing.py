@@ -6,7 +6,7 @@ from typing import Literal
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named, shown
-from pipeline.labels import LONGEST_NAME, folder_of
+from pipeline.data.labels import LONGEST_NAME, folder_of
 from pipeline.layout import Item
 from pipeline.storage.listing import is_hidden
 

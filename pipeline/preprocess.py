@@ -15,11 +15,11 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
+from pipeline.data.prepared import SPLITS, Dataset, write_dataset, write_split
+from pipeline.data.splits import LEFT_OUT, FrozenSplits, draw_splits
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
 from pipeline.params.file import load_params
-from pipeline.prepared import SPLITS, Dataset, write_dataset, write_split
-from pipeline.splits import LEFT_OUT, FrozenSplits, draw_splits
 from pipeline.storage.files import read_json, read_validated, replacing, sha256, write_json
 from pipeline.versions import locked_hashes
 

@@ -22,7 +22,7 @@ from pipeline.storage.files import write_json
 if TYPE_CHECKING:  # of use in training only, and slow to import
     import pandas as pd
 
-    from pipeline.prepared import Split
+    from pipeline.data.prepared import Split
 
 MOST = 5000  # training images that are kept, and images of each split that are measured
 NEIGHBOURS = 10

@@ -21,6 +21,7 @@ from pipeline.core.command import run
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import EVALUATION, MODEL, PREPARED, RAW, REGISTRATION, TRAINING_METRICS
+from pipeline.data.prepared import read_dataset, read_split
 from pipeline.engine import load_engine
 from pipeline.export import largest_difference
 from pipeline.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
@@ -28,7 +29,6 @@ from pipeline.metrics import as_text
 from pipeline.packaging import log_model
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Gate
-from pipeline.prepared import read_dataset, read_split
 from pipeline.registry import Registered
 from pipeline.rescoring import HeldOut, contest
 from pipeline.storage.files import read_json, write_json

@@ -16,13 +16,13 @@ from pipeline.comparison import compare
 from pipeline.contract import ContractError
 from pipeline.core.parallel import ordered_map
 from pipeline.core.text import named
+from pipeline.data.prepared import Split
+from pipeline.data.splits import unit_numbers
 from pipeline.engine import Engine, load_engine
 from pipeline.gate import Contest, Incomparable
 from pipeline.images.decode import UnreadableImage, decode
 from pipeline.params.data import Images
 from pipeline.params.file import Params
-from pipeline.prepared import Split
-from pipeline.splits import unit_numbers
 from pipeline.storage.files import read_validated
 from pipeline.training_images import TAUGHT
 

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 
 from pipeline.core.log import log
 from pipeline.core.paths import PREPARED
+from pipeline.data.prepared import read_dataset
 from pipeline.live import PATIENCE, training_params
 from pipeline.params.file import Params
-from pipeline.prepared import read_dataset
 from pipeline.search_space import Mode
 from pipeline.study import HISTORY, VALUES
 from pipeline.tracking import TrackingError, connected, flat, training_tags, use_experiment

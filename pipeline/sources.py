@@ -19,7 +19,7 @@ from pipeline.archives import Archive, is_archive
 from pipeline.core.parallel import ordered_map
 from pipeline.core.text import named, shown
 from pipeline.corrections import corrections, is_review
-from pipeline.labels import folder_of
+from pipeline.data.labels import folder_of
 from pipeline.layout import Found, Item, SourceError, by_folders
 from pipeline.storage.addresses import (
     explained,

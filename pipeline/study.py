@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 from pipeline.core.code import code_of
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PREPARED, SEARCHES
+from pipeline.data.prepared import read_dataset, read_split
 from pipeline.params.file import Params
-from pipeline.prepared import read_dataset, read_split
 from pipeline.search_space import Mode, Values, searched
 from pipeline.storage.files import sha256
 from pipeline.tracking import flat

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import METADATA
-from pipeline.prepared import Split
+from pipeline.data.prepared import Split
 
 
 def soft_targets(split: Split, class_names: tuple[str, ...], columns: dict[str, str]) -> NDArray[np.float32]:

@@ -34,16 +34,16 @@ from pipeline.core.paths import (
     TRAINING_METRICS,
 )
 from pipeline.curves import write_curves
+from pipeline.data.features import Features, TrainingRows, read_features, read_training_rows
+from pipeline.data.prepared import Dataset, Split, read_dataset, read_split
 from pipeline.device import prepare_device, writes_files
 from pipeline.engine import Judging, Numbers, has_bfloat16, load_judging, on_gpu, probabilities
 from pipeline.export import compute_in_float32, export_openvino
-from pipeline.features import Features, TrainingRows, read_features, read_training_rows
 from pipeline.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better
 from pipeline.live import live_run
 from pipeline.optimiser import build_optimiser, freeze, warm_up_and_cosine
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment, Fit, Monitor, Train
-from pipeline.prepared import Dataset, Split, read_dataset, read_split
 from pipeline.reference import Judged, Reference, make_reference, sampled, write_reference
 from pipeline.storage.files import replacing, sha256, sha256_of_file, write_json
 from pipeline.targets import soft_targets

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.prepared import SPLITS
+from pipeline.data.prepared import SPLITS
 
 TRAINING_IMAGES = "training_images.parquet"  # columns sha256 and split, one row a content
 TAUGHT = ("train", "val")  # the splits that shape a model: weights, and when to stop, temperature, threshold

@@ -19,12 +19,12 @@ from pipeline.core.paths import (
     VALIDATION,
 )
 from pipeline.core.text import named
+from pipeline.data.duplicates import cluster
+from pipeline.data.manifest import InvalidData, build_manifest, with_metadata
+from pipeline.data.side_table import read_metadata
 from pipeline.data_report import write_report
 from pipeline.drift import compare
-from pipeline.duplicates import cluster
 from pipeline.expectations import Outcome, checks, judge, quarantine, tables
-from pipeline.manifest import InvalidData, build_manifest, with_metadata
-from pipeline.metadata import read_metadata
 from pipeline.params.file import Params, load_params
 from pipeline.snapshots import manifest_at
 from pipeline.storage.files import replacing, write_json

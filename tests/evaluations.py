@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.answers import Answers, Judged
 from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.core.paths import PREPARED
+from pipeline.data.prepared import SPLITS, Dataset, write_dataset, write_split
 from pipeline.params.data import Images
 from pipeline.params.model import Evaluate
-from pipeline.prepared import SPLITS, Dataset, write_dataset, write_split
 
 COLOURS = ("red", "green", "blue")
 SIDE = 16  # pixels of the colours' images

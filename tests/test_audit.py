@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.audit import COLUMNS, label_issues, out_of_fold
 from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
+from pipeline.data.prepared import SPLITS, read_split
 from pipeline.data_report import Findings, write_report
 from pipeline.params.file import load_params
-from pipeline.prepared import SPLITS, read_split
 from tests.project import change_params, run_stage
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.duplicates import BLOCK, cluster, components, joined, near_pairs
+from pipeline.data.duplicates import BLOCK, cluster, components, joined, near_pairs
 
 hash_bytes = st.lists(st.binary(min_size=4, max_size=4), max_size=40)
 

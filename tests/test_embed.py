@@ -7,12 +7,12 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.core.paths import FEATURES, PREPARED
+from pipeline.data.features import read_features, read_training_rows
+from pipeline.data.prepared import SPLITS, read_split
 from pipeline.embed import embed, frozen_network, view
 from pipeline.engine import Network
-from pipeline.features import read_features, read_training_rows
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment
-from pipeline.prepared import SPLITS, read_split
 from tests.conftest import noise
 from tests.project import change_params, dvc, run_stage
 

@@ -22,9 +22,9 @@ from pipeline.core.paths import (
     SLICES,
     TEST_PREDICTIONS,
 )
+from pipeline.data.splits import unit_numbers
 from pipeline.evaluate import evaluate, headlines, per_class
 from pipeline.params.model import Intervals
-from pipeline.splits import unit_numbers
 from tests.conftest import REPOSITORY
 from tests.evaluations import PARAMS, judge, tables, write_colour_model, write_images
 from tests.project import change_params

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import NightshiftError
-from pipeline.features import read_features, read_training_rows, write_features, write_views
+from pipeline.data.features import read_features, read_training_rows, write_features, write_views
 
 FEATURES = np.arange(35, dtype=np.float32).reshape(7, 5)
 VIEWS = 100 + np.arange(70, dtype=np.float32).reshape(2, 7, 5)

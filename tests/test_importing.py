@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
+from pipeline.data.labels import label_of
 from pipeline.importing import import_from, is_settled
-from pipeline.labels import label_of
 from pipeline.layout import Found, SourceError
 from pipeline.placing import ImportingError
 from pipeline.storage.listing import list_images

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import manifest as module
-from pipeline.manifest import InvalidData, build_manifest, with_metadata
+from pipeline.data import manifest as module
+from pipeline.data.manifest import InvalidData, build_manifest, with_metadata
 from pipeline.params.data import Images
 from pipeline.storage.files import sha256
 from tests.conftest import save_image

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.metadata import MetadataError, merged, read_metadata, write_metadata
+from pipeline.data.side_table import MetadataError, merged, read_metadata, write_metadata
 
 
 def table(**columns: list[str]) -> pd.DataFrame:

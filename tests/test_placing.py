@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.labels import label_of
+from pipeline.data.labels import label_of
 from pipeline.layout import Found, Item
 from pipeline.placing import ImportingError, Plan, State, place, plan_import
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import NightshiftError
+from pipeline.data.prepared import SPLITS, Dataset, SplitName, read_dataset, read_split, write_dataset, write_split
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
-from pipeline.prepared import SPLITS, Dataset, SplitName, read_dataset, read_split, write_dataset, write_split
 from tests.conftest import save_image
 
 LABELS: dict[SplitName, list[str]] = {

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
+from pipeline.data.prepared import SPLITS, read_split
+from pipeline.data.splits import FrozenSplits
 from pipeline.images.decode import decode
 from pipeline.params.data import Fractions, Images
-from pipeline.prepared import SPLITS, read_split
 from pipeline.preprocess import dataset_sha256, decode_all, main, read_frozen
-from pipeline.splits import FrozenSplits
 from pipeline.storage.files import sha256
 from tests.conftest import REPOSITORY, save_image
 

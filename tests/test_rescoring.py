@@ -10,12 +10,12 @@ from PIL import Image
 from pipeline.comparison import Changed
 from pipeline.contract import CONTRACT
 from pipeline.core.errors import NightshiftError
+from pipeline.data.prepared import Split
 from pipeline.engine import Engine, load_engine
 from pipeline.gate import Contest, Incomparable
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
 from pipeline.params.file import Params
-from pipeline.prepared import Split
 from pipeline.rescoring import HeldOut, contest
 from pipeline.storage.files import sha256_of_file
 from tests.models import write_colour_model

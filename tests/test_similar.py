@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pipeline.data.prepared import read_split
 from pipeline.params.file import Params
-from pipeline.prepared import read_split
 from pipeline.similar import SimilarError, similar
 from tests.conftest import noise
 from tests.project import draw_shape, nightshift

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pipeline.data.splits import LEFT_OUT, Drawn, FrozenSplits, ImpossibleSplit, draw_splits, units
 from pipeline.params.data import Fractions
-from pipeline.splits import LEFT_OUT, Drawn, FrozenSplits, ImpossibleSplit, draw_splits, units
 from pipeline.storage.files import sha256
 
 FRACTIONS = Fractions(train=0.70, val=0.15, test=0.15)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import NightshiftError
-from pipeline.prepared import Split
+from pipeline.data.prepared import Split
 from pipeline.targets import soft_targets
 
 CLASSES = ("bird", "cat", "dog")

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from pipeline.core.log import log
+from pipeline.data.prepared import Dataset, Split
 from pipeline.params.data import Images
 from pipeline.params.file import Params
-from pipeline.prepared import Dataset, Split
 from pipeline.train import Data, best_row, class_weights, training_key, warn_of_gap
 
 

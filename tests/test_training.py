@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from pipeline import champions, registry, tracking
+from pipeline.data.prepared import read_split
 from pipeline.engine import load_engine
 from pipeline.nearest import unit
 from pipeline.params.model import Compute
-from pipeline.prepared import read_split
 from pipeline.reference import read_reference
 from tests.project import change_params, draw_shape, dvc, environment, nightshift, run
 
@@ -223,7 +223,7 @@ def test_the_exported_network_answers_as_keras_does(trained: Path) -> None:
     code = """
 from pipeline.core import paths
 from pipeline.export import largest_difference
-from pipeline.prepared import read_split
+from pipeline.data.prepared import read_split
 print(largest_difference(paths.MODEL, read_split(paths.PREPARED, "test").images))
 """
     assert float(run(sys.executable, "-c", code, cwd=trained).stdout) < 1e-4

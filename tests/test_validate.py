@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from pipeline.core.paths import DATA_DOCS, DATA_REPORT, EXPECTATIONS, MANIFEST, METADATA, QUARANTINE, VALIDATION
-from pipeline.manifest import InvalidData
-from pipeline.metadata import read_metadata
+from pipeline.data.manifest import InvalidData
+from pipeline.data.side_table import read_metadata
 from pipeline.params.file import load_params
 from pipeline.snapshots import manifest_at
 from pipeline.validate import look, main

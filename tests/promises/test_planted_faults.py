@@ -11,8 +11,8 @@ from PIL import Image
 
 from pipeline import preprocess, validate
 from pipeline.core.paths import DATA_REPORT, LABEL_ISSUES, METADATA, PREPARED, QUARANTINE, VALIDATION
-from pipeline.manifest import InvalidData
-from pipeline.prepared import SPLITS, read_split
+from pipeline.data.manifest import InvalidData
+from pipeline.data.prepared import SPLITS, read_split
 from tests.project import change_params, dvc
 
 

@@ -12,9 +12,9 @@ import tifffile
 from PIL import Image
 
 from pipeline.contract import Contract
+from pipeline.data.prepared import Dataset, read_dataset, write_dataset
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
-from pipeline.prepared import Dataset, read_dataset, write_dataset
 from pipeline.preprocess import decode_all
 from pipeline.reading import Decoded, read_image
 from pipeline.storage.files import sha256

@@ -22,11 +22,11 @@ from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import METADATA
 from pipeline.core.text import named
+from pipeline.data.labels import label_of
+from pipeline.data.prepared import SPLITS
 from pipeline.images.decode import UnreadableImage, decode, extension_matches, without_enhancement
 from pipeline.images.measures import SIDE, measure
-from pipeline.labels import label_of
 from pipeline.params.data import Images
-from pipeline.prepared import SPLITS
 from pipeline.storage.files import replacing, sha256
 from pipeline.storage.listing import Listed, list_images
 
@@ -194,7 +194,7 @@ def recipe(rules: Images) -> str:
     """A name for how files are measured: rules, code and libraries. Under another name, all are measured again."""
     follows_from = {
         "rules": without_enhancement(rules, SIDE).model_dump(mode="json"),
-        "code": code_of("pipeline.manifest"),
+        "code": code_of("pipeline.data.manifest"),
         "versions": versions_of(*LIBRARIES),
     }
     return sha256(json.dumps(follows_from, sort_keys=True).encode())[:16]

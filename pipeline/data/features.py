@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.errors import NightshiftError
-from pipeline.prepared import SplitName
+from pipeline.data.prepared import SplitName
 
 Features = NDArray[np.float32]
 

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named
-from pipeline.duplicates import components, joined
+from pipeline.data.duplicates import components, joined
+from pipeline.data.prepared import SPLITS, SplitName
 from pipeline.params.data import Fractions
-from pipeline.prepared import SPLITS, SplitName
 
 LEFT_OUT = ""  # the split of a new image that would join two splits
 NOTABLE = 0.1  # a split of a class whose share is further off than this is spoken of
