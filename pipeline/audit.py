@@ -8,13 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
 from pipeline.data.features import read_features
 from pipeline.data.prepared import SPLITS, read_dataset, read_split
 from pipeline.data.splits import unit_numbers
-from pipeline.data_report import write_report
 from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, replacing
 

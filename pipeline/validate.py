@@ -5,6 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.checks.drift import compare
+from pipeline.checks.expectations import Outcome, checks, judge, quarantine, tables
+from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import (
@@ -22,9 +25,6 @@ from pipeline.core.text import named
 from pipeline.data.duplicates import cluster
 from pipeline.data.manifest import InvalidData, build_manifest, with_metadata
 from pipeline.data.side_table import read_metadata
-from pipeline.data_report import write_report
-from pipeline.drift import compare
-from pipeline.expectations import Outcome, checks, judge, quarantine, tables
 from pipeline.params.file import Params, load_params
 from pipeline.snapshots import manifest_at
 from pipeline.storage.files import replacing, write_json

@@ -81,7 +81,7 @@ def test_pipeline_never_imports_an_orchestrator_or_the_flows(file: Path) -> None
         ("pipeline.images.measures", {"pathlib", "pipeline.params.file"}),
         ("pipeline.data.duplicates", {"pathlib", "pipeline.params.file"}),
         ("pipeline.data.splits", {"pathlib", "pipeline.images.decode"}),
-        ("pipeline.drift", {"pathlib", "pipeline.params.file"}),
+        ("pipeline.checks.drift", {"pathlib", "pipeline.params.file"}),
         ("pipeline.metrics", {"pathlib", "pipeline.engine", "pipeline.answers"}),
         ("pipeline.slices", {"pathlib", "pipeline.data.prepared"}),
         ("pipeline.corruptions", {"pathlib", "pipeline.engine", "pipeline.params.file"}),

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from pipeline.audit import COLUMNS, label_issues, out_of_fold
+from pipeline.checks.report import Findings, write_report
 from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
 from pipeline.data.prepared import SPLITS, read_split
-from pipeline.data_report import Findings, write_report
 from pipeline.params.file import load_params
 from tests.project import change_params, run_stage
 

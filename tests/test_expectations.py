@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.drift import MEASURES, compare
-from pipeline.expectations import KEYS, Outcome, checks, judge, quarantine, tables
+from pipeline.checks.drift import MEASURES, compare
+from pipeline.checks.expectations import KEYS, Outcome, checks, judge, quarantine, tables
 from pipeline.params.data import Checks, Validate
 from pipeline.params.file import Params
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from pipeline.checks.data_docs import make_offline
 from pipeline.data.prepared import SPLITS
-from pipeline.data_docs import make_offline
 from pipeline.params.data import Severity, Validate
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from pipeline.images.decode import UnreadableImage, decode, without_enhancement
 from pipeline.params.file import Params
 from pipeline.storage.files import replacing
 
-TEMPLATE = "data_report.html"
+TEMPLATE = "checks/report.html"
 THUMBNAIL = 112  # pixels
 PER_CLASS = 12  # images of each contact sheet
 CLASSES = 60  # classes with a contact sheet, the rarest first: they are the ones that need a look
