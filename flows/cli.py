@@ -130,13 +130,13 @@ def train(prefect: WithPrefect = True) -> None:
 
 
 def _train_plainly() -> "Registration":
-    from pipeline import remote, versions
     from pipeline.params.file import load_params
     from pipeline.register import register_current
+    from pipeline.versions import dvc, remote
 
-    versions.add_data()
-    for stage in versions.stages():
-        versions.reproduce(stage)
+    dvc.add_data()
+    for stage in dvc.stages():
+        dvc.reproduce(stage)
     remote.push()
     return register_current(load_params())
 
@@ -159,15 +159,15 @@ def tune(
     """
     from flows.tuned import print_found
     from pipeline import tune as searching
-    from pipeline import versions
     from pipeline.params.file import load_params
     from pipeline.study import check, plan
+    from pipeline.versions import dvc
 
     params = load_params()
     fine_tune = fine_tune or params.tune.fine_tune
     check(params, fine_tune)  # before minutes are spent
-    versions.add_data(lambda line: None)
-    versions.reproduce_up_to("embed")
+    dvc.add_data(lambda line: None)
+    dvc.reproduce_up_to("embed")
     found = searching.run_search(plan(params, fine_tune), trials or params.tune.trials)
     print_found(found, searching.write_winner(found) if write else None)
 

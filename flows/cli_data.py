@@ -14,14 +14,14 @@ WIDTH = 120  # characters of a table that goes to a file or another program
 @data.command("demo")
 def data_demo() -> None:
     """Write the demo set: 2,624 photographs of solar cells, `functional` or `defective`."""
-    from pipeline import versions
     from pipeline.dataset import write_demo
     from pipeline.params.file import load_params
+    from pipeline.versions import dvc
 
     load_params()  # nothing is written outside a project
     for label, count in write_demo().items():
         typer.echo(f"{count:6d} {label}")
-    versions.add_data(lambda line: None)
+    dvc.add_data(lambda line: None)
 
 
 @data.command("import")
@@ -54,13 +54,13 @@ def data_import(
     The same command again copies only what is missing; so an import that was interrupted is completed.
     """
     from flows.imported import print_imported
-    from pipeline import versions
     from pipeline.importing import import_from
     from pipeline.params.file import load_params
+    from pipeline.versions import dvc
 
     load_params()  # nothing is written outside a project
     done = import_from(source, into=into, link=link, replace=replace, max_gb=max_gb)
-    versions.add_data(lambda line: None)
+    dvc.add_data(lambda line: None)
     print_imported(done)
 
 
@@ -77,10 +77,11 @@ def data_holdout(
 @data.command("check")
 def data_check() -> None:
     """Check the images and write the report on them, reports/data.html, without training a model."""
-    from pipeline import reports, versions
+    from pipeline import reports
+    from pipeline.versions import dvc
 
-    versions.add_data(lambda line: None)
-    versions.reproduce_up_to("audit")
+    dvc.add_data(lambda line: None)
+    dvc.reproduce_up_to("audit")
     for page, _, words in reports.data_pages():
         typer.echo(f"{words}: {page.absolute().as_uri()}")
 
@@ -101,8 +102,8 @@ def data_diff(
     from rich.table import Table
     from rich.text import Text
 
-    from pipeline import changes, snapshots
     from pipeline.core.paths import RAW
+    from pipeline.versions import changes, snapshots
 
     before = snapshots.of_revision(revision)
     now = snapshots.of_revision(other) if other else snapshots.of_working_folder()
@@ -132,7 +133,7 @@ def data_pull(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that no data version holds.")] = False,
 ) -> None:
     """Fetch the images from the DVC remote and lay them out in data/raw/."""
-    from pipeline import remote
+    from pipeline.versions import remote
 
     if rev:
         remote.fetch_revision(rev, typer.echo)
@@ -143,8 +144,8 @@ def data_pull(
 @data.command("push")
 def data_push() -> None:
     """Send the images, and what training made of them, to the DVC remote."""
-    from pipeline import remote
-    from pipeline.versions import VersionsError
+    from pipeline.versions import remote
+    from pipeline.versions.dvc import VersionsError
 
     if not remote.push(typer.echo):
         raise VersionsError(remote.NO_REMOTE)

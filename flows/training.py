@@ -7,22 +7,23 @@ from prefect.runtime import flow_run
 
 from flows.retrying import RETRIES
 from flows.told import training_completed, training_crashed, training_failed
-from pipeline import remote, reports, tracking, versions
+from pipeline import reports, tracking
 from pipeline.gate import to_markdown
 from pipeline.params.file import load_params
 from pipeline.register import Registration, register_current
+from pipeline.versions import dvc, remote
 
 
 @task(task_run_name="version data", cache_policy=NO_CACHE)
 def version_data() -> None:
     """Record the images as a data version."""
-    versions.add_data(get_run_logger().info)
+    dvc.add_data(get_run_logger().info)
 
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE)
 def reproduce(stage: str) -> None:
     """Run one stage, if anything it depends on has changed."""
-    versions.reproduce(stage, get_run_logger().info)
+    dvc.reproduce(stage, get_run_logger().info)
 
 
 # Whatever a push fails of: DVC does not tell a network that is down from a key that is wrong.
@@ -71,7 +72,7 @@ def training() -> Registration:
     load_params()  # a wrong parameter is said before anything runs
     version_data()
     try:
-        for stage in versions.stages():
+        for stage in dvc.stages():
             reproduce(stage)
     finally:
         publish_data()  # also, and above all, when the images are not fit to learn from

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import ledger, versions
+from pipeline import ledger
 from pipeline.core.paths import CHECKPOINTS, PREDICTIONS
 from pipeline.nights import EXPERIMENT
 from pipeline.storage.files import read_json
 from pipeline.tracking import LOCAL_ARTIFACTS, LOCAL_STORE, connected, store_address
+from pipeline.versions import dvc
 
 DVC_CACHE = Path(".dvc/cache")
 GOING = ".deleted."
@@ -116,10 +117,10 @@ def delete_runs(name: str, days: int, now: datetime.datetime, say: Callable[[str
         say("Their files stay until `mlflow gc` is run on the server.")
     elif deleted:
         where = ("--backend-store-uri", store_address(), "--run-ids", ",".join(deleted))
-        versions.run_python("-m", "mlflow", "gc", *where, say=lambda _: None)
+        dvc.run_python("-m", "mlflow", "gc", *where, say=lambda _: None)
     return len(deleted)
 
 
 def collect_cache(say: Callable[[str], None] = print) -> None:
     """Delete what no commit, and nothing in the folder, names from DVC's cache. Raises VersionsError."""
-    versions.run_python("-m", "dvc", "gc", "--workspace", "--all-commits", "--force", say=say)
+    dvc.run_python("-m", "dvc", "gc", "--workspace", "--all-commits", "--force", say=say)

@@ -17,7 +17,7 @@ from pipeline.results import Results, headline_rows, in_words
 from pipeline.robustness import CLEAN
 from pipeline.slices import FALSE_ALARM
 from pipeline.storage.files import replacing
-from pipeline.versions import locked_hashes
+from pipeline.versions.dvc import locked_hashes
 
 TEMPLATE = "model_card.md"
 KINDS = ("format", "mode", "bits")  # of an image file, by which training images are described

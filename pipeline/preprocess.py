@@ -21,7 +21,7 @@ from pipeline.images.decode import decode
 from pipeline.params.data import Images
 from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, read_validated, replacing, sha256, write_json
-from pipeline.versions import locked_hashes
+from pipeline.versions.dvc import locked_hashes
 
 
 def dataset_sha256(manifest: pd.DataFrame) -> str:

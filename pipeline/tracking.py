@@ -37,7 +37,7 @@ from pipeline.core.paths import (
 )
 from pipeline.core.text import without_password
 from pipeline.params.file import Params
-from pipeline.versions import git_commit, locked_hashes
+from pipeline.versions.dvc import git_commit, locked_hashes
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

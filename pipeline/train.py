@@ -47,7 +47,7 @@ from pipeline.params.model import Augment, Fit, Monitor, Train
 from pipeline.reference import Judged, Reference, make_reference, sampled, write_reference
 from pipeline.storage.files import replacing, sha256, sha256_of_file, write_json
 from pipeline.targets import soft_targets
-from pipeline.versions import git_commit
+from pipeline.versions.dvc import git_commit
 
 LOGITS = "logits"  # the last layer's name
 CLASSIFIER = "classifier"  # the network's: Keras' own count what was built before, and stand in the exported file

@@ -26,8 +26,8 @@ from pipeline.data.duplicates import cluster
 from pipeline.data.manifest import InvalidData, build_manifest, with_metadata
 from pipeline.data.side_table import read_metadata
 from pipeline.params.file import Params, load_params
-from pipeline.snapshots import manifest_at
 from pipeline.storage.files import replacing, write_json
+from pipeline.versions.snapshots import manifest_at
 
 
 def look(params: Params, side: pd.DataFrame) -> pd.DataFrame:

@@ -69,7 +69,7 @@ def test_pipeline_never_imports_an_orchestrator_or_the_flows(file: Path) -> None
         ("pipeline.storage.addresses", {"pipeline.storage.listing", "pipeline.sources"}),
         ("pipeline.archives", {"pathlib", "pipeline.sources", "pipeline.importing"}),
         ("pipeline.sources", {"pipeline.core.paths", "pipeline.placing", "pipeline.importing"}),
-        ("pipeline.importing", {"PIL", "pipeline.images.decode", "pipeline.versions"}),
+        ("pipeline.importing", {"PIL", "pipeline.images.decode", "pipeline.versions.dvc"}),
         ("pipeline.dataset", {"PIL", "pipeline.images.decode"}),
         ("pipeline.comparison", {"pathlib", "mlflow", "pipeline.engine"}),
         ("pipeline.gate", {"pathlib", "mlflow", "pipeline.engine", "pipeline.registry"}),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.changes import (
+from pipeline.versions.changes import (
     SIDE_TABLE,
     Changes,
     Move,

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import s3fs
 
-from pipeline import remote, snapshots
-from pipeline.remote import Remote
-from pipeline.versions import VersionsError
+from pipeline.versions import remote, snapshots
+from pipeline.versions.dvc import VersionsError
+from pipeline.versions.remote import Remote
 from tests.project import dvc, nightshift, run
 
 STORAGE = Remote("storage", "s3://images/nightshift")

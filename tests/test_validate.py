@@ -13,8 +13,8 @@ from pipeline.core.paths import DATA_DOCS, DATA_REPORT, EXPECTATIONS, MANIFEST, 
 from pipeline.data.manifest import InvalidData
 from pipeline.data.side_table import read_metadata
 from pipeline.params.file import load_params
-from pipeline.snapshots import manifest_at
 from pipeline.validate import look, main
+from pipeline.versions.snapshots import manifest_at
 from tests.project import change_params
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import snapshots
-from pipeline.changes import Move, compare
-from pipeline.versions import VersionsError
+from pipeline.versions import snapshots
+from pipeline.versions.changes import Move, compare
+from pipeline.versions.dvc import VersionsError
 from tests.project import dvc, nightshift, run
 
 

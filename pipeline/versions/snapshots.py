@@ -22,10 +22,10 @@ from dvc.ui import ui
 from dvc_data.hashfile.build import IgnoreInCollectedDirError, build
 from dvc_data.hashfile.tree import Tree
 
-from pipeline.changes import SIDE_TABLE, Snapshot
 from pipeline.core.log import log
 from pipeline.core.paths import MANIFEST, RAW
-from pipeline.versions import VersionsError
+from pipeline.versions.changes import SIDE_TABLE, Snapshot
+from pipeline.versions.dvc import VersionsError
 
 
 def of_revision(revision: str) -> Snapshot:

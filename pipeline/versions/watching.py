@@ -2,8 +2,8 @@
 
 import json
 
-from pipeline import versions
 from pipeline.core.paths import RAW
+from pipeline.versions import dvc
 
 
 def images_changed() -> bool:
@@ -14,6 +14,6 @@ def images_changed() -> bool:
     if not RAW.is_dir():
         return False
     said: list[str] = []
-    versions.run_python("-m", "dvc", "status", "validate", "--json", say=said.append)
+    dvc.run_python("-m", "dvc", "status", "validate", "--json", say=said.append)
     found = json.loads(next(line for line in reversed(said) if line.startswith("{")))
     return any(str(RAW) in changed.get("changed deps", {}) for changed in found.get("validate", []))

@@ -9,9 +9,9 @@ from pathlib import Path
 from dvc.config import Config
 from dvc.logger import setup
 
-from pipeline import snapshots, versions
 from pipeline.core.paths import FROZEN_SPLITS, RAW
-from pipeline.versions import VersionsError
+from pipeline.versions import dvc, snapshots
+from pipeline.versions.dvc import VersionsError
 
 BELONGING = (RAW, FROZEN_SPLITS)  # what `pull` brings
 
@@ -56,7 +56,7 @@ def pull(say: Callable[[str], None] = print, *, force: bool = False) -> None:
     """
     remote = _required()
     targets = [str(RAW)] if Path(f"{RAW}.dvc").is_file() else []
-    targets += [str(FROZEN_SPLITS)] if str(FROZEN_SPLITS) in versions.locked_hashes() else []
+    targets += [str(FROZEN_SPLITS)] if str(FROZEN_SPLITS) in dvc.locked_hashes() else []
     if not targets:
         raise VersionsError(
             f"There is nothing to pull: {RAW}.dvc, which names the data version, is not in {Path.cwd()}. Change to "
@@ -78,7 +78,9 @@ def fetch_revision(revision: str, say: Callable[[str], None] = print) -> None:
             targets = [str(path) for path in BELONGING if snapshots.output(repo, path)]
     if not targets:
         raise VersionsError(f"{revision} has no version of {RAW}: it holds no {RAW}.dvc. Name a later revision.")
-    _fetch(["-m", "pipeline.remote", commit, *targets], remote, say)  # no command of DVC's fetches one revision
+    _fetch(
+        ["-m", "pipeline.versions.remote", commit, *targets], remote, say
+    )  # no command of DVC's fetches one revision
 
 
 def _required() -> Remote:
@@ -108,7 +110,7 @@ def _run(words: list[str], remote: Remote, say: Callable[[str], None]) -> list[s
             say(shown)
 
     try:
-        versions.run_python(*words, say=hear, bars=True)
+        dvc.run_python(*words, say=hear, bars=True)
     except VersionsError as error:
         raise VersionsError(explain("\n".join(said), remote) or str(error)) from None
     return said
