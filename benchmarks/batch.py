@@ -94,9 +94,9 @@ def copy_files(source: Path, folder: Path, count: int) -> None:
 
 def keras_model() -> tuple[object, tuple[int, int], tuple[str, ...]]:
     """The current model in Keras, its image size and its classes."""
+    from pipeline.backbones.keras_file import load_keras
     from pipeline.contract import KERAS, read_contract
     from pipeline.core.paths import MODEL
-    from pipeline.keras_file import load_keras
 
     contract = read_contract(MODEL)
     return load_keras(MODEL / KERAS), (contract.images.height, contract.images.width), contract.class_names

@@ -34,7 +34,7 @@ def tutorial() -> None:
     from keras import layers
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
-    from pipeline.backbones import build_backbone
+    from pipeline.backbones.build import build_backbone
     from pipeline.metrics import accuracy, balanced_accuracy
     from pipeline.params.file import load_params
 

@@ -33,7 +33,7 @@ Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # images (n, height, 
 
 def frozen_network(params: Params) -> Network:
     """The backbone with its pretrained weights, on the engine that is fastest here: images in, features out."""
-    from pipeline.backbones import build_backbone
+    from pipeline.backbones.build import build_backbone
 
     prepare_device(params.compute.alone, params.seed)
     backbone = build_backbone(params.model, params.images)

@@ -14,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.backbones.keras_file import load_keras
 from pipeline.contract import KERAS, NETWORK, OPENVINO, Contract, ContractError, read_contract
-from pipeline.keras_file import load_keras
 from pipeline.params.model import Compute
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, height, width, 3) -> outputs (n, d)

@@ -16,7 +16,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from pipeline.answers import in_batches, judged_of
 from pipeline.augment import augmentation, draw_augmented, mixing
-from pipeline.backbones import build_backbone
+from pipeline.backbones.build import build_backbone
 from pipeline.calibration import HELD, Calibration, answers_hold, calibrate
 from pipeline.checkpoints import Checkpoints, training
 from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract

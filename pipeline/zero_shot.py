@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.backbones.hub import PresetError, faults, on_this_machine, scaling_of
+from pipeline.backbones.keras_file import import_keras_hub
+from pipeline.backbones.weights import first_line
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import shown
 from pipeline.engine import probabilities
-from pipeline.hub import PresetError, faults, on_this_machine, scaling_of
-from pipeline.keras_file import import_keras_hub
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.reading import Decoded, read_images
 from pipeline.storage.files import replacing
 from pipeline.storage.listing import list_images
-from pipeline.weights import first_line
 
 COLUMNS = ("path", "label", "confidence", "label_2", "confidence_2")
 BATCH_SIZE = 32

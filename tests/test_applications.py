@@ -12,7 +12,7 @@ from keras.src.backend import config
 from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
-from pipeline.applications import APPLICATIONS, DEVIATION, MEAN, application
+from pipeline.backbones.applications import APPLICATIONS, DEVIATION, MEAN, application
 from tests.conftest import noise
 
 MODULES = {

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.backbones import build_backbone
+from pipeline.backbones.build import build_backbone
+from pipeline.backbones.keras_file import load_keras
 from pipeline.core.errors import NightshiftError
 from pipeline.engine import openvino_judging, openvino_network
 from pipeline.export import export_openvino
-from pipeline.keras_file import load_keras
 from pipeline.params.data import Images
 from pipeline.params.model import FROM_SCRATCH, Backbone, Model
 from tests.conftest import noise

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from pipeline.cnn import residual_cnn, tutorial_cnn
+from pipeline.backbones.cnn import residual_cnn, tutorial_cnn
 
 
 def test_the_tutorials_network_has_its_published_size() -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from pipeline.backbones import build_backbone
+from pipeline.backbones.build import build_backbone
 from pipeline.contract import KERAS, NETWORK
 from pipeline.core.errors import NightshiftError
 from pipeline.device import CLUSTER, EXAMPLE, prepare_device

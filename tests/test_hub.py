@@ -14,11 +14,11 @@ import pytest
 from huggingface_hub import constants
 from safetensors.numpy import save_file
 
+from pipeline.backbones.hub import PresetError, _scaling_of_transformers, hub_backbone
+from pipeline.backbones.keras_file import backbone_of_file, load_keras
 from pipeline.core.errors import NightshiftError
 from pipeline.engine import openvino_network
 from pipeline.export import export_openvino
-from pipeline.hub import PresetError, _scaling_of_transformers, hub_backbone
-from pipeline.keras_file import backbone_of_file, load_keras
 from tests.conftest import REPOSITORY, noise
 
 SMALL = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8}

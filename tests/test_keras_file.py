@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from keras import layers
 
+from pipeline.backbones.keras_file import KerasFileError, backbone_of_file, load_keras
 from pipeline.core.errors import NightshiftError
-from pipeline.keras_file import KerasFileError, backbone_of_file, load_keras
 from tests.conftest import noise
 
 SHAPE = (24, 32, 3)

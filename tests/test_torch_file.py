@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.backbones.torch_file import read_legacy_torch
 from pipeline.core.errors import NightshiftError
-from pipeline.torch_file import read_legacy_torch
 
 
 def test_a_weights_file_cannot_name_anything_to_execute(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pipeline import weights
-from pipeline.weights import Published, WeightsError, load_weights, published_weights
+from pipeline.backbones import weights
+from pipeline.backbones.weights import Published, WeightsError, load_weights, published_weights
 
 CONTENT = b"the weights of a network" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -11,8 +11,8 @@ import pytest
 import sentencepiece
 import tensorflow as tf
 
+from pipeline.backbones.hub import PresetError
 from pipeline.core.errors import NightshiftError
-from pipeline.hub import PresetError
 from pipeline.images.decode import decode
 from pipeline.importing import import_from
 from pipeline.params.data import Images

@@ -8,12 +8,12 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from pipeline.applications import APPLICATIONS, application
-from pipeline.cnn import residual_cnn, tutorial_cnn
+from pipeline.backbones.applications import APPLICATIONS, application
+from pipeline.backbones.cnn import residual_cnn, tutorial_cnn
+from pipeline.backbones.hub import hub_backbone
+from pipeline.backbones.keras_file import backbone_of_file
+from pipeline.backbones.lite0 import lite0
 from pipeline.core.errors import NightshiftError
-from pipeline.hub import hub_backbone
-from pipeline.keras_file import backbone_of_file
-from pipeline.lite0 import lite0
 from pipeline.params.data import Images
 from pipeline.params.model import Model
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from pipeline.weights import Published, load_weights, published_weights
+from pipeline.backbones.weights import Published, load_weights, published_weights
 
 # Of the ImageNet photographs, red, green, blue in 0..1 (Krizhevsky et al., 2012, as every later network has it).
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

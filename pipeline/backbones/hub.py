@@ -10,11 +10,11 @@ from typing import Any
 import keras
 from keras import layers
 
+from pipeline.backbones.keras_file import freeze_unused, import_keras_hub, pooled
+from pipeline.backbones.weights import first_line
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.keras_file import freeze_unused, import_keras_hub, pooled
 from pipeline.storage.files import read_json
-from pipeline.weights import first_line
 
 HUGGING_FACE = "hf://"
 FILES = ("*.json", "*.safetensors", "*.weights.h5")  # of a model on Hugging Face; not its PyTorch and Flax copies

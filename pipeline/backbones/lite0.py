@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from pipeline.backbones.torch_file import read_legacy_torch
+from pipeline.backbones.weights import WeightsError, load_weights
 from pipeline.core.errors import NightshiftError
-from pipeline.torch_file import read_legacy_torch
-from pipeline.weights import WeightsError, load_weights
 
 # EfficientNet-Lite0 (https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite): EfficientNet-B0
 # without squeeze-and-excite, with ReLU6. Each stage: repeats, kernel, stride, expansion, filters.

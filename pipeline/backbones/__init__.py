@@ -1,0 +1,1 @@
+"""The networks to start from."""
