@@ -95,8 +95,8 @@ def copy_files(source: Path, folder: Path, count: int) -> None:
 def keras_model() -> tuple[object, tuple[int, int], tuple[str, ...]]:
     """The current model in Keras, its image size and its classes."""
     from pipeline.backbones.keras_file import load_keras
-    from pipeline.contract import KERAS, read_contract
     from pipeline.core.paths import MODEL
+    from pipeline.model.contract import KERAS, read_contract
 
     contract = read_contract(MODEL)
     return load_keras(MODEL / KERAS), (contract.images.height, contract.images.width), contract.class_names
@@ -129,8 +129,8 @@ def by_loop(folder: Path, output: Path) -> None:
 
 def decode_only(folder: Path, _output: Path) -> None:
     """Read and decode every file as the night does."""
-    from pipeline.contract import read_contract
     from pipeline.core.paths import MODEL
+    from pipeline.model.contract import read_contract
     from pipeline.params.file import load_params
     from pipeline.reading import read_images
     from pipeline.storage.listing import list_images
@@ -144,7 +144,7 @@ def decode_only(folder: Path, _output: Path) -> None:
 def model_only(folder: Path, _output: Path) -> None:
     """Ask the model about as many pictures as there are files, as the night does."""
     from pipeline.core.paths import MODEL
-    from pipeline.engine import load_engine
+    from pipeline.model.engine import load_engine
     from pipeline.params.file import load_params
 
     engine = load_engine(MODEL, load_params().compute)

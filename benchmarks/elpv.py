@@ -28,12 +28,12 @@ from sklearn.model_selection import train_test_split
 from pipeline.data.features import TrainingRows
 from pipeline.data.prepared import Dataset, Split
 from pipeline.dataset import DEFECT_CUT
-from pipeline.device import prepare_device
 from pipeline.embed import embed, frozen_network, view
-from pipeline.engine import probabilities
 from pipeline.fitting import Examples, make_judge
 from pipeline.images.decode import decode
 from pipeline.metrics import accuracy, balanced_accuracy
+from pipeline.model.device import prepare_device
+from pipeline.model.engine import probabilities
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.train import JUDGED_AT_ONCE, Data, train

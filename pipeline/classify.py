@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from pipeline import champions, ledger, nights, registry, shadow, telling
-from pipeline.contract import ContractError, read_contract
 from pipeline.core.command import run
 from pipeline.core.disk_errors import require_room
 from pipeline.core.errors import NightshiftError
@@ -25,10 +24,11 @@ from pipeline.earlier import deadline_at, remember_last, stop_if_late
 from pipeline.judging import model_folder, model_place
 from pipeline.known import Known
 from pipeline.ledger import Plan
+from pipeline.model.contract import ContractError, read_contract
+from pipeline.model.reference import read_reference
 from pipeline.morning import draw_safely
 from pipeline.params.file import Params, load_params
 from pipeline.predictions import TooManyUnreadable, compare, csv_path, read_rows, summarise
-from pipeline.reference import read_reference
 from pipeline.registry import Registered
 from pipeline.review import write_review
 from pipeline.shards import Classifier, classify_shards, warm_up

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.answers import Answers
 from pipeline.metrics import CALIBRATION_BINS, calibration_bin
+from pipeline.model.answers import Answers
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.contract import NETWORK
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.data.features import Features, write_features, write_views
 from pipeline.data.prepared import SPLITS, read_split
-from pipeline.device import prepare_device
-from pipeline.engine import Network, openvino_network
-from pipeline.export import export_openvino
+from pipeline.model.contract import NETWORK
+from pipeline.model.device import prepare_device
+from pipeline.model.engine import Network, openvino_network
+from pipeline.model.export import export_openvino
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment
 from pipeline.storage.files import replacing

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 from pipeline import sheets
-from pipeline.answers import Answers, Judged, ask, in_batches, logits_of
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREPARED, ROBUSTNESS, SLICES, TEST_PREDICTIONS
 from pipeline.data.prepared import Split, read_split
 from pipeline.data.splits import unit_numbers
-from pipeline.engine import Engine, load_engine
 from pipeline.evaluation_report import write_report
 from pipeline.figures import diagrams
 from pipeline.metrics import (
@@ -35,6 +33,8 @@ from pipeline.metrics import (
     roc_auc,
     top_k_accuracy,
 )
+from pipeline.model.answers import Answers, Judged, ask, in_batches, logits_of
+from pipeline.model.engine import Engine, load_engine
 from pipeline.model_card import write_model_card
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Evaluate, Intervals

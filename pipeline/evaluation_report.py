@@ -6,11 +6,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from pipeline.answers import Judged
-from pipeline.contract import Contract
 from pipeline.core.pages import data_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.corruptions import CORRUPTIONS
+from pipeline.model.answers import Judged
+from pipeline.model.contract import Contract
 from pipeline.params.file import Params
 from pipeline.results import Results, headline_rows, in_words
 from pipeline.robustness import CLEAN, MOST_IMAGES

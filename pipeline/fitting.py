@@ -22,8 +22,8 @@ from pipeline.checkpoints import Checkpoints, Snapshot
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.data.features import TrainingRows
-from pipeline.engine import probabilities
 from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
+from pipeline.model.engine import probabilities
 from pipeline.params.model import Fit, Monitor, Train
 
 Epoch = dict[str, float]  # what is known of an epoch when it ends; and `phase`, in words, for those who are told

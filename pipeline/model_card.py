@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.contract import KERAS, Contract
 from pipeline.core.pages import render
 from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
 from pipeline.data.prepared import SPLITS, SplitName
+from pipeline.model.contract import KERAS, Contract
 from pipeline.params.file import Params
 from pipeline.results import Results, headline_rows, in_words
 from pipeline.robustness import CLEAN

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pipeline import nights
-from pipeline.contract import ContractError, read_contract
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.pages import render
 from pipeline.core.paths import MODEL, MODEL_CARD
+from pipeline.model.contract import ContractError, read_contract
 from pipeline.nights import Night
 from pipeline.params.model import Batch
 from pipeline.predictions import read_rows

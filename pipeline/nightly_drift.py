@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, kolmogorov
 
-from pipeline.reference import About
+from pipeline.model.reference import About
 
 LEAST = 30  # images with an answer, for a distribution to be compared
 SURE = 0.001  # probability by which a difference may be chance and still be called drift

@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 import pipeline
-from pipeline.contract import Contract
+from pipeline.model.contract import Contract
 from pipeline.training_images import TRAINING_IMAGES, image_table, write_image_table
 
 if TYPE_CHECKING:

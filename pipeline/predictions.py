@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 from pipeline.core.errors import NightshiftError
 from pipeline.images.measures import Light
-from pipeline.nearest import OUTLIER
+from pipeline.model.nearest import OUTLIER
 from pipeline.storage.stores import Place
 
 COLUMNS = (

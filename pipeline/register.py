@@ -16,16 +16,16 @@ import pandas as pd
 from filelock import FileLock
 
 from pipeline import champions, registry
-from pipeline.contract import Contract, read_contract
 from pipeline.core.command import run
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import EVALUATION, MODEL, PREPARED, RAW, REGISTRATION, TRAINING_METRICS
 from pipeline.data.prepared import read_dataset, read_split
-from pipeline.engine import load_engine
-from pipeline.export import largest_difference
 from pipeline.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
 from pipeline.metrics import as_text
+from pipeline.model.contract import Contract, read_contract
+from pipeline.model.engine import load_engine
+from pipeline.model.export import largest_difference
 from pipeline.packaging import log_model
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Gate

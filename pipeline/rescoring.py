@@ -13,14 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.comparison import compare
-from pipeline.contract import ContractError
 from pipeline.core.parallel import ordered_map
 from pipeline.core.text import named
 from pipeline.data.prepared import Split
 from pipeline.data.splits import unit_numbers
-from pipeline.engine import Engine, load_engine
 from pipeline.gate import Contest, Incomparable
 from pipeline.images.decode import UnreadableImage, decode
+from pipeline.model.contract import ContractError
+from pipeline.model.engine import Engine, load_engine
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.storage.files import read_validated

@@ -15,9 +15,9 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.contract import Contract
 from pipeline.core.pages import data_uri, render
-from pipeline.nearest import OUTLIER
+from pipeline.model.contract import Contract
+from pipeline.model.nearest import OUTLIER
 from pipeline.params.data import Images
 from pipeline.predictions import COLUMNS, CORRECTION, WHY, listed_path, read_rows
 from pipeline.reading import Decoded, ReadingError, read_images

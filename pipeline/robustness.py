@@ -8,11 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.answers import Answers, logits_of
 from pipeline.core.parallel import ordered_map
 from pipeline.corruptions import CORRUPTIONS, STRENGTHS, corrupted
-from pipeline.engine import Engine, probabilities
 from pipeline.metrics import accuracy, balanced_accuracy
+from pipeline.model.answers import Answers, logits_of
+from pipeline.model.engine import Engine, probabilities
 
 MOST_IMAGES = 1000  # asked about, drawn by the seed: the accuracy is then known to 3 points, and the time is bounded
 COLUMNS = ("corruption", "strength", "images", "accuracy", "balanced_accuracy", "unsure_share")

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.answers import Judged
 from pipeline.backbones.keras_file import load_keras
-from pipeline.contract import KERAS
-from pipeline.engine import Engine
+from pipeline.model.answers import Judged
+from pipeline.model.contract import KERAS
+from pipeline.model.engine import Engine
 
 MOST_IMAGES = 30  # with a map: of many classes the first, in class order, have some
 STEPS = 14  # places of the covered square along each side

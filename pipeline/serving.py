@@ -8,8 +8,8 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from pipeline.engine import load_engine
 from pipeline.images.decode import UnreadableImage, decode
+from pipeline.model.engine import load_engine
 from pipeline.params.model import Compute
 
 COMPUTE = Compute(device="auto", precision="auto", workers=0)

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline import champions, ledger, registry
-from pipeline.contract import read_contract
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.judging import model_place
 from pipeline.ledger import Plan
+from pipeline.model.contract import read_contract
 from pipeline.predictions import read_rows
 from pipeline.storage.files import replacing
 from pipeline.storage.stores import Place

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.answers import Judged
 from pipeline.corruptions import CORRUPTIONS, STRENGTHS, corrupted
+from pipeline.model.answers import Judged
 
 COLUMNS = 6
 PER_SHEET = 18  # images

@@ -9,12 +9,12 @@ import numpy as np
 from pipeline import champions, registry
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import RAW
-from pipeline.engine import load_engine
 from pipeline.images.decode import UnreadableImage, decode
-from pipeline.nearest import Nearest
+from pipeline.model.engine import load_engine
+from pipeline.model.nearest import Nearest
+from pipeline.model.reference import read_reference
 from pipeline.params.data import Images
 from pipeline.params.model import Compute
-from pipeline.reference import read_reference
 from pipeline.registry import Registered
 from pipeline.storage.files import replacing
 

@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest, fisher_exact, norm
 
-from pipeline.answers import Judged
 from pipeline.core.errors import NightshiftError
 from pipeline.metrics import balanced_accuracy
+from pipeline.model.answers import Judged
 from pipeline.params.model import Evaluate
 
 # Of the manifest's columns those that say something of a picture, and `pixels`; the side table's are all looked at.

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.contract import Contract
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import (
     AUGMENTED_FIGURE,
@@ -36,6 +35,7 @@ from pipeline.core.paths import (
     VALIDATION,
 )
 from pipeline.core.text import without_password
+from pipeline.model.contract import Contract
 from pipeline.params.file import Params
 from pipeline.versions.dvc import git_commit, locked_hashes
 

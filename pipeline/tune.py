@@ -134,7 +134,7 @@ def write_winner(found: Found) -> dict[str, tuple[Any, Any]]:
 
 
 def _prepare(search: Search) -> Ready:
-    from pipeline.device import prepare_device
+    from pipeline.model.device import prepare_device
     from pipeline.train import read_data
 
     strategy = prepare_device(search.params.compute, search.params.seed)

@@ -21,7 +21,7 @@ from pipeline.backbones.weights import first_line
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import shown
-from pipeline.engine import probabilities
+from pipeline.model.engine import probabilities
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.reading import Decoded, read_images

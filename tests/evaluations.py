@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.answers import Answers, Judged
-from pipeline.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.core.paths import PREPARED
 from pipeline.data.prepared import SPLITS, Dataset, write_dataset, write_split
+from pipeline.model.answers import Answers, Judged
+from pipeline.model.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.params.data import Images
 from pipeline.params.model import Evaluate
 
@@ -67,7 +67,7 @@ def write_colour_model(folder: Path, unsure_below: float) -> None:
     import keras
     from keras import layers
 
-    from pipeline.export import export_openvino
+    from pipeline.model.export import export_openvino
 
     inputs = keras.Input((SIDE, SIDE, 3))
     x = layers.Conv2D(3, 1, use_bias=False, name="channels")(layers.Rescaling(1 / 255)(inputs))

@@ -6,7 +6,7 @@ import numpy as np
 import openvino
 from openvino import opset13 as ops
 
-from pipeline.contract import NETWORK, OPENVINO, Contract, weights_sha256, write_contract
+from pipeline.model.contract import NETWORK, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.params.data import Images
 
 

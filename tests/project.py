@@ -183,9 +183,9 @@ import json, sys
 import numpy as np
 import keras
 from pathlib import Path
-from pipeline.contract import KERAS, OPENVINO, read_contract, weights_sha256, write_contract
+from pipeline.model.contract import KERAS, OPENVINO, read_contract, weights_sha256, write_contract
 from pipeline.storage.files import sha256_of_file
-from pipeline.export import export_openvino
+from pipeline.model.export import export_openvino
 from pipeline.core.paths import MODEL
 
 contract = read_contract(MODEL)

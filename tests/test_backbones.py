@@ -11,8 +11,8 @@ import pytest
 from pipeline.backbones.build import build_backbone
 from pipeline.backbones.keras_file import load_keras
 from pipeline.core.errors import NightshiftError
-from pipeline.engine import openvino_judging, openvino_network
-from pipeline.export import export_openvino
+from pipeline.model.engine import openvino_judging, openvino_network
+from pipeline.model.export import export_openvino
 from pipeline.params.data import Images
 from pipeline.params.model import FROM_SCRATCH, Backbone, Model
 from tests.conftest import noise

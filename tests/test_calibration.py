@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.calibration import answers_hold, calibrate, fit_temperature, unsure_threshold
-from pipeline.engine import probabilities
+from pipeline.model.engine import probabilities
 
 
 @pytest.mark.parametrize("true", [0.4, 1.0, 3.0])

@@ -18,14 +18,14 @@ from pipeline.classify import ClassifyError, begin, classify, classify_shard, fi
 from pipeline.core.disk_errors import DiskError
 from pipeline.core.errors import NightshiftError
 from pipeline.dataset import copy_test_images
-from pipeline.engine import load_engine
 from pipeline.judging import judge
+from pipeline.model.engine import load_engine
+from pipeline.model.reference import read_reference
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
 from pipeline.predictions import Classified, Unreadable, read_rows
 from pipeline.reading import read_images
-from pipeline.reference import read_reference
 from pipeline.tracking import store_address
 from tests.conftest import save_image
 from tests.models import write_colour_model

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract import Contract
 from pipeline.layout import SourceError
+from pipeline.model.contract import Contract
 from pipeline.params.data import Images
 from pipeline.predictions import Classified, Outcome, Stamp, Unreadable, csv_path, to_row, write_rows
 from pipeline.review import write_review

@@ -15,12 +15,12 @@ import pytest
 import tensorflow as tf
 
 from pipeline.backbones.build import build_backbone
-from pipeline.contract import KERAS, NETWORK
 from pipeline.core.errors import NightshiftError
-from pipeline.device import CLUSTER, EXAMPLE, prepare_device
-from pipeline.engine import keras_judging, keras_network, openvino_judging, openvino_network, probabilities
-from pipeline.export import compute_in_float32, export_openvino
 from pipeline.fitting import Examples, Task, fit, make_judge
+from pipeline.model.contract import KERAS, NETWORK
+from pipeline.model.device import CLUSTER, EXAMPLE, prepare_device
+from pipeline.model.engine import keras_judging, keras_network, openvino_judging, openvino_network, probabilities
+from pipeline.model.export import compute_in_float32, export_openvino
 from pipeline.optimiser import build_optimiser
 from pipeline.params.data import Images
 from pipeline.params.file import Params

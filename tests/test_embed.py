@@ -10,7 +10,7 @@ from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.data.features import read_features, read_training_rows
 from pipeline.data.prepared import SPLITS, read_split
 from pipeline.embed import embed, frozen_network, view
-from pipeline.engine import Network
+from pipeline.model.engine import Network
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment
 from tests.conftest import noise

@@ -8,8 +8,16 @@ import openvino
 import pytest
 from openvino import opset13 as ops
 
-from pipeline.contract import Contract, ContractError, read_contract, weights_sha256, write_contract
-from pipeline.engine import Engine, Numbers, load_engine, numbers_of, openvino_judging, openvino_network, probabilities
+from pipeline.model.contract import Contract, ContractError, read_contract, weights_sha256, write_contract
+from pipeline.model.engine import (
+    Engine,
+    Numbers,
+    load_engine,
+    numbers_of,
+    openvino_judging,
+    openvino_network,
+    probabilities,
+)
 from pipeline.params.data import Images
 from pipeline.params.model import Compute
 from pipeline.storage.files import sha256
@@ -131,7 +139,7 @@ def test_no_images_have_no_answers(tmp_path: Path) -> None:
 def test_bfloat16_is_used_only_where_it_was_seen_to_hold(
     precision: str, holds: bool | None, cpu_has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.engine.has_bfloat16", lambda: cpu_has_it)
+    monkeypatch.setattr("pipeline.model.engine.has_bfloat16", lambda: cpu_has_it)
     compute = CPU.model_copy(update={"precision": precision})
     assert numbers_of(contract().model_copy(update={"bfloat16": holds}), compute) == expected
 

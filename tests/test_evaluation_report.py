@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from pipeline.answers import Answers, Judged
-from pipeline.contract import Contract
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.evaluate import evaluate
 from pipeline.evaluation_report import write_report
 from pipeline.figures import diagrams
+from pipeline.model.answers import Answers, Judged
+from pipeline.model.contract import Contract
 from pipeline.params.file import Params
 from pipeline.results import Results
 from pipeline.robustness import COLUMNS

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.answers import Answers, Judged
 from pipeline.figures import (
     diagrams,
     draw_confusion_matrix,
@@ -15,6 +14,7 @@ from pipeline.figures import (
     draw_slices,
 )
 from pipeline.metrics import expected_calibration_error
+from pipeline.model.answers import Answers, Judged
 from pipeline.robustness import COLUMNS
 from pipeline.slices import measure_slices
 from tests.evaluations import PARAMS, judge, right_or_wrong

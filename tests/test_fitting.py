@@ -9,7 +9,6 @@ import pytest
 from keras import layers
 
 from pipeline.checkpoints import Checkpoints
-from pipeline.engine import probabilities
 from pipeline.fitting import (
     Diverged,
     Epoch,
@@ -26,6 +25,7 @@ from pipeline.fitting import (
     make_judge,
 )
 from pipeline.metrics import mean_log_loss
+from pipeline.model.engine import probabilities
 from pipeline.optimiser import build_optimiser, warm_up_and_cosine
 from pipeline.params.file import Params
 from pipeline.params.model import Fit, Monitor, Train

@@ -17,8 +17,8 @@ from safetensors.numpy import save_file
 from pipeline.backbones.hub import PresetError, _scaling_of_transformers, hub_backbone
 from pipeline.backbones.keras_file import backbone_of_file, load_keras
 from pipeline.core.errors import NightshiftError
-from pipeline.engine import openvino_network
-from pipeline.export import export_openvino
+from pipeline.model.engine import openvino_network
+from pipeline.model.export import export_openvino
 from tests.conftest import REPOSITORY, noise
 
 SMALL = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8}
@@ -129,7 +129,7 @@ LOAD = """
 import sys
 import numpy as np
 from pathlib import Path
-from pipeline.engine import keras_network
+from pipeline.model.engine import keras_network
 from pipeline.params.model import Compute
 
 cpu = Compute(device="cpu", precision="float32", workers=1)

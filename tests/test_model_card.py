@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from pipeline import model_card
-from pipeline.contract import KERAS, Contract
 from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.evaluate import evaluate
+from pipeline.model.contract import KERAS, Contract
 from pipeline.model_card import fragile, image_kinds, image_sizes, parameter_count, weights_licence
 from pipeline.params.file import Params
 from pipeline.params.model import Model

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.nearest import Nearest, outlier_scores, unit
+from pipeline.model.nearest import Nearest, outlier_scores, unit
 
 
 def some(count: int, width: int, seed: int = 0) -> NDArray[np.float32]:

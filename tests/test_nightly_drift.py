@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pipeline.model.reference import About, Validation
 from pipeline.nightly_drift import LEAST, Distribution, compare, ks_p_value, of_classes
-from pipeline.reference import About, Validation
 
 QUANTILES = np.linspace(0, 1, 101)
 

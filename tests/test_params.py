@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipeline.contract import Contract
+from pipeline.model.contract import Contract
 from pipeline.params.data import Images
 from pipeline.params.file import Params, ParamsError, load_params
 from tests.conftest import REPOSITORY

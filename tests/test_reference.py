@@ -7,12 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import reference
-from pipeline.contract import CONTRACT, EMBEDDINGS, REFERENCE, Contract, ContractError, read_contract, write_contract
 from pipeline.data.prepared import Split
 from pipeline.images.measures import Light, measure_light
+from pipeline.model import reference
+from pipeline.model.contract import (
+    CONTRACT,
+    EMBEDDINGS,
+    REFERENCE,
+    Contract,
+    ContractError,
+    read_contract,
+    write_contract,
+)
+from pipeline.model.reference import Judged, Reference, make_reference, read_reference, sampled, write_reference
 from pipeline.params.data import Images
-from pipeline.reference import Judged, Reference, make_reference, read_reference, sampled, write_reference
 from tests.conftest import noise
 from tests.models import write_colour_model
 

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from pipeline.comparison import Changed
-from pipeline.contract import CONTRACT
 from pipeline.core.errors import NightshiftError
 from pipeline.data.prepared import Split
-from pipeline.engine import Engine, load_engine
 from pipeline.gate import Contest, Incomparable
 from pipeline.images.decode import decode
+from pipeline.model.contract import CONTRACT
+from pipeline.model.engine import Engine, load_engine
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.rescoring import HeldOut, contest

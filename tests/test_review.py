@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.contract import Contract
+from pipeline.model.contract import Contract
 from pipeline.params.data import Images
 from pipeline.predictions import COLUMNS, Classified, Outcome, Stamp, Unreadable, read_rows, to_row, write_rows
 from pipeline.review import KINDS, PICTURES, Review, choose, kind_of, on_page, page, thumbnails, why_of, write_review

@@ -6,10 +6,10 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline import robustness
-from pipeline.answers import Answers
-from pipeline.contract import Contract
 from pipeline.corruptions import CORRUPTIONS, STRENGTHS
-from pipeline.engine import Engine
+from pipeline.model.answers import Answers
+from pipeline.model.contract import Contract
+from pipeline.model.engine import Engine
 from pipeline.params.data import Images
 from pipeline.robustness import chosen, measure_robustness
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.contract import Contract
-from pipeline.engine import Engine, load_engine
+from pipeline.model.contract import Contract
+from pipeline.model.engine import Engine, load_engine
 from pipeline.params.data import Images
 from pipeline.params.model import Compute
 from pipeline.saliency import chosen, explain, grad_cam, occlusion

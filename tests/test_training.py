@@ -13,10 +13,10 @@ from PIL import Image
 
 from pipeline import champions, registry, tracking
 from pipeline.data.prepared import read_split
-from pipeline.engine import load_engine
-from pipeline.nearest import unit
+from pipeline.model.engine import load_engine
+from pipeline.model.nearest import unit
+from pipeline.model.reference import read_reference
 from pipeline.params.model import Compute
-from pipeline.reference import read_reference
 from tests.project import change_params, draw_shape, dvc, environment, nightshift, run
 
 STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
@@ -222,7 +222,7 @@ print(json.dumps([version.tags, client.get_run(version.run_id).to_dictionary()])
 def test_the_exported_network_answers_as_keras_does(trained: Path) -> None:
     code = """
 from pipeline.core import paths
-from pipeline.export import largest_difference
+from pipeline.model.export import largest_difference
 from pipeline.data.prepared import read_split
 print(largest_difference(paths.MODEL, read_split(paths.PREPARED, "test").images))
 """

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from pipeline.classify import classify
-from pipeline.contract import read_contract
 from pipeline.core.paths import MODEL, PREPARED, RAW, TEST_PREDICTIONS
 from pipeline.data.prepared import SPLITS, SplitName, read_dataset, read_split
 from pipeline.dataset import copy_test_images
 from pipeline.images.decode import decode
+from pipeline.model.contract import read_contract
 from pipeline.params.file import load_params
 from pipeline.predictions import read_rows
 

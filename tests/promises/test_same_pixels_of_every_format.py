@@ -11,9 +11,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from pipeline.contract import Contract
 from pipeline.data.prepared import Dataset, read_dataset, write_dataset
 from pipeline.images.decode import decode
+from pipeline.model.contract import Contract
 from pipeline.params.data import Images
 from pipeline.preprocess import decode_all
 from pipeline.reading import Decoded, read_image

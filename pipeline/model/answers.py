@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.engine import Engine, Judging, Network, probabilities
+from pipeline.model.engine import Engine, Judging, Network, probabilities
 
 Pixel = TypeVar("Pixel", np.uint8, np.int64)
 

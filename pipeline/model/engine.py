@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.backbones.keras_file import load_keras
-from pipeline.contract import KERAS, NETWORK, OPENVINO, Contract, ContractError, read_contract
+from pipeline.model.contract import KERAS, NETWORK, OPENVINO, Contract, ContractError, read_contract
 from pipeline.params.model import Compute
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, height, width, 3) -> outputs (n, d)
@@ -247,7 +247,7 @@ def _in_full_batches(predict: Callable[[NDArray[np.float32]], list[Any]], size: 
 
 
 def _keras_model(file: Path, compute: Compute) -> Any:
-    from pipeline.device import prepare_device
+    from pipeline.model.device import prepare_device
 
     prepare_device(compute.alone, seed=0)  # nothing is drawn when a model is only asked
     return load_keras(file)

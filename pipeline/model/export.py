@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import KERAS, NETWORK, OPENVINO, read_contract
-from pipeline.engine import keras_network, openvino_network, probabilities
+from pipeline.model.contract import KERAS, NETWORK, OPENVINO, read_contract
+from pipeline.model.engine import keras_network, openvino_network, probabilities
 from pipeline.params.model import Compute
 
 if TYPE_CHECKING:

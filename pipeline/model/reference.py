@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.contract import EMBEDDINGS, REFERENCE, Contract, ContractError, reference_sha256
 from pipeline.images.measures import Light, measure_light
-from pipeline.nearest import OUTLIER, Nearest, outlier_scores, unit
+from pipeline.model.contract import EMBEDDINGS, REFERENCE, Contract, ContractError, reference_sha256
+from pipeline.model.nearest import OUTLIER, Nearest, outlier_scores, unit
 from pipeline.storage.files import write_json
 
 if TYPE_CHECKING:  # of use in training only, and slow to import
