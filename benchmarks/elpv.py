@@ -29,9 +29,9 @@ from pipeline.data.features import TrainingRows
 from pipeline.data.prepared import Dataset, Split
 from pipeline.dataset import DEFECT_CUT
 from pipeline.embed import embed, frozen_network, view
+from pipeline.evaluation.metrics import accuracy, balanced_accuracy
 from pipeline.fitting import Examples, make_judge
 from pipeline.images.decode import decode
-from pipeline.metrics import accuracy, balanced_accuracy
 from pipeline.model.device import prepare_device
 from pipeline.model.engine import probabilities
 from pipeline.params.data import Images

@@ -35,7 +35,7 @@ def tutorial() -> None:
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
     from pipeline.backbones.build import build_backbone
-    from pipeline.metrics import accuracy, balanced_accuracy
+    from pipeline.evaluation.metrics import accuracy, balanced_accuracy
     from pipeline.params.file import load_params
 
     params = load_params()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from pipeline.metrics import accuracy, balanced_accuracy, expected_calibration_error, mean_log_loss
+from pipeline.evaluation.metrics import accuracy, balanced_accuracy, expected_calibration_error, mean_log_loss
 from pipeline.model.engine import probabilities
 
 HELD = {  # what may not get worse when a network computes in fewer bits; -1: where less is better

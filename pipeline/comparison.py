@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from pipeline.metrics import accuracy, balanced_accuracy, expected_calibration_error, resamples
+from pipeline.evaluation.metrics import accuracy, balanced_accuracy, expected_calibration_error, resamples
 from pipeline.params.model import Evaluate
 
 METRICS = {  # by their names in Comparison

@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
-from pipeline import sheets
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREPARED, ROBUSTNESS, SLICES, TEST_PREDICTIONS
 from pipeline.data.prepared import Split, read_split
 from pipeline.data.splits import unit_numbers
-from pipeline.evaluation_report import write_report
-from pipeline.figures import diagrams
-from pipeline.metrics import (
+from pipeline.evaluation import contact_sheets
+from pipeline.evaluation.figures import diagrams
+from pipeline.evaluation.findings import Results
+from pipeline.evaluation.metrics import (
     Metric,
     accuracy,
     as_text,
@@ -33,15 +33,15 @@ from pipeline.metrics import (
     roc_auc,
     top_k_accuracy,
 )
+from pipeline.evaluation.model_card import write_model_card
+from pipeline.evaluation.report import write_report
+from pipeline.evaluation.robustness import CLEAN, COLUMNS, measure_robustness
+from pipeline.evaluation.saliency import Evidence, explain
+from pipeline.evaluation.slices import measure_slices, slice_columns
 from pipeline.model.answers import Answers, Judged, ask, in_batches, logits_of
 from pipeline.model.engine import Engine, load_engine
-from pipeline.model_card import write_model_card
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Evaluate, Intervals
-from pipeline.results import Results
-from pipeline.robustness import CLEAN, COLUMNS, measure_robustness
-from pipeline.saliency import Evidence, explain
-from pipeline.slices import measure_slices, slice_columns
 from pipeline.storage.files import replacing, write_json
 
 HEADLINES: dict[str, Metric] = {
@@ -119,14 +119,21 @@ def draw(
     """Every figure that there is something for, by the name of its file."""
     paths = test.table["path"].tolist()
     found = diagrams(judged, slices, robustness)
-    for name, rows in (("mistakes", sheets.mistakes(judged)), ("doubtful_hits", sheets.doubtful_hits(judged))):
+    for name, rows in (
+        ("mistakes", contact_sheets.mistakes(judged)),
+        ("doubtful_hits", contact_sheets.doubtful_hits(judged)),
+    ):
         if len(rows):
-            found[name] = sheets.draw_sheet(sheets.cells(judged, test.images, paths, rows))
+            found[name] = contact_sheets.draw_sheet(contact_sheets.cells(judged, test.images, paths, rows))
     if robustness is not None:
         by_brightness = test.table["brightness"].to_numpy(dtype="float64").argsort(kind="stable")
-        found["corruptions"] = sheets.draw_corruptions(test.images[by_brightness[len(by_brightness) // 2]], seed)
+        found["corruptions"] = contact_sheets.draw_corruptions(
+            test.images[by_brightness[len(by_brightness) // 2]], seed
+        )
     if evidence is not None and len(evidence.rows):
-        found["evidence"] = sheets.draw_evidence(sheets.cells(judged, test.images, paths, evidence.rows), evidence.heat)
+        found["evidence"] = contact_sheets.draw_evidence(
+            contact_sheets.cells(judged, test.images, paths, evidence.rows), evidence.heat
+        )
     return found
 
 

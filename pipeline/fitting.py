@@ -22,7 +22,7 @@ from pipeline.checkpoints import Checkpoints, Snapshot
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.data.features import TrainingRows
-from pipeline.metrics import accuracy, balanced_accuracy, mean_log_loss
+from pipeline.evaluation.metrics import accuracy, balanced_accuracy, mean_log_loss
 from pipeline.model.engine import probabilities
 from pipeline.params.model import Fit, Monitor, Train
 

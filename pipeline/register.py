@@ -21,8 +21,8 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import EVALUATION, MODEL, PREPARED, RAW, REGISTRATION, TRAINING_METRICS
 from pipeline.data.prepared import read_dataset, read_split
+from pipeline.evaluation.metrics import as_text
 from pipeline.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
-from pipeline.metrics import as_text
 from pipeline.model.contract import Contract, read_contract
 from pipeline.model.engine import load_engine
 from pipeline.model.export import largest_difference

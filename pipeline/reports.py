@@ -23,8 +23,8 @@ from pipeline.core.paths import (
     MODEL_CARD,
     PREDICTIONS,
 )
+from pipeline.evaluation.metrics import as_text
 from pipeline.gate import GATE_TAG, REFUSED
-from pipeline.metrics import as_text
 from pipeline.predictions import CORRECTION, STATUSES, read_rows
 from pipeline.review import KINDS, PAGE, REVIEW
 from pipeline.storage.files import read_json

@@ -88,7 +88,7 @@ def similar(name: str, image: Path, count: int, compute: Compute, version: int |
 
 def draw(image: Path, found: Found, file: Path) -> None:
     """The image and the training images nearest to it, side by side; those that are gone are grey."""
-    from pipeline.sheets import Cell, draw_sheet
+    from pipeline.evaluation.contact_sheets import Cell, draw_sheet
 
     grey = np.full((found.images.height, found.images.width, 3), 200, np.uint8)
     cells = [

@@ -82,12 +82,18 @@ def test_pipeline_never_imports_an_orchestrator_or_the_flows(file: Path) -> None
         ("pipeline.data.duplicates", {"pathlib", "pipeline.params.file"}),
         ("pipeline.data.splits", {"pathlib", "pipeline.images.decode"}),
         ("pipeline.checks.drift", {"pathlib", "pipeline.params.file"}),
-        ("pipeline.metrics", {"pathlib", "pipeline.model.engine", "pipeline.model.answers"}),
-        ("pipeline.slices", {"pathlib", "pipeline.data.prepared"}),
-        ("pipeline.corruptions", {"pathlib", "pipeline.model.engine", "pipeline.params.file"}),
-        ("pipeline.figures", {"pathlib", "pipeline.model.engine", "pipeline.data.prepared"}),
-        ("pipeline.evaluation_report", {"pipeline.model.engine", "pipeline.data.prepared", "pipeline.metrics"}),
-        ("pipeline.model_card", {"pipeline.model.engine", "pipeline.metrics", "keras", "tensorflow"}),
+        ("pipeline.evaluation.metrics", {"pathlib", "pipeline.model.engine", "pipeline.model.answers"}),
+        ("pipeline.evaluation.slices", {"pathlib", "pipeline.data.prepared"}),
+        ("pipeline.evaluation.corruptions", {"pathlib", "pipeline.model.engine", "pipeline.params.file"}),
+        ("pipeline.evaluation.figures", {"pathlib", "pipeline.model.engine", "pipeline.data.prepared"}),
+        (
+            "pipeline.evaluation.report",
+            {"pipeline.model.engine", "pipeline.data.prepared", "pipeline.evaluation.metrics"},
+        ),
+        (
+            "pipeline.evaluation.model_card",
+            {"pipeline.model.engine", "pipeline.evaluation.metrics", "keras", "tensorflow"},
+        ),
     ],
 )
 def test_a_module_does_not_know_what_the_design_keeps_from_it(module: str, forbidden: set[str]) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.confidence import coverage_curve, reliability
-from pipeline.metrics import expected_calibration_error
+from pipeline.evaluation.confidence import coverage_curve, reliability
+from pipeline.evaluation.metrics import expected_calibration_error
 from tests.evaluations import judge
 
 # Right at 0.9, wrong at 0.8, right at 0.8, wrong at 0.6.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.corruptions import CORRUPTIONS, STRENGTHS, corrupted
+from pipeline.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from tests.conftest import noise
 
 PICTURES = [noise(48, 64, seed=1), noise(16, 16, seed=2), np.full((30, 40, 3), 128, np.uint8)]

@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.evaluate import evaluate
-from pipeline.evaluation_report import write_report
-from pipeline.figures import diagrams
+from pipeline.evaluation.contact_sheets import cells, draw_corruptions, draw_sheet, mistakes
+from pipeline.evaluation.figures import diagrams
+from pipeline.evaluation.findings import Results
+from pipeline.evaluation.report import write_report
+from pipeline.evaluation.robustness import COLUMNS
+from pipeline.evaluation.slices import measure_slices
 from pipeline.model.answers import Answers, Judged
 from pipeline.model.contract import Contract
 from pipeline.params.file import Params
-from pipeline.results import Results
-from pipeline.robustness import COLUMNS
-from pipeline.sheets import cells, draw_corruptions, draw_sheet, mistakes
-from pipeline.slices import measure_slices
 from tests.conftest import noise
 
 NASTY = ("<script>alert(1)</script>", "a & b | $x$ {{ 7*7 }}")

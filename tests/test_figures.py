@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.figures import (
+from pipeline.evaluation.figures import (
     diagrams,
     draw_confusion_matrix,
     draw_coverage,
@@ -13,10 +13,10 @@ from pipeline.figures import (
     draw_robustness,
     draw_slices,
 )
-from pipeline.metrics import expected_calibration_error
+from pipeline.evaluation.metrics import expected_calibration_error
+from pipeline.evaluation.robustness import COLUMNS
+from pipeline.evaluation.slices import measure_slices
 from pipeline.model.answers import Answers, Judged
-from pipeline.robustness import COLUMNS
-from pipeline.slices import measure_slices
 from tests.evaluations import PARAMS, judge, right_or_wrong
 
 # Two a right, one a taken for a b, one b right; no c among the images.

@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 
 from pipeline.checkpoints import Checkpoints
+from pipeline.evaluation.metrics import mean_log_loss
 from pipeline.fitting import (
     Diverged,
     Epoch,
@@ -24,7 +25,6 @@ from pipeline.fitting import (
     loss_of_each,
     make_judge,
 )
-from pipeline.metrics import mean_log_loss
 from pipeline.model.engine import probabilities
 from pipeline.optimiser import build_optimiser, warm_up_and_cosine
 from pipeline.params.file import Params

@@ -19,7 +19,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from pipeline.metrics import (
+from pipeline.evaluation.metrics import (
     Interval,
     Metric,
     accuracy,
@@ -243,7 +243,7 @@ def test_copies_of_an_image_are_no_further_evidence() -> None:
 
 def test_many_images_are_resampled_some_at_a_time_to_the_same_end(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = found("roc_auc", 60)
-    monkeypatch.setattr("pipeline.metrics.WEIGHTS_AT_ONCE", 60 * 7)
+    monkeypatch.setattr("pipeline.evaluation.metrics.WEIGHTS_AT_ONCE", 60 * 7)
     assert found("roc_auc", 60) == pytest.approx(whole)
 
 

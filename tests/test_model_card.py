@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import model_card
 from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.evaluate import evaluate
+from pipeline.evaluation import model_card
+from pipeline.evaluation.findings import Results
+from pipeline.evaluation.model_card import fragile, image_kinds, image_sizes, parameter_count, weights_licence
+from pipeline.evaluation.robustness import COLUMNS
+from pipeline.evaluation.slices import measure_slices
 from pipeline.model.contract import KERAS, Contract
-from pipeline.model_card import fragile, image_kinds, image_sizes, parameter_count, weights_licence
 from pipeline.params.file import Params
 from pipeline.params.model import Model
-from pipeline.results import Results
-from pipeline.robustness import COLUMNS
-from pipeline.slices import measure_slices
 from tests.evaluations import SIDE, judge, write_colour_model, write_images
 
 HEADINGS = (

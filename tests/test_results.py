@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.results import Results, headline_rows, in_words
-from pipeline.slices import COLUMNS
+from pipeline.evaluation.findings import Results, headline_rows, in_words
+from pipeline.evaluation.slices import COLUMNS
 
 METRICS: dict[str, Any] = {
     "images": 40,

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from pipeline import robustness
-from pipeline.corruptions import CORRUPTIONS, STRENGTHS
+from pipeline.evaluation import robustness
+from pipeline.evaluation.corruptions import CORRUPTIONS, STRENGTHS
+from pipeline.evaluation.robustness import chosen, measure_robustness
 from pipeline.model.answers import Answers
 from pipeline.model.contract import Contract
 from pipeline.model.engine import Engine
 from pipeline.params.data import Images
-from pipeline.robustness import chosen, measure_robustness
 
 RULES = Images(width=12, height=10, fit="stretch", max_megapixels=1)
 CONTRACT = Contract(

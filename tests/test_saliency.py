@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.evaluation.saliency import chosen, explain, grad_cam, occlusion
 from pipeline.model.contract import Contract
 from pipeline.model.engine import Engine, load_engine
 from pipeline.params.data import Images
 from pipeline.params.model import Compute
-from pipeline.saliency import chosen, explain, grad_cam, occlusion
 from tests.evaluations import SIDE, coloured, judge, write_colour_model
 
 SQUARE = (slice(2, 8), slice(2, 8))  # where `coloured` puts it

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from pipeline.corruptions import CORRUPTIONS, STRENGTHS
-from pipeline.sheets import cells, doubtful_hits, draw_corruptions, draw_evidence, draw_sheet, mistakes
+from pipeline.evaluation.contact_sheets import (
+    cells,
+    doubtful_hits,
+    draw_corruptions,
+    draw_evidence,
+    draw_sheet,
+    mistakes,
+)
+from pipeline.evaluation.corruptions import CORRUPTIONS, STRENGTHS
 from tests.conftest import noise
 from tests.evaluations import judge
 

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import fisher_exact
 
 from pipeline.core.errors import NightshiftError
-from pipeline.slices import COLUMNS, holm, measure_slices, p_worse, slice_columns, slices_of
+from pipeline.evaluation.slices import COLUMNS, holm, measure_slices, p_worse, slice_columns, slices_of
 from tests.evaluations import PARAMS, judge, right_or_wrong, tables
 
 IMAGES = 400

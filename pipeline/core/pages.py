@@ -7,7 +7,8 @@ from typing import Any
 def render(template: str, **values: Any) -> str:
     """The page that `template`, such as `night/morning.html` below `pipeline/`, makes of `values`.
 
-    In HTML no value becomes markup; Markdown has the filter `cell`. Raises jinja2.UndefinedError for a value that the template lacks.
+    In HTML no value becomes markup; Markdown has the filter `cell`.
+    Raises jinja2.UndefinedError for a value that the template lacks.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 

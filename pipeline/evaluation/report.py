@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 
 from pipeline.core.pages import data_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
-from pipeline.corruptions import CORRUPTIONS
+from pipeline.evaluation.corruptions import CORRUPTIONS
+from pipeline.evaluation.findings import Results, headline_rows, in_words
+from pipeline.evaluation.robustness import CLEAN, MOST_IMAGES
+from pipeline.evaluation.saliency import MOST_IMAGES as MOST_EXPLAINED
+from pipeline.evaluation.slices import FALSE_ALARM
 from pipeline.model.answers import Judged
 from pipeline.model.contract import Contract
 from pipeline.params.file import Params
-from pipeline.results import Results, headline_rows, in_words
-from pipeline.robustness import CLEAN, MOST_IMAGES
-from pipeline.saliency import MOST_IMAGES as MOST_EXPLAINED
-from pipeline.slices import FALSE_ALARM
 from pipeline.storage.files import replacing
 
-TEMPLATE = "evaluation_report.html"
+TEMPLATE = "evaluation/report.html"
 DIAGRAM, SHEET = ("png", 110), ("webp", 90)  # format, and dots per inch
 SHEETS = frozenset(("mistakes", "doubtful_hits", "corruptions", "evidence"))  # photographs: smaller as WebP
 SLICES_LISTED = 60  # rows; all are in the CSV

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.metrics import CALIBRATION_BINS, calibration_bin
+from pipeline.evaluation.metrics import CALIBRATION_BINS, calibration_bin
 from pipeline.model.answers import Answers
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.saliency import Evidence
+from pipeline.evaluation.saliency import Evidence
 
 
 @dataclass(frozen=True, slots=True)

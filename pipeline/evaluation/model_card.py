@@ -11,15 +11,15 @@ import pandas as pd
 from pipeline.core.pages import render
 from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
 from pipeline.data.prepared import SPLITS, SplitName
+from pipeline.evaluation.findings import Results, headline_rows, in_words
+from pipeline.evaluation.robustness import CLEAN
+from pipeline.evaluation.slices import FALSE_ALARM
 from pipeline.model.contract import KERAS, Contract
 from pipeline.params.file import Params
-from pipeline.results import Results, headline_rows, in_words
-from pipeline.robustness import CLEAN
-from pipeline.slices import FALSE_ALARM
 from pipeline.storage.files import replacing
 from pipeline.versions.dvc import locked_hashes
 
-TEMPLATE = "model_card.md"
+TEMPLATE = "evaluation/model_card.md"
 KINDS = ("format", "mode", "bits")  # of an image file, by which training images are described
 KINDS_LISTED = 8
 TO_LOSE = 0.1  # of balanced accuracy; a corruption that costs more is spoken of

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.core.parallel import ordered_map
-from pipeline.corruptions import CORRUPTIONS, STRENGTHS, corrupted
-from pipeline.metrics import accuracy, balanced_accuracy
+from pipeline.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupted
+from pipeline.evaluation.metrics import accuracy, balanced_accuracy
 from pipeline.model.answers import Answers, logits_of
 from pipeline.model.engine import Engine, probabilities
 

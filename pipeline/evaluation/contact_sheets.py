@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.corruptions import CORRUPTIONS, STRENGTHS, corrupted
+from pipeline.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupted
 from pipeline.model.answers import Judged
 
 COLUMNS = 6

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve, roc_auc_score, roc_curve
 
-from pipeline.confidence import coverage_curve, reliability
-from pipeline.metrics import accuracy, expected_calibration_error
+from pipeline.evaluation.confidence import coverage_curve, reliability
+from pipeline.evaluation.metrics import accuracy, expected_calibration_error
+from pipeline.evaluation.robustness import CLEAN
 from pipeline.model.answers import Answers, Judged
-from pipeline.robustness import CLEAN
 
 CURVES_SHOWN = 10  # classes with a curve and a name of their own, those with the smallest area: they need a look
 SLICES_SHOWN = 24  # the worst

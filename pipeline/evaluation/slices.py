@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, fisher_exact, norm
 
 from pipeline.core.errors import NightshiftError
-from pipeline.metrics import balanced_accuracy
+from pipeline.evaluation.metrics import balanced_accuracy
 from pipeline.model.answers import Judged
 from pipeline.params.model import Evaluate
 
