@@ -5,8 +5,8 @@ python -m benchmarks.gate; the figures beside `max_loss` in params.yaml are its.
 
 import numpy as np
 
-from pipeline.comparison import Changed
 from pipeline.params.file import load_params
+from pipeline.registry.comparison import Changed
 
 TRIES = 20_000
 DIFFERING = 0.1  # share of the images that only one of the two models has right

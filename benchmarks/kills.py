@@ -31,7 +31,7 @@ from batch import TOOLS, copy_files
 
 from pipeline.params.file import load_params
 from pipeline.predictions import read_rows
-from pipeline.tracking import store_address
+from pipeline.registry.store import store_address
 
 WHO = ("group", "command", "child")  # dies
 PHASES = ("starting", "planning", "classifying", "merging", "closing")

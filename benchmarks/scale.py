@@ -55,7 +55,7 @@ def project_with(room: Path, shard_size: int) -> Path:
 
 def seconds_of(project: Path, images: Path, options: list[str]) -> float:
     """A whole command."""
-    from pipeline.tracking import store_address
+    from pipeline.registry.store import store_address
 
     with tempfile.TemporaryDirectory(dir=project) as output:
         words = [str(NIGHTSHIFT), "classify", str(images), str(Path(output, "out")), *options]

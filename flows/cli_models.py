@@ -18,8 +18,8 @@ def promote(
     ] = False,
 ) -> None:
     """Put a model version into production: the next night uses it."""
-    from pipeline import champions
     from pipeline.params.file import load_params
+    from pipeline.registry import champions
 
     promoted = champions.promote(load_params().register_.model_name, version, force=force)
     typer.echo(f"{promoted.name} version {promoted.version} is in production (@champion).")
@@ -30,8 +30,8 @@ def promote(
 @app.command()
 def rollback() -> None:
     """Put the version that was in production before back into production."""
-    from pipeline import champions
     from pipeline.params.file import load_params
+    from pipeline.registry import champions
 
     restored = champions.rollback(load_params().register_.model_name)
     typer.echo(f"{restored.name} version {restored.version} is in production again (@champion).")
@@ -50,7 +50,7 @@ def seen(
     """
     from flows.models import print_seen
     from pipeline.params.file import load_params
-    from pipeline.seen import seen as answers_on
+    from pipeline.registry.seen import seen as answers_on
 
     print_seen(*answers_on(load_params().register_.model_name, paths, version))
 
@@ -69,8 +69,8 @@ def similar(
     """Find the training images that a model sees as most like an image, and draw them beside it."""
     from pipeline.core.text import shown
     from pipeline.params.file import load_params
-    from pipeline.similar import draw
-    from pipeline.similar import similar as find
+    from pipeline.registry.similar import draw
+    from pipeline.registry.similar import similar as find
 
     params = load_params()
     found = find(params.register_.model_name, image, count, params.compute, version)

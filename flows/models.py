@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.core.text import shown
-from pipeline.gate import Decision
 from pipeline.register import Registration
-from pipeline.registry import Registered
+from pipeline.registry.gate import Decision
+from pipeline.registry.versions import Registered
 
 WIDTH = 120  # characters of a table that goes to a file or another program
 

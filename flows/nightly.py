@@ -14,12 +14,13 @@ from prefect.states import Completed
 
 from flows.retrying import RETRIES
 from flows.told import STOPPED, night_completed, night_crashed, night_failed
-from pipeline import classify, ledger, nights, reports, shadow, telling
+from pipeline import classify, ledger, reports, shadow, telling
 from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
 from pipeline.judging import classify_alone
 from pipeline.ledger import Plan
 from pipeline.morning import PAGE as MORNING_PAGE
 from pipeline.params.file import Params, load_params
+from pipeline.registry import history
 from pipeline.review import PAGE as REVIEW_PAGE
 from pipeline.shadow import SHADOW
 from pipeline.storage.addresses import place
@@ -68,7 +69,7 @@ def finish_shadow(output: Place, plan: Plan, params: Params) -> dict[str, Any]:
 @task(task_run_name="record", cache_policy=NO_CACHE)
 def record(output: Place, summary: dict[str, Any]) -> None:
     """Keep the night in MLflow."""
-    nights.record(output, summary, str(flow_run.id or ""))
+    history.record(output, summary, str(flow_run.id or ""))
 
 
 @task(task_run_name="shard {number}", cache_policy=NO_CACHE, **RETRIES)

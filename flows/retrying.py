@@ -6,8 +6,8 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task, exponential_backoff
 
 from pipeline.core.errors import NightshiftError
+from pipeline.registry.store import TrackingError
 from pipeline.storage.stores import StoreError
-from pipeline.tracking import TrackingError
 
 PASSING = (StoreError, TrackingError)  # of a network, or of a server that is started again meanwhile
 

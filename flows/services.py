@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import psutil
 
-from pipeline import tracking
 from pipeline.core.errors import NightshiftError
+from pipeline.registry import store
 from pipeline.storage.files import read_json, write_json
 
 HOME = Path(".nightshift")
@@ -62,7 +62,7 @@ def configuration(addresses: Addresses) -> str:
     """What supervisord is told: a program a service. The worker waits until it is told to start."""
     here = Path.cwd()
     python = [sys.executable, "-m"]
-    artifacts = (here / tracking.LOCAL_ARTIFACTS).as_uri()
+    artifacts = (here / store.LOCAL_ARTIFACTS).as_uri()
     commands = {
         # Its store is in the environment: an address may hold a password, which a list of processes would show.
         "mlflow": [*python, "flows.fresh", f"mlflow {here}", *python, "mlflow", "server", "--no-serve-artifacts",
@@ -150,7 +150,7 @@ def environment(addresses: Addresses) -> dict[str, str]:
     if "prefect" in addresses.ours:  # a server elsewhere may need the keys of a person's own profile
         found["PREFECT_HOME"] = str(Path.cwd() / HOME / "prefect")
     if "mlflow" in addresses.ours:
-        found["MLFLOW_BACKEND_STORE_URI"] = tracking.store_address()
+        found["MLFLOW_BACKEND_STORE_URI"] = store.store_address()
     return found
 
 

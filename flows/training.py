@@ -7,10 +7,11 @@ from prefect.runtime import flow_run
 
 from flows.retrying import RETRIES
 from flows.told import training_completed, training_crashed, training_failed
-from pipeline import reports, tracking
-from pipeline.gate import to_markdown
+from pipeline import reports
 from pipeline.params.file import load_params
 from pipeline.register import Registration, register_current
+from pipeline.registry import store
+from pipeline.registry.gate import to_markdown
 from pipeline.versions import dvc, remote
 
 
@@ -57,7 +58,7 @@ def publish(registration: Registration) -> None:
         create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
     create_markdown_artifact(
         f"**{model.name} version {model.version}** ({', '.join(model.aliases) or 'no alias'})\n\n"
-        f"MLflow store `{tracking.shown_store()}`, run `{model.run_id}`",
+        f"MLflow store `{store.shown_store()}`, run `{model.run_id}`",
         key="model",
     )
     create_markdown_artifact(to_markdown(registration.decision), key="gate")

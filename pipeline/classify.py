@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline import champions, ledger, nights, registry, shadow, telling
+from pipeline import ledger, shadow, telling
 from pipeline.core.command import run
 from pipeline.core.disk_errors import require_room
 from pipeline.core.errors import NightshiftError
@@ -29,7 +29,8 @@ from pipeline.model.reference import read_reference
 from pipeline.morning import draw_safely
 from pipeline.params.file import Params, load_params
 from pipeline.predictions import TooManyUnreadable, compare, csv_path, read_rows, summarise
-from pipeline.registry import Registered
+from pipeline.registry import champions, history, versions
+from pipeline.registry.versions import Registered
 from pipeline.review import write_review
 from pipeline.shards import Classifier, classify_shards, warm_up
 from pipeline.storage import store_listing, stores
@@ -84,7 +85,7 @@ def begin(source: Place, output: Place, params: Params, since_last: bool = False
         require_room(output, files * BYTES_A_ROW, f"a night over {files:,} files")
     model = champions.champion(params.register_.model_name)
     with replacing(model_place(output)) as beside:
-        contract = read_contract(registry.fetch_model(model, beside))
+        contract = read_contract(versions.fetch_model(model, beside))
     if since_last and isinstance(output, Path):
         remember_last(source, output, contract.hash)
     plan = Plan(
@@ -129,7 +130,7 @@ def _mend_model(output: Place, plan: Plan) -> None:
         pass
     log.warning("The copy of model version %s in %s is damaged: fetching it again.", plan.model_version, output)
     with replacing(model_place(output)) as beside:
-        registry.fetch_model(Registered(plan.model_name, int(plan.model_version), run_id="", aliases=()), beside)
+        versions.fetch_model(Registered(plan.model_name, int(plan.model_version), run_id="", aliases=()), beside)
 
 
 def classify_shard(output: Place, number: int, plan: Plan, params: Params) -> int:
@@ -238,7 +239,7 @@ def classify(
             _classify_left(output / shadow.SHADOW, beside, params, deadline, classify_rest)
             summary = finish_shadow(output, beside, params)
         if params.batch.track:
-            nights.record(output, summary)
+            history.record(output, summary)
     return summary
 
 

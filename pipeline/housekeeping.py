@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pipeline import ledger
 from pipeline.core.paths import CHECKPOINTS, PREDICTIONS
-from pipeline.nights import EXPERIMENT
+from pipeline.registry.history import EXPERIMENT
+from pipeline.registry.store import LOCAL_ARTIFACTS, LOCAL_STORE, connected, store_address
 from pipeline.storage.files import read_json
-from pipeline.tracking import LOCAL_ARTIFACTS, LOCAL_STORE, connected, store_address
 from pipeline.versions import dvc
 
 DVC_CACHE = Path(".dvc/cache")

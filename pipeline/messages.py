@@ -5,13 +5,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from pipeline import ledger
-from pipeline.champions import CHAMPION
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import shown, without_password
 from pipeline.earlier import OutOfTime
 from pipeline.morning import PAGE, alarms
 from pipeline.params.model import Batch
 from pipeline.predictions import TooManyUnreadable
+from pipeline.registry.champions import CHAMPION
 from pipeline.reports import summary_lines
 from pipeline.storage import stores
 from pipeline.storage.stores import Place

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pipeline import nights
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.pages import render
 from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.model.contract import ContractError, read_contract
-from pipeline.nights import Night
 from pipeline.params.model import Batch
 from pipeline.predictions import read_rows
+from pipeline.registry import history as nights
+from pipeline.registry.history import Night
+from pipeline.registry.store import store_address
 from pipeline.review import KINDS, REVIEW, by_kind, on_page, pictures_of
 from pipeline.review import PAGE as REVIEW_PAGE
 from pipeline.storage import stores
 from pipeline.storage.files import read_json, replacing
 from pipeline.storage.stores import Place
-from pipeline.tracking import store_address
 
 PAGE = "morning.html"  # beside predictions.csv
 TEMPLATE = "morning.html"

@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from filelock import FileLock
 
-from pipeline import champions, registry
 from pipeline.core.command import run
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import EVALUATION, MODEL, PREPARED, RAW, REGISTRATION, TRAINING_METRICS
 from pipeline.data.prepared import read_dataset, read_split
 from pipeline.evaluation.metrics import as_text
-from pipeline.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
 from pipeline.model.contract import Contract, read_contract
 from pipeline.model.engine import load_engine
 from pipeline.model.export import largest_difference
-from pipeline.packaging import log_model
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Gate
-from pipeline.registry import Registered
-from pipeline.rescoring import HeldOut, contest
+from pipeline.registry import champions, versions
+from pipeline.registry.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
+from pipeline.registry.packaging import log_model
+from pipeline.registry.rematch import HeldOut, contest
+from pipeline.registry.store import CONTRACT_TAG, LOCAL_STORE, connected, lineage_tags, log_training, use_experiment
+from pipeline.registry.training_images import TRAINING_IMAGES
+from pipeline.registry.versions import Registered
 from pipeline.storage.files import read_json, write_json
-from pipeline.tracking import CONTRACT_TAG, LOCAL_STORE, connected, lineage_tags, log_training, use_experiment
-from pipeline.training_images import TRAINING_IMAGES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,7 +87,7 @@ def register_current(params: Params, flow_run: str = "") -> Registration:
     name, gate = params.register_.model_name, params.register_.gate
     with FileLock(LOCK), connected() as client:
         champions.reconcile(client, name)
-        model = registry.by_contract(client, name, contract.hash)
+        model = versions.by_contract(client, name, contract.hash)
         decision = _settled(model, gate)
         judged = model is None or decision is None
         if model and decision:
@@ -99,7 +99,7 @@ def register_current(params: Params, flow_run: str = "") -> Registration:
         if decision.passed:
             by_itself = params.register_.promote == "auto" and not decision.needs_a_person
             champions.challenge(client, name, model.version, promote_it=by_itself)
-        model = registry.by_number(client, name, model.version)
+        model = versions.by_number(client, name, model.version)
     write_json(
         REGISTRATION,
         {
@@ -137,7 +137,7 @@ def _judge(
         return model, decision
     run_id, address = _log_run(client, params, contract, evaluation, difference, flow_run)
     _tag_run(client, run_id, to_tags(decision))
-    return registry.create(client, name, address, contract.hash, tags), decision
+    return versions.create(client, name, address, contract.hash, tags), decision
 
 
 def _limits(gate: Gate) -> str:
@@ -146,12 +146,12 @@ def _limits(gate: Gate) -> str:
 
 def _champion(client: "MlflowClient", params: Params, model: Registered | None) -> Contest | Incomparable | None:
     """The champion, asked about today's test images; None where there is no other version in production."""
-    champion = registry.by_alias(client, params.register_.model_name, champions.CHAMPION)
+    champion = versions.by_alias(client, params.register_.model_name, champions.CHAMPION)
     if champion is None or (model and model.version == champion.version):
         return None
     log.info("Asking version %d (@champion) about the same test images.", champion.version)
     with tempfile.TemporaryDirectory() as folder:
-        files = registry.fetch_model(champion, Path(folder))
+        files = versions.fetch_model(champion, Path(folder))
         recorded = files.with_name(TRAINING_IMAGES)
         taught = pd.read_parquet(recorded) if recorded.is_file() else None
         images = HeldOut(read_split(PREPARED, "test"), read_dataset(PREPARED).images, RAW)

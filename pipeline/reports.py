@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import champions, tracking
 from pipeline.core.pages import data_uri
 from pipeline.core.paths import (
     CURVES_FIGURE,
@@ -24,8 +23,9 @@ from pipeline.core.paths import (
     PREDICTIONS,
 )
 from pipeline.evaluation.metrics import as_text
-from pipeline.gate import GATE_TAG, REFUSED
 from pipeline.predictions import CORRECTION, STATUSES, read_rows
+from pipeline.registry import champions, store
+from pipeline.registry.gate import GATE_TAG, REFUSED
 from pipeline.review import KINDS, PAGE, REVIEW
 from pipeline.storage.files import read_json
 
@@ -236,4 +236,4 @@ def status_lines() -> list[str]:
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
     # Outside an activated environment the bare name would not be found.
     mlflow = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
-    return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {tracking.shown_store()}"]
+    return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {store.shown_store()}"]

@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from pipeline.core.log import log
 from pipeline.core.paths import PREPARED
 from pipeline.data.prepared import read_dataset
-from pipeline.live import PATIENCE, training_params
 from pipeline.params.file import Params
+from pipeline.registry.live import PATIENCE, training_params
+from pipeline.registry.store import TrackingError, connected, flat, training_tags, use_experiment
 from pipeline.search_space import Mode
 from pipeline.study import HISTORY, VALUES
-from pipeline.tracking import TrackingError, connected, flat, training_tags, use_experiment
 
 if TYPE_CHECKING:
     import optuna

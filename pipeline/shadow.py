@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline import champions, ledger, registry
+from pipeline import ledger
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.judging import model_place
 from pipeline.ledger import Plan
 from pipeline.model.contract import read_contract
 from pipeline.predictions import read_rows
+from pipeline.registry import champions, versions
 from pipeline.storage.files import replacing
 from pipeline.storage.stores import Place
 
@@ -45,7 +46,7 @@ def begin(output: Place, plan: Plan) -> Plan | None:
         ledger.close(beside)
         ledger.copy_shards(output, beside)
         with replacing(model_place(beside)) as copy:
-            contract = read_contract(registry.fetch_model(challenger, copy))
+            contract = read_contract(versions.fetch_model(challenger, copy))
         shadow = plan.model_copy(update={"model_version": str(challenger.version), "contract_hash": contract.hash})
     except NightshiftError as error:
         log.warning("The night goes on without its shadow: %s", error)

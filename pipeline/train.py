@@ -35,7 +35,6 @@ from pipeline.curves import write_curves
 from pipeline.data.features import Features, TrainingRows, read_features, read_training_rows
 from pipeline.data.prepared import Dataset, Split, read_dataset, read_split
 from pipeline.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better
-from pipeline.live import live_run
 from pipeline.model.answers import in_batches, judged_of
 from pipeline.model.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.model.device import prepare_device, writes_files
@@ -45,6 +44,7 @@ from pipeline.model.reference import Judged, Reference, make_reference, sampled,
 from pipeline.optimiser import build_optimiser, freeze, warm_up_and_cosine
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment, Fit, Monitor, Train
+from pipeline.registry.live import live_run
 from pipeline.storage.files import replacing, sha256, sha256_of_file, write_json
 from pipeline.targets import soft_targets
 from pipeline.versions.dvc import git_commit

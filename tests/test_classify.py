@@ -26,7 +26,7 @@ from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
 from pipeline.predictions import Classified, Unreadable, read_rows
 from pipeline.reading import read_images
-from pipeline.tracking import store_address
+from pipeline.registry.store import store_address
 from tests.conftest import save_image
 from tests.models import write_colour_model
 from tests.project import NIGHTSHIFT, nightshift

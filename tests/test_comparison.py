@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.comparison import Changed, Comparison, changed, compare
 from pipeline.params.model import Evaluate
+from pipeline.registry.comparison import Changed, Comparison, changed, compare
 
 PARAMS = Evaluate.model_construct(interval_level=0.95, resamples=300)
 NAMES = ("cat", "dog")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.comparison import Changed, Comparison, Difference, OfClass
-from pipeline.gate import Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
 from pipeline.params.model import Gate
+from pipeline.registry.comparison import Changed, Comparison, Difference, OfClass
+from pipeline.registry.gate import Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
 
 GATE = Gate(
     min_accuracy=0.8, min_balanced_accuracy=0.7, max_log_loss=0.5, max_expected_calibration_error=0.1,

@@ -14,8 +14,8 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.core.log import log
-from pipeline.live import WAITED, live_run
 from pipeline.params.file import Params
+from pipeline.registry.live import WAITED, live_run
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +146,7 @@ def test_a_store_that_does_not_answer_costs_one_warning_and_some_seconds(
 def test_a_store_that_fails_after_nobody_waits_for_it_is_not_told_of_twice(
     defaults: Params, folder: Path, monkeypatch: pytest.MonkeyPatch, said: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pipeline.live.WAITED", 0.1)
+    monkeypatch.setattr("pipeline.registry.live.WAITED", 0.1)
     with silent_server() as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", silent)
         with live_run(defaults, "abc", folder) as live:

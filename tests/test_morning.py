@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.classify import classify
 from pipeline.morning import Mix, MorningError, Past, alarms, draw_again, mixes, page, version_page
-from pipeline.nights import Night
 from pipeline.params.file import Params
 from pipeline.params.model import Batch
 from pipeline.predictions import TooManyUnreadable
+from pipeline.registry.history import Night
 from pipeline.review import by_kind, choose
 from tests.conftest import save_image
 from tests.project import draw_shape, nightshift

@@ -20,10 +20,10 @@ from aiosmtpd.handlers import Message as MailHandler
 
 from pipeline import messages, notify
 from pipeline.core.errors import NightshiftError
-from pipeline.gate import Check, Decision
 from pipeline.messages import Kind, Message
 from pipeline.register import Refused, Registration
-from pipeline.registry import Registered
+from pipeline.registry.gate import Check, Decision
+from pipeline.registry.versions import Registered
 from tests.project import NIGHTSHIFT, draw_shape, environment, nightshift
 from tests.stores import free_port
 from tests.test_flows import left_by

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import champions, registry
 from pipeline.core.errors import NightshiftError
-from pipeline.gate import GATE_TAG
-from pipeline.tracking import TrackingError, connected
+from pipeline.registry import champions, versions
+from pipeline.registry.gate import GATE_TAG
+from pipeline.registry.store import TrackingError, connected
 from tests.project import change_contract, change_params, dvc, environment, nightshift, run
 
 NAME = "nightshift"
@@ -88,14 +88,14 @@ def test_registering_a_refused_model_again_changes_nothing_until_its_limits_chan
     run(*REGISTER, cwd=registry_project)
     assert aliases() == {3: ("challenger",), 2: (), 1: ("champion",)}
     with connected() as client:
-        third = registry.by_number(client, NAME, 3)
+        third = versions.by_number(client, NAME, 3)
     assert third.tags[GATE_TAG] == "passed"
     assert "**The gate: passed.**" in third.description
 
 
 def test_registering_an_older_model_again_moves_nothing(registry_project: Path) -> None:
     with connected() as client:
-        fetched = registry.fetch_model(registry.by_number(client, NAME, 1), registry_project / "fetched")
+        fetched = versions.fetch_model(versions.by_number(client, NAME, 1), registry_project / "fetched")
     shutil.rmtree("models/current")
     shutil.copytree(fetched, "models/current")
     champions.promote(NAME, 2)
@@ -147,8 +147,8 @@ def test_a_champion_made_in_the_ui_has_the_one_before_as_previous(asks: str, reg
         case "night":
             assert champions.champion(NAME).version == 2
     with connected() as client:
-        assert registry.by_number(client, NAME, 1).aliases == ("previous",)
-        assert registry.by_number(client, NAME, 2).tags[champions.SINCE_TAG].startswith("20")
+        assert versions.by_number(client, NAME, 1).aliases == ("previous",)
+        assert versions.by_number(client, NAME, 2).tags[champions.SINCE_TAG].startswith("20")
 
 
 def test_a_person_who_goes_back_in_the_ui_can_go_forth_again(registry_project: Path) -> None:
@@ -225,16 +225,16 @@ def test_two_registrations_at_once_make_one_version(registry_project: Path) -> N
 
 def test_the_second_of_two_machines_gives_way(registry_project: Path) -> None:
     with connected() as client:
-        first = registry.by_number(client, NAME, 2)
+        first = versions.by_number(client, NAME, 2)
         source = client.get_model_version(NAME, "2").source
-        found = registry.create(client, NAME, source, first.tags["nightshift.contract"], {})
+        found = versions.create(client, NAME, source, first.tags["nightshift.contract"], {})
     assert found.version == 2
     assert sorted(aliases()) == [1, 2, 3]
 
 
 KILLED_BEFORE_THE_VERSION = """
 import os
-from pipeline import register, registry
+from pipeline import register; from pipeline.registry.versions import versions as registry
 registry.create = lambda *given: os._exit(9)
 register.main()
 """
@@ -250,8 +250,8 @@ def test_a_registration_killed_before_the_version_goes_on_with_its_run(registry_
     assert sorted(aliases()) == [1, 2, 3, 4]
     assert len(runs()) == 4, "the same run, not another"
     with connected() as client:
-        fourth = registry.by_number(client, NAME, 4)
-        assert registry.fetch_training_images(fourth, registry_project / "fetched") is not None
+        fourth = versions.by_number(client, NAME, 4)
+        assert versions.fetch_training_images(fourth, registry_project / "fetched") is not None
 
 
 KILLED_AFTER_THE_VERSION = """
@@ -273,13 +273,13 @@ def test_a_registration_killed_after_the_version_is_completed(registry_project: 
     run(*REGISTER, cwd=registry_project)
     assert aliases() == {4: ("challenger",), 3: (), 2: (), 1: ("champion",)}
     with connected() as client:
-        assert "**The gate: passed.**" in registry.by_number(client, NAME, 4).description
+        assert "**The gate: passed.**" in versions.by_number(client, NAME, 4).description
 
 
 def test_a_model_of_other_classes_is_never_promoted_by_itself(registry_project: Path) -> None:
     change_params(registry_project, {"register": {"promote": "auto"}})
     with connected() as client:
-        fetched = registry.fetch_model(registry.by_number(client, NAME, 3), registry_project / "fetched")
+        fetched = versions.fetch_model(versions.by_number(client, NAME, 3), registry_project / "fetched")
         client.delete_model_version(NAME, "2")
     contract = fetched / "contract.json"
     contract.write_text(contract.read_text().replace("circle", "triangle"))
@@ -292,7 +292,7 @@ def test_a_model_of_other_classes_is_never_promoted_by_itself(registry_project: 
     assert "cannot be compared: its classes are others; added: circle, removed: triangle" in done.stderr
     assert aliases() == {5: ("challenger",), 4: ("champion",), 3: (), 1: ("previous",)}
     with connected() as client:
-        tags = registry.by_number(client, NAME, 5).tags
+        tags = versions.by_number(client, NAME, 5).tags
     assert tags["nightshift.gate_needs_a_person"].startswith("it could not be compared with the champion")
 
 
@@ -308,7 +308,7 @@ def test_a_store_that_dies_in_the_middle_is_an_error_and_leaves_nothing_half_don
     change_contract(registry_project, code_commit="a store that dies")
     code = """
 import sys
-from pipeline import register, registry
+from pipeline import register; from pipeline.registry.versions import versions as registry
 from pipeline.core.command import run
 fetch = registry.fetch_model
 def dies(*given):

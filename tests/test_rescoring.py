@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.comparison import Changed
 from pipeline.core.errors import NightshiftError
 from pipeline.data.prepared import Split
-from pipeline.gate import Contest, Incomparable
 from pipeline.images.decode import decode
 from pipeline.model.contract import CONTRACT
 from pipeline.model.engine import Engine, load_engine
 from pipeline.params.data import Images
 from pipeline.params.file import Params
-from pipeline.rescoring import HeldOut, contest
+from pipeline.registry.comparison import Changed
+from pipeline.registry.gate import Contest, Incomparable
+from pipeline.registry.rematch import HeldOut, contest
 from pipeline.storage.files import sha256_of_file
 from tests.models import write_colour_model
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.seen import SeenError, files_below, look_up
+from pipeline.registry.seen import SeenError, files_below, look_up
+from pipeline.registry.training_images import image_table, write_image_table
 from pipeline.storage.files import sha256
-from pipeline.training_images import image_table, write_image_table
 from tests.conftest import save_image
 
 

@@ -181,7 +181,7 @@ from prefect import flow, task
 from flows.retrying import RETRIES
 from pipeline.core.errors import NightshiftError
 from pipeline.storage.stores import StoreError
-from pipeline.tracking import TrackingError
+from pipeline.registry.store import TrackingError
 
 tries = []
 soon = {**RETRIES, "retry_delay_seconds": 0, "retry_jitter_factor": None}

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from pipeline.classify import classify
 from pipeline.params.file import load_params
-from pipeline.tracking import store_address
+from pipeline.registry.store import store_address
 from tests.project import nightshift
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pipeline.data.prepared import read_split
 from pipeline.params.file import Params
-from pipeline.similar import SimilarError, similar
+from pipeline.registry.similar import SimilarError, similar
 from tests.conftest import noise
 from tests.project import draw_shape, nightshift
 

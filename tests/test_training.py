@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import champions, registry, tracking
 from pipeline.data.prepared import read_split
 from pipeline.model.engine import load_engine
 from pipeline.model.nearest import unit
 from pipeline.model.reference import read_reference
 from pipeline.params.model import Compute
+from pipeline.registry import champions, store, versions
 from tests.project import change_params, draw_shape, dvc, environment, nightshift, run
 
 STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
@@ -48,7 +48,7 @@ def test_training_ends_with_a_champion_and_everything_that_the_design_names(trai
 
 def test_the_evaluation_lies_beside_the_run_in_mlflow(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained)
-    with tracking.connected() as client:
+    with store.connected() as client:
         run_id = client.get_model_version("nightshift", "1").run_id
         assert run_id
         names = {Path(file.path).name for file in client.list_artifacts(run_id, "evaluation")}
@@ -115,7 +115,7 @@ def test_what_images_were_like_travels_in_the_registered_model(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(trained)
-    folder = registry.fetch_model(champions.champion("nightshift"), tmp_path)
+    folder = versions.fetch_model(champions.champion("nightshift"), tmp_path)
     for name in ("reference.json", "reference.npy"):
         assert (folder / name).read_bytes() == (trained / "models/current" / name).read_bytes()
     assert_reference_is_the_networks(trained, folder)

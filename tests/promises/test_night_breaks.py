@@ -18,8 +18,8 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.predictions import COLUMNS
+from pipeline.registry.store import store_address
 from pipeline.storage.files import sha256_of_file
-from pipeline.tracking import store_address
 from tests.disk import Disk, disk
 from tests.project import NIGHTSHIFT, draw_shape, environment, nightshift
 from tests.serving import mlflow_server, wait_for

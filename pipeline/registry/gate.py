@@ -11,7 +11,7 @@ from pipeline.core.text import named, shown
 from pipeline.params.model import Gate
 
 if TYPE_CHECKING:  # what it compares with is slow to import, and a night only reads what was decided
-    from pipeline.comparison import Comparison, OfClass
+    from pipeline.registry.comparison import Comparison, OfClass
 
 GATE_TAG = "nightshift.gate"  # passed | refused; below it, `nightshift.gate.<check>`: the same, and the numbers
 AGAINST_TAG = "nightshift.gate_against"  # the champion it was compared with, in words

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import champions, registry
 from pipeline.core.errors import NightshiftError
-from pipeline.registry import Registered
+from pipeline.registry import champions, versions
+from pipeline.registry.versions import Registered
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.listing import list_images
 
@@ -28,7 +28,7 @@ def seen(name: str, paths: list[Path], version: int | None = None) -> tuple[Regi
     files = list(files_below(paths))
     model = champions.champion(name) if version is None else champions.numbered(name, version)
     with tempfile.TemporaryDirectory() as folder:
-        table = registry.fetch_training_images(model, Path(folder))
+        table = versions.fetch_training_images(model, Path(folder))
     if table is None:
         raise SeenError(
             f"{name} version {model.version} does not record its images: it was registered by an earlier Nightshift. "

@@ -10,8 +10,8 @@ import pandas as pd
 
 from pipeline.core.disk_errors import refusal_in
 from pipeline.core.paths import MODEL
-from pipeline.tracking import CONTRACT_TAG, TrackingError, connected
-from pipeline.training_images import TRAINING_IMAGES
+from pipeline.registry.store import CONTRACT_TAG, TrackingError, connected
+from pipeline.registry.training_images import TRAINING_IMAGES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

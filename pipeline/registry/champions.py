@@ -9,12 +9,12 @@ import datetime
 import getpass
 from typing import TYPE_CHECKING
 
-from pipeline import registry
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.gate import GATE_TAG, REFUSED, from_tags
-from pipeline.registry import Registered
-from pipeline.tracking import connected
+from pipeline.registry import versions
+from pipeline.registry.gate import GATE_TAG, REFUSED, from_tags
+from pipeline.registry.store import connected
+from pipeline.registry.versions import Registered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,7 +35,7 @@ def crown(client: "MlflowClient", name: str, version: int) -> None:
     In this order a kill at any point leaves either the old state or one that `reconcile` completes.
     """
     reconcile(client, name)
-    before = registry.by_alias(client, name, CHAMPION)
+    before = versions.by_alias(client, name, CHAMPION)
     if before and before.version != version:
         client.set_registered_model_alias(name, PREVIOUS, str(before.version))
     client.set_registered_model_alias(name, CHAMPION, str(version))
@@ -44,13 +44,13 @@ def crown(client: "MlflowClient", name: str, version: int) -> None:
 
 def reconcile(client: "MlflowClient", name: str) -> None:
     """When a person has moved `@champion` elsewhere, make the one that was last known `@previous`."""
-    champion = registry.by_alias(client, name, CHAMPION)
+    champion = versions.by_alias(client, name, CHAMPION)
     if champion is None:
         return
     known = client.get_registered_model(name).tags.get(KNOWN_TAG, "")
     if known == str(champion.version):
         return
-    if known.isdecimal() and registry.exists(client, name, int(known)):
+    if known.isdecimal() and versions.exists(client, name, int(known)):
         client.set_registered_model_alias(name, PREVIOUS, known)
         log.info("Version %d was made @champion in MLflow; version %s is @previous now.", champion.version, known)
     _remember(client, name, champion.version)
@@ -71,12 +71,12 @@ def challenge(client: "MlflowClient", name: str, version: int, *, promote_it: bo
 
     Repeating it for an older version, or for the challenger itself, moves nothing.
     """
-    challenger = registry.by_alias(client, name, CHALLENGER)
+    challenger = versions.by_alias(client, name, CHALLENGER)
     if challenger and challenger.version > version:
         return
     new = challenger is None or challenger.version < version
     # The champion first: if we are killed in between, the next time it is not yet the challenger, and is crowned again.
-    if (new and promote_it) or registry.by_alias(client, name, CHAMPION) is None:
+    if (new and promote_it) or versions.by_alias(client, name, CHAMPION) is None:
         crown(client, name, version)
     if new:
         client.set_registered_model_alias(name, CHALLENGER, str(version))
@@ -89,11 +89,11 @@ def promote(name: str, version: int | None = None, *, force: bool = False) -> Re
     same, and records who did.
     """
     with connected() as client:
-        if version is None and (challenger := registry.by_alias(client, name, CHALLENGER)):
+        if version is None and (challenger := versions.by_alias(client, name, CHALLENGER)):
             version = challenger.version
-        if version is None or not registry.exists(client, name, version):
+        if version is None or not versions.exists(client, name, version):
             raise NightshiftError(_missing(name, "@challenger" if version is None else f"version {version}"))
-        model = registry.by_number(client, name, version)
+        model = versions.by_number(client, name, version)
         if model.tags.get(GATE_TAG) == REFUSED:
             if not force:
                 raise RefusedVersion(
@@ -108,21 +108,21 @@ def promote(name: str, version: int | None = None, *, force: bool = False) -> Re
                 )
             client.set_model_version_tag(name, str(version), FORCED_TAG, f"{getpass.getuser()}, {_now()}")
         crown(client, name, version)
-        return registry.by_number(client, name, version)
+        return versions.by_number(client, name, version)
 
 
 def rollback(name: str) -> Registered:
     """Swap the champion with the one before it. Raises NightshiftError when there is none."""
     with connected() as client:
         reconcile(client, name)
-        champion, before = (registry.by_alias(client, name, alias) for alias in (CHAMPION, PREVIOUS))
+        champion, before = (versions.by_alias(client, name, alias) for alias in (CHAMPION, PREVIOUS))
         if before is None or (champion and champion.version == before.version):
             raise NightshiftError(
                 f"{name} has no @previous in MLflow: no other version was champion before. "
                 "Name one with `nightshift promote VERSION`."
             )
         crown(client, name, before.version)
-        return registry.by_number(client, name, before.version)
+        return versions.by_number(client, name, before.version)
 
 
 def champion(name: str) -> Registered:
@@ -130,7 +130,7 @@ def champion(name: str) -> Registered:
     from mlflow import MlflowException
 
     with connected() as client:
-        found = registry.by_alias(client, name, CHAMPION)
+        found = versions.by_alias(client, name, CHAMPION)
         if found is None:
             raise NightshiftError(
                 f"No version of {name} is @champion in MLflow. Run `nightshift train`, then `nightshift promote`."
@@ -147,15 +147,15 @@ def champion(name: str) -> Registered:
 def challenger(name: str) -> Registered | None:
     """The newest version that passed the gate, if there is one."""
     with connected() as client:
-        return registry.by_alias(client, name, CHALLENGER)
+        return versions.by_alias(client, name, CHALLENGER)
 
 
 def numbered(name: str, version: int) -> Registered:
     """The version of this number. Raises NightshiftError when there is none."""
     with connected() as client:
-        if not registry.exists(client, name, version):
+        if not versions.exists(client, name, version):
             raise NightshiftError(_missing(name, f"version {version}"))
-        return registry.by_number(client, name, version)
+        return versions.by_number(client, name, version)
 
 
 def _missing(name: str, what: str) -> str:
@@ -166,7 +166,7 @@ def known_versions(name: str) -> list[Registered]:
     """All versions, the newest first, after a person's moves in the MLflow UI are completed."""
     with connected() as client:
         reconcile(client, name)
-        return registry.versions(client, name)
+        return versions.versions(client, name)
 
 
 def reasons(model: Registered) -> tuple[str, ...]:

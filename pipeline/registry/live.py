@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.core.log import log
 from pipeline.params.file import Params
-from pipeline.tracking import (
+from pipeline.registry.store import (
     CONTRACT_TAG,
     TrackingError,
     connected,

@@ -13,7 +13,7 @@ from PIL import Image
 
 import pipeline
 from pipeline.model.contract import Contract
-from pipeline.training_images import TRAINING_IMAGES, image_table, write_image_table
+from pipeline.registry.training_images import TRAINING_IMAGES, image_table, write_image_table
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -33,7 +33,7 @@ def log_model(model: Path, contract: Contract, prepared: Path) -> str:
         write_image_table(image_table(prepared), images)
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(source / "serving.py"),
+            python_model=str(Path(__file__).with_name("serving.py")),
             artifacts={"model": str(model), "training_images": str(images)},
             code_paths=[str(source)],
             pip_requirements=list(_requirements()),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import champions, registry
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import RAW
 from pipeline.images.decode import UnreadableImage, decode
@@ -15,7 +14,8 @@ from pipeline.model.nearest import Nearest
 from pipeline.model.reference import read_reference
 from pipeline.params.data import Images
 from pipeline.params.model import Compute
-from pipeline.registry import Registered
+from pipeline.registry import champions, versions
+from pipeline.registry.versions import Registered
 from pipeline.storage.files import replacing
 
 
@@ -57,7 +57,7 @@ def similar(name: str, image: Path, count: int, compute: Compute, version: int |
         raise SimilarError(f"{image} cannot be read: {error.strerror}.") from error
     model = champions.champion(name) if version is None else champions.numbered(name, version)
     with tempfile.TemporaryDirectory() as room:
-        folder = registry.fetch_model(model, Path(room))
+        folder = versions.fetch_model(model, Path(room))
         engine = load_engine(folder, compute, embedding=True)
         reference = read_reference(folder, engine.contract)
     if reference is None:

@@ -12,19 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.comparison import compare
 from pipeline.core.parallel import ordered_map
 from pipeline.core.text import named
 from pipeline.data.prepared import Split
 from pipeline.data.splits import unit_numbers
-from pipeline.gate import Contest, Incomparable
 from pipeline.images.decode import UnreadableImage, decode
 from pipeline.model.contract import ContractError
 from pipeline.model.engine import Engine, load_engine
 from pipeline.params.data import Images
 from pipeline.params.file import Params
+from pipeline.registry.comparison import compare
+from pipeline.registry.gate import Contest, Incomparable
+from pipeline.registry.training_images import TAUGHT
 from pipeline.storage.files import read_validated
-from pipeline.training_images import TAUGHT
 
 TIMED_IMAGES = 64  # decoded and answered at a time when the speeds are measured
 LONGEST_REASON = 300  # characters

@@ -9,9 +9,9 @@ from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.registry.store import CONTRACT_TAG, connected, use_experiment
 from pipeline.storage import stores
 from pipeline.storage.stores import Place
-from pipeline.tracking import CONTRACT_TAG, connected, use_experiment
 
 EXPERIMENT = "nights"  # after the model's name
 STARTED_TAG = "nightshift.started_at"  # by which a night knows itself in the history

@@ -1,0 +1,1 @@
+"""MLflow: runs, versions, champion, gate; the only package that imports mlflow."""
