@@ -30,13 +30,13 @@ from pipeline.data.prepared import Dataset, Split
 from pipeline.dataset import DEFECT_CUT
 from pipeline.embed import embed, frozen_network, view
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy
-from pipeline.fitting import Examples, make_judge
 from pipeline.images.decode import decode
 from pipeline.model.device import prepare_device
 from pipeline.model.engine import probabilities
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.train import JUDGED_AT_ONCE, Data, train
+from pipeline.training.fitting import Examples, make_judge
 
 PUBLISHED = 0.8842  # accuracy of the publication's network
 TEST_SHARE, VAL_SHARE = 0.25, 0.1  # of all; of the training part

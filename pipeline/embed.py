@@ -46,7 +46,7 @@ def view(augment: Augment, seed: int, number: int) -> Change:
     """The change that makes view `number`; the views before it are the same however many follow."""
     import tensorflow as tf
 
-    from pipeline.augment import augmentation
+    from pipeline.training.augment import augmentation
 
     layers = augmentation(augment, int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
 

@@ -14,10 +14,7 @@ from keras import layers
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
-from pipeline.augment import augmentation, draw_augmented, mixing
 from pipeline.backbones.build import build_backbone
-from pipeline.calibration import HELD, Calibration, answers_hold, calibrate
-from pipeline.checkpoints import Checkpoints, training
 from pipeline.core.code import code_of, versions_of
 from pipeline.core.command import run
 from pipeline.core.log import log
@@ -31,22 +28,25 @@ from pipeline.core.paths import (
     PREPARED,
     TRAINING_METRICS,
 )
-from pipeline.curves import write_curves
 from pipeline.data.features import Features, TrainingRows, read_features, read_training_rows
 from pipeline.data.prepared import Dataset, Split, read_dataset, read_split
-from pipeline.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better
 from pipeline.model.answers import in_batches, judged_of
 from pipeline.model.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.model.device import prepare_device, writes_files
 from pipeline.model.engine import Judging, Numbers, has_bfloat16, load_judging, on_gpu, probabilities
 from pipeline.model.export import compute_in_float32, export_openvino
 from pipeline.model.reference import Judged, Reference, make_reference, sampled, write_reference
-from pipeline.optimiser import build_optimiser, freeze, warm_up_and_cosine
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment, Fit, Monitor, Train
 from pipeline.registry.live import live_run
 from pipeline.storage.files import replacing, sha256, sha256_of_file, write_json
-from pipeline.targets import soft_targets
+from pipeline.training.augment import augmentation, draw_augmented, mixing
+from pipeline.training.calibration import HELD, Calibration, answers_hold, calibrate
+from pipeline.training.checkpoints import Checkpoints, training
+from pipeline.training.curves import write_curves
+from pipeline.training.fitting import Change, Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better
+from pipeline.training.optimiser import build_optimiser, freeze, warm_up_and_cosine
+from pipeline.training.targets import soft_targets
 from pipeline.versions.dvc import git_commit
 
 LOGITS = "logits"  # the last layer's name

@@ -145,7 +145,7 @@ def _try(study: "optuna.Study", search: Search, ready: Ready, number: int, fixed
     """Trial `number`, counted without those that were killed; with values drawn, or the `fixed` ones."""
     import optuna
 
-    from pipeline.fitting import epoch_seed
+    from pipeline.training.fitting import epoch_seed
 
     # A sampler of its own for each trial: what it draws does not depend on how often the search was interrupted.
     study.sampler = optuna.samplers.TPESampler(
@@ -190,7 +190,7 @@ def _score(
     from optuna import TrialPruned
 
     from pipeline import train
-    from pipeline.fitting import Diverged
+    from pipeline.training.fitting import Diverged
 
     params, metric = with_values(search.params, values), search.params.tune.metric
 

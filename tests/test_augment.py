@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.augment import augmentation, draw_augmented, mixing
 from pipeline.params.model import Augment
+from pipeline.training.augment import augmentation, draw_augmented, mixing
 from tests.conftest import noise
 
 OFF = Augment(

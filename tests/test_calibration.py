@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.calibration import answers_hold, calibrate, fit_temperature, unsure_threshold
 from pipeline.model.engine import probabilities
+from pipeline.training.calibration import answers_hold, calibrate, fit_temperature, unsure_threshold
 
 
 @pytest.mark.parametrize("true", [0.4, 1.0, 3.0])

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.checkpoints import KEPT_SECONDS, Checkpoints, Snapshot, training
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.training.checkpoints import KEPT_SECONDS, Checkpoints, Snapshot, training
 from tests.conftest import REPOSITORY
 
 
@@ -94,7 +94,7 @@ def test_what_nobody_came_back_to_is_forgotten(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from pipeline.checkpoints import training
+from pipeline.training.checkpoints import training
 with training(Path(sys.argv[1]), "key"):
     print("holds", flush=True)
     time.sleep(600)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.curves import draw_curves, write_curves
+from pipeline.training.curves import draw_curves, write_curves
 
 METRICS = {f"{split}_{metric}": [0.5, 0.4, 0.3] for split in ("train", "val") for metric in ("loss", "accuracy")}
 CURVES = pd.DataFrame(METRICS | {"phase": ["head", "head", "fine_tune"]})

@@ -16,16 +16,16 @@ import tensorflow as tf
 
 from pipeline.backbones.build import build_backbone
 from pipeline.core.errors import NightshiftError
-from pipeline.fitting import Examples, Task, fit, make_judge
 from pipeline.model.contract import KERAS, NETWORK
 from pipeline.model.device import CLUSTER, EXAMPLE, prepare_device
 from pipeline.model.engine import keras_judging, keras_network, openvino_judging, openvino_network, probabilities
 from pipeline.model.export import compute_in_float32, export_openvino
-from pipeline.optimiser import build_optimiser
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.params.model import Compute, Model
 from pipeline.train import assemble, head
+from pipeline.training.fitting import Examples, Task, fit, make_judge
+from pipeline.training.optimiser import build_optimiser
 from tests.project import change_params, environment
 
 

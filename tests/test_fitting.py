@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pipeline.checkpoints import Checkpoints
 from pipeline.evaluation.metrics import mean_log_loss
-from pipeline.fitting import (
+from pipeline.model.engine import probabilities
+from pipeline.params.file import Params
+from pipeline.params.model import Fit, Monitor, Train
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.fitting import (
     Diverged,
     Epoch,
     Examples,
@@ -25,10 +28,7 @@ from pipeline.fitting import (
     loss_of_each,
     make_judge,
 )
-from pipeline.model.engine import probabilities
-from pipeline.optimiser import build_optimiser, warm_up_and_cosine
-from pipeline.params.file import Params
-from pipeline.params.model import Fit, Monitor, Train
+from pipeline.training.optimiser import build_optimiser, warm_up_and_cosine
 
 WEIGHTS = np.array([0.5, 2.0], np.float32)
 HOW = Fit(epochs=6, batch_size=16, learning_rate=0.05, weight_decay=0.1, dropout=0.3, patience=6, warm_up=0.2, ema=0.8)
@@ -150,7 +150,7 @@ def test_the_best_weights_are_left_and_validation_is_plain_cross_entropy(default
 def test_a_fit_that_goes_on_ends_as_one_that_was_never_disturbed(
     defaults: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
-    monkeypatch.setattr("pipeline.checkpoints.COST", math.inf)  # every epoch is written, however short
+    monkeypatch.setattr("pipeline.training.checkpoints.COST", math.inf)  # every epoch is written, however short
     model, history = fitted(HOW, defaults.train)
     checkpoints = Checkpoints(tmp_path)
     with pytest.raises(InterruptedError):
@@ -167,7 +167,7 @@ def test_a_fit_that_goes_on_ends_as_one_that_was_never_disturbed(
 def test_a_snapshot_of_another_network_is_left_aside(
     defaults: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.checkpoints.COST", math.inf)
+    monkeypatch.setattr("pipeline.training.checkpoints.COST", math.inf)
     checkpoints = Checkpoints(tmp_path)
     small = keras.Sequential([keras.Input((8,)), layers.Dense(2)])
     fit(small, build_optimiser(small, HOW, 0.1), task(), HOW, defaults.train, checkpoints)

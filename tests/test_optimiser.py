@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pipeline.optimiser import LayerwiseAdamW, build_optimiser, freeze, layer_scales, warm_up_and_cosine
 from pipeline.params.model import FineTune, Fit
+from pipeline.training.optimiser import LayerwiseAdamW, build_optimiser, freeze, layer_scales, warm_up_and_cosine
 
 RATE = 0.01
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.core.errors import NightshiftError
 from pipeline.data.prepared import Split
-from pipeline.targets import soft_targets
+from pipeline.training.targets import soft_targets
 
 CLASSES = ("bird", "cat", "dog")
 

@@ -18,13 +18,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from pipeline.checkpoints import Checkpoints, Snapshot
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.data.features import TrainingRows
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy, mean_log_loss
 from pipeline.model.engine import probabilities
 from pipeline.params.model import Fit, Monitor, Train
+from pipeline.training.checkpoints import Checkpoints, Snapshot
 
 Epoch = dict[str, float]  # what is known of an epoch when it ends; and `phase`, in words, for those who are told
 OnEpoch = Callable[[str, Epoch], None]  # phase, epoch; may raise to end the training
