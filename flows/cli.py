@@ -158,9 +158,9 @@ def tune(
     If the search is interrupted, the same command goes on where it stopped; all trials are in MLflow.
     """
     from flows.tuned import print_found
-    from pipeline import tune as searching
     from pipeline.params.file import load_params
-    from pipeline.study import check, plan
+    from pipeline.search import run as searching
+    from pipeline.search.study import check, plan
     from pipeline.versions import dvc
 
     params = load_params()

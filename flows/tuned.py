@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.search_log import optimism
-from pipeline.search_space import without_part
-from pipeline.tune import Attempt, Found
+from pipeline.search.log import optimism
+from pipeline.search.run import Attempt, Found
+from pipeline.search.space import without_part
 
 WIDTH = 120  # characters of a table that goes to a file or another program
 ROWS = 10

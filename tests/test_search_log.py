@@ -6,8 +6,8 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from pipeline.search_log import draw_search, importances, optimism
-from pipeline.study import HISTORY, VALUES
+from pipeline.search.log import draw_search, importances, optimism
+from pipeline.search.study import HISTORY, VALUES
 
 SPACE: dict[str, optuna.distributions.BaseDistribution] = {
     "train.head.learning_rate": optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True),

@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from pipeline.params.file import Params, ParamsError, load_params
 from pipeline.params.model import Range
-from pipeline.search_space import Mode, rounded, searched, value_of, with_values, without_part
+from pipeline.search.space import Mode, rounded, searched, value_of, with_values, without_part
 from tests.conftest import REPOSITORY
 
 RATE = {"train.head.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}

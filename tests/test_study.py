@@ -11,8 +11,18 @@ from filelock import FileLock
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import SEARCHES
 from pipeline.params.file import Params
-from pipeline.search_space import Mode, searched, with_values
-from pipeline.study import HISTORY, VALUES, Search, alone, bury_the_dead, finished, is_known, open_study, study_key
+from pipeline.search.space import Mode, searched, with_values
+from pipeline.search.study import (
+    HISTORY,
+    VALUES,
+    Search,
+    alone,
+    bury_the_dead,
+    finished,
+    is_known,
+    open_study,
+    study_key,
+)
 from tests.conftest import REPOSITORY
 
 Change = Callable[[Params], Params]

@@ -17,9 +17,9 @@ import yaml
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import CURVES, PARAMS, SEARCHES
 from pipeline.params.file import load_params
-from pipeline.search_space import value_of
-from pipeline.study import plan
-from pipeline.tune import Attempt, Found, run_search, write_winner
+from pipeline.search.run import Attempt, Found, run_search, write_winner
+from pipeline.search.space import value_of
+from pipeline.search.study import plan
 from tests.project import NIGHTSHIFT, change_params, dvc, environment, nightshift, run
 
 RANGES = {

@@ -18,8 +18,8 @@ from pipeline.data.prepared import read_dataset
 from pipeline.params.file import Params
 from pipeline.registry.live import PATIENCE, training_params
 from pipeline.registry.store import TrackingError, connected, flat, training_tags, use_experiment
-from pipeline.search_space import Mode
-from pipeline.study import HISTORY, VALUES
+from pipeline.search.space import Mode
+from pipeline.search.study import HISTORY, VALUES
 
 if TYPE_CHECKING:
     import optuna

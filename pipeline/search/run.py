@@ -21,10 +21,9 @@ from pipeline.core.log import log
 from pipeline.core.paths import PARAMS
 from pipeline.params.edit import with_values_written
 from pipeline.params.file import load_params
-from pipeline.search_log import search_log
-from pipeline.search_space import Values, rounded, value_of, with_values
-from pipeline.storage.files import replacing
-from pipeline.study import (
+from pipeline.search.log import search_log
+from pipeline.search.space import Values, rounded, value_of, with_values
+from pipeline.search.study import (
     DIVERGED,
     HEAD_STRIDE,
     HISTORY,
@@ -37,6 +36,7 @@ from pipeline.study import (
     is_whole,
     open_study,
 )
+from pipeline.storage.files import replacing
 
 if TYPE_CHECKING:
     import optuna

@@ -17,7 +17,7 @@ from pipeline.core.paths import PREPARED, SEARCHES
 from pipeline.data.prepared import read_dataset, read_split
 from pipeline.params.file import Params
 from pipeline.registry.store import flat
-from pipeline.search_space import Mode, Values, searched
+from pipeline.search.space import Mode, Values, searched
 from pipeline.storage.files import sha256
 
 if TYPE_CHECKING:
