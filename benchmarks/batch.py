@@ -131,8 +131,8 @@ def decode_only(folder: Path, _output: Path) -> None:
     """Read and decode every file as the night does."""
     from pipeline.core.paths import MODEL
     from pipeline.model.contract import read_contract
+    from pipeline.night.reading import read_images
     from pipeline.params.file import load_params
-    from pipeline.reading import read_images
     from pipeline.storage.listing import list_images
 
     params, paths = load_params(), [listed.path for listed in list_images(folder)]

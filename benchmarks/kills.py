@@ -29,8 +29,8 @@ import psutil
 import yaml
 from batch import TOOLS, copy_files
 
+from pipeline.night.rows import read_rows
 from pipeline.params.file import load_params
-from pipeline.predictions import read_rows
 from pipeline.registry.store import store_address
 
 WHO = ("group", "command", "child")  # dies

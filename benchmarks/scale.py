@@ -116,9 +116,9 @@ def timed(action: Callable[[], Any]) -> tuple[float, Any]:
 
 def books(name: str, source: Any, output: Any, costs: Costs, shard_size: int = SHARD) -> None:
     """List, plan, write parts, merge and reconcile, without a model: real rows, the same for each file."""
-    from pipeline import ledger
-    from pipeline.ledger import Plan
-    from pipeline.predictions import Classified, summarise, to_row
+    from pipeline.night import ledger
+    from pipeline.night.ledger import Plan
+    from pipeline.night.rows import Classified, summarise, to_row
     from pipeline.storage import store_listing
     from pipeline.storage.listing import list_images
 

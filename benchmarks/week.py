@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 from aiosmtpd.controller import Controller
 
-from pipeline.predictions import read_rows
+from pipeline.night.rows import read_rows
 from tests.conftest import REPOSITORY
 from tests.disk import Disk, disk
 from tests.project import (

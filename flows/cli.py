@@ -223,7 +223,8 @@ def classify(
 
     If the run is interrupted, the same command goes on where it stopped.
     """
-    from pipeline import messages, reports, telling
+    from pipeline import messages, telling
+    from pipeline.night import summary as reports
     from pipeline.storage.addresses import place
 
     if runner is Runner.HERE and (dask_address or workers):
@@ -231,7 +232,7 @@ def classify(
     if prefect:
         from flows.nightly import nightly
         from flows.told import STOPPED
-        from pipeline.earlier import OutOfTime
+        from pipeline.night.deadline import OutOfTime
 
         results = place(output)
         failed = partial(messages.of_failed_night, results)
@@ -262,8 +263,8 @@ def _classify_plainly(
 
     from pipeline.classify import classify as classify_folder
     from pipeline.classify import with_model
+    from pipeline.night.workers import Classifier, classify_shards
     from pipeline.params.file import load_params
-    from pipeline.shards import Classifier, classify_shards
 
     truth = pd.read_parquet(labels) if labels else None
     classify_rest: Classifier = classify_shards
@@ -298,7 +299,8 @@ def report(
     ] = None,
 ) -> None:
     """Write a night's morning.html anew: is all well, what ran, what to look at, beside what is usual."""
-    from pipeline import morning, reports
+    from pipeline.night import morning
+    from pipeline.night import summary as reports
     from pipeline.params.file import load_params
     from pipeline.storage.addresses import place
 
@@ -328,7 +330,7 @@ def status() -> None:
     """Show where things are: models and their aliases, the latest CSV, reports, how to open MLflow, what runs."""
     from flows.cli_services import service_lines
     from flows.models import print_versions
-    from pipeline import reports
+    from pipeline.night import summary as reports
     from pipeline.params.file import load_params
 
     name = load_params().register_.model_name

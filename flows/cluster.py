@@ -15,13 +15,13 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from pipeline import shards
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.judging import classify_alone
-from pipeline.ledger import Plan
+from pipeline.night import workers as shards
+from pipeline.night.ledger import Plan
+from pipeline.night.shard import classify_alone
+from pipeline.night.workers import Classifier
 from pipeline.params.file import Params
-from pipeline.shards import Classifier
 from pipeline.storage.stores import Place
 
 if TYPE_CHECKING:

@@ -14,15 +14,17 @@ from prefect.states import Completed
 
 from flows.retrying import RETRIES
 from flows.told import STOPPED, night_completed, night_crashed, night_failed
-from pipeline import classify, ledger, reports, shadow, telling
-from pipeline.earlier import OutOfTime, deadline_at, folder_for, stop_if_late
-from pipeline.judging import classify_alone
-from pipeline.ledger import Plan
-from pipeline.morning import PAGE as MORNING_PAGE
+from pipeline import classify, telling
+from pipeline.night import ledger, shadow
+from pipeline.night import summary as reports
+from pipeline.night.deadline import OutOfTime, deadline_at, folder_for, stop_if_late
+from pipeline.night.ledger import Plan
+from pipeline.night.morning import PAGE as MORNING_PAGE
+from pipeline.night.review import PAGE as REVIEW_PAGE
+from pipeline.night.shadow import SHADOW
+from pipeline.night.shard import classify_alone
 from pipeline.params.file import Params, load_params
 from pipeline.registry import history
-from pipeline.review import PAGE as REVIEW_PAGE
-from pipeline.shadow import SHADOW
 from pipeline.storage.addresses import place
 from pipeline.storage.stores import Place
 

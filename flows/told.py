@@ -7,9 +7,9 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from pipeline import messages, telling
 from pipeline.core.paths import PREDICTIONS
-from pipeline.earlier import folder_for, last_finished
+from pipeline.night.deadline import folder_for, last_finished
+from pipeline.night.rows import TooManyUnreadable
 from pipeline.notify import tell
-from pipeline.predictions import TooManyUnreadable
 from pipeline.storage.addresses import place
 from pipeline.storage.stores import Place
 

@@ -15,24 +15,25 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline import ledger, shadow, telling
+from pipeline import telling
 from pipeline.core.command import run
 from pipeline.core.disk_errors import require_room
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.earlier import deadline_at, remember_last, stop_if_late
-from pipeline.judging import model_folder, model_place
-from pipeline.known import Known
-from pipeline.ledger import Plan
 from pipeline.model.contract import ContractError, read_contract
 from pipeline.model.reference import read_reference
-from pipeline.morning import draw_safely
+from pipeline.night import ledger, shadow
+from pipeline.night.deadline import deadline_at, remember_last, stop_if_late
+from pipeline.night.ledger import Plan
+from pipeline.night.morning import draw_safely
+from pipeline.night.repeats import Known
+from pipeline.night.review import write_review
+from pipeline.night.rows import TooManyUnreadable, compare, csv_path, read_rows, summarise
+from pipeline.night.shard import model_folder, model_place
+from pipeline.night.workers import Classifier, classify_shards, warm_up
 from pipeline.params.file import Params, load_params
-from pipeline.predictions import TooManyUnreadable, compare, csv_path, read_rows, summarise
 from pipeline.registry import champions, history, versions
 from pipeline.registry.versions import Registered
-from pipeline.review import write_review
-from pipeline.shards import Classifier, classify_shards, warm_up
 from pipeline.storage import store_listing, stores
 from pipeline.storage.addresses import place
 from pipeline.storage.files import read_json, replacing, write_json
@@ -170,7 +171,7 @@ def _write_results(output: Place, plan: Plan, params: Params, truth: "pd.DataFra
         reference = read_reference(folder, contract)
     drift: dict[str, Any] = {}
     if reference:
-        from pipeline.nightly_drift import compare as compare_with_usual
+        from pipeline.night.drift import compare as compare_with_usual
 
         summary["drift"] = drift = compare_with_usual(read_rows(file), reference.about, params.batch.max_drift)
     summary["review"] = write_review(
@@ -179,7 +180,7 @@ def _write_results(output: Place, plan: Plan, params: Params, truth: "pd.DataFra
     if truth is not None:
         summary["compared"] = compare(file, truth)
     if params.batch.parquet:
-        from pipeline.parquet import write_parquet
+        from pipeline.night.parquet import write_parquet
 
         write_parquet(file, file.with_suffix(".parquet"))
     write_json(output / "summary.json", summary)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import ledger
 from pipeline.core.paths import CHECKPOINTS, PREDICTIONS
+from pipeline.night import ledger
 from pipeline.registry.history import EXPERIMENT
 from pipeline.registry.store import LOCAL_ARTIFACTS, LOCAL_STORE, connected, store_address
 from pipeline.storage.files import read_json

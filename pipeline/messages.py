@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pipeline import ledger
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import shown, without_password
-from pipeline.earlier import OutOfTime
-from pipeline.morning import PAGE, alarms
+from pipeline.night import ledger
+from pipeline.night.deadline import OutOfTime
+from pipeline.night.morning import PAGE, alarms
+from pipeline.night.rows import TooManyUnreadable
+from pipeline.night.summary import summary_lines
 from pipeline.params.model import Batch
-from pipeline.predictions import TooManyUnreadable
 from pipeline.registry.champions import CHAMPION
-from pipeline.reports import summary_lines
 from pipeline.storage import stores
 from pipeline.storage.stores import Place
 

@@ -22,9 +22,9 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import shown
 from pipeline.model.engine import probabilities
+from pipeline.night.reading import Decoded, read_images
 from pipeline.params.data import Images
 from pipeline.params.file import Params
-from pipeline.reading import Decoded, read_images
 from pipeline.storage.files import replacing
 from pipeline.storage.listing import list_images
 

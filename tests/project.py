@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from PIL import Image, ImageDraw
 
-from pipeline.predictions import read_rows
+from pipeline.night.rows import read_rows
 from tests.conftest import REPOSITORY
 
 CLASSES = ("circle", "square")

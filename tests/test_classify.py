@@ -13,19 +13,19 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from pipeline import ledger
 from pipeline.classify import ClassifyError, begin, classify, classify_shard, finish
 from pipeline.core.disk_errors import DiskError
 from pipeline.core.errors import NightshiftError
 from pipeline.dataset import copy_test_images
-from pipeline.judging import judge
 from pipeline.model.engine import load_engine
 from pipeline.model.reference import read_reference
+from pipeline.night import ledger
+from pipeline.night.reading import read_images
+from pipeline.night.rows import Classified, Unreadable, read_rows
+from pipeline.night.shard import judge
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
-from pipeline.predictions import Classified, Unreadable, read_rows
-from pipeline.reading import read_images
 from pipeline.registry.store import store_address
 from tests.conftest import save_image
 from tests.models import write_colour_model
@@ -173,7 +173,7 @@ def test_a_second_run_on_the_same_output_is_refused_with_the_holders_name(
     holder = f"""
 import time
 from pathlib import Path
-from pipeline.ledger import held
+from pipeline.night.ledger import held
 with held(Path({str(tmp_path / "out")!r})):
     print("held", flush=True)
     time.sleep(60)

@@ -15,8 +15,8 @@ import pytest
 
 from flows import cluster
 from flows.cluster import ClusterError, plainly
-from pipeline import ledger
 from pipeline.classify import classify
+from pipeline.night import ledger
 from pipeline.params.file import load_params
 from pipeline.storage import stores
 from pipeline.storage.addresses import place

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from pipeline import classify as classifying
-from pipeline import earlier, ledger
 from pipeline.classify import classify
 from pipeline.core.errors import NightshiftError
-from pipeline.earlier import OutOfTime, folder_for, next_time, time_of_day
-from pipeline.known import RECENT, Known, write_known
+from pipeline.night import deadline, ledger
+from pipeline.night.deadline import OutOfTime, folder_for, next_time, time_of_day
+from pipeline.night.repeats import RECENT, Known, write_known
 from pipeline.params.file import Params
 from tests.conftest import save_image
 from tests.project import change_params, draw_shape, rows_of, run
@@ -135,7 +135,7 @@ def test_the_hour_is_the_next_one(now: str, until: str, expected: str) -> None:
 def test_a_run_without_an_output_goes_on_with_the_unfinished_one(
     here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(earlier, "PREDICTIONS", tmp_path / "predictions")
+    monkeypatch.setattr(deadline, "PREDICTIONS", tmp_path / "predictions")
     today = datetime.datetime.now().astimezone().date().isoformat()
     assert folder_for(night) == tmp_path / "predictions" / today
     with ledger.held(tmp_path / "predictions/2020-01-01"):

@@ -7,8 +7,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline import housekeeping, ledger
+from pipeline import housekeeping
 from pipeline.classify import classify
+from pipeline.night import ledger
 from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, write_json
 from pipeline.storage.lease import LedgerError

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ledger
-from pipeline.ledger import LedgerError
+from pipeline.night import ledger
+from pipeline.night.ledger import LedgerError
 from pipeline.storage import lease
 from pipeline.storage.listing import Listed
 from tests.conftest import REPOSITORY
@@ -24,7 +24,7 @@ LEASE = 3.0  # seconds, in all processes here
 HOLDER = f"""
 import sys
 from pathlib import Path
-from pipeline import ledger; from pipeline.storage import lease
+from pipeline.night import ledger; from pipeline.storage import lease
 lease.LEASE, lease.BEAT = {LEASE}, 0.2
 output = Path(sys.argv[1])
 try:
@@ -192,7 +192,7 @@ def test_two_machines_that_take_over_at_the_same_time_do_not_both_get_it(output:
 import sys, time
 from pathlib import Path
 from filelock import FileLock
-from pipeline import ledger; from pipeline.storage import lease
+from pipeline.night import ledger; from pipeline.storage import lease
 lease.LEASE, lease.BEAT = {LEASE}, 0.2
 lease.LOCK += sys.argv[2]
 try:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import ledger
-from pipeline.ledger import LedgerError, Plan
-from pipeline.predictions import COLUMNS, Unreadable, to_row
+from pipeline.night import ledger
+from pipeline.night.ledger import LedgerError, Plan
+from pipeline.night.rows import COLUMNS, Unreadable, to_row
 from pipeline.storage.listing import Listed
 
 NAMES = ["a.jpg", "\udcff\udcfe.jpg", "a\nb.jpg", "grün/ä.jpg", '"\\.jpg', "=1.jpg"]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from pipeline.classify import classify
-from pipeline.morning import Mix, MorningError, Past, alarms, draw_again, mixes, page, version_page
+from pipeline.night.morning import Mix, MorningError, Past, alarms, draw_again, mixes, page, version_page
+from pipeline.night.review import by_kind, choose
+from pipeline.night.rows import TooManyUnreadable
 from pipeline.params.file import Params
 from pipeline.params.model import Batch
-from pipeline.predictions import TooManyUnreadable
 from pipeline.registry.history import Night
-from pipeline.review import by_kind, choose
 from tests.conftest import save_image
 from tests.project import draw_shape, nightshift
 from tests.test_review import HOSTILE, NIGHT, row

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from pipeline.model.reference import About, Validation
-from pipeline.nightly_drift import LEAST, Distribution, compare, ks_p_value, of_classes
+from pipeline.night.drift import LEAST, Distribution, compare, ks_p_value, of_classes
 
 QUANTILES = np.linspace(0, 1, 101)
 

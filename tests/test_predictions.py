@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.images.measures import Light
-from pipeline.predictions import (
+from pipeline.night.rows import (
     COLUMNS,
     Classified,
     Outcome,
@@ -24,7 +24,7 @@ from pipeline.predictions import (
     summarise,
     to_row,
     write_rows,
-)  # fmt: skip
+)
 
 STAMP = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

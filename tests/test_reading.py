@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import reading
 from pipeline.images.decode import Picture, UnreadableImage, decode
+from pipeline.night import reading
+from pipeline.night.reading import MOST_HANGING, Decoded, Read, ReadingError, read_images
+from pipeline.night.rows import Unreadable
 from pipeline.params.data import Images
-from pipeline.predictions import Unreadable
-from pipeline.reading import MOST_HANGING, Decoded, Read, ReadingError, read_images
 from tests.conftest import save_image
 
 TIMEOUT = 0.3

@@ -14,13 +14,13 @@ import fsspec
 import pytest
 from upath import UPath
 
-from pipeline import judging, ledger
 from pipeline.classify import ClassifyError, begin, classify, classify_shard
-from pipeline.judging import OtherModelError
+from pipeline.night import ledger, shard
+from pipeline.night.reading import Decoded, ReadingError, read_image, read_images
+from pipeline.night.rows import Unreadable
+from pipeline.night.shard import OtherModelError
 from pipeline.params.data import Images
 from pipeline.params.file import Params
-from pipeline.predictions import Unreadable
-from pipeline.reading import Decoded, ReadingError, read_image, read_images
 from pipeline.storage import stores
 from pipeline.storage.addresses import place
 from pipeline.storage.stores import StoreError
@@ -101,7 +101,7 @@ def test_a_night_from_store_to_store_gives_the_rows_of_a_local_one(
 def test_of_an_object_that_is_too_long_no_more_is_read_than_is_allowed(
     bucket: str, rules: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.reading.HEADER_BYTES", 0)
+    monkeypatch.setattr("pipeline.night.reading.HEADER_BYTES", 0)
     most = 16_000_000  # rules.max_megapixels is 1
     fs = fsspec.filesystem("s3")
     for name, size in (("long.png", most + 1), ("longest.png", 2 * most), ("just.png", most), ("empty.png", 0)):
@@ -147,10 +147,10 @@ def test_a_model_in_the_books_that_is_another_one_is_refused(here: Params, image
     output = far(f"{bucket}/out")
     with ledger.held(output):
         plan = begin(images, output, here)
-    judging._engine.cache_clear()
+    shard._engine.cache_clear()
     other = plan.model_copy(update={"contract_hash": "0" * 64})
     with pytest.raises(OtherModelError, match="is not the one that its run was planned with"):
-        list(judging.classify_here(output, [0], other, here))
+        list(shard.classify_here(output, [0], other, here))
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_night_whose_network_is_cut_says_so_and_a_rerun_completes_it(
         where: object, numbers: list[int], plan: ledger.Plan, params: Params
     ) -> Iterator[tuple[int, int]]:
         for number in numbers:
-            yield from judging.classify_here(output, [number], plan, params)
+            yield from shard.classify_here(output, [number], plan, params)
             wire.cut()
 
     with pytest.raises(StoreError, match="does not answer"):

@@ -13,9 +13,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.model.contract import Contract
+from pipeline.night.review import (
+    KINDS,
+    PICTURES,
+    Review,
+    choose,
+    kind_of,
+    on_page,
+    page,
+    thumbnails,
+    why_of,
+    write_review,
+)
+from pipeline.night.rows import COLUMNS, Classified, Outcome, Stamp, Unreadable, read_rows, to_row, write_rows
 from pipeline.params.data import Images
-from pipeline.predictions import COLUMNS, Classified, Outcome, Stamp, Unreadable, read_rows, to_row, write_rows
-from pipeline.review import KINDS, PICTURES, Review, choose, kind_of, on_page, page, thumbnails, why_of, write_review
 from pipeline.storage.files import sha256_of_file
 from tests.conftest import save_image
 

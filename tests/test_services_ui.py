@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from pipeline.predictions import read_rows
+from pipeline.night.rows import read_rows
 from tests.browser import browser, give_alias, keep_picture
 from tests.conftest import copy_of
 from tests.project import draw_shape, nightshift

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from upath import UPath
 
-from pipeline.ledger import held as output_held
+from pipeline.night.ledger import held as output_held
 from pipeline.storage import store_lease as lease
 from pipeline.storage import stores
 from pipeline.storage.addresses import place

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.predictions import COLUMNS
+from pipeline.night.rows import COLUMNS
 from tests.conftest import copy_of
 from tests.nasty import every_case
 from tests.nasty_places import Case, Judged, Refused, write_files, write_specials

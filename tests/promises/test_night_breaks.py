@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.predictions import COLUMNS
+from pipeline.night.rows import COLUMNS
 from pipeline.registry.store import store_address
 from pipeline.storage.files import sha256_of_file
 from tests.disk import Disk, disk

@@ -19,7 +19,7 @@ NIGHT = """
 import multiprocessing, os, signal, sys
 from pathlib import Path
 import datetime
-from pipeline import classify, ledger
+from pipeline import classify; from pipeline.night import ledger
 from pipeline.params.file import load_params
 
 def die():

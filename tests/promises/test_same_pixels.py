@@ -12,8 +12,8 @@ from pipeline.data.prepared import SPLITS, SplitName, read_dataset, read_split
 from pipeline.dataset import copy_test_images
 from pipeline.images.decode import decode
 from pipeline.model.contract import read_contract
+from pipeline.night.rows import read_rows
 from pipeline.params.file import load_params
-from pipeline.predictions import read_rows
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ from PIL import Image
 from pipeline.data.prepared import Dataset, read_dataset, write_dataset
 from pipeline.images.decode import decode
 from pipeline.model.contract import Contract
+from pipeline.night.reading import Decoded, read_image
 from pipeline.params.data import Images
 from pipeline.preprocess import decode_all
-from pipeline.reading import Decoded, read_image
 from pipeline.storage.files import sha256
 from tests.conftest import noise, save_image
 from tests.dicom_files import dicom

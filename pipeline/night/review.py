@@ -18,15 +18,15 @@ from PIL import Image
 from pipeline.core.pages import data_uri, render
 from pipeline.model.contract import Contract
 from pipeline.model.nearest import OUTLIER
+from pipeline.night.reading import Decoded, ReadingError, read_images
+from pipeline.night.rows import COLUMNS, CORRECTION, WHY, listed_path, read_rows
 from pipeline.params.data import Images
-from pipeline.predictions import COLUMNS, CORRECTION, WHY, listed_path, read_rows
-from pipeline.reading import Decoded, ReadingError, read_images
 from pipeline.storage.files import replacing
 from pipeline.storage.stores import Place, StoreError
 
 REVIEW, PAGE = "review.csv", "review.html"  # beside predictions.csv
 KINDS = ("unreadable", "outlier", "unsure", "flagged")  # the first that fits, in the order of the review
-TEMPLATE = "review.html"
+TEMPLATE = "night/review.html"
 PICTURES = 120  # on the page; each takes 4 ms of processor time
 WITHOUT_PICTURE = 50  # unreadable files on the page
 PICTURE = "data:image/jpeg;base64,"  # how the address of a picture in the page begins

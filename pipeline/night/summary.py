@@ -23,10 +23,10 @@ from pipeline.core.paths import (
     PREDICTIONS,
 )
 from pipeline.evaluation.metrics import as_text
-from pipeline.predictions import CORRECTION, STATUSES, read_rows
+from pipeline.night.review import KINDS, PAGE, REVIEW
+from pipeline.night.rows import CORRECTION, STATUSES, read_rows
 from pipeline.registry import champions, store
 from pipeline.registry.gate import GATE_TAG, REFUSED
-from pipeline.review import KINDS, PAGE, REVIEW
 from pipeline.storage.files import read_json
 
 FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")

@@ -20,9 +20,9 @@ from upath import UPath
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import Picture, UnreadableImage, decode
 from pipeline.images.measures import Light, measure_light
-from pipeline.known import Answer
+from pipeline.night.repeats import Answer
+from pipeline.night.rows import Repeated, Unreadable
 from pipeline.params.data import Images
-from pipeline.predictions import Repeated, Unreadable
 from pipeline.storage import stores
 from pipeline.storage.files import sha256
 from pipeline.storage.stores import Place

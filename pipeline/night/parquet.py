@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipeline.predictions import COLUMNS, NUMBERS
+from pipeline.night.rows import COLUMNS, NUMBERS
 from pipeline.storage.files import replacing
 from pipeline.storage.stores import Place
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
-from pipeline.predictions import COLUMNS, Stamp, holds_rows_of, write_rows
+from pipeline.night.rows import COLUMNS, Stamp, holds_rows_of, write_rows
 from pipeline.storage import lease, store_lease, stores
 from pipeline.storage.files import read_json, replacing, sync
 from pipeline.storage.lease import LedgerError as LedgerError

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import ledger
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import decode
-from pipeline.known import Known
-from pipeline.ledger import Plan
 from pipeline.model.contract import CONTRACT, Contract
 from pipeline.model.engine import Engine, load_engine
 from pipeline.model.reference import Reference, read_reference
+from pipeline.night import ledger
+from pipeline.night.ledger import Plan
+from pipeline.night.reading import Decoded, Decoder, Read, read_images
+from pipeline.night.repeats import Known
+from pipeline.night.rows import COLUMNS, RANKS, Classified, Outcome, answer_of, to_row
 from pipeline.params.file import Params
 from pipeline.params.model import Compute
-from pipeline.predictions import COLUMNS, RANKS, Classified, Outcome, answer_of, to_row
-from pipeline.reading import Decoded, Decoder, Read, read_images
 from pipeline.storage import stores
 from pipeline.storage.addresses import place
 from pipeline.storage.stores import Place

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline import ledger
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.judging import model_place
-from pipeline.ledger import Plan
 from pipeline.model.contract import read_contract
-from pipeline.predictions import read_rows
+from pipeline.night import ledger
+from pipeline.night.ledger import Plan
+from pipeline.night.rows import read_rows
+from pipeline.night.shard import model_place
 from pipeline.registry import champions, versions
 from pipeline.storage.files import replacing
 from pipeline.storage.stores import Place

@@ -13,19 +13,19 @@ from pipeline.core.log import log
 from pipeline.core.pages import render
 from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.model.contract import ContractError, read_contract
+from pipeline.night.review import KINDS, REVIEW, by_kind, on_page, pictures_of
+from pipeline.night.review import PAGE as REVIEW_PAGE
+from pipeline.night.rows import read_rows
 from pipeline.params.model import Batch
-from pipeline.predictions import read_rows
 from pipeline.registry import history as nights
 from pipeline.registry.history import Night
 from pipeline.registry.store import store_address
-from pipeline.review import KINDS, REVIEW, by_kind, on_page, pictures_of
-from pipeline.review import PAGE as REVIEW_PAGE
 from pipeline.storage import stores
 from pipeline.storage.files import read_json, replacing
 from pipeline.storage.stores import Place
 
 PAGE = "morning.html"  # beside predictions.csv
-TEMPLATE = "morning.html"
+TEMPLATE = "night/morning.html"
 NIGHTS = 7  # earlier ones that are looked at
 PICTURES = 24  # of each kind; review.html has more
 UNREADABLE = 50  # files listed with their reasons

@@ -20,7 +20,7 @@ from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import Picture, UnreadableImage, decode
-from pipeline.ledger import Plan
+from pipeline.night.ledger import Plan
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.storage import lease
@@ -132,7 +132,7 @@ def _work(pipe: Connection) -> None:
     """The process."""
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; whoever started us ends us
-    from pipeline.judging import classify_here
+    from pipeline.night.shard import classify_here
 
     importlib.import_module("openvino")  # while the other process settles what is to be done
     while True:

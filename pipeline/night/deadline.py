@@ -5,13 +5,13 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipeline import ledger
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
-from pipeline.known import Answer, write_known
-from pipeline.ledger import Plan
-from pipeline.predictions import COLUMNS, answer_of, csv_path, read_rows
+from pipeline.night import ledger
+from pipeline.night.ledger import Plan
+from pipeline.night.repeats import Answer, write_known
+from pipeline.night.rows import COLUMNS, answer_of, csv_path, read_rows
 from pipeline.storage.files import read_json
 from pipeline.storage.stores import Place
 
