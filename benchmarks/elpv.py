@@ -27,7 +27,6 @@ from sklearn.model_selection import train_test_split
 
 from pipeline.data.features import TrainingRows
 from pipeline.data.prepared import Dataset, Split
-from pipeline.dataset import DEFECT_CUT
 from pipeline.embed import embed, frozen_network, view
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy
 from pipeline.images.decode import decode
@@ -35,6 +34,7 @@ from pipeline.model.device import prepare_device
 from pipeline.model.engine import probabilities
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
+from pipeline.sources.demo import DEFECT_CUT
 from pipeline.train import JUDGED_AT_ONCE, Data, train
 from pipeline.training.fitting import Examples, make_judge
 

@@ -14,8 +14,8 @@ WIDTH = 120  # characters of a table that goes to a file or another program
 @data.command("demo")
 def data_demo() -> None:
     """Write the demo set: 2,624 photographs of solar cells, `functional` or `defective`."""
-    from pipeline.dataset import write_demo
     from pipeline.params.file import load_params
+    from pipeline.sources.demo import write_demo
     from pipeline.versions import dvc
 
     load_params()  # nothing is written outside a project
@@ -54,8 +54,8 @@ def data_import(
     The same command again copies only what is missing; so an import that was interrupted is completed.
     """
     from flows.imported import print_imported
-    from pipeline.importing import import_from
     from pipeline.params.file import load_params
+    from pipeline.sources.copy import import_from
     from pipeline.versions import dvc
 
     load_params()  # nothing is written outside a project
@@ -69,7 +69,7 @@ def data_holdout(
     folder: Annotated[Path, typer.Argument(help="A new folder for the copies.")],
 ) -> None:
     """Copy the test images, which no model has learnt from, into a folder without their labels."""
-    from pipeline.dataset import copy_test_images
+    from pipeline.sources.demo import copy_test_images
 
     typer.echo(f"{copy_test_images(folder)} images in {folder}")
 

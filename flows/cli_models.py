@@ -102,8 +102,8 @@ def label(
     """
     from pipeline.core.text import shown
     from pipeline.params.file import load_params
-    from pipeline.zero_shot import label as label_images
-    from pipeline.zero_shot import read_words
+    from pipeline.sources.zero_shot import label as label_images
+    from pipeline.sources.zero_shot import read_words
 
     for name, count in label_images(folder, table, read_words(zero_shot), preset, load_params()).items():
         typer.echo(f"{shown(name)}: {count}")

@@ -10,7 +10,7 @@ from rich.text import Text
 from pipeline.core.paths import RAW
 from pipeline.core.text import shown
 from pipeline.data.prepared import SPLITS
-from pipeline.importing import Imported
+from pipeline.sources.copy import Imported
 
 WIDTH = 120  # characters of a table that goes to a file or another program
 

@@ -6,9 +6,9 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.importing import Imported, import_from
-from pipeline.layout import Item
-from pipeline.sources import open_source
+from pipeline.sources.copy import Imported, import_from
+from pipeline.sources.folders import Item
+from pipeline.sources.open import open_source
 
 PETS = ("cat/1.jpg", "cat/deep/2.JPG", "dog/1.jpg")
 SPLIT_PETS = ("train/cat/1.jpg", "valid/cat/1.jpg", "Testing/dog/deep/1.jpg")

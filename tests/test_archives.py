@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.archives import Archive
 from pipeline.core.errors import NightshiftError
-from pipeline.importing import ImportingError
-from pipeline.layout import SourceError
+from pipeline.sources.archives import Archive
+from pipeline.sources.copy import ImportingError
+from pipeline.sources.folders import SourceError
 from tests.conftest import save_image
 from tests.sources import PETS, SPLIT_PETS, content, labels, read, take, tar_of, tree, zip_of
 

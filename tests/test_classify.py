@@ -16,7 +16,6 @@ from PIL import Image
 from pipeline.classify import ClassifyError, begin, classify, classify_shard, finish
 from pipeline.core.disk_errors import DiskError
 from pipeline.core.errors import NightshiftError
-from pipeline.dataset import copy_test_images
 from pipeline.model.engine import load_engine
 from pipeline.model.reference import read_reference
 from pipeline.night import ledger
@@ -27,6 +26,7 @@ from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
 from pipeline.registry.store import store_address
+from pipeline.sources.demo import copy_test_images
 from tests.conftest import save_image
 from tests.models import write_colour_model
 from tests.project import NIGHTSHIFT, nightshift

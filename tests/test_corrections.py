@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import SourceError
 from pipeline.model.contract import Contract
 from pipeline.night.review import write_review
 from pipeline.night.rows import Classified, Outcome, Stamp, Unreadable, csv_path, to_row, write_rows
 from pipeline.params.data import Images
+from pipeline.sources.folders import SourceError
 from pipeline.storage.files import sha256_of_file
 from tests.conftest import save_image
 from tests.sources import take, tree

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.dataset import DatasetError, copy_test_images, write_demo
+from pipeline.sources.demo import DatasetError, copy_test_images, write_demo
 from tests.conftest import save_image
 
 

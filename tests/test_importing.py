@@ -15,9 +15,9 @@ import pytest
 from filelock import FileLock
 
 from pipeline.data.labels import label_of
-from pipeline.importing import import_from, is_settled
-from pipeline.layout import Found, SourceError
-from pipeline.placing import ImportingError
+from pipeline.sources.copy import import_from, is_settled
+from pipeline.sources.folders import Found, SourceError
+from pipeline.sources.plan import ImportingError
 from pipeline.storage.listing import list_images
 from tests.conftest import REPOSITORY
 from tests.sources import PETS, SPLIT_PETS, content, take, tar_of, tree, write_files, zip_of
@@ -260,7 +260,7 @@ def test_an_import_that_fails_on_the_way_leaves_whole_images_and_goes_on(tmp_pat
 def test_a_killed_import_is_completed_by_the_same_command(tmp_path: Path, kind: str) -> None:
     names = [f"train/cat/{number:04d}.jpg" for number in range(600)]
     source = write_files(tmp_path / "pets", *names) if kind == "folder" else tar_of(tmp_path / "p.tar.gz", *names)
-    code = f"from pathlib import Path; from pipeline.importing import import_from as i; i({str(source)!r})"
+    code = f"from pathlib import Path; from pipeline.sources.copy import import_from as i; i({str(source)!r})"
     (tmp_path / "project").mkdir()
     images = tmp_path / "project" / "data" / "raw" / "cat" / "train"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data.labels import label_of
-from pipeline.layout import Found, Item
-from pipeline.placing import ImportingError, Plan, State, place, plan_import
+from pipeline.sources.folders import Found, Item
+from pipeline.sources.plan import ImportingError, Plan, State, place, plan_import
 
 
 def item(label: str, below: str) -> Item:

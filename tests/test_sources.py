@@ -16,9 +16,9 @@ import fsspec
 import pandas as pd
 import pytest
 
-from pipeline.layout import SourceError
-from pipeline.placing import ImportingError
-from pipeline.sources import below_common
+from pipeline.sources.folders import SourceError
+from pipeline.sources.open import below_common
+from pipeline.sources.plan import ImportingError
 from tests.conftest import save_image
 from tests.sources import PETS, SPLIT_PETS, content, labels, read, take, tar_of, tree, write_files, zip_of
 from tests.stores import environment_of, s3_server
@@ -335,7 +335,7 @@ def test_a_missing_package_is_named(package: str, address: str, match: str, tmp_
     # A fresh Python in which the package cannot be imported, as where it is not installed.
     code = (
         f"import sys; sys.modules[{package!r}] = None\n"
-        "from pathlib import Path; from pipeline.core.command import run; from pipeline.sources import open_source\n"
+        "from pathlib import Path; from pipeline.core.command import run; from pipeline.sources.open import open_source\n"
         f"sys.exit(run(lambda: open_source({address!r}, Path('.'), 1).__enter__()))"
     )
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False, cwd=tmp_path)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
-from pipeline.layout import SourceError
+from pipeline.sources.folders import SourceError
 from pipeline.storage import stores
 from pipeline.storage.addresses import place
 from pipeline.storage.listing import Listed, ListingError, list_images

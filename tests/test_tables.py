@@ -5,8 +5,8 @@ import io
 import pandas as pd
 import pytest
 
-from pipeline.layout import SourceError
-from pipeline.tables import Row, read_table
+from pipeline.sources.folders import SourceError
+from pipeline.sources.tables import Row, read_table
 
 
 def rows(text: str, name: str = "t.csv") -> list[Row]:

@@ -14,10 +14,10 @@ import tensorflow as tf
 from pipeline.backbones.hub import PresetError
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import decode
-from pipeline.importing import import_from
 from pipeline.params.data import Images
 from pipeline.params.file import load_params
-from pipeline.zero_shot import Words, label, read_words
+from pipeline.sources.copy import import_from
+from pipeline.sources.zero_shot import Words, label, read_words
 from tests.conftest import save_image
 from tests.test_hub import OFFSET, SCALE, clip, siglip, vit
 

@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from upath import UPath
 
 from pipeline.core.text import shown
-from pipeline.layout import SourceError
+from pipeline.sources.folders import SourceError
 from pipeline.storage.stores import Place, backend_errors
 
 EXTRAS = {"s3": "nightshift[s3]", "s3a": "nightshift[s3]"}  # protocol -> what to install

@@ -9,11 +9,11 @@ import pytest
 from pipeline.classify import classify
 from pipeline.core.paths import MODEL, PREPARED, RAW, TEST_PREDICTIONS
 from pipeline.data.prepared import SPLITS, SplitName, read_dataset, read_split
-from pipeline.dataset import copy_test_images
 from pipeline.images.decode import decode
 from pipeline.model.contract import read_contract
 from pipeline.night.rows import read_rows
 from pipeline.params.file import load_params
+from pipeline.sources.demo import copy_test_images
 
 
 @pytest.fixture(autouse=True)

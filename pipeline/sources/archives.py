@@ -19,7 +19,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, TypeVar, cast
 
 from pipeline.core.text import shown
-from pipeline.layout import Found, Item, SourceError, by_folders, without_enclosing
+from pipeline.sources.folders import Found, Item, SourceError, by_folders, without_enclosing
 from pipeline.storage.listing import MAGIC_BYTES, is_hidden, is_image
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import METADATA, PREPARED, RAW
-from pipeline.importing import import_images, staging
-from pipeline.layout import Found, Item
-from pipeline.sources import Files
+from pipeline.sources.copy import import_images, staging
+from pipeline.sources.folders import Found, Item
+from pipeline.sources.open import Files
 from pipeline.storage.files import replacing
 
 DEFECT_CUT = 0.5  # the published benchmark's cut between functional and defective cells

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pipeline import archives, tables
-from pipeline.archives import Archive, is_archive
 from pipeline.core.parallel import ordered_map
 from pipeline.core.text import named, shown
-from pipeline.corrections import corrections, is_review
 from pipeline.data.labels import folder_of
-from pipeline.layout import Found, Item, SourceError, by_folders
+from pipeline.sources import archives, tables
+from pipeline.sources.archives import Archive, is_archive
+from pipeline.sources.folders import Found, Item, SourceError, by_folders
+from pipeline.sources.reviews import corrections, is_review
 from pipeline.storage.addresses import (
     explained,
     filesystem,

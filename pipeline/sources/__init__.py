@@ -1,0 +1,1 @@
+"""Where images to learn from come from."""
