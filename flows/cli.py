@@ -16,7 +16,7 @@ from flows.cli_services import app as services
 from pipeline.core.errors import NightshiftError
 
 if TYPE_CHECKING:
-    from pipeline.messages import Message
+    from pipeline.notices.messages import Message
     from pipeline.register import Registration
     from pipeline.storage.stores import Place
 
@@ -80,7 +80,7 @@ def _with_server(failed: Callable[[NightshiftError], "Message"], result: Path | 
     import httpx
     from prefect.settings import PREFECT_API_URL
 
-    from pipeline.notify import tell
+    from pipeline.notices.send import tell
 
     try:
         _require_server()
@@ -112,7 +112,7 @@ def train(prefect: WithPrefect = True) -> None:
     Work that is done already is not done again.
     """
     from flows.models import print_registration
-    from pipeline import messages, telling
+    from pipeline.notices import around, messages
     from pipeline.register import Refused
 
     try:
@@ -122,7 +122,7 @@ def train(prefect: WithPrefect = True) -> None:
             with _with_server(messages.of_failed_training):
                 registration = training()
         else:
-            registration = telling.training(_train_plainly)
+            registration = around.training(_train_plainly)
     except Refused as refused:
         print_registration(refused.registration)
         raise
@@ -223,8 +223,8 @@ def classify(
 
     If the run is interrupted, the same command goes on where it stopped.
     """
-    from pipeline import messages, telling
     from pipeline.night import summary as reports
+    from pipeline.notices import around, messages
     from pipeline.storage.addresses import place
 
     if runner is Runner.HERE and (dask_address or workers):
@@ -245,7 +245,7 @@ def classify(
     else:
         results = place(output)
         where = (runner, dask_address, workers)
-        summary = telling.night(
+        summary = around.night(
             results, lambda: _classify_plainly(place(source), results, labels, since_last, until, shadow, *where, model)
         )
     for line in reports.summary_lines(summary):
@@ -279,7 +279,7 @@ def _classify_plainly(
 @app.command()
 def notify() -> None:
     """Send a test message to every address in NIGHTSHIFT_NOTIFY, and say which took it."""
-    from pipeline.notify import NotifyError, try_all
+    from pipeline.notices.send import NotifyError, try_all
 
     told = try_all()
     for one in told:
@@ -319,7 +319,7 @@ def tidy(
     cache: Annotated[bool, typer.Option("--cache", help="Delete data that no commit names from DVC's cache.")] = False,
 ) -> None:
     """Show what takes room; with options, delete what is old. A night's rows exist in its folder only."""
-    from pipeline import housekeeping
+    from pipeline import tidy as housekeeping
     from pipeline.params.file import load_params
 
     housekeeping.tidy(load_params().register_.model_name, nights, runs, cache, typer.echo)

@@ -14,7 +14,7 @@ from prefect.states import Completed
 
 from flows.retrying import RETRIES
 from flows.told import STOPPED, night_completed, night_crashed, night_failed
-from pipeline import classify, telling
+from pipeline import classify
 from pipeline.night import ledger, shadow
 from pipeline.night import summary as reports
 from pipeline.night.deadline import OutOfTime, deadline_at, folder_for, stop_if_late
@@ -23,6 +23,7 @@ from pipeline.night.morning import PAGE as MORNING_PAGE
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.shadow import SHADOW
 from pipeline.night.shard import classify_alone
+from pipeline.notices import around
 from pipeline.params.file import Params, load_params
 from pipeline.registry import history
 from pipeline.storage.addresses import place
@@ -138,7 +139,7 @@ def nightly(
     results = (place(output) if output else folder_for(images)).absolute()  # a worker has another folder
     on = Runner(runner, dask_address, workers)
     with ledger.held(results) as killed:
-        telling.of_killed(results, killed)
+        around.of_killed(results, killed)
         plan = begin(images, results, params, since_last)
         beside = begin_shadow(results, plan) if with_shadow else None
         try:

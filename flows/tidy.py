@@ -2,7 +2,7 @@
 
 from prefect import flow, get_run_logger
 
-from pipeline import housekeeping
+from pipeline import tidy as housekeeping
 from pipeline.params.file import load_params
 
 

@@ -1,15 +1,15 @@
-"""Prefect's hooks on how a flow run ended: people are told. What they are told is in `pipeline.messages`."""
+"""Prefect's hooks on how a flow run ended: people are told. What they are told is in `pipeline.notices.messages`."""
 
 from typing import Any
 
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
-from pipeline import messages, telling
 from pipeline.core.paths import PREDICTIONS
 from pipeline.night.deadline import folder_for, last_finished
 from pipeline.night.rows import TooManyUnreadable
-from pipeline.notify import tell
+from pipeline.notices import around, messages
+from pipeline.notices.send import tell
 from pipeline.storage.addresses import place
 from pipeline.storage.stores import Place
 
@@ -36,7 +36,7 @@ def night_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
     if state.name == STOPPED:
         tell(lambda: messages.of_stopped(_results_of(flow_run.parameters), state.message or ""))
     else:
-        tell(lambda: telling.of_night(_results_of(flow_run.parameters, finished=True), state.result()))
+        tell(lambda: around.of_night(_results_of(flow_run.parameters, finished=True), state.result()))
 
 
 def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

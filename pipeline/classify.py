@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline import telling
 from pipeline.core.command import run
 from pipeline.core.disk_errors import require_room
 from pipeline.core.errors import NightshiftError
@@ -31,6 +30,7 @@ from pipeline.night.review import write_review
 from pipeline.night.rows import TooManyUnreadable, compare, csv_path, read_rows, summarise
 from pipeline.night.shard import model_folder, model_place
 from pipeline.night.workers import Classifier, classify_shards, warm_up
+from pipeline.notices import around
 from pipeline.params.file import Params, load_params
 from pipeline.registry import champions, history, versions
 from pipeline.registry.versions import Registered
@@ -227,7 +227,7 @@ def classify(
     """
     deadline, output = deadline_at(until), output.absolute()
     with ledger.held(output) as killed:
-        telling.of_killed(output, killed)
+        around.of_killed(output, killed)
         if classify_rest is classify_shards:
             warm_up()
         began = time.perf_counter()
@@ -277,10 +277,10 @@ def main() -> None:
     parser.add_argument("output", type=place, help="a folder for predictions.csv and summary.json, or its address")
     parser.add_argument("--since-last", action="store_true", help="repeat answers for unchanged files")
     parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command goes on")
-    from pipeline import telling
+    from pipeline.notices import around
 
     asked = parser.parse_args()
-    summary = telling.night(
+    summary = around.night(
         asked.output,
         lambda: classify(asked.input, asked.output, load_params(), since_last=asked.since_last, until=asked.until),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from pipeline import housekeeping
+from pipeline import tidy
 from pipeline.classify import classify
 from pipeline.night import ledger
 from pipeline.params.file import load_params
@@ -38,7 +38,7 @@ def test_an_old_night_goes_and_a_young_one_stays(nights: Path) -> None:
 
 def test_a_night_that_somebody_works_in_stays(nights: Path) -> None:
     with ledger.held(Path("predictions/old")), pytest.raises(LedgerError, match="in use by process"):
-        housekeeping.delete_night(Path("predictions/old"))
+        tidy.delete_night(Path("predictions/old"))
     assert Path("predictions/old/predictions.csv").is_file()
 
 
@@ -60,8 +60,8 @@ def test_old_runs_of_nights_go_with_their_files_and_trainings_stay(nights: Path)
     trainings = client.search_runs([e.experiment_id for e in client.search_experiments() if e.name != name])
     now = datetime.datetime.now(datetime.UTC)
     model = load_params().register_.model_name
-    assert housekeeping.delete_runs(model, 30, now) == 0
-    assert housekeeping.delete_runs(model, 30, now + datetime.timedelta(days=31)) == len(before)
+    assert tidy.delete_runs(model, 30, now) == 0
+    assert tidy.delete_runs(model, 30, now + datetime.timedelta(days=31)) == len(before)
     assert client.search_runs([experiment.experiment_id], run_view_type=mlflow.entities.ViewType.ALL) == []
     assert not any(file.is_dir() for file in files)
     left = client.search_runs([e.experiment_id for e in client.search_experiments() if e.name != name])

@@ -18,9 +18,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MailHandler
 
-from pipeline import messages, notify
 from pipeline.core.errors import NightshiftError
-from pipeline.messages import Kind, Message
+from pipeline.notices import messages, send
+from pipeline.notices.messages import Kind, Message
 from pipeline.register import Refused, Registration
 from pipeline.registry.gate import Check, Decision
 from pipeline.registry.versions import Registered
@@ -102,7 +102,7 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> py
 
 
 def told_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    monkeypatch.setenv(notify.ADDRESSES, "\n  ".join(addresses))
+    monkeypatch.setenv(send.ADDRESSES, "\n  ".join(addresses))
 
 
 def text_of(mail: Mail) -> str:
@@ -114,7 +114,7 @@ def test_mail_webhook_and_chat_say_what_happened_what_was_kept_and_what_to_do(
     web: Web, post: tuple[str, list[Mail]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told_to(monkeypatch, web.json, web.chat, post[0])
-    told = notify.send(WORDS)
+    told = send.send(WORDS)
     assert [(one.who, one.arrived) for one in told] == [
         ("address 1 (JSON)", True), ("address 2 (Mattermost)", True), ("address 3 (E-Mail)", True),
     ]  # fmt: skip
@@ -135,7 +135,7 @@ def test_names_in_a_message_are_text_and_passwords_in_it_are_gone(
     told_to(monkeypatch, post[0])
     name = "<img src=x onerror=alert(1)>\x1b[2J"
     words = f"The store postgresql://me:{SECRET}@host/db did not answer for {name}."
-    notify.send(Message(Kind.INFO, f"{name}\r\nBcc: evil@example.com", words, "", ""))
+    send.send(Message(Kind.INFO, f"{name}\r\nBcc: evil@example.com", words, "", ""))
     (mail,) = post[1]
     assert "Bcc" not in mail
     assert mail["To"] == "me@example.com"
@@ -153,7 +153,7 @@ def test_a_service_that_is_down_or_refuses_is_a_warning_that_names_it_and_no_sec
     web.status = 500
     mail = f"mailto://user:{SECRET}@127.0.0.1:9?from=night@example.com&to=me@example.com"
     told_to(monkeypatch, DEAD, web.chat, mail, f"bogus://{SECRET}", SECRET, web.json.replace("hook", SECRET))
-    notify.tell(lambda: WORDS)
+    send.tell(lambda: WORDS)
     said = [record.getMessage() for record in log.records if record.name == "nightshift"]
     assert len(said) == 6
     assert said[0].startswith("address 1 (JSON) was not told of “Night x failed”")
@@ -170,11 +170,11 @@ def test_words_that_cannot_be_made_fail_nothing(web: Web, log: pytest.LogCapture
     def broken() -> Message:
         raise ValueError(SECRET)
 
-    notify.tell(broken)
+    send.tell(broken)
     assert "Nobody could be told how the run ended (ValueError)" in log.text
     assert SECRET not in log.text
-    monkeypatch.delenv(notify.ADDRESSES)
-    notify.tell(broken)
+    monkeypatch.delenv(send.ADDRESSES)
+    send.tell(broken)
     assert log.text.count("Nobody could be told") == 1, "without an address nothing is even tried"
     assert web.got == []
 
@@ -322,7 +322,7 @@ attempt(None)
 
 def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A night that is well; one that fails in its second shard; one without a named output that crashes there."""
-    monkeypatch.setenv(notify.ADDRESSES, f"{DEAD} {web.json}")
+    monkeypatch.setenv(send.ADDRESSES, f"{DEAD} {web.json}")
     for number in range(10, 12):
         draw_shape(night / f"{number}.png", "circle", seed=number)
     out = str(project / "out")
@@ -347,7 +347,7 @@ def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, monkeyp
 def test_a_flow_that_stops_at_its_hour_and_a_training_tell_too(
     web: Web, registry_project: Path, night: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(notify.ADDRESSES, web.json)
+    monkeypatch.setenv(send.ADDRESSES, web.json)
     shutil.rmtree(registry_project / "data/raw")
     code = f"""
 import contextlib, datetime
@@ -370,7 +370,7 @@ with contextlib.suppress(Exception):
 
 
 def test_a_training_in_a_flow_tells_what_the_gate_said(web: Web, project: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv(notify.ADDRESSES, web.json)
+    monkeypatch.setenv(send.ADDRESSES, web.json)
     left = left_by("from flows.training import training; training()", project)
     assert left.error == ""
     (message,) = web.messages

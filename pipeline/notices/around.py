@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pipeline import messages
-from pipeline.notify import tell, wants_all
+from pipeline.notices import messages
+from pipeline.notices.send import tell, wants_all
 from pipeline.params.file import load_params
 from pipeline.storage.stores import Place
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.messages import Message, of_test
+from pipeline.notices.messages import Message, of_test
 
 ADDRESSES = "NIGHTSHIFT_NOTIFY"  # separated by white space
 ALWAYS = "NIGHTSHIFT_NOTIFY_ALWAYS"  # 1: also of a night that needs nobody

@@ -1,0 +1,1 @@
+"""Telling people how a night or a training ended."""
