@@ -109,7 +109,7 @@ def kill(week: Week) -> None:
 
 def supervise(week: Week, word: str, service: str) -> None:
     """Stop one service, or start it again, as its supervisor is told to."""
-    week.up.run_code(f"from flows.services import supervisor; supervisor().{word}Process({service!r})")
+    week.up.run_code(f"from flows.services.processes import supervisor; supervisor().{word}Process({service!r})")
 
 
 def fill(week: Week) -> None:

@@ -12,8 +12,8 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.retrying import RETRIES
-from flows.told import STOPPED, night_completed, night_crashed, night_failed
+from flows.hooks import STOPPED, night_completed, night_crashed, night_failed
+from flows.retries import RETRIES
 from pipeline import classify
 from pipeline.night import ledger, shadow
 from pipeline.night import summary as reports
@@ -86,11 +86,11 @@ def shards_on(
     output: Place, numbers: list[int], plan: Plan, params: Params, deadline: datetime.datetime | None
 ) -> list[int]:
     """Classify shards on the Dask cluster of this flow's task runner; returns those that its workers died of."""
-    from flows import cluster
+    from flows.services import dask
 
-    log, client = get_run_logger(), cluster.client_of_flow()
+    log, client = get_run_logger(), dask.client_of_flow()
     submit: Any = shard_on_worker.submit
-    work = cluster.Work(
+    work = dask.Work(
         lambda number: submit(output, number, plan, params).wrapped_future, lambda state: state.result(_sync=True)
     )
 
@@ -98,17 +98,17 @@ def shards_on(
         log.info("shard %d of %d: %d images", number + 1, plan.shards, images)
         stop_if_late(deadline, output, plan)
 
-    return cluster.run_shards(client, numbers, work, done)
+    return dask.run_shards(client, numbers, work, done)
 
 
 def shards(output: Place, plan: Plan, params: Params, deadline: datetime.datetime | None, on: Runner) -> None:
     """Those that are left: on the cluster, or one after another here."""
     left = ledger.unfinished(output, plan)
     if on.kind == "dask" and left:
-        from flows import cluster
+        from flows.services import dask
 
-        with cluster.connected(on.address, on.workers) as client:
-            flow_on = shards_on.with_options(task_runner=cluster.task_runner(client))
+        with dask.connected(on.address, on.workers) as client:
+            flow_on = shards_on.with_options(task_runner=dask.task_runner(client))
             left = flow_on(output, left, plan, params, deadline)
     for number in left:
         stop_if_late(deadline, output, plan)

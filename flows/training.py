@@ -5,8 +5,8 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from flows.retrying import RETRIES
-from flows.told import training_completed, training_crashed, training_failed
+from flows.hooks import training_completed, training_crashed, training_failed
+from flows.retries import RETRIES
 from pipeline.night import summary
 from pipeline.params.file import load_params
 from pipeline.register import Registration, register_current

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows import cluster
-from flows.cluster import ClusterError, plainly
+from flows.services import dask as cluster
+from flows.services.dask import ClusterError, plainly
 from pipeline.classify import classify
 from pipeline.night import ledger
 from pipeline.params.file import load_params
@@ -169,9 +169,9 @@ def test_a_file_that_kills_every_worker_costs_its_own_row(trained: Path, tmp_pat
     for number in range(10):
         draw_shape(tmp_path / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
     (tmp_path / "night/4.png").write_bytes(b"KILL")
-    on_dask = NIGHT.replace("from pipeline.stage", "from flows.cluster import plainly\nfrom pipeline.stage").replace(
-        "load_params())", "load_params(), classify_rest=plainly(None, 2))"
-    )
+    on_dask = NIGHT.replace(
+        "from pipeline.stage", "from flows.services.dask import plainly\nfrom pipeline.stage"
+    ).replace("load_params())", "load_params(), classify_rest=plainly(None, 2))")
     (tmp_path / "night.py").write_text(on_dask)
     words = [sys.executable, str(tmp_path / "night.py"), str(tmp_path / "night"), str(tmp_path / "out")]
     env = environment(PYTHONPATH=str(trained))

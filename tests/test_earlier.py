@@ -98,7 +98,7 @@ import datetime, sys
 import flows.nightly
 flows.nightly.deadline_at = lambda until: datetime.datetime(2026, 1, 1, 6).astimezone()
 sys.argv = ["nightshift", "classify", *sys.argv[1:], "--until", "06:00"]
-from flows.cli import main
+from flows.cli.main import main
 main()
 """
 

@@ -178,7 +178,7 @@ def test_new_images_are_checked_and_unchanged_ones_left_alone(up: Up) -> None:
 
 RETRIED = """
 from prefect import flow, task
-from flows.retrying import RETRIES
+from flows.retries import RETRIES
 from pipeline.core.errors import NightshiftError
 from pipeline.storage.stores import StoreError
 from pipeline.registry.store import TrackingError
@@ -209,7 +209,7 @@ def test_what_may_pass_is_tried_again_and_what_a_person_has_to_mend_is_not(up: U
 def test_retries_wait_longer_and_longer() -> None:
     from prefect import task
 
-    from flows.retrying import RETRIES
+    from flows.retries import RETRIES
 
     def work() -> None: ...
 

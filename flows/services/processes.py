@@ -65,7 +65,7 @@ def configuration(addresses: Addresses) -> str:
     artifacts = (here / store.LOCAL_ARTIFACTS).as_uri()
     commands = {
         # Its store is in the environment: an address may hold a password, which a list of processes would show.
-        "mlflow": [*python, "flows.fresh", f"mlflow {here}", *python, "mlflow", "server", "--no-serve-artifacts",
+        "mlflow": [*python, "flows.services.restart", f"mlflow {here}", *python, "mlflow", "server", "--no-serve-artifacts",
                    "--default-artifact-root", artifacts, "--workers", "1", "--host", LOOPBACK,
                    "--port", _port(addresses.mlflow)],
         "prefect": [*python, "prefect", "server", "start", "--host", LOOPBACK, "--port", _port(addresses.prefect)],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from flows.services import Addresses
+    from flows.services.processes import Addresses
 
 app = typer.Typer()
 
@@ -39,86 +39,87 @@ def up(
     They answer on this machine alone, and are started again when they die. A server that MLFLOW_TRACKING_URI or
     PREFECT_API_URL names is used instead.
     """
-    from flows import services
+    from flows.services import processes
     from pipeline.params.file import load_params
 
     load_params()  # nothing is started outside a project
-    if (running := services.addresses()) and services.is_up():
-        names = ", ".join(f"{one.name} {one.state.lower()}" for one in services.processes())
+    if (running := processes.addresses()) and processes.is_up():
+        names = ", ".join(f"{one.name} {one.state.lower()}" for one in processes.processes())
         typer.echo(f"Nightshift already runs here ({names}). `nightshift down` stops it.")
         _print_addresses(running)
         return
     wanted = _wanted(mlflow_port, prefect_port)
-    services.stop()  # what a killed supervisord left behind
-    services.start_supervisor(wanted)
+    processes.stop()  # what a killed supervisord left behind
+    processes.start_supervisor(wanted)
     try:
         _start_all(wanted)
     except BaseException:
-        services.stop()
+        processes.stop()
         raise
-    typer.echo(f"Logs: `nightshift logs`, in {services.LOGS}. `nightshift down` stops it all.")
+    typer.echo(f"Logs: `nightshift logs`, in {processes.LOGS}. `nightshift down` stops it all.")
 
 
 def _wanted(mlflow_port: int, prefect_port: int) -> "Addresses":
     """Which servers are ours and where; that the ports are free, and that servers elsewhere answer."""
     from prefect.settings import PREFECT_API_URL
 
-    from flows import services
+    from flows.services import processes
 
     api, store = PREFECT_API_URL.value() or "", os.environ.get("MLFLOW_TRACKING_URI", "")
-    mlflow, prefect = (f"http://{services.LOOPBACK}:{port}" for port in (mlflow_port, prefect_port))
+    mlflow, prefect = (f"http://{processes.LOOPBACK}:{port}" for port in (mlflow_port, prefect_port))
     ours = []
     if store.startswith(("http://", "https://")):
         mlflow = store.rstrip("/")
-        services.require_answer(f"{mlflow}/health", "MLFLOW_TRACKING_URI")
+        processes.require_answer(f"{mlflow}/health", "MLFLOW_TRACKING_URI")
     else:
-        services.require_free(mlflow_port, "mlflow")
+        processes.require_free(mlflow_port, "mlflow")
         ours.append("mlflow")
     if api and api.rstrip("/") != f"{prefect}/api":
         prefect = api.rstrip("/").removesuffix("/api")
-        services.require_answer(f"{prefect}/api/health", "PREFECT_API_URL")
+        processes.require_answer(f"{prefect}/api/health", "PREFECT_API_URL")
     else:
-        services.require_free(prefect_port, "prefect")
+        processes.require_free(prefect_port, "prefect")
         ours.append("prefect")
-    return services.Addresses(mlflow, prefect, tuple(ours))
+    return processes.Addresses(mlflow, prefect, tuple(ours))
 
 
 def _start_all(wanted: "Addresses") -> None:
     """Servers first, side by side; then what Prefect has to know; then the worker."""
     from datetime import UTC, datetime
 
-    from flows import server, services
+    from flows.services import prefect as server
+    from flows.services import processes
 
     began, api = time.monotonic(), f"{wanted.prefect}/api"
     checks = {"mlflow": f"{wanted.mlflow}/health", "prefect": f"{api}/health"}
     for name in wanted.ours:
-        services.start(name)
+        processes.start(name)
     for name, address in checks.items():
         if name in wanted.ours:
-            _wait(name, lambda address=address: services.answers(address))  # type: ignore[misc]
+            _wait(name, lambda address=address: processes.answers(address))  # type: ignore[misc]
         of_ours = f"{time.monotonic() - began:.0f} s" if name in wanted.ours else "not started here"
         typer.echo(f"{name:8} {getattr(wanted, name)}  ({of_ours})")
     began = time.monotonic()
-    server.make_pool(api, services.POOL)
-    server.deploy(services.environment(wanted))
+    server.make_pool(api, processes.POOL)
+    server.deploy(processes.environment(wanted))
     server.watch_for_zombies(api)
     typer.echo(f"{'plan':8} the deployments of prefect.yaml  ({time.monotonic() - began:.0f} s)")
     began, since = time.monotonic(), datetime.now(UTC)
-    services.start("worker")
-    _wait("worker", lambda: server.worker_is_online(api, services.POOL, services.worker_name(), since))
-    typer.echo(f"{'worker':8} of the work pool {services.POOL}  ({time.monotonic() - began:.0f} s)")
+    processes.start("worker")
+    _wait("worker", lambda: server.worker_is_online(api, processes.POOL, processes.worker_name(), since))
+    typer.echo(f"{'worker':8} of the work pool {processes.POOL}  ({time.monotonic() - began:.0f} s)")
 
 
 def _wait(name: str, is_there: Callable[[], bool]) -> None:
     """Until a service answers. Raises ServicesError with its last lines when it has ended, or its time is up."""
-    from flows import services
+    from flows.services import processes
 
     deadline, pid = time.monotonic() + LIMIT, 0
     while not is_there():
-        pid = services.require_alive(name, pid)
+        pid = processes.require_alive(name, pid)
         if time.monotonic() > deadline:
-            raise services.ServicesError(
-                f"{name} does not answer after {LIMIT:.0f} s. It said last:\n{services.last_lines(name)}"
+            raise processes.ServicesError(
+                f"{name} does not answer after {LIMIT:.0f} s. It said last:\n{processes.last_lines(name)}"
             )
         time.sleep(POLL)
 
@@ -131,9 +132,9 @@ def _print_addresses(running: "Addresses") -> None:
 @app.command()
 def down() -> None:
     """Stop what `nightshift up` started. A night that is being classified goes on with the next run."""
-    from flows import services
+    from flows.services import processes
 
-    count = services.stop()
+    count = processes.stop()
     typer.echo(f"Stopped: {count} processes." if count else "Nothing was running.")
 
 
@@ -144,22 +145,24 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of each.")] = 50,
 ) -> None:
     """Show what the services said last."""
-    from flows import services
+    from flows.services import processes
     from pipeline.core.errors import NightshiftError
 
-    names = [name for name in ([service.value] if service else services.SERVICES) if services.log_file(name).is_file()]
+    names = [
+        name for name in ([service.value] if service else processes.SERVICES) if processes.log_file(name).is_file()
+    ]
     if not names:
-        raise NightshiftError(f"There is no log in {services.LOGS} yet. `nightshift up` starts the services.")
-    services.show_logs(names, lines, follow=follow)
+        raise NightshiftError(f"There is no log in {processes.LOGS} yet. `nightshift up` starts the services.")
+    processes.show_logs(names, lines, follow=follow)
 
 
 def service_lines() -> list[str]:
     """Which services run, since when, with how much memory; the last and the next night."""
     from datetime import datetime
 
-    from flows import services
+    from flows.services import processes
 
-    where, running = services.addresses(), services.processes()
+    where, running = processes.addresses(), processes.processes()
     if not where or not running:
         return ["Services:", "  stopped; `nightshift up` starts them"]
     lines = ["Services:"]
@@ -167,10 +170,10 @@ def service_lines() -> list[str]:
         address = getattr(where, one.name, "")
         since = f"since {datetime.fromtimestamp(one.since).astimezone():%Y-%m-%d %H:%M}  {one.megabytes} MB"
         lines.append(f"  {one.name:8} {one.state.lower():8} {since if one.megabytes else ''}  {address}".rstrip())
-    elsewhere = [name for name in services.SERVERS if name not in where.ours]
+    elsewhere = [name for name in processes.SERVERS if name not in where.ours]
     lines += [f"  {name:8} elsewhere  {getattr(where, name)}" for name in elsewhere]
-    if not services.answers(f"{where.prefect}/api/health"):
+    if not processes.answers(f"{where.prefect}/api/health"):
         return [*lines, "Nights:", "  unknown: Prefect's server does not answer"]
-    from flows import server
+    from flows.services import prefect as server
 
     return [*lines, "Nights:", *(f"  {line}" for line in server.nights(f"{where.prefect}/api"))]

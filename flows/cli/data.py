@@ -53,7 +53,7 @@ def data_import(
 
     The same command again copies only what is missing; so an import that was interrupted is completed.
     """
-    from flows.imported import print_imported
+    from flows.show_import import print_imported
     from pipeline.params.file import load_params
     from pipeline.sources.copy import import_from
     from pipeline.versions import dvc

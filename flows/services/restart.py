@@ -1,6 +1,6 @@
 """Start a server in the place of this process, once nothing is left of its predecessor.
 
-    python -m flows.fresh NAME WORD...
+    python -m flows.services.restart NAME WORD...
 
 A server that was killed may leave a child that still has its port: the next one would end at once, again and again.
 """

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from flows.cli_data import data
-from flows.cli_models import app as models
-from flows.cli_services import app as services
+from flows.cli.data import data
+from flows.cli.models import app as models
+from flows.cli.services import app as services
 from pipeline.core.errors import NightshiftError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def train(prefect: WithPrefect = True) -> None:
 
     Work that is done already is not done again.
     """
-    from flows.models import print_registration
+    from flows.show_models import print_registration
     from pipeline.notices import around, messages
     from pipeline.register import Refused
 
@@ -157,7 +157,7 @@ def tune(
 
     If the search is interrupted, the same command goes on where it stopped; all trials are in MLflow.
     """
-    from flows.tuned import print_found
+    from flows.show_search import print_found
     from pipeline.params.file import load_params
     from pipeline.search import run as searching
     from pipeline.search.study import check, plan
@@ -230,8 +230,8 @@ def classify(
     if runner is Runner.HERE and (dask_address or workers):
         raise NightshiftError("--dask-address and --workers are of a Dask cluster. Add --runner dask.")
     if prefect:
+        from flows.hooks import STOPPED
         from flows.nightly import nightly
-        from flows.told import STOPPED
         from pipeline.night.deadline import OutOfTime
 
         results = place(output)
@@ -269,7 +269,7 @@ def _classify_plainly(
     truth = pd.read_parquet(labels) if labels else None
     classify_rest: Classifier = classify_shards
     if runner is Runner.DASK:
-        from flows.cluster import plainly
+        from flows.services.dask import plainly
 
         classify_rest = plainly(dask_address, workers)
     params = with_model(load_params(), model)
@@ -328,8 +328,8 @@ def tidy(
 @app.command()
 def status() -> None:
     """Show where things are: models and their aliases, the latest CSV, reports, how to open MLflow, what runs."""
-    from flows.cli_services import service_lines
-    from flows.models import print_versions
+    from flows.cli.services import service_lines
+    from flows.show_models import print_versions
     from pipeline.night import summary as reports
     from pipeline.params.file import load_params
 

@@ -48,7 +48,7 @@ def seen(
 
     Content is compared byte for byte: another copy of the file is found, a resized or re-saved one is not.
     """
-    from flows.models import print_seen
+    from flows.show_models import print_seen
     from pipeline.params.file import load_params
     from pipeline.registry.seen import seen as answers_on
 

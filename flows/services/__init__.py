@@ -1,0 +1,1 @@
+"""What runs beside a night: servers, the worker, a cluster."""
