@@ -25,9 +25,9 @@ import yaml
 from aiosmtpd.controller import Controller
 
 from pipeline.night.rows import read_rows
-from tests.conftest import REPOSITORY
-from tests.disk import Disk, disk
-from tests.project import (
+from tests.fixtures.disk import Disk, disk
+from tests.fixtures.project import (
+    REPOSITORY,
     Rows,
     change_contract,
     change_params,
@@ -38,9 +38,9 @@ from tests.project import (
     run,
     undated,
 )
-from tests.stores import free_port
-from tests.test_notify import Post, Web
-from tests.up import Up, kill_with_its_runs, services, wait_until
+from tests.fixtures.stores import free_port
+from tests.fixtures.up import Up, kill_with_its_runs, services, wait_until
+from tests.notices.test_notices import Post, Web
 
 SHARD = 20  # images
 DISK = 256 << 20  # bytes

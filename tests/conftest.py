@@ -2,38 +2,20 @@
 
 import os
 import shutil
-import sqlite3
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import settings
-from numpy.typing import NDArray
-from PIL import Image
 
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
-
-REPOSITORY = Path(__file__).parent.parent
+from tests.fixtures.project import REPOSITORY, copy_of
 
 # No example is timed: on a busy machine a right answer may take its time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
-
-
-def noise(width: int = 40, height: int = 30, seed: int = 0) -> NDArray[np.uint8]:
-    """A picture that no other seed gives: (height, width, 3), 0..255, smooth enough for JPEG."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def save_image(file: Path, seed: int = 0, width: int = 40, height: int = 30) -> Path:
-    """Write `noise` as a file of the format that its name says."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(noise(width, height, seed)).save(file)
-    return file
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +39,7 @@ def defaults() -> Params:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after one `nightshift train`; tests may add to it, and leave its model and images as they are."""
-    from tests.project import new_project, nightshift
+    from tests.fixtures.project import new_project, nightshift
 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # all workers share one project: the first to come trains it
@@ -88,27 +70,11 @@ def here(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 @pytest.fixture
 def night(tmp_path: Path) -> Path:
     """Ten images of shapes: four shards of at most three."""
-    from tests.project import draw_shape
+    from tests.fixtures.project import draw_shape
 
     for number in range(10):
         draw_shape(tmp_path / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
     return tmp_path / "night"
-
-
-def copy_of(project: Path, copy: Path) -> Path:
-    """A project's files and MLflow store at another place."""
-    shutil.copytree(project, copy, symlinks=True)
-    # A local MLflow store knows its files by absolute address.
-    with sqlite3.connect(copy / "mlflow.db") as store:
-        tables = [
-            ("experiments", "artifact_location"),
-            ("runs", "artifact_uri"),
-            ("logged_models", "artifact_location"),
-        ]
-        tables += [("model_versions", "source"), ("model_versions", "storage_location")]
-        for table, column in tables:
-            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(project), str(copy)))
-    return copy
 
 
 @pytest.fixture
@@ -120,7 +86,7 @@ def project(untouched: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def three_versions(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose version 1 is champion, version 2 as good and the challenger, version 3 worse and refused."""
-    from tests.project import change_bias, change_contract, change_params, run
+    from tests.fixtures.project import change_bias, change_contract, change_params, run
 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -151,7 +117,7 @@ def registry_project(three_versions: Path, tmp_path: Path, monkeypatch: pytest.M
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images of two shapes and the parameters; no git, no DVC, nothing has run."""
-    from tests.project import CLASSES, change_params, draw_shape
+    from tests.fixtures.project import CLASSES, change_params, draw_shape
 
     folder = tmp_path_factory.mktemp("shapes")
     shutil.copy(REPOSITORY / "params.yaml", folder)
@@ -173,7 +139,7 @@ def data(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of two data versions, without a model; tests leave it as it is."""
-    from tests.project import new_data_project
+    from tests.fixtures.project import new_data_project
 
     return new_data_project(tmp_path_factory.mktemp("versions") / "project")
 

@@ -13,7 +13,7 @@ from pipeline.checks.report import Findings, write_report
 from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
 from pipeline.data.prepared import SPLITS, read_split
 from pipeline.params.file import load_params
-from tests.project import change_params, run_stage
+from tests.fixtures.project import change_params, run_stage
 
 
 def two_clouds(count: int = 60, distance: float = 4) -> tuple[np.ndarray, np.ndarray]:

@@ -27,9 +27,9 @@ from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
 from pipeline.registry.store import store_address
 from pipeline.sources.demo import copy_test_images
-from tests.conftest import save_image
-from tests.models import write_colour_model
-from tests.project import NIGHTSHIFT, nightshift
+from tests.fixtures.images import save_image
+from tests.fixtures.models import write_colour_model
+from tests.fixtures.project import NIGHTSHIFT, nightshift
 
 
 def rows(output: Path) -> list[dict[str, str]]:

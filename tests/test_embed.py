@@ -13,8 +13,8 @@ from pipeline.embed import embed, frozen_network, view
 from pipeline.model.engine import Network
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment
-from tests.conftest import noise
-from tests.project import change_params, dvc, run_stage
+from tests.fixtures.images import noise
+from tests.fixtures.project import change_params, dvc, run_stage
 
 
 @pytest.fixture(scope="module")

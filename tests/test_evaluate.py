@@ -25,9 +25,8 @@ from pipeline.core.paths import (
 from pipeline.data.splits import unit_numbers
 from pipeline.evaluate import evaluate, headlines, per_class
 from pipeline.params.model import Intervals
-from tests.conftest import REPOSITORY
-from tests.evaluations import PARAMS, judge, tables, write_colour_model, write_images
-from tests.project import change_params
+from tests.fixtures.evaluations import PARAMS, judge, tables, write_colour_model, write_images
+from tests.fixtures.project import REPOSITORY, change_params
 
 # Two a right, one a taken for a b (sure of it), one b right but unsure; no c among the images.
 JUDGED = judge([0, 0, 0, 1], [[0.9, 0.1, 0], [0.8, 0.1, 0.1], [0.05, 0.95, 0], [0.3, 0.4, 0.3]])

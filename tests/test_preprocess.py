@@ -18,7 +18,8 @@ from pipeline.images.decode import decode
 from pipeline.params.data import Fractions, Images
 from pipeline.preprocess import dataset_sha256, decode_all, main, read_frozen
 from pipeline.storage.files import sha256
-from tests.conftest import REPOSITORY, save_image
+from tests.fixtures.images import save_image
+from tests.fixtures.project import REPOSITORY
 
 
 def manifest_of(**classes: int) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from pipeline.model.nearest import unit
 from pipeline.model.reference import read_reference
 from pipeline.params.model import Compute
 from pipeline.registry import champions, store, versions
-from tests.project import change_params, draw_shape, dvc, environment, nightshift, run
+from tests.fixtures.project import change_params, draw_shape, dvc, environment, nightshift, run
 
 STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
 
@@ -230,7 +230,7 @@ print(largest_difference(paths.MODEL, read_split(paths.PREPARED, "test").images)
 
 
 def test_mlflow_serves_the_champion(trained: Path) -> None:
-    from tests.serving import answer_of_server
+    from tests.fixtures.serving import answer_of_server
 
     circle = (trained / "data/raw/circle/000.png").read_bytes()
     answers = answer_of_server(trained, [circle, b"no picture", circle])

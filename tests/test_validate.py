@@ -15,7 +15,7 @@ from pipeline.data.side_table import read_metadata
 from pipeline.params.file import load_params
 from pipeline.validate import look, main
 from pipeline.versions.snapshots import manifest_at
-from tests.project import change_params
+from tests.fixtures.project import change_params
 
 
 def test_good_images_give_a_manifest_docs_and_numbers(data: Path) -> None:

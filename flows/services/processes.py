@@ -62,10 +62,11 @@ def configuration(addresses: Addresses) -> str:
     """What supervisord is told: a program a service. The worker waits until it is told to start."""
     here = Path.cwd()
     python = [sys.executable, "-m"]
+    alone = [*python, "flows.services.restart", f"mlflow {here}"]  # without what a killed one left behind
     artifacts = (here / store.LOCAL_ARTIFACTS).as_uri()
     commands = {
         # Its store is in the environment: an address may hold a password, which a list of processes would show.
-        "mlflow": [*python, "flows.services.restart", f"mlflow {here}", *python, "mlflow", "server", "--no-serve-artifacts",
+        "mlflow": [*alone, *python, "mlflow", "server", "--no-serve-artifacts",
                    "--default-artifact-root", artifacts, "--workers", "1", "--host", LOOPBACK,
                    "--port", _port(addresses.mlflow)],
         "prefect": [*python, "prefect", "server", "start", "--host", LOOPBACK, "--port", _port(addresses.prefect)],

@@ -4,8 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.conftest import REPOSITORY
-from tests.project import run
+from tests.fixtures.project import REPOSITORY, run
 
 KILLS = 4
 

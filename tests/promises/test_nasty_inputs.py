@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.night.rows import COLUMNS
-from tests.conftest import copy_of
-from tests.nasty import every_case
-from tests.nasty_places import Case, Judged, Refused, write_files, write_specials
-from tests.project import NIGHTSHIFT, change_params, environment, undated
+from tests.fixtures.nasty import every_case
+from tests.fixtures.nasty_places import Case, Judged, Refused, write_files, write_specials
+from tests.fixtures.project import NIGHTSHIFT, change_params, copy_of, environment, undated
 
 ANSWER = ("status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3")
 MOST_MEMORY = 250  # MB that the bombs may take above what good files take

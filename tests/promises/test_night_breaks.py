@@ -20,9 +20,9 @@ from mlflow import MlflowClient
 from pipeline.night.rows import COLUMNS
 from pipeline.registry.store import store_address
 from pipeline.storage.files import sha256_of_file
-from tests.disk import Disk, disk
-from tests.project import NIGHTSHIFT, draw_shape, environment, nightshift
-from tests.serving import mlflow_server, wait_for
+from tests.fixtures.disk import Disk, disk
+from tests.fixtures.project import NIGHTSHIFT, draw_shape, environment, nightshift
+from tests.fixtures.serving import mlflow_server, wait_for
 
 FILES, SHARDS = 10, 4  # three files a shard, as the small project says
 ROOM = 64 << 20  # bytes of disk, enough for all

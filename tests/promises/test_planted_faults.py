@@ -13,7 +13,7 @@ from pipeline import preprocess, validate
 from pipeline.core.paths import DATA_REPORT, LABEL_ISSUES, METADATA, PREPARED, QUARANTINE, VALIDATION
 from pipeline.data.manifest import InvalidData
 from pipeline.data.prepared import SPLITS, read_split
-from tests.project import change_params, dvc
+from tests.fixtures.project import change_params, dvc
 
 
 def found(fault: str) -> int:

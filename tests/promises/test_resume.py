@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import draw_shape, environment
+from tests.fixtures.project import draw_shape, environment
 
 FILES, SHARDS = 8, 3  # three files a shard, as the small project says
 

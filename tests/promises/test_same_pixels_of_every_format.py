@@ -18,8 +18,8 @@ from pipeline.night.reading import Decoded, read_image
 from pipeline.params.data import Images
 from pipeline.preprocess import decode_all
 from pipeline.storage.files import sha256
-from tests.conftest import noise, save_image
-from tests.dicom_files import dicom
+from tests.fixtures.dicom_files import dicom
+from tests.fixtures.images import noise, save_image
 
 RULES = Images(width=48, height=32, fit="pad", max_megapixels=1)
 EVERY_RULE = [

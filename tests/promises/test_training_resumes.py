@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from tests.project import change_params, environment, run
+from tests.fixtures.project import change_params, environment, run
 
 TRAIN = [sys.executable, "-m", "pipeline.train"]
 RECIPE = {

@@ -1,0 +1,142 @@
+"""Every backbone: trains, is saved, loaded and exported, and answers alike in all of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from pipeline.backbones.build import build_backbone
+from pipeline.backbones.keras_file import load_keras
+from pipeline.core.errors import NightshiftError
+from pipeline.model.engine import openvino_judging, openvino_network
+from pipeline.model.export import export_openvino
+from pipeline.params.data import Images
+from pipeline.params.model import FROM_SCRATCH, Backbone, Model
+from tests.fixtures.images import noise
+
+NAMES = [name for name in Backbone.__args__ if name not in ("keras_hub", "keras_file")]
+SMALLEST = {"inception_v3": 75}  # pixels; the others: 32
+
+
+def rules(size: int) -> Images:
+    return Images(width=size, height=size, fit="stretch", max_megapixels=1)
+
+
+def photos(size: int, count: int = 4) -> np.ndarray:
+    return np.stack([noise(size, size, seed) for seed in range(count)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_backbone_trains_is_saved_loaded_and_exported_and_answers_alike(name: str, tmp_path: Path) -> None:
+    size = 96 if name == "inception_v3" else 64
+    images = photos(size, count=8)
+    keras.utils.set_random_seed(1)
+    backbone = build_backbone(Model(backbone=name, weights="none"), rules(size))
+    assert backbone.output.dtype == "float32"
+    assert len(backbone.output.shape) == 2
+    model = keras.Model(backbone.input, keras.layers.Dense(2, name="logits")(backbone.output))
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # Halfway to the step's own statistics. With all or none of them a random network magnifies rounding: a
+            # change of 1e-6 of its input changes its answers by up to 0.2 of themselves.
+            layer.momentum = 0.5
+    before = [weight.numpy() for weight in backbone.trainable_weights]
+    model.compile(keras.optimizers.SGD(1e-3), "mse", run_eagerly=True)  # one step: tracing it would take longer
+    assert np.isfinite(model.train_on_batch(images.astype(np.float32), np.eye(2)[[0, 1] * 4]))
+    moved = [not np.array_equal(old, new) for old, new in zip(before, backbone.trainable_weights, strict=True)]
+    # Where a ReLU or a vanishing activation is at zero no gradient comes through: all but a few must move.
+    assert np.mean(moved) > 0.8
+
+    model.save(tmp_path / "model.keras")
+    loaded = load_keras(tmp_path / "model.keras")
+    export_openvino(loaded, tmp_path)
+    answers = np.asarray(loaded(images.astype(np.float32)))
+    assert np.isfinite(answers).all()
+    scale = np.abs(answers).max()
+    np.testing.assert_allclose(np.asarray(model(images.astype(np.float32))) / scale, answers / scale, atol=1e-6)
+    exported = openvino_network(tmp_path / "model.xml", 2)(images)
+    np.testing.assert_allclose(exported / scale, answers / scale, atol=2e-5)
+    # To ask for the embeddings too changes no answer, not by a bit.
+    logits, embeddings = openvino_judging(tmp_path / "model.xml", 2)(images)
+    np.testing.assert_array_equal(logits, exported)
+    expected = np.asarray(keras.Model(loaded.input, loaded.layers[-1].input)(images.astype(np.float32)))
+    np.testing.assert_allclose(embeddings, expected, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.fixture
+def half_precision() -> Iterator[None]:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("name", ["cnn_residual", "mobilenet_v2", "vgg16"])
+def test_in_mixed_precision_features_and_weights_stay_in_float32(half_precision: None, name: str) -> None:
+    backbone = build_backbone(Model(backbone=name, weights="none"), rules(32))
+    assert backbone(photos(32).astype(np.float32)).dtype == "float32"
+    assert {weight.dtype for weight in backbone.trainable_weights} == {"float32"}
+    assert "bfloat16" in {layer.compute_dtype for layer in backbone.layers}
+
+
+def test_the_default_backbone_comes_with_its_weights_and_is_no_other_for_a_new_size() -> None:
+    default = Model(backbone="efficientnet_lite0", weights="package")
+    small, large = (build_backbone(default, rules(size)) for size in (32, 64))
+    assert all(np.array_equal(a, b) for a, b in zip(small.get_weights(), large.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("inception_v3", 74), ("vgg16", 31), ("convnext_tiny", 8)], ids=lambda value: str(value)
+)
+def test_too_small_images_are_an_error_that_says_the_smallest(name: str, size: int) -> None:
+    smallest = SMALLEST.get(name, 32)
+    with pytest.raises(NightshiftError, match=rf"are 100 and {size}; {name} takes images of {smallest} x {smallest}"):
+        build_backbone(
+            Model(backbone=name, weights="none"), Images(width=100, height=size, fit="pad", max_megapixels=1)
+        )
+
+
+WEIGHTS: list[tuple[str, str, bool | None]] = [  # backbone, weights, pretrained or None: refused
+    ("cnn", "none", False),
+    ("cnn", "package", None),
+    ("cnn", "model.keras", None),
+    ("cnn_residual", "none", False),
+    ("cnn_residual", "imagenet", None),
+    ("efficientnet_lite0", "package", True),
+    ("efficientnet_lite0", "none", False),
+    ("efficientnet_lite0", "imagenet", None),
+    ("efficientnet_lite0", "models/current/model.keras", True),
+    ("resnet50", "imagenet", True),
+    ("resnet50", "none", False),
+    ("resnet50", "package", None),
+    ("resnet50", "imagenett", None),
+    ("resnet50", "x.h5", True),
+    ("resnet50", "x.weights.h5", True),
+    ("resnet50", "x.pth", None),
+    ("keras_hub", "vit_base_patch16_224_imagenet", True),
+    ("keras_hub", "hf://timm/resnet18.a1_in1k", True),
+    ("keras_hub", "presets/mine", True),
+    ("keras_hub", "none", None),
+    ("keras_hub", "imagenet", None),
+    ("keras_hub", "", None),
+    ("keras_file", "x.keras", True),
+    ("keras_file", "x.h5", None),
+    ("keras_file", "none", None),
+]
+
+
+@pytest.mark.parametrize(("name", "weights", "pretrained"), WEIGHTS)
+def test_weights_fit_their_backbone_or_are_refused_with_what_is_allowed(
+    name: Any, weights: str, pretrained: bool | None
+) -> None:
+    if pretrained is None:
+        with pytest.raises(ValueError, match=f"'{weights}' does not fit model.backbone {name}; allowed is "):
+            Model(backbone=name, weights=weights)
+    else:
+        assert Model(backbone=name, weights=weights).is_pretrained is pretrained
+
+
+def test_every_backbone_that_is_trained_from_scratch_is_one_that_can_be_built() -> None:
+    assert set(FROM_SCRATCH) <= set(NAMES)

@@ -1,0 +1,58 @@
+"""From `nightshift up` to a promoted model in a browser: Prefect's pages, MLflow's, and the night after."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from pipeline.night.rows import read_rows
+from tests.fixtures.browser import browser, give_alias, keep_picture
+from tests.fixtures.project import copy_of, draw_shape, nightshift
+from tests.fixtures.up import services, short, wait_until
+
+
+def version_of(night: Path) -> str:
+    """The model's, in its rows."""
+    [version] = {row["model_version"] for row in read_rows(night / "predictions.csv")}
+    return version
+
+
+def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows_counts_from_the_next_one(
+    three_versions: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    project = copy_of(three_versions, short(tmp_path_factory))
+    for number in range(10):
+        draw_shape(project / "photos" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
+    with services(project) as up:
+        with browser(up.prefect) as page:
+            page.goto("/deployments")
+            names = page.locator("a.deployment-list__name")
+            for name in ("training", "nightly", "nights", "data-watch", "tidy"):
+                expect(names.get_by_text(name, exact=True)).to_be_visible()
+            keep_picture(page, "prefect_deployments")
+            names.get_by_text("nightly", exact=True).click()
+            page.get_by_role("button", name="Run", exact=True).click()
+            page.get_by_text("Quick run").click()
+            page.get_by_role("dialog").get_by_role("button", name="Run", exact=True).click()
+            nights = {"flows": {"name": {"any_": ["nightly"]}}, "flow_runs": {"start_time": {"is_null_": False}}}
+            wait_until(lambda: up.api("flow_runs/filter", **nights))
+            [run] = up.api("flow_runs/filter", **nights)
+            assert up.end_of(run["id"]) == "Completed"
+            page.goto(f"/runs/flow-run/{run['id']}")
+            expect(page.get_by_text("Completed").first).to_be_visible()
+            page.get_by_text("Artifacts", exact=True).first.click()
+            for key in ("summary", "predictions", "morning", "review"):
+                expect(page.get_by_role("link").get_by_text(key, exact=True)).to_be_visible()
+            keep_picture(page, "prefect_night")
+        [night] = project.glob("predictions/*")
+        assert version_of(night) == "1"
+        with browser(up.mlflow) as page:
+            give_alias(page, 2, "champion")
+            keep_picture(page, "mlflow_promoted")
+        assert up.end_of(up.begin("nightly", source="photos", output="predictions/next")) == "Completed"
+        assert version_of(project / "predictions/next") == "2"
+        assert version_of(night) == "1", "what was answered stays answered"
+        said = nightshift("status", cwd=project).stdout
+        assert re.search(r"last: \d{4}-\d\d-\d\d \d\d:\d\d UTC, Completed", said)
+        assert re.search(r"^  2 +@challenger @champion", said, re.MULTILINE)

@@ -1,0 +1,175 @@
+"""Nights that follow each other: what is known is not computed again, and a night stops when it has to."""
+
+import datetime
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline import classify as classifying
+from pipeline.classify import classify
+from pipeline.core.errors import NightshiftError
+from pipeline.night import deadline, ledger
+from pipeline.night.deadline import OutOfTime, folder_for, next_time, time_of_day
+from pipeline.night.repeats import RECENT, Known, write_known
+from pipeline.params.file import Params
+from tests.fixtures.images import save_image
+from tests.fixtures.project import change_params, draw_shape, rows_of, run
+
+HERE = datetime.timezone(datetime.timedelta(hours=2))
+
+
+def mark_answers(output: Path) -> None:
+    """Give every image of a finished run the label `marked`: an answer that no model gives, so it must be repeated."""
+    file = output / "predictions.csv"
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    table.loc[table["label"] != "", "label"] = "marked"
+    table.to_csv(file, index=False)
+
+
+def test_unchanged_files_are_not_asked_about_again(here: Params, night: Path, tmp_path: Path) -> None:
+    (night / "bad.png").write_bytes(b"no picture")
+    first = classify(night, tmp_path / "monday", here)
+    before = rows_of(tmp_path / "monday")
+    assert first["repeated"] == 0
+    mark_answers(tmp_path / "monday")
+    draw_shape(night / "3.png", "circle", seed=77)
+    (night / "4.png").rename(night / "moved.png")
+    save_image(night / "new.jpg")
+    os.utime(night / "5.png")
+    summary = classify(night, tmp_path / "tuesday", here, since_last=True)
+    after = {row["path"]: row for row in rows_of(tmp_path / "tuesday")}
+    assert summary["repeated"] == 9
+    assert [path for path, row in after.items() if row["label"] == "marked"] == [
+        "0.png", "1.png", "2.png", "5.png", "6.png", "7.png", "8.png", "9.png", "moved.png",
+    ]  # fmt: skip
+    assert after["bad.png"]["status"] == "unreadable"
+    assert {**after["0.png"], "label": ""} == {**before[0], "label": ""}
+    # Without the option, and in a folder of its own, everything is computed.
+    assert classify(night, tmp_path / "else/where", here)["repeated"] == 0
+
+
+def test_answers_are_repeated_in_the_same_output_too(here: Params, night: Path, tmp_path: Path) -> None:
+    classify(night, tmp_path / "out", here)
+    before = rows_of(tmp_path / "out")
+    assert classify(night, tmp_path / "out", here, since_last=True)["repeated"] == 10
+    assert rows_of(tmp_path / "out") == before
+
+
+def test_another_models_answers_are_not_repeated(here: Params, night: Path, tmp_path: Path) -> None:
+    classify(night, tmp_path / "monday", here)
+    summary = json.loads((tmp_path / "monday/summary.json").read_text())
+    (tmp_path / "monday/summary.json").write_text(json.dumps({**summary, "contract_hash": "another"}))
+    mark_answers(tmp_path / "monday")
+    assert classify(night, tmp_path / "tuesday", here, since_last=True)["repeated"] == 0
+    assert "marked" not in {row["label"] for row in rows_of(tmp_path / "tuesday")}
+
+
+def test_identical_bytes_have_identical_rows(here: Params, night: Path, tmp_path: Path) -> None:
+    for number in range(6):
+        shutil.copy(night / "1.png", night / f"copy-{number}.png")
+    classify(night, tmp_path / "out", here)
+    found = [{**row, "path": ""} for row in rows_of(tmp_path / "out") if row["path"].startswith(("1", "copy"))]
+    assert len(found) == 7
+    assert all(row == found[0] for row in found)
+
+
+def test_a_night_stops_at_its_hour_and_the_next_goes_on(
+    here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classify(night, tmp_path / "undisturbed", here)
+    late = datetime.datetime.now().astimezone() - datetime.timedelta(seconds=1)
+    monkeypatch.setattr(classifying, "deadline_at", lambda until: late if until else None)
+    with pytest.raises(OutOfTime, match="stopped with 3 of 10 files done") as stopped:
+        classify(night, tmp_path / "out", here, until="06:00")
+    assert stopped.value.status == 75
+    with pytest.raises(OutOfTime, match="stopped with 6 of 10 files done"):
+        classify(night, tmp_path / "out", here, until="06:00")
+    classify(night, tmp_path / "out", here)
+    assert rows_of(tmp_path / "out") == rows_of(tmp_path / "undisturbed")
+
+
+LATE = """
+import datetime, sys
+import flows.nightly
+flows.nightly.deadline_at = lambda until: datetime.datetime(2026, 1, 1, 6).astimezone()
+sys.argv = ["nightshift", "classify", *sys.argv[1:], "--until", "06:00"]
+from flows.cli.main import main
+main()
+"""
+
+
+def test_a_flow_that_stops_is_no_failure_and_ends_with_its_own_status(
+    trained: Path, night: Path, tmp_path: Path
+) -> None:
+    done = run(sys.executable, "-c", LATE, str(night), str(tmp_path / "out"), cwd=trained, check=False)
+    assert done.returncode == 75, done.stderr
+    assert "It is 06:00: stopped with 0 of 10 files done" in done.stderr
+    assert "Stopped" in done.stderr, "Prefect's state"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("text", ["6", "24:00", "6:60", "six", "06:00:00", ""])
+def test_what_is_no_time_of_day_is_refused(text: str) -> None:
+    with pytest.raises(NightshiftError, match="is no time of day"):
+        time_of_day(text)
+
+
+@pytest.mark.parametrize(
+    ("now", "until", "expected"),
+    [
+        ("2026-01-31 22:00", "06:00", "2026-02-01 06:00"),
+        ("2026-01-31 05:59", "6:00", "2026-01-31 06:00"),
+        ("2026-01-31 06:00", "06:00", "2026-02-01 06:00"),
+    ],
+)
+def test_the_hour_is_the_next_one(now: str, until: str, expected: str) -> None:
+    found = next_time(until, datetime.datetime.fromisoformat(now).replace(tzinfo=HERE))
+    assert found == datetime.datetime.fromisoformat(expected).replace(tzinfo=HERE)
+
+
+def test_a_run_without_an_output_goes_on_with_the_unfinished_one(
+    here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "PREDICTIONS", tmp_path / "predictions")
+    today = datetime.datetime.now().astimezone().date().isoformat()
+    assert folder_for(night) == tmp_path / "predictions" / today
+    with ledger.held(tmp_path / "predictions/2020-01-01"):
+        classifying.begin(night, tmp_path / "predictions/2020-01-01", here)
+    assert folder_for(night) == tmp_path / "predictions/2020-01-01"
+    assert folder_for(tmp_path) == tmp_path / "predictions" / today
+
+
+def test_known_answers_are_kept_and_the_latest_in_bounds(tmp_path: Path) -> None:
+    assert (
+        write_known(tmp_path / "known", (("ab", {"label": "x"}), ("cd", {"label": "ü"}), ("ab", {"label": "y"}))) == 2
+    )
+    known = Known(tmp_path / "known")
+    assert known.get("ab") == {"label": "x"}
+    assert known.get("cd") == {"label": "ü"}
+    assert known.get("ef") is None
+    for number in range(RECENT + 1):
+        known.add(str(number), {"label": str(number)})
+    assert known.get("0") is None
+    assert known.get(str(RECENT)) == {"label": str(RECENT)}
+    assert known.earlier("1") is None
+    assert Known(tmp_path / "none").get("ab") is None
+
+
+def test_the_plain_module_classifies_and_writes_parquet(project: Path, tmp_path: Path) -> None:
+    change_params(project, {"batch": {"parquet": True}})
+    save_image(tmp_path / 'night/a\nb,"c".jpg')
+    (tmp_path / "night/bad.png").write_bytes(b"no")
+    run(sys.executable, "-m", "pipeline.classify", str(tmp_path / "night"), str(tmp_path / "out"), cwd=project)
+    table = pd.read_parquet(tmp_path / "out/predictions.parquet")
+    found = rows_of(tmp_path / "out")
+    assert list(table.columns) == list(found[0])
+    assert table["path"].tolist() == [row["path"] for row in found] == ['a\nb,"c".jpg', "bad.png"]
+    assert table["confidence"][0] == float(found[0]["confidence"])
+    assert table["confidence"].isna().tolist() == [False, True]
+    assert table["width"].dropna().tolist() == [40]
+    assert str(table["classified_at"].dtype).endswith("UTC]")

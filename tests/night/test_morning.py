@@ -1,0 +1,237 @@
+"""The morning page says whether all is well, tells of tonight beside what is usual, and no name can do harm on it."""
+
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.classify import classify
+from pipeline.night.morning import Mix, MorningError, Past, alarms, draw_again, mixes, page, version_page
+from pipeline.night.review import by_kind, choose
+from pipeline.night.rows import TooManyUnreadable
+from pipeline.params.file import Params
+from pipeline.params.model import Batch
+from pipeline.registry.history import Night
+from tests.fixtures.images import save_image
+from tests.fixtures.project import draw_shape, nightshift
+from tests.night.test_review import HOSTILE, NIGHT, row
+
+BATCH = Batch(shard_size=1, batch_size=1, file_timeout=1, max_unreadable=0.5, review=9)
+SUMMARY: dict[str, Any] = {
+    "model_name": "nightshift", "model_version": "3", "contract_hash": "c" * 64, "shards": 4, "input": "/photos",
+    "started_at": "2026-01-02T02:00:00+00:00", "finished_at": "2026-01-02T02:00:05+00:00", "seconds": 5.0,
+    "listed": 10, "ok": 6, "unsure": 2, "unreadable": 2, "reconciled": True, "outliers": 2, "flagged": 5, "repeated": 1,
+    "labels": {"cat": 6, "dog": 2},
+    "review": {"rows": 9, "of": 9, "unreadable": 2, "outlier": 2, "unsure": 2, "flagged": 3},
+}  # fmt: skip
+DRIFT = {
+    "images": 8,
+    "measures": [
+        {"measure": "label", "statistic": 0.25, "p_value": 0.2},
+        {"measure": "outlier_score", "statistic": 0.61, "p_value": 1e-9, "tonight": 0.4, "usual": 0.1},
+    ],
+    "drifted": ["outlier_score"],
+    "labels": {"cat": [6, 10], "dog": [2, 30]},
+}
+
+
+def made(summary: dict[str, Any], past: Past | None = None, batch: Batch = BATCH) -> str:
+    return page(summary, by_kind(choose(map(row, NIGHT), 99).rows, {}), past or Past(), alarms(summary, batch), "")
+
+
+class Seen(HTMLParser):
+    """What a browser makes of a page: tags, and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: set[str] = set()
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes.update(name for name, _ in attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize(
+    ("changes", "batch", "words"),
+    [
+        pytest.param({"reconciled": False}, {}, "The rows are not those of the listed files", id="not reconciled"),
+        pytest.param({"unreadable": 6}, {}, "6 of 10 files are unreadable, more than batch.max_unreadable", id="files"),
+        pytest.param({"drift": DRIFT}, {}, "batch.max_drift 0.2): outlier score 0.61", id="drift"),
+        pytest.param({}, {"max_unsure": 0.1}, "unsure of 2 of 10 images, more than batch.max_unsure", id="unsure"),
+    ],
+)
+def test_what_needs_a_person_comes_first(changes: dict[str, Any], batch: dict[str, float], words: str) -> None:
+    summary, limits = {**SUMMARY, **changes}, BATCH.model_copy(update=batch)
+    (alarm,) = alarms(summary, limits)
+    assert words in alarm
+    html = made(summary, batch=limits)
+    assert "Needs a person" in html
+    assert "All is well" not in html
+    assert html.index(words) < html.index("What ran")
+
+
+def test_an_uneventful_night_is_well_though_some_images_are_worth_a_look() -> None:
+    assert alarms(SUMMARY, BATCH) == []
+    text = " ".join(Seen(made(SUMMARY)).text.split())
+    assert "All is well 10 images, 6 ok, 2 unsure, 2 unreadable. 9 to look at." in text
+    assert "2.0 images/s" in text
+    assert "Reconciled: one row for every listed file" in text
+    assert "empty: the file is empty" in text
+
+
+def test_classes_stand_beside_validation_and_the_nights_before() -> None:
+    earlier = [
+        Night("monday", "2", {"listed": 10.0, "unsure": 1.0, "unreadable": 0.0, "share.cat": 0.5, "share.dog": 0.5}),
+        Night("sunday", "2", {"listed": 10.0, "unsure": 1.0, "unreadable": 0.0, "share.cat": 1.0}),
+    ]
+    found = mixes({**SUMMARY, "drift": DRIFT}, Past(tuple(earlier)))
+    assert found == [Mix("cat", 6, 0.75, 0.25, 0.75), Mix("dog", 2, 0.25, 0.75, 0.25)]
+    html = made({**SUMMARY, "drift": DRIFT}, Past(tuple(earlier)))
+    assert "the mean of the last 2 nights" in html
+    assert html.index(">monday<") < html.index(">sunday<")
+    assert 'width="75.00"' in html
+
+
+def test_a_night_of_files_that_are_all_unreadable_has_a_page() -> None:
+    html = made({**SUMMARY, "ok": 0, "unsure": 0, "unreadable": 10, "labels": {}, "seconds": 0.0})
+    assert "No image has an answer" in html
+
+
+def test_no_name_label_reason_or_night_becomes_markup() -> None:
+    hostile = {**row(NIGHT[3]), "path": HOSTILE, "label": HOSTILE}
+    rows = [hostile, {**row(NIGHT[4]), "path": HOSTILE, "error": HOSTILE}, {**hostile, "flags": "outlier"}]
+    measure = {**DRIFT["measures"][1], "measure": HOSTILE}  # type: ignore[index]
+    summary = {
+        **SUMMARY, "input": HOSTILE, "model_name": HOSTILE, "labels": {HOSTILE: 8},
+        "drift": {**DRIFT, "measures": [measure], "drifted": [HOSTILE], "labels": {HOSTILE: [8, 8]}},
+        "shadow": {"model_version": HOSTILE, "compared": 9, "agreed": 8, "pairs": [[HOSTILE, "cat", 1]]},
+    }  # fmt: skip
+    night = Night(HOSTILE, HOSTILE, {"listed": 1.0, "unsure": 0.0, "unreadable": 0.0})
+    html = page(summary, by_kind(rows, {}), Past((night,), HOSTILE), alarms(summary, BATCH), "")
+    plain = Seen(made({**SUMMARY, "drift": DRIFT}))
+    seen = Seen(html)
+    assert set(seen.tags) <= {*plain.tags, "td"}, "no new element"
+    assert "script" not in seen.tags
+    assert "img" not in seen.tags
+    assert not {name for name in seen.attributes if name.startswith("on")}
+    assert seen.text.count(HOSTILE) >= 12, "as text, letter by letter"
+
+
+@pytest.mark.parametrize(
+    ("store", "address"),
+    [
+        ("sqlite:////srv/mlflow.db", ""),
+        ("postgresql://user:secret@host/db", ""),
+        ("http://user:secret@host:5000/mlflow/", "http://host:5000/mlflow/#/models/a%2Fb/versions/3"),
+    ],
+)
+def test_the_version_is_linked_where_mlflow_is_a_server_and_no_password_with_it(store: str, address: str) -> None:
+    assert version_page(store, "a/b", "3") == address
+
+
+@pytest.fixture
+def hostile_night(night: Path) -> Path:
+    """Ten shapes, an image whose name is markup, an unreadable file of such a name."""
+    draw_shape(night / "<img src=x onerror=alert(1)>.png", "circle", seed=77)
+    (night / '"><script>alert(2)<.png').write_bytes(b"no")
+    save_image(night / "strange.png", seed=5, width=300, height=40)
+    return night
+
+
+def test_a_night_writes_its_page_and_the_next_one_knows_of_it(
+    project: Path, hostile_night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    for name in ("monday", "tuesday"):
+        said = nightshift("classify", str(hostile_night), f"predictions/{name}", "--no-prefect", cwd=project)
+        assert "morning page" not in said.stderr
+    first, second = (Path(f"predictions/{name}/morning.html").read_text() for name in ("monday", "tuesday"))
+    assert ">monday<" not in first
+    assert ">monday<" in second
+    assert ">tuesday<" not in second
+    seen = Seen(second)
+    assert "script" not in seen.tags
+    assert "onerror" not in seen.attributes
+    assert '"><script>alert(2)<.png: not an image' in seen.text
+    assert "data:image/jpeg;base64," in second, "strange.png at least"
+    assert "http" not in second, "it needs no other file"
+    assert f'href="{(project / "reports/model_card.md").as_uri()}"' in second
+
+    shutil.rmtree(hostile_night)  # drawn again from what the night left, without its images
+    Path("predictions/tuesday/morning.html").unlink()
+    said = nightshift("report", cwd=project)
+    assert said.stdout.strip() == "predictions/tuesday/morning.html"
+    assert Path("predictions/tuesday/morning.html").read_text() == second
+    nightshift("report", "predictions/monday", cwd=project)
+    assert Path("predictions/monday/morning.html").read_text() == first, "the nights after it are not before it"
+
+
+def test_without_a_history_the_page_says_why(
+    here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untracked = here.model_copy(update={"batch": here.batch.model_copy(update={"track": False})})
+    classify(night, tmp_path / "out", untracked)
+    assert "batch.track is false" in (tmp_path / "out/morning.html").read_text()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    draw_again(tmp_path / "out", here.batch)
+    dead = (tmp_path / "out/morning.html").read_text()
+    assert "MLflow&#39;s store did not answer" in dead or "MLflow's store did not answer" in dead
+    assert "secret" not in dead
+
+
+def test_a_page_that_cannot_be_drawn_costs_no_row(
+    here: Params, night: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out/morning.html").mkdir(parents=True)
+    (tmp_path / "out/morning.html/in the way").touch()
+    monkeypatch.setattr("pipeline.core.log.log.propagate", True)
+    summary = classify(night, tmp_path / "out", here)
+    assert summary["listed"] == 10
+    assert (tmp_path / "out/predictions.csv").is_file()
+    assert f"`nightshift report {tmp_path / 'out'}` writes it" in caplog.text
+
+
+def test_a_night_over_its_limit_has_its_page_too(here: Params, tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / f"night/{number}.png").parent.mkdir(exist_ok=True)
+        (tmp_path / f"night/{number}.png").write_bytes(b"no")
+    with pytest.raises(TooManyUnreadable):
+        classify(tmp_path / "night", tmp_path / "out", here)
+    assert "4 of 4 files are unreadable" in (tmp_path / "out/morning.html").read_text()
+
+
+def test_a_folder_without_a_night_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MorningError, match="holds no finished night"):
+        draw_again(tmp_path, BATCH)
+
+
+def test_a_shadow_stands_on_the_page(registry_project: Path, night: Path, tmp_path: Path) -> None:
+    nightshift("classify", str(night), str(tmp_path / "out"), "--shadow", "--no-prefect", cwd=registry_project)
+    assert "Version 2 agrees on 10 of 10 files" in (tmp_path / "out/morning.html").read_text()
+    assert not (tmp_path / "out/shadow/morning.html").exists()
+    assert json.loads((tmp_path / "out/summary.json").read_text())["shadow"]["agreed"] == 10
+
+
+def test_it_can_be_read_on_a_phone(tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    summary = {**SUMMARY, "input": "/photos/" + 40 * "very", "drift": DRIFT, "labels": {"cat" * 40: 6, "dog": 2}}
+    (tmp_path / "morning.html").write_text(made(summary))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        shown = browser.new_page(viewport={"width": 360, "height": 740})
+        shown.goto((tmp_path / "morning.html").as_uri())
+        assert shown.evaluate("document.documentElement.scrollWidth") <= 360
+        assert shown.locator("figure").count() == 7
+        shown.screenshot(path=tmp_path / "phone.png", full_page=True)
+        browser.close()

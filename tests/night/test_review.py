@@ -1,0 +1,251 @@
+"""What a person looks at first comes first, nothing is hidden by the rest, and no name can do harm on the page."""
+
+import base64
+import csv
+import io
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.model.contract import Contract
+from pipeline.night.review import (
+    KINDS,
+    PICTURES,
+    Review,
+    choose,
+    kind_of,
+    on_page,
+    page,
+    thumbnails,
+    why_of,
+    write_review,
+)
+from pipeline.night.rows import COLUMNS, Classified, Outcome, Stamp, Unreadable, read_rows, to_row, write_rows
+from pipeline.params.data import Images
+from pipeline.storage.files import sha256_of_file
+from tests.fixtures.images import save_image
+
+STAMP = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")
+RULES = Images(width=32, height=24, fit="stretch", max_megapixels=1)
+CONTRACT = Contract(
+    class_names=("cat", "dog"), images=RULES, backbone="cnn", temperature=1.0, unsure_below=0.7,
+    dataset_sha256="1" * 64, weights_sha256="2" * 64, code_commit="", reference_sha256="3" * 64, outlier_above=0.25,
+)  # fmt: skip
+
+
+def image(
+    path: str, confidence: float = 0.9, *, unsure: bool = False, score: float | None = 0.1, flags: str = ""
+) -> Classified:
+    ranked = (("cat", confidence), ("dog", 1 - confidence))
+    return Classified(path, "ab", 40, 30, ranked, unsure, score, tuple(flags.split()))
+
+
+def row(outcome: Outcome) -> dict[str, str]:
+    return dict(zip(COLUMNS, to_row(outcome, STAMP), strict=True))
+
+
+NIGHT: list[Outcome] = [
+    image("fine"),
+    image("dark", flags="dark"),
+    image("sure outlier", score=0.3, flags="outlier"),
+    image("unsure", 0.6, unsure=True),
+    Unreadable("empty", "the file is empty"),
+    image("darker and small", 0.8, flags="dark small"),
+    image("far outlier", 0.5, unsure=True, score=0.8, flags="outlier blurred"),
+    image("most unsure", 0.51, unsure=True, flags="dark"),
+    Unreadable("text", "not an image in a known format"),
+    image("dark and less sure", 0.75, flags="dark"),
+]
+ORDER = [
+    "empty", "text", "far outlier", "sure outlier", "most unsure", "unsure", "darker and small", "dark and less sure",
+    "dark",
+]  # fmt: skip
+
+
+def paths(review: Review) -> list[str]:
+    return [one["path"] for one in review.rows]
+
+
+def test_first_things_come_first_and_what_is_fine_does_not_come() -> None:
+    found = choose(map(row, NIGHT), 500)
+    assert paths(found) == ORDER
+    assert found.counts == {"unreadable": 2, "outlier": 2, "unsure": 2, "flagged": 3}
+    assert found.total == 9
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("empty", "unreadable"),
+        ("far outlier", "outlier; unsure; blurred"),
+        ("most unsure", "unsure; dark"),
+        ("darker and small", "dark; small"),
+    ],
+)
+def test_every_reason_is_named(path: str, why: str) -> None:
+    assert why_of(next(one for one in map(row, NIGHT) if one["path"] == path)) == why
+
+
+def test_what_is_cut_off_leaves_each_kind_its_share_and_the_first_of_it() -> None:
+    many = [
+        outcome
+        for number in range(50)
+        for outcome in (
+            Unreadable(f"unreadable {number:02d}", "empty"),
+            image(f"outlier {number:02d}", score=0.3 + number / 100, flags="outlier"),
+            image(f"unsure {number:02d}", 0.5 + number / 1000, unsure=True),
+        )
+    ]
+    found = choose(map(row, many), 8)
+    assert paths(found) == [
+        "unreadable 00", "unreadable 01", "unreadable 02", "unreadable 03", "outlier 49", "outlier 48", "unsure 00",
+        "unsure 01",
+    ]  # fmt: skip
+    assert found.total == 150
+    assert found.counts == {"unreadable": 50, "outlier": 50, "unsure": 50, "flagged": 0}
+    assert choose(map(row, many), 0).rows == []
+
+
+def some_outcomes() -> st.SearchStrategy[list[Outcome]]:
+    numbers = st.sampled_from([0.1, 0.5, 0.6])
+    one = st.one_of(
+        st.just(Unreadable("", "why")),
+        st.builds(
+            lambda confidence, unsure, score, flags: image("", confidence, unsure=unsure, score=score, flags=flags),
+            numbers, st.booleans(), numbers, st.sampled_from(["", "outlier", "dark", "outlier dark", "dark small"]),
+        ),
+    )  # fmt: skip
+    return st.lists(one, max_size=40).map(
+        lambda found: [replace(outcome, path=str(number)) for number, outcome in enumerate(found)]
+    )
+
+
+@given(outcomes=some_outcomes(), most=st.integers(0, 45))
+def test_a_shorter_review_is_the_longer_one_with_rows_left_out(outcomes: list[Outcome], most: int) -> None:
+    rows = [*map(row, outcomes)]
+    whole, short = choose(rows, 1000), choose(rows, most)
+    needed = [one["path"] for one in rows if kind_of(one)]
+    assert sorted(paths(whole)) == sorted(needed)
+    assert short.counts == whole.counts
+    assert len(short.rows) == min(most, len(needed))
+    for kind in KINDS:  # of each kind it has the first ones, and never fewer than its share
+        all_of, few_of = ([one["path"] for one in review.rows if kind_of(one) == kind] for review in (whole, short))
+        assert few_of == all_of[: len(few_of)]
+        assert len(few_of) >= min(len(all_of), most // len(KINDS))
+
+
+DRIFT = {
+    "images": 40,
+    "measures": [
+        {"measure": "label", "statistic": 0.1, "p_value": 0.2},
+        {"measure": "brightness", "statistic": 0.61, "p_value": 1e-9, "tonight": 42.0, "usual": 120.0},
+    ],
+    "drifted": ["brightness"],
+    "labels": {"<b>cat": [30, 20], "dog": [10, 20]},
+}
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """A night over real files: three that need a look, of which one is gone and one another by now."""
+    folder = tmp_path / "night"
+    for number, name in enumerate(("a.png", "b.png", "=c.jpg", "d.png")):
+        save_image(folder / name, seed=number, width=80, height=40)
+    outcomes: list[Outcome] = [
+        replace(image(name, 0.6, unsure=True), sha256=sha256_of_file(folder / name), width=80, height=40)
+        for name in ("a.png", "b.png", "=c.jpg", "d.png")
+    ]
+    (folder / "b.png").unlink()
+    save_image(folder / "d.png", seed=9)
+    (tmp_path / "out").mkdir()
+    write_rows(tmp_path / "out" / "predictions.csv", [to_row(outcome, STAMP) for outcome in [*NIGHT, *outcomes]])
+    return tmp_path / "out"
+
+
+def test_the_review_has_the_columns_of_the_night_and_two_more(output: Path) -> None:
+    said = write_review(output, output.parent / "night", CONTRACT, 4, 2, {})
+    assert said == {"rows": 4, "of": 13, "unreadable": 2, "outlier": 2, "unsure": 6, "flagged": 3}
+    with (output / "review.csv").open(encoding="utf-8", newline="") as file:
+        heading, *rows = csv.reader(file, strict=True)
+    assert heading == [*COLUMNS, "why", "correct_label"]
+    assert [line[0] for line in rows] == ["empty", "far outlier", "most unsure", "darker and small"]
+    assert rows[1][-2:] == ["outlier; unsure; blurred", ""]
+    night = {line["path"]: line for line in read_rows(output / "predictions.csv")}
+    for line in read_rows(output / "review.csv"):
+        assert {column: line[column] for column in COLUMNS} == night[line["path"]]
+
+
+def test_a_night_without_anything_to_look_at_says_so(tmp_path: Path) -> None:
+    write_rows(tmp_path / "predictions.csv", [to_row(image("fine"), STAMP)])
+    (tmp_path / "review.csv").write_text("of the night before")
+    assert write_review(tmp_path, tmp_path, CONTRACT, 500, 1, {})["of"] == 0
+    assert [*read_rows(tmp_path / "review.csv")] == []
+    assert "Nothing to look at" in (tmp_path / "review.html").read_text()
+
+
+def test_pictures_are_of_the_files_that_were_judged_in_their_own_shape(output: Path) -> None:
+    rows = [*read_rows(output / "predictions.csv")]
+    found = thumbnails(output.parent / "night", rows, RULES, 2)
+    assert found.keys() == {"a.png", "./=c.jpg"}, "not the one that is gone, nor the one that is another by now"
+    with Image.open(io.BytesIO(base64.b64decode(found["a.png"].partition(",")[2]))) as picture:
+        assert picture.size == (128, 64)
+    shutil.rmtree(output.parent / "night")
+    assert thumbnails(output.parent / "night", rows, RULES, 2) == {}
+
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}.png'
+
+
+def test_no_name_label_or_reason_becomes_markup() -> None:
+    outcomes: list[Outcome] = [
+        Unreadable(HOSTILE, HOSTILE),
+        replace(image(HOSTILE, 0.6, unsure=True), ranked=((HOSTILE, 0.6), ("b", 0.4))),
+        image(HOSTILE, flags="outlier"),
+        image(HOSTILE, flags="dark"),
+    ]
+    review = choose(map(row, outcomes), 9)
+    made = page(review, review.rows, {}, CONTRACT, {})
+    assert "<script" not in made
+    assert "<img" not in made
+    assert made.count("{{ 7 * 7 }}") > 4, "as text"
+    assert made.count("&lt;script&gt;") > 4
+
+
+def test_the_page_shows_so_many_pictures_and_says_what_is_left_out() -> None:
+    review = choose((row(image(f"{number:04d}.png", 0.6, unsure=True)) for number in range(300)), 250)
+    assert review.total == 300
+    made = page(review, on_page(review.rows), {"0001.png": "data:image/jpeg;base64,AAAA"}, CONTRACT, {})
+    assert made.count("<figure>") == PICTURES
+    assert made.count("<img ") == 1
+    assert f"The first {PICTURES} of 300" in made
+    assert "300 images to look at" in made
+    assert "<code>review.csv</code> has 250 of them" in made
+    assert "http" not in made, "it needs no other file"
+
+
+def test_it_can_be_read_on_a_phone(output: Path, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    write_review(output, output.parent / "night", CONTRACT, 500, 2, DRIFT)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        shown = browser.new_page(viewport={"width": 360, "height": 740})
+        shown.goto((output / "review.html").as_uri())
+        assert shown.evaluate("document.documentElement.scrollWidth") <= 360
+        assert shown.locator("figure").count() == 11
+        assert shown.locator("figure img").count() == 2
+        shown.screenshot(path=tmp_path / "phone.png", full_page=True)
+        browser.close()
+
+
+def test_the_page_says_what_has_moved_away_from_training() -> None:
+    made = page(choose([], 9), [], {}, CONTRACT, DRIFT)
+    assert '<b class="why">brightness</b> moved far' in made
+    assert "width: 61%" in made
+    assert "&lt;b&gt;cat" in made
+    assert "Tonight against training" not in page(choose([], 9), [], {}, CONTRACT, {})

@@ -1,0 +1,377 @@
+"""People are told what happened, what was kept and what to do; a dead service costs a warning; no password is shown."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from email.message import Message as Mail
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from json import loads
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message as MailHandler
+
+from pipeline.core.errors import NightshiftError
+from pipeline.notices import messages, send
+from pipeline.notices.messages import Kind, Message
+from pipeline.register import Refused, Registration
+from pipeline.registry.gate import Check, Decision
+from pipeline.registry.versions import Registered
+from tests.fixtures.project import NIGHTSHIFT, draw_shape, environment, nightshift
+from tests.fixtures.stores import free_port
+from tests.flows.test_flows import left_by
+from tests.night.test_morning import BATCH, DRIFT, SUMMARY
+
+SECRET = "correcthorsebatterystaple7"  # noqa: S105 - 26 letters, as a token of Mattermost has
+DEAD = f"json://user:{SECRET}@127.0.0.1:9/{SECRET}"
+WORDS = Message(Kind.FAILURE, "Night x failed", "It broke.", "Nine rows.", "Mend it.")
+
+
+class Web:
+    """A server that keeps what it is sent, and answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, dict[str, Any]]] = []
+        self.status = 200
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                web.got.append((self.path, loads(body)))
+                self.send_response(web.status)
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            def log_message(self, *words: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.json = f"json://user:{SECRET}@127.0.0.1:{self.server.server_port}/hook"
+        self.chat = f"mmost://127.0.0.1:{self.server.server_port}/{SECRET}"  # a webhook like Slack's
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return [message for _, message in self.got]
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    found = Web()
+    thread = threading.Thread(target=found.server.serve_forever)
+    thread.start()
+    yield found
+    found.server.shutdown()
+    thread.join()
+    found.server.server_close()
+
+
+class Post(MailHandler):
+    """Keeps the mail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[Mail] = []
+
+    def handle_message(self, message: Mail) -> None:
+        self.got.append(message)
+
+
+@pytest.fixture
+def post() -> Iterator[tuple[str, list[Mail]]]:
+    """An address of a mail server, and its mail."""
+    handler = Post()
+    server = Controller(handler, hostname="127.0.0.1", port=free_port())
+    server.start()
+    yield f"mailto://127.0.0.1:{server.port}?from=night@example.com&to=me@example.com", handler.got
+    server.stop()
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """All that anybody logs, at every level."""
+    monkeypatch.setattr("pipeline.core.log.log.propagate", True)
+    caplog.set_level(logging.DEBUG)
+    return caplog
+
+
+def told_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    monkeypatch.setenv(send.ADDRESSES, "\n  ".join(addresses))
+
+
+def text_of(mail: Mail) -> str:
+    parts = [part for part in mail.walk() if part.get_content_type() == "text/plain"]
+    return "".join(bytes(part.get_payload(decode=True)).decode() for part in parts)  # type: ignore[arg-type]
+
+
+def test_mail_webhook_and_chat_say_what_happened_what_was_kept_and_what_to_do(
+    web: Web, post: tuple[str, list[Mail]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_to(monkeypatch, web.json, web.chat, post[0])
+    told = send.send(WORDS)
+    assert [(one.who, one.arrived) for one in told] == [
+        ("address 1 (JSON)", True), ("address 2 (Mattermost)", True), ("address 3 (E-Mail)", True),
+    ]  # fmt: skip
+    body = "What happened: It broke.\n\nWhat was kept: Nine rows.\n\nWhat to do: Mend it."
+    (hook, in_json), (chat, in_chat) = web.got
+    assert (hook, in_json["title"], in_json["message"], in_json["type"]) == ("/hook", "Night x failed", body, "failure")
+    assert chat == f"/hooks/{SECRET}"
+    assert in_chat["text"] == f"Night x failed\r\n{body}"
+    assert "icon_url" not in in_chat, "no picture is fetched from elsewhere"
+    (mail,) = post[1]
+    assert (mail["Subject"], mail["To"]) == ("Night x failed", "me@example.com")
+    assert text_of(mail).replace("\r\n", "\n").strip() == body
+
+
+def test_names_in_a_message_are_text_and_passwords_in_it_are_gone(
+    post: tuple[str, list[Mail]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_to(monkeypatch, post[0])
+    name = "<img src=x onerror=alert(1)>\x1b[2J"
+    words = f"The store postgresql://me:{SECRET}@host/db did not answer for {name}."
+    send.send(Message(Kind.INFO, f"{name}\r\nBcc: evil@example.com", words, "", ""))
+    (mail,) = post[1]
+    assert "Bcc" not in mail
+    assert mail["To"] == "me@example.com"
+    raw = b"".join(bytes(part.get_payload(decode=True) or b"") for part in mail.walk())  # type: ignore[arg-type]
+    html = [part for part in mail.walk() if part.get_content_type() == "text/html"]
+    assert b"<img" not in b"".join(bytes(part.get_payload(decode=True)) for part in html)  # type: ignore[arg-type]
+    assert b"\x1b" not in raw
+    assert SECRET.encode() not in raw
+    assert b"@host/db" in raw
+
+
+def test_a_service_that_is_down_or_refuses_is_a_warning_that_names_it_and_no_secret(
+    web: Web, log: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.status = 500
+    mail = f"mailto://user:{SECRET}@127.0.0.1:9?from=night@example.com&to=me@example.com"
+    told_to(monkeypatch, DEAD, web.chat, mail, f"bogus://{SECRET}", SECRET, web.json.replace("hook", SECRET))
+    send.tell(lambda: WORDS)
+    said = [record.getMessage() for record in log.records if record.name == "nightshift"]
+    assert len(said) == 6
+    assert said[0].startswith("address 1 (JSON) was not told of “Night x failed”")
+    assert said[2].startswith("address 3 (E-Mail) was not told")
+    assert said[3].startswith("address 4 (bogus, not an address that Apprise knows)")
+    assert said[4].startswith("address 5 (not an address that Apprise knows)")
+    assert len(web.got) == 2, "it was asked"
+    assert SECRET not in log.text + "".join(capfd.readouterr())
+
+
+def test_words_that_cannot_be_made_fail_nothing(web: Web, log: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
+    told_to(monkeypatch, web.json)
+
+    def broken() -> Message:
+        raise ValueError(SECRET)
+
+    send.tell(broken)
+    assert "Nobody could be told how the run ended (ValueError)" in log.text
+    assert SECRET not in log.text
+    monkeypatch.delenv(send.ADDRESSES)
+    send.tell(broken)
+    assert log.text.count("Nobody could be told") == 1, "without an address nothing is even tried"
+    assert web.got == []
+
+
+def test_a_night_without_events_is_told_of_only_when_asked_for() -> None:
+    out = Path("/out/monday")
+    assert messages.of_night(out, SUMMARY, BATCH, always=False) is None
+    short = messages.of_night(out, SUMMARY, BATCH, always=True)
+    assert short is not None
+    assert (short.kind, short.title) == (Kind.INFO, "Night monday is done, 2 files are unreadable")
+    assert "10 images: 6 ok, 2 unsure, 2 unreadable" in short.happened
+    assert short.do == "/out/monday/morning.html has the reasons."
+    good = messages.of_night(out, SUMMARY | {"unreadable": 0}, BATCH, always=True)
+    assert good is not None
+    assert (good.kind, good.title) == (Kind.SUCCESS, "Night monday: all is well")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"drift": DRIFT}, "outlier score 0.61"), ({"unsure": 10}, "more than batch.max_unsure")],
+    ids=["drift", "unsure"],
+)
+def test_a_night_beyond_its_limits_is_told_of(changes: dict[str, Any], words: str) -> None:
+    batch = BATCH.model_copy(update={"max_unsure": 0.9})
+    found = messages.of_night(Path("/out/monday"), {**SUMMARY, **changes}, batch, always=False)
+    assert found is not None
+    assert found.kind is Kind.WARNING
+    assert words in found.happened
+    assert "/out/monday/morning.html" in found.do
+
+
+def registration(*, passed: bool, aliases: tuple[str, ...]) -> Registration:
+    check = Check("min_accuracy", passed, "accuracy is 0.4", "at least 0.5")
+    return Registration(Registered("nightshift", 7, "run1", aliases), Decision((check,), "version 6", "other classes"))
+
+
+def test_what_the_gate_decided_is_told() -> None:
+    waits = messages.of_training(registration(passed=True, aliases=("challenger",)))
+    assert waits.title == "nightshift version 7 waits for promotion"
+    assert "other classes" in waits.happened
+    assert "`nightshift promote 7`" in waits.do
+    used = messages.of_training(registration(passed=True, aliases=("challenger", "champion")))
+    assert used.title == "nightshift version 7 is in production"
+    refused = messages.of_failed_training(Refused(registration(passed=False, aliases=())))
+    assert refused.title == "The gate refused nightshift version 7"
+    assert refused.happened == "min_accuracy: accuracy is 0.4; asked for: at least 0.5"
+    failed = messages.of_failed_training(NightshiftError("data/raw is missing."))
+    assert (failed.title, failed.happened) == ("Training failed", "data/raw is missing.")
+
+
+def test_the_command_says_who_took_the_test(web: Web, project: Path) -> None:
+    good = nightshift("notify", cwd=project, NIGHTSHIFT_NOTIFY=web.json)
+    assert good.stdout == "address 1 (JSON): sent\n"
+    assert web.messages[0]["title"] == "Nightshift: a test"
+    bad = nightshift("notify", cwd=project, check=False, NIGHTSHIFT_NOTIFY=f"{web.json} {DEAD}")
+    assert bad.returncode == 1
+    assert bad.stdout == "address 1 (JSON): sent\naddress 2 (JSON): NOT sent\n"
+    nobody = nightshift("notify", cwd=project, check=False, NIGHTSHIFT_NOTIFY=" ")
+    assert nobody.returncode == 1
+    assert "NIGHTSHIFT_NOTIFY is not set" in nobody.stderr
+    assert SECRET not in good.stderr + bad.stderr + nobody.stderr
+
+
+def test_plain_nights_tell_and_a_dead_service_changes_nothing(
+    web: Web, trained: Path, night: Path, tmp_path: Path
+) -> None:
+    told, out = f"{web.json} {DEAD}", str(tmp_path / "out")
+    quiet = nightshift("classify", str(night), out, "--no-prefect", cwd=trained, NIGHTSHIFT_NOTIFY=told)
+    assert web.got == []
+    assert SECRET not in quiet.stdout + quiet.stderr
+    always = {"NIGHTSHIFT_NOTIFY": told, "NIGHTSHIFT_NOTIFY_ALWAYS": "1"}
+    said = nightshift("classify", str(night), out, "--no-prefect", cwd=trained, **always)
+    assert web.messages[-1]["title"] == "Night out: all is well"
+    assert "address 2 (JSON) was not told" in said.stderr
+    assert SECRET not in said.stdout + said.stderr
+    late = nightshift("classify", str(tmp_path / "none"), out, "--no-prefect", cwd=trained, check=False, **always)
+    assert late.returncode == 1
+    assert web.messages[-1]["title"] == "Night out failed"
+    assert f"{tmp_path / 'none'}" in web.messages[-1]["message"]
+    for file in night.iterdir():
+        file.write_bytes(b"no")
+    bad = nightshift("classify", str(night), out, "--no-prefect", cwd=trained, check=False, **always)
+    assert bad.returncode == 3
+    assert web.messages[-1]["title"] == "Night out: too many unreadable files"
+    assert "All rows are written" in web.messages[-1]["message"]
+    assert len(web.got) == 3
+
+
+@pytest.mark.parametrize("how", ["--no-prefect", "--prefect"])
+def test_a_night_that_was_killed_is_told_of_by_the_run_that_goes_on_with_it(
+    web: Web, trained: Path, night: Path, tmp_path: Path, how: str
+) -> None:
+    told, out = {"NIGHTSHIFT_NOTIFY": web.json}, tmp_path / "out"
+    words = ("classify", str(night), str(out), how)
+    with subprocess.Popen([NIGHTSHIFT, *words], cwd=trained, env=environment(**told), start_new_session=True) as killed:
+        while not (out / ".nightshift/plan.json").exists():
+            time.sleep(0.005)
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert not (out / "predictions.csv").exists(), "it was killed too late"
+    assert web.got == []
+    nightshift(*words, cwd=trained, **told)
+    [message] = web.messages
+    assert message["title"] == "Night out was killed, and goes on now"
+    assert "What happened: The run before, process " in message["message"]
+    assert f"of 10 files are done and kept in {out}" in message["message"]
+    nightshift(*words, cwd=trained, **told)
+    assert len(web.got) == 1, "who ends in order is no killed run"
+
+
+def test_a_prefect_server_that_is_down_is_told_of(web: Web, trained: Path, night: Path, tmp_path: Path) -> None:
+    down = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "NIGHTSHIFT_NOTIFY": web.json}
+    assert nightshift("classify", str(night), str(tmp_path / "out"), cwd=trained, check=False, **down).returncode == 1
+    (message,) = web.messages
+    assert message["title"] == "Night out failed"
+    assert "The Prefect server http://127.0.0.1:9/api does not answer" in message["message"]
+    assert "Nothing was begun" in message["message"]
+
+
+FLOWS = """
+import os, signal
+from pathlib import Path
+from flows.nightly import nightly
+from pipeline import classify
+night = Path({night!r})
+
+def attempt(output, **options):
+    try:
+        nightly(night, output, **options)
+    except BaseException as error:
+        print(type(error).__name__)
+
+real = classify.classify_shard
+def second_breaks(output, number, plan, params):
+    if number == 1:
+        raise {error}
+    return real(output, number, plan, params)
+
+os.environ["NIGHTSHIFT_NOTIFY_ALWAYS"] = "1"
+attempt(None)
+classify.classify_shard = second_breaks
+attempt(Path({out!r}))
+attempt(None)
+"""
+
+
+def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night that is well; one that fails in its second shard; one without a named output that crashes there."""
+    monkeypatch.setenv(send.ADDRESSES, f"{DEAD} {web.json}")
+    for number in range(10, 12):
+        draw_shape(night / f"{number}.png", "circle", seed=number)
+    out = str(project / "out")
+    (project / "nights.py").write_text(
+        FLOWS.format(
+            night=str(night), out=out, error="KeyboardInterrupt if 'out' not in str(output) else OSError('disk')"
+        )
+    )
+    left_by("exec(open('nights.py').read(), globals())", project)
+    today = sorted(file.parent.name for file in (project / "predictions").glob("*/summary.json"))[-1]
+    well, failed, crashed = web.messages
+    assert well["title"] == f"Night {today}: all is well"
+    assert f"All 12 rows are in {project / 'predictions' / today}" in well["message"]
+    assert failed["title"] == "Night out failed"
+    assert "What happened: OSError: disk" in failed["message"]
+    assert f"What was kept: 3 of 12 files are done and kept in {out}" in failed["message"]
+    assert "What to do: The log has more. Run the same command again" in failed["message"]
+    assert crashed["title"] == f"Night {today} crashed"
+    assert "3 of 12 files are done" in crashed["message"]
+
+
+def test_a_flow_that_stops_at_its_hour_and_a_training_tell_too(
+    web: Web, registry_project: Path, night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(send.ADDRESSES, web.json)
+    shutil.rmtree(registry_project / "data/raw")
+    code = f"""
+import contextlib, datetime
+import flows.nightly
+from flows.nightly import nightly
+from flows.training import training
+flows.nightly.deadline_at = lambda until: datetime.datetime.now(datetime.UTC)
+nightly({str(night)!r}, "out", return_state=True)
+with contextlib.suppress(Exception):
+    training()
+"""
+    (registry_project / "runs.py").write_text(code)
+    left_by("exec(open('runs.py').read(), globals())", registry_project)
+    stopped, failed = web.messages
+    assert stopped["title"] == "Night out stopped at its hour"
+    assert "0 of 10 files are done and kept" in stopped["message"]
+    assert failed["title"] == "Training failed"
+    assert "data/raw is missing" in failed["message"]
+    assert os.fspath(registry_project) in stopped["message"]
+
+
+def test_a_training_in_a_flow_tells_what_the_gate_said(web: Web, project: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv(send.ADDRESSES, web.json)
+    left = left_by("from flows.training import training; training()", project)
+    assert left.error == ""
+    (message,) = web.messages
+    assert message["title"] == "nightshift version 1 is in production"

@@ -1,0 +1,369 @@
+"""Gate and registry on a real store: what a repeated, killed, doubled or refused registration leaves there."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.core.errors import NightshiftError
+from pipeline.registry import champions, versions
+from pipeline.registry.gate import GATE_TAG
+from pipeline.registry.store import TrackingError, connected
+from tests.fixtures.project import change_contract, change_params, dvc, environment, nightshift, run
+
+NAME = "nightshift"
+REGISTER = (sys.executable, "-m", "pipeline.register")
+
+
+def aliases() -> dict[int, tuple[str, ...]]:
+    """The aliases of each version in the registry."""
+    return {found.version: found.aliases for found in champions.known_versions(NAME)}
+
+
+START = {3: (), 2: ("challenger",), 1: ("champion",)}
+
+
+def move_in_the_ui(version: int, alias: str = "champion") -> None:
+    """What the page does when a person moves an alias."""
+    with connected() as client:
+        client.set_registered_model_alias(NAME, alias, str(version))
+
+
+def runs() -> list[dict[str, str]]:
+    """The tags of every MLflow run."""
+    with connected() as client:
+        experiment = client.get_experiment_by_name(NAME)
+        assert experiment
+        return [found.data.tags for found in client.search_runs([experiment.experiment_id])]
+
+
+def test_the_first_model_is_champion_an_equal_one_challenger_and_a_worse_one_has_no_alias(
+    registry_project: Path,
+) -> None:
+    assert aliases() == START
+    third, second, first = champions.known_versions(NAME)
+    assert [model.tags[GATE_TAG] for model in (first, second, third)] == ["passed", "passed", "refused"]
+    assert first.tags["nightshift.gate_against"] == "no other version in production"
+    assert second.tags["nightshift.gate_against"].startswith("version 1, asked about the same ")
+    assert third.tags["nightshift.gate.max_loss"].startswith(
+        "refused: balanced accuracy is 0.500, the champion's 1.000"
+    )
+    assert "**The gate: refused.**" in third.description
+    assert sorted(tags[GATE_TAG] for tags in runs()) == ["passed", "passed", "refused"], "on the runs too"
+
+
+def test_a_refused_registration_ends_with_its_reasons_on_the_console(registry_project: Path) -> None:
+    said = (registry_project / "refused.log").read_text()
+    assert said.startswith("1\n")
+    assert "The gate refused nightshift version 3:\n  max_loss: balanced accuracy is 0.500" in said
+    assert "REFUSED max_loss" in said
+    assert "Traceback" not in said
+    written = json.loads((registry_project / "reports/registration.json").read_text())
+    assert (written["version"], written["gate"]) == (3, "refused")
+    assert next(check for check in written["checks"] if check["name"] == "max_loss")["passed"] is False
+
+
+def test_a_training_that_ends_refused_shows_the_gates_table_and_ends_with_the_reasons(registry_project: Path) -> None:
+    dvc("commit", "--force", cwd=registry_project)  # what lies there is what training made: nothing is to be done again
+    done = nightshift("train", "--no-prefect", cwd=registry_project, check=False)
+    assert done.returncode == 1
+    assert "The gate: refused" in done.stdout
+    assert re.search(r"^  max_loss +refused +balanced accuracy is 0\.500", done.stdout, re.MULTILINE)
+    assert "Error: The gate refused nightshift version 3:\n  max_loss: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(aliases()) == [1, 2, 3]
+
+
+def test_registering_a_refused_model_again_changes_nothing_until_its_limits_change(registry_project: Path) -> None:
+    before = champions.known_versions(NAME)
+    assert run(*REGISTER, cwd=registry_project, check=False).returncode == 1
+    assert champions.known_versions(NAME) == before
+    gate = {"max_loss": 1.0, "max_calibration_loss": 1.0, "max_class_loss": 1.0}
+    change_params(registry_project, {"register": {"gate": gate}})
+    run(*REGISTER, cwd=registry_project)
+    assert aliases() == {3: ("challenger",), 2: (), 1: ("champion",)}
+    with connected() as client:
+        third = versions.by_number(client, NAME, 3)
+    assert third.tags[GATE_TAG] == "passed"
+    assert "**The gate: passed.**" in third.description
+
+
+def test_registering_an_older_model_again_moves_nothing(registry_project: Path) -> None:
+    with connected() as client:
+        fetched = versions.fetch_model(versions.by_number(client, NAME, 1), registry_project / "fetched")
+    shutil.rmtree("models/current")
+    shutil.copytree(fetched, "models/current")
+    champions.promote(NAME, 2)
+    before = champions.known_versions(NAME)
+    run(*REGISTER, cwd=registry_project)
+    assert champions.known_versions(NAME) == before
+
+
+def test_promote_and_rollback(registry_project: Path) -> None:
+    assert champions.promote(NAME).version == 2, "the challenger"
+    assert aliases() == {3: (), 2: ("challenger", "champion"), 1: ("previous",)}
+    assert champions.rollback(NAME).version == 1
+    assert aliases() == {3: (), 2: ("challenger", "previous"), 1: ("champion",)}
+    assert champions.rollback(NAME).version == 2
+    champions.promote(NAME, 2)
+    assert aliases() == {3: (), 2: ("challenger", "champion"), 1: ("previous",)}, "again changes nothing"
+    with pytest.raises(NightshiftError, match="no version 9"):
+        champions.promote(NAME, 9)
+
+
+def test_without_a_champion_before_there_is_no_way_back(registry_project: Path) -> None:
+    with pytest.raises(NightshiftError, match="no @previous"):
+        champions.rollback(NAME)
+    assert aliases() == START
+
+
+def test_a_refused_version_is_promoted_only_by_force_which_is_recorded(registry_project: Path) -> None:
+    done = nightshift("promote", "3", cwd=registry_project, check=False)
+    assert done.returncode == 1
+    assert "The gate refused nightshift version 3:\n  max_loss: balanced accuracy is 0.500" in done.stderr
+    assert aliases() == START
+    done = nightshift("promote", "3", "--force", cwd=registry_project, USER="night-watch", LOGNAME="night-watch")
+    assert "although the gate refused it (forced by night-watch, 20" in done.stdout
+    assert aliases() == {3: ("champion",), 2: ("challenger",), 1: ("previous",)}
+
+
+@pytest.mark.parametrize("asks", ["status", "rollback", "promote", "night"])
+def test_a_champion_made_in_the_ui_has_the_one_before_as_previous(asks: str, registry_project: Path) -> None:
+    move_in_the_ui(2)
+    match asks:
+        case "status":
+            nightshift("status", cwd=registry_project)
+        case "rollback":
+            assert champions.rollback(NAME).version == 1
+            assert aliases()[2] == ("challenger", "previous")
+            return
+        case "promote":
+            champions.promote(NAME, 2)
+        case "night":
+            assert champions.champion(NAME).version == 2
+    with connected() as client:
+        assert versions.by_number(client, NAME, 1).aliases == ("previous",)
+        assert versions.by_number(client, NAME, 2).tags[champions.SINCE_TAG].startswith("20")
+
+
+def test_a_person_who_goes_back_in_the_ui_can_go_forth_again(registry_project: Path) -> None:
+    champions.promote(NAME, 2)
+    move_in_the_ui(1)
+    assert aliases() == {3: (), 2: ("challenger", "previous"), 1: ("champion",)}
+    assert champions.rollback(NAME).version == 2
+
+
+def test_a_champion_whose_predecessor_was_deleted_is_still_champion(registry_project: Path) -> None:
+    move_in_the_ui(2)
+    with connected() as client:
+        client.delete_model_version(NAME, "1")
+    assert champions.champion(NAME).version == 2
+    with pytest.raises(NightshiftError, match="no @previous"):
+        champions.rollback(NAME)
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_a_promotion_killed_after_any_step_is_completed_or_repeated(
+    steps: int, registry_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    class Killed(BaseException):
+        pass
+
+    left = steps
+    for name in ("set_registered_model_alias", "set_model_version_tag", "set_registered_model_tag"):
+        real = getattr(MlflowClient, name)
+
+        def counted(*given: Any, _real: Any = real, **named: Any) -> Any:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            return _real(*given, **named)
+
+        monkeypatch.setattr(MlflowClient, name, counted)
+    with pytest.raises(Killed):
+        champions.promote(NAME, 2)
+    left = 1000
+    found = aliases()
+    assert champions.champion(NAME).version in (1, 2), "there is always a champion"
+    assert [alias for held in found.values() for alias in held].count("champion") == 1
+    champions.promote(NAME, 2)
+    assert aliases() == {3: (), 2: ("challenger", "champion"), 1: ("previous",)}
+    assert champions.rollback(NAME).version == 1
+
+
+def test_the_night_uses_a_refused_champion_that_a_person_chose_and_says_so(
+    registry_project: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.core.log import log
+
+    monkeypatch.setattr(log, "propagate", True)
+    move_in_the_ui(3)
+    assert champions.champion(NAME).version == 3
+    assert "nightshift version 3 is in production although the gate refused it: max_loss" in caplog.text
+
+
+def test_two_registrations_at_once_make_one_version(registry_project: Path) -> None:
+    change_contract(registry_project, code_commit="at once")
+    both = [
+        subprocess.Popen(REGISTER, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    said = [one.communicate()[0].decode() for one in both]
+    assert [one.returncode for one in both] == [1, 1], said  # refused, as the model is as bad as version 3
+    assert sum("is registered already, as version 4" in words for words in said) == 1
+    assert sorted(aliases()) == [1, 2, 3, 4]
+    assert len(runs()) == 4
+
+
+def test_the_second_of_two_machines_gives_way(registry_project: Path) -> None:
+    with connected() as client:
+        first = versions.by_number(client, NAME, 2)
+        source = client.get_model_version(NAME, "2").source
+        found = versions.create(client, NAME, source, first.tags["nightshift.contract"], {})
+    assert found.version == 2
+    assert sorted(aliases()) == [1, 2, 3]
+
+
+KILLED_BEFORE_THE_VERSION = """
+import os
+from pipeline import register; from pipeline.registry.versions import versions as registry
+registry.create = lambda *given: os._exit(9)
+register.main()
+"""
+
+
+def test_a_registration_killed_before_the_version_goes_on_with_its_run(registry_project: Path) -> None:
+    change_contract(registry_project, code_commit="killed")
+    done = run(sys.executable, "-c", KILLED_BEFORE_THE_VERSION, cwd=registry_project, check=False)
+    assert done.returncode == 9
+    assert aliases() == START
+    assert len(runs()) == 4
+    assert run(*REGISTER, cwd=registry_project, check=False).returncode == 1
+    assert sorted(aliases()) == [1, 2, 3, 4]
+    assert len(runs()) == 4, "the same run, not another"
+    with connected() as client:
+        fourth = versions.by_number(client, NAME, 4)
+        assert versions.fetch_training_images(fourth, registry_project / "fetched") is not None
+
+
+KILLED_AFTER_THE_VERSION = """
+import os
+import mlflow
+from pipeline import register
+mlflow.MlflowClient.update_model_version = lambda *given: os._exit(9)
+register.main()
+"""
+
+
+def test_a_registration_killed_after_the_version_is_completed(registry_project: Path) -> None:
+    gate = {"max_loss": 1.0, "max_calibration_loss": 1.0, "max_class_loss": 1.0}
+    change_params(registry_project, {"register": {"gate": gate}})
+    change_contract(registry_project, code_commit="killed")
+    done = run(sys.executable, "-c", KILLED_AFTER_THE_VERSION, cwd=registry_project, check=False)
+    assert done.returncode == 9
+    assert aliases() == {4: (), **START}
+    run(*REGISTER, cwd=registry_project)
+    assert aliases() == {4: ("challenger",), 3: (), 2: (), 1: ("champion",)}
+    with connected() as client:
+        assert "**The gate: passed.**" in versions.by_number(client, NAME, 4).description
+
+
+def test_a_model_of_other_classes_is_never_promoted_by_itself(registry_project: Path) -> None:
+    change_params(registry_project, {"register": {"promote": "auto"}})
+    with connected() as client:
+        fetched = versions.fetch_model(versions.by_number(client, NAME, 3), registry_project / "fetched")
+        client.delete_model_version(NAME, "2")
+    contract = fetched / "contract.json"
+    contract.write_text(contract.read_text().replace("circle", "triangle"))
+    source = fetched.parent.parent
+    with connected() as client:
+        made = client.create_model_version(NAME, str(source), tags={"nightshift.contract": "by hand"})
+        client.set_registered_model_alias(NAME, "champion", made.version)
+    change_contract(registry_project, code_commit="of two other classes")
+    done = run(*REGISTER, cwd=registry_project)
+    assert "cannot be compared: its classes are others; added: circle, removed: triangle" in done.stderr
+    assert aliases() == {5: ("challenger",), 4: ("champion",), 3: (), 1: ("previous",)}
+    with connected() as client:
+        tags = versions.by_number(client, NAME, 5).tags
+    assert tags["nightshift.gate_needs_a_person"].startswith("it could not be compared with the champion")
+
+
+def test_a_better_model_is_promoted_by_itself_where_that_is_asked_for(registry_project: Path) -> None:
+    champions.promote(NAME, 3, force=True)
+    change_params(registry_project, {"register": {"promote": "auto"}})
+    change_contract(registry_project, code_commit="as good as version 3")
+    run(*REGISTER, cwd=registry_project)
+    assert aliases() == {4: ("challenger", "champion"), 3: ("previous",), 2: (), 1: ()}
+
+
+def test_a_store_that_dies_in_the_middle_is_an_error_and_leaves_nothing_half_done(registry_project: Path) -> None:
+    change_contract(registry_project, code_commit="a store that dies")
+    code = """
+import sys
+from pipeline import register; from pipeline.registry.versions import versions as registry
+from pipeline.core.command import run
+fetch = registry.fetch_model
+def dies(*given):
+    found = fetch(*given)
+    open("mlflow.db", "r+b").write(b"dead" * 1000)
+    return found
+registry.fetch_model = dies
+sys.exit(run(register.main))
+"""
+    whole = Path("mlflow.db").read_bytes()
+    done = run(sys.executable, "-c", code, cwd=registry_project, check=False)
+    assert done.returncode == 1
+    assert "The MLflow store sqlite:///" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads(Path("reports/registration.json").read_text())["version"] == 3, "nothing new is claimed"
+    Path("mlflow.db").write_bytes(whole)
+    assert aliases() == START
+    Path("mlflow.db").write_bytes(b"dead" * 1000)
+    with pytest.raises(TrackingError, match="did not do as asked"):
+        champions.promote(NAME, 2)
+
+
+def test_status_is_a_table_of_versions_with_the_gates_word(registry_project: Path) -> None:
+    said = nightshift("status", cwd=registry_project).stdout
+    rows = [line.split() for line in said.splitlines() if line.startswith(("  1 ", "  2 ", "  3 "))]
+    assert [row[:3] for row in rows] == [
+        ["3", "refused", "0.500"],
+        ["2", "@challenger", "passed"],
+        ["1", "@champion", "passed"],
+    ]
+    assert "version 3 was refused:\n    max_loss: balanced accuracy is 0.500" in said
+    assert "version 1 is champion since 20" in said
+
+
+def test_seen_answers_from_the_models_own_record(registry_project: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    prepared = {name: pd.read_parquet(f"data/prepared/{name}.parquet")["path"] for name in ("train", "val", "test")}
+    copy = tmp_path / "another name.dat"
+    copy.write_bytes((Path("data/raw") / prepared["train"][0]).read_bytes())
+    new = tmp_path / "new.png"
+    new.write_bytes(b"never seen")
+    Path("data/prepared/train.parquet").unlink()  # the model knows, whatever lies here today
+    said = nightshift("seen", str(copy), str(new), "data/raw", cwd=registry_project).stdout.splitlines()
+    answer = {line[7:]: line[:7].strip() for line in said[:-1]}
+    assert answer[str(copy)] == "train"
+    assert answer[str(new)] == "no"
+    for split, paths in prepared.items():
+        assert {answer[f"data/raw/{path}"] for path in paths} == {split}
+    assert said[-1].startswith("nightshift version 1: 1 no, ")
+    assert "version 2:" in nightshift("seen", str(new), "--version", "2", cwd=registry_project).stdout
+    for words, reason in (
+        ([str(tmp_path / "missing.png")], "missing.png does not exist"),
+        ([str(new), "--version", "9"], "no version 9"),
+    ):
+        done = nightshift("seen", *words, cwd=registry_project, check=False)
+        assert done.returncode == 1
+        assert reason in done.stderr

@@ -1,0 +1,232 @@
+"""One run at a time writes to an output, on this machine and, by a lease that expires, on others."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.night import ledger
+from pipeline.night.ledger import LedgerError
+from pipeline.storage import lease
+from pipeline.storage.listing import Listed
+from tests.fixtures.project import REPOSITORY
+from tests.night.test_ledger import plan_of
+
+LEASE = 3.0  # seconds, in all processes here
+
+# Holds the output. Then each line it is told is done: write part N, merge, or end.
+HOLDER = f"""
+import sys
+from pathlib import Path
+from pipeline.night import ledger; from pipeline.storage import lease
+lease.LEASE, lease.BEAT = {LEASE}, 0.2
+output = Path(sys.argv[1])
+try:
+    with ledger.held(output):
+        print("held", flush=True)
+        plan = ledger.read_plan(output)
+        for word, *number in map(str.split, sys.stdin):
+            if word == "end":
+                break
+            try:
+                if word == "merge":
+                    ledger.merge(output, plan)
+                else:
+                    from tests.night.test_ledger import row
+                    ledger.write_part(output, int(number[0]), [row(number[0])])
+                print("done", flush=True)
+            except ledger.LedgerError as error:
+                print(error, flush=True)
+except ledger.LedgerError as error:
+    print(error, flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "LEASE", LEASE)
+    monkeypatch.setattr(lease, "BEAT", 0.2)
+
+
+class Run:
+    """A process that holds the output, on a machine of its own if it is given a name."""
+
+    def __init__(self, output: Path, machine: str = "") -> None:
+        words = [sys.executable, "-c", HOLDER, str(output)]
+        if machine:
+            rights = [] if os.geteuid() == 0 else ["--map-root-user"]
+            named = ["unshare", *rights, "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', machine]
+            words = [*named, *words]
+        self.process = subprocess.Popen(
+            words, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self.said = self._line()
+
+    def _line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+    def tell(self, words: str) -> str:
+        """Its answer."""
+        assert self.process.stdin
+        self.process.stdin.write(f"{words}\n")
+        self.process.stdin.flush()
+        return self._line()
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.process.pid, number)
+        if number == signal.SIGKILL:
+            self.process.wait(10)
+
+
+@contextlib.contextmanager
+def running(output: Path, machine: str = "") -> Iterator[Run]:
+    run = Run(output, machine)
+    try:
+        yield run
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.process.pid, signal.SIGKILL)
+        run.process.communicate()
+
+
+def hide_flock(output: Path) -> None:
+    """As on a network disk that keeps locks to each machine: the next process does not see those of this one."""
+    (output / lease.LOCK).unlink()
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """One with a plan of two shards."""
+    ledger.write_shards(tmp_path, iter([Listed("0", 1, 1, 1), Listed("1", 1, 1, 1)]), 1)
+    ledger.write_plan(tmp_path, plan_of(2, 2))
+    return tmp_path
+
+
+def test_a_second_run_on_the_same_output_is_refused_and_told_who_holds_it(output: Path) -> None:
+    with running(output) as first:
+        refused = pytest.raises(LedgerError, match=f"is in use by process {first.process.pid} on .*Wait until it has")
+        with refused, ledger.held(output):
+            pass
+        with refused, ledger.held(output):
+            pass  # a refused run does not free the output
+        assert first.tell("part 0") == "done", "nor does it disturb the holder"
+
+
+def test_an_output_is_free_at_once_when_its_holder_was_killed(output: Path) -> None:
+    with running(output) as first:
+        first.send(signal.SIGKILL)
+        start = time.monotonic()
+        with ledger.held(output):
+            assert f"pid={os.getpid()}\n" in (output / lease.HOLDER).read_text()
+        assert time.monotonic() - start < LEASE - 1
+    assert not (output / lease.HOLDER).exists()
+
+
+def test_an_output_is_free_after_a_failure_inside(tmp_path: Path) -> None:
+    with pytest.raises(InterruptedError), ledger.held(tmp_path / "new"):
+        raise InterruptedError
+    with ledger.held(tmp_path / "new"):
+        assert (tmp_path / "new" / lease.HOLDER).exists()
+
+
+def test_a_live_run_on_another_machine_keeps_its_output_however_long_it_takes(output: Path) -> None:
+    with running(output, "otherhost") as first:
+        assert first.said == "held"
+        hide_flock(output)
+        time.sleep(LEASE + 1)
+        refused = pytest.raises(
+            LedgerError, match=r"process \d+ on otherhost. If that one is dead, .* expires in [23] s"
+        )
+        with refused, ledger.held(output):
+            pass
+        hide_flock(output)
+        assert first.tell("part 0") == "done"
+
+
+def test_the_lease_of_a_machine_that_died_expires_and_its_run_is_taken_over(output: Path) -> None:
+    with running(output, "otherhost") as first:
+        first.send(signal.SIGKILL)
+        with running(output) as second:
+            assert "otherhost" in second.said
+            assert "lease expires in" in second.said
+        time.sleep(LEASE + 0.5)
+        with running(output) as third:
+            assert third.said == "held"
+            assert third.tell("part 0") == "done"
+
+
+@pytest.mark.parametrize("act", ["part 0", "merge"])
+def test_who_lost_the_lease_writes_nothing_more(output: Path, act: str) -> None:
+    with running(output, "otherhost") as first:
+        if act == "merge":
+            assert (first.tell("part 0"), first.tell("part 1")) == ("done", "done")
+        first.send(signal.SIGSTOP)  # as a network that is gone, or a machine that sleeps
+        hide_flock(output)
+        time.sleep(LEASE + 0.5)
+        with running(output) as second:
+            assert second.said == "held"
+            first.send(signal.SIGCONT)
+            said = first.tell(act)
+            assert f"was taken over by process {second.process.pid} on" in said
+            assert not (output / "predictions.csv").exists()
+            assert len(list(output.glob(".nightshift/parts/*"))) == (2 if act == "merge" else 0)
+            assert first.tell("part 1") == said
+            first.tell("end")
+            first.process.wait(10)
+            assert second.tell("part 1") == "done", "its end does not free what is another's"
+
+
+def test_two_machines_that_take_over_at_the_same_time_do_not_both_get_it(output: Path) -> None:
+    with running(output, "otherhost") as first:
+        first.send(signal.SIGKILL)
+    time.sleep(LEASE + 0.5)
+    hide_flock(output)
+    script = f"""
+import sys, time
+from pathlib import Path
+from filelock import FileLock
+from pipeline.night import ledger; from pipeline.storage import lease
+lease.LEASE, lease.BEAT = {LEASE}, 0.2
+lease.LOCK += sys.argv[2]
+try:
+    with ledger.held(Path(sys.argv[1])):
+        print("held", flush=True)
+        time.sleep(2)
+except ledger.LedgerError as error:
+    print("refused")
+"""
+    both = [
+        subprocess.Popen([sys.executable, "-c", script, str(output), name], cwd=REPOSITORY, stdout=subprocess.PIPE)
+        for name in "ab"
+    ]
+    assert sorted(run.communicate(timeout=60)[0] for run in both) == [b"held\n", b"refused\n"]
+
+
+def test_a_holder_file_that_a_power_cut_emptied_is_no_obstacle_for_long(output: Path) -> None:
+    (output / lease.HOLDER).touch()
+    os.utime(output / lease.HOLDER, (time.time() - 60,) * 2)
+    with ledger.held(output):
+        pass
+
+
+def test_a_clock_that_is_ahead_of_the_disks_does_not_end_another_machines_lease(output: Path) -> None:
+    with running(output, "otherhost") as first:
+        hide_flock(output)
+        ahead = f"""
+import time
+real = time.time
+time.time = lambda: real() + 600
+{HOLDER}"""
+        said = subprocess.run(
+            [sys.executable, "-c", ahead, str(output)], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ).stdout
+        assert "The clock of this machine is 600 s ahead of the disk's" in said
+        assert "on otherhost still works there" in said
+        assert first.tell("part 0") == "done"
