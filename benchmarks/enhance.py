@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.images.decode import EXTENSIONS, decode
+from pipeline.images.decode import decode
+from pipeline.images.formats import EXTENSIONS
 from pipeline.params.data import Images
 from pipeline.params.file import load_params
 

@@ -24,7 +24,8 @@ from pipeline.core.paths import METADATA
 from pipeline.core.text import named
 from pipeline.data.labels import label_of
 from pipeline.data.prepared import SPLITS
-from pipeline.images.decode import UnreadableImage, decode, extension_matches, without_enhancement
+from pipeline.images.decode import UnreadableImage, decode, without_enhancement
+from pipeline.images.formats import extension_matches
 from pipeline.images.measures import SIDE, measure
 from pipeline.params.data import Images
 from pipeline.storage.files import replacing, sha256

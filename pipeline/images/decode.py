@@ -17,22 +17,6 @@ from pipeline.images.frame import UnreadableImage as UnreadableImage  # whoever 
 from pipeline.images.pillow import is_heif, is_plain_tiff, is_tiff, read_heif, read_picture
 from pipeline.params.data import Images
 
-EXTENSIONS_OF = {  # of each format that `Picture.format` can name
-    "JPEG": ("jpg", "jpeg", "jpe", "jfif", "mpo"),
-    "MPO": ("jpg", "jpeg", "jpe", "jfif", "mpo"),  # JPEG with more pictures behind the first, as phones write it
-    "PNG": ("png", "apng"),
-    "WEBP": ("webp",),
-    "BMP": ("bmp", "dib"),
-    "GIF": ("gif",),
-    "TIFF": ("tif", "tiff", "gtif", "gtiff"),
-    "JPEG2000": ("jp2", "j2k", "jpx", "jpf", "j2c", "jpc"),
-    "AVIF": ("avif", "avifs"),
-    "PPM": ("pbm", "pgm", "ppm", "pnm"),
-    "HEIF": ("heic", "heif", "hif", "heics", "heifs"),
-    "DICOM": ("dcm", "dicom"),
-}
-EXTENSIONS = frozenset(extension for extensions in EXTENSIONS_OF.values() for extension in extensions)
-
 MOST_WORDS = 300  # characters of a decoder's message; it may repeat what a hostile file says
 Image.MAX_IMAGE_PIXELS = None  # the limit is ours, checked before any pixel is decoded, for every format alike
 
@@ -44,15 +28,10 @@ class Picture:
     pixels: NDArray[np.uint8]  # (height, width, 3) as the rules say, RGB, 0..255
     width: int  # pixels, upright, before resizing
     height: int
-    format: str  # one of EXTENSIONS_OF
+    format: str  # one of formats.EXTENSIONS_OF
     mode: str  # Pillow's name, e.g. RGB, L, I;16; DICOM's photometric interpretation; of many bands, `5 x uint16`
     bits: int  # of one sample as stored, e.g. 1, 8, 12, 16, 32
     orientation: int  # EXIF's number, 1 to 8, that was made upright; 1 where the file says nothing
-
-
-def extension_matches(path: str, format: str) -> bool:  # noqa: A002 - the word that Picture uses
-    """Whether the name at the end of `path` is a usual one for files of this format (of `Picture.format`)."""
-    return path.rpartition(".")[2].lower() in EXTENSIONS_OF.get(format, ())
 
 
 def without_enhancement(rules: Images, side: int) -> Images:

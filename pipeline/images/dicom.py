@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.images.dicom_codestream import first_codestream
+from pipeline.images.formats import DICOM_PREFIX, DICOM_PREFIX_AT
 from pipeline.images.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
 from pipeline.params.data import Images
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-PREFIX_AT, PREFIX = 128, b"DICM"
 PIXEL_DATA = b"\xe0\x7f\x10\0"  # the tag, little-endian
 # The elements that are read, and no other: what is not read cannot be told.
 ELEMENTS = (
@@ -45,7 +45,7 @@ BYTES_A_PIXEL, HEADER_BYTES = 8, 16_000_000  # what a deflated file may grow to:
 
 def is_dicom(data: bytes) -> bool:
     """Whether the bytes are a DICOM file; one without preamble counts when it starts as such and has pixel data."""
-    if data[PREFIX_AT : PREFIX_AT + len(PREFIX)] == PREFIX:
+    if data.startswith(DICOM_PREFIX, DICOM_PREFIX_AT):
         return True
     starts_so = data[:2] in (b"\x02\0", b"\x08\0") and (data[4:6].isupper() or data[6:8] == b"\0\0")
     return starts_so and PIXEL_DATA in data

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
+from pipeline.images.formats import AVIF_BRANDS, HEIF_BRANDS, OPEN_BRANDS, TIFF_STARTS
 from pipeline.images.frame import (
     QUARTER_TURNS,
     UPRIGHT,
@@ -25,10 +26,6 @@ from pipeline.params.data import Images
 
 # Readers that stay inside this process: no EPS (it starts Ghostscript), no PDF, no formats of the last century.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM")
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the latter two: BigTIFF
-HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
-AVIF_BRANDS = frozenset({b"avif", b"avis"})
-OPEN_BRANDS = frozenset({b"mif1", b"msf1"})  # HEIF, or AVIF when that is among the other brands
 NEEDED_BOXES = frozenset({b"ftyp", b"meta", b"moov", b"mdat", b"idat"})  # of HEIF: where its pixels are
 DRAFT_MARGIN = 2  # decode JPEG at >= 2x the target: 3 to 3.6x faster on 12 megapixels, mean difference 0.30 of 255
 BITS_PER_SAMPLE, ORIENTATION, SAMPLES_PER_PIXEL, PLANAR_CONFIGURATION = 258, 274, 277, 284  # TIFF's tags

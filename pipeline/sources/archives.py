@@ -19,8 +19,9 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, TypeVar, cast
 
 from pipeline.core.text import shown
+from pipeline.images.formats import MAGIC_BYTES
 from pipeline.sources.folders import Found, Item, SourceError, by_folders, without_enclosing
-from pipeline.storage.listing import MAGIC_BYTES, is_hidden, is_image
+from pipeline.storage.listing import is_hidden, is_image
 
 T = TypeVar("T")
 LONGEST_READ = 1 << 24  # bytes tarfile may read at once: a header that claims gigabytes would fill the memory

@@ -53,7 +53,7 @@ def import_from(
 ) -> Imported:
     """Import the images at `address` into `raw`; see `sources` for what it may be.
 
-    Raises SourceError, or ImportingError; then nothing was written, unless disk or network failed on the way.
+    Raises SourceError, AddressError, ImportingError; then nothing was written, unless disk or network failed meanwhile.
     """
     _refuse_itself(address, raw)
     with staging(raw) as room, open_source(address, room, int(max_gb * GB)) as source:

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from pipeline.core.parallel import ordered_map
 from pipeline.core.text import named, shown
 from pipeline.data.labels import folder_of
+from pipeline.images.formats import MAGIC_BYTES
 from pipeline.sources import archives, tables
 from pipeline.sources.archives import Archive, is_archive
 from pipeline.sources.folders import Found, Item, SourceError, by_folders
@@ -30,7 +31,7 @@ from pipeline.storage.addresses import (
     open_remote,
     size_of,
 )
-from pipeline.storage.listing import MAGIC_BYTES, is_hidden, is_image, list_files
+from pipeline.storage.listing import is_hidden, is_image, list_files
 
 T = TypeVar("T")
 THREADS = 8  # a server answers several requests as fast as one; a disk does not mind
@@ -87,7 +88,7 @@ class Files:
 def open_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
     """The source at `address`. An archive of another machine is fetched into `room` if it cannot be read in parts.
 
-    Raises SourceError when there is no such thing, or it is not what it seems.
+    Raises SourceError when there is no such thing, or it is not what it seems, and AddressError.
     """
     file = local_path(address)
     if file is None:

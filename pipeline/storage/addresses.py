@@ -12,8 +12,8 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from upath import UPath
 
+from pipeline.core.errors import NightshiftError
 from pipeline.core.text import shown
-from pipeline.sources.folders import SourceError
 from pipeline.storage.stores import Place, backend_errors
 
 EXTRAS = {"s3": "nightshift[s3]", "s3a": "nightshift[s3]"}  # protocol -> what to install
@@ -23,28 +23,32 @@ CREDENTIALS = (
 )
 
 
+class AddressError(NightshiftError):
+    """An address that cannot be opened or read; says why and what to do."""
+
+
 def is_address(source: str) -> bool:
     """Whether `source` names its protocol; all else is a path of this machine."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
 
 
 def filesystem(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """What opens `address`, and the path by which it does. Raises SourceError for a protocol that is not at hand."""
+    """What opens `address`, and the path by which it does. Raises AddressError for a protocol that is not at hand."""
     protocol = address.partition("://")[0]
     if "::" in address and "://" in address.rpartition("::")[2]:
-        raise SourceError(f"{address}: addresses inside addresses are not read. Name the archive or folder itself.")
+        raise AddressError(f"{address}: addresses inside addresses are not read. Name the archive or folder itself.")
     with explained(address):
         try:
             fs, path = fsspec.core.url_to_fs(address)
         except ImportError as error:
             install = f"pip install '{EXTRAS[protocol]}'" if protocol in EXTRAS else "its package"
-            raise SourceError(
+            raise AddressError(
                 f"{address}: reading {protocol}:// needs a package that is not installed ({error}). Install it: "
                 f"{install}."
             ) from error
         except ValueError as error:
             known = "s3, gs, abfs, https, file" if "not known" in str(error) else f"an address like {protocol}://…/…"
-            raise SourceError(f"{address} cannot be opened: {error}. Expected is for example {known}.") from error
+            raise AddressError(f"{address} cannot be opened: {error}. Expected is for example {known}.") from error
     return fs, path
 
 
@@ -58,7 +62,7 @@ def local_path(source: str) -> Path | None:
 
 
 def place(source: str | Path) -> Place:
-    """What `source`, a path or an address, means. Raises SourceError for a protocol that is not at hand."""
+    """What `source`, a path or an address, means. Raises AddressError for a protocol that is not at hand."""
     file = local_path(str(source))
     if file is not None:
         return file
@@ -86,17 +90,17 @@ def modified_ns_of(about: dict[str, Any]) -> int | None:
 
 @contextmanager
 def explained(address: str) -> Iterator[None]:
-    """Say what a server's refusal means. Raises SourceError."""
+    """Say what a server's refusal means. Raises AddressError."""
     try:
         yield
     except FileNotFoundError as error:
-        raise SourceError(
+        raise AddressError(
             f"{shown(address)} does not exist, or its server does not answer ({shown(str(error))}). {CREDENTIALS}"
         ) from error
     except PermissionError as error:
-        raise SourceError(f"{shown(address)} may not be read ({shown(str(error))}). {CREDENTIALS}") from error
+        raise AddressError(f"{shown(address)} may not be read ({shown(str(error))}). {CREDENTIALS}") from error
     except backend_errors() as error:
-        raise SourceError(f"{shown(address)} cannot be read ({shown(str(error))}). {CREDENTIALS}") from error
+        raise AddressError(f"{shown(address)} cannot be read ({shown(str(error))}). {CREDENTIALS}") from error
 
 
 class Stream(io.RawIOBase):
@@ -134,7 +138,7 @@ class Stream(io.RawIOBase):
 
 
 def open_remote(address: str) -> BinaryIO:
-    """The bytes at `address`. Raises SourceError."""
+    """The bytes at `address`. Raises AddressError."""
     fs, path = filesystem(address)
     with explained(address):
         return cast("BinaryIO", Stream(address, fs.open(path, "rb")))

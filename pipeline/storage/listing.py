@@ -13,14 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.core.errors import NightshiftError
-from pipeline.images.decode import EXTENSIONS
-from pipeline.images.dicom import PREFIX, PREFIX_AT
-from pipeline.images.pillow import AVIF_BRANDS, HEIF_BRANDS, OPEN_BRANDS, TIFF_STARTS
+from pipeline.images.formats import MAGIC_BYTES, begins_like_image, has_image_extension
 
 IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
-PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"\0\0\0\x0cjP  ")
-BRANDS = AVIF_BRANDS | HEIF_BRANDS | OPEN_BRANDS
-MAGIC_BYTES = PREFIX_AT + len(PREFIX)  # enough for all of the above and for RIFF....WEBP
 
 
 class ListingError(NightshiftError):
@@ -63,13 +58,7 @@ def is_hidden(name: str) -> bool:
 
 def is_image(name: str, first_bytes: Callable[[], bytes]) -> bool:
     """Whether a file is an image: by its extension, or else by its first `MAGIC_BYTES` bytes, read only then."""
-    if name.rpartition(".")[2].lower() in EXTENSIONS and "." in name:
-        return True
-    start = first_bytes()
-    is_branded = start[4:8] == b"ftyp" and start[8:12] in BRANDS
-    return (
-        start.startswith(PICTURES + TIFF_STARTS) or start[8:12] == b"WEBP" or is_branded or start[PREFIX_AT:] == PREFIX
-    )
+    return has_image_extension(name) or begins_like_image(first_bytes())
 
 
 def _walk(folder: Path, root: Path) -> Iterator[tuple[Listed, bool]]:

@@ -13,8 +13,9 @@ from typing import Any
 from upath import UPath
 
 from pipeline.core.parallel import ordered_map
+from pipeline.images.formats import MAGIC_BYTES
 from pipeline.storage.addresses import explained, modified_ns_of, size_of
-from pipeline.storage.listing import MAGIC_BYTES, Listed, ListingError, is_hidden, is_image
+from pipeline.storage.listing import Listed, ListingError, is_hidden, is_image
 from pipeline.storage.stores import THREADS, attempt
 
 Pages = Callable[[str], Iterable[Listed]]  # all objects whose path begins so, in the order of their keys' bytes
@@ -25,7 +26,7 @@ S3 = ("s3", "s3a")
 def list_images(source: UPath) -> Iterator[Listed]:
     """The image files below `source`, in the order in which a local folder with the same content is listed.
 
-    Raises ListingError when `source` is an object, SourceError when the store refuses, StoreError when it is silent.
+    Raises ListingError when `source` is an object, AddressError when the store refuses, StoreError when it is silent.
     """
     with explained(str(source)):
         if attempt(source, lambda: source.fs.isfile(source.path)):

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from pipeline.images.decode import EXTENSIONS, EXTENSIONS_OF, UnreadableImage, decode, extension_matches
+from pipeline.images.decode import UnreadableImage, decode
+from pipeline.images.formats import extension_matches
 from pipeline.params.data import Images
 from tests.fixtures.images import noise
 from tests.fixtures.nasty_formats import STORED_AS, encoded, tiff, with_orientation
@@ -222,32 +223,6 @@ def test_an_orientation_that_is_none_counts_as_upright() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 77
     assert decode(encoded(PHOTO, "JPEG", exif=exif), RULES).orientation == 1
-
-
-@pytest.mark.parametrize(
-    ("path", "kind", "matches"),
-    [
-        ("a/b.jpg", "JPEG", True),
-        ("a/b.JPEG", "JPEG", True),
-        ("a/b.jpg", "MPO", True),
-        ("a/b.jpg", "PNG", False),
-        ("a/b.png", "JPEG", False),
-        ("a.png/b", "PNG", False),
-        ("b.heic", "HEIF", True),
-        ("b.heic", "JPEG", False),
-        ("scan.dcm", "DICOM", True),
-        ("IM000001", "DICOM", False),
-        ("b.tif", "TIFF", True),
-        ("b.jpg", "", False),
-    ],
-)
-def test_a_name_matches_the_format_or_does_not(path: str, kind: str, matches: bool) -> None:
-    assert extension_matches(path, kind) is matches
-
-
-def test_every_extension_belongs_to_a_format() -> None:
-    assert {"jpg", "tif", "dcm", "dicom", "heic", "heif", "hif"} <= EXTENSIONS
-    assert frozenset().union(*EXTENSIONS_OF.values()) == EXTENSIONS
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "bmp", "gif", "tif", "jp2", "avif", "ppm"])

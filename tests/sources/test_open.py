@@ -19,6 +19,7 @@ import pytest
 from pipeline.sources.folders import SourceError
 from pipeline.sources.open import below_common
 from pipeline.sources.plan import ImportingError
+from pipeline.storage.addresses import AddressError
 from tests.fixtures.images import save_image
 from tests.fixtures.sources import PETS, SPLIT_PETS, content, labels, read, take, tar_of, tree, write_files, zip_of
 from tests.fixtures.stores import environment_of, s3_server
@@ -299,9 +300,9 @@ def test_what_a_server_refuses_is_said_in_words(web: tuple[str, Path], bucket: s
     missing = [f"{web[0]}/none.zip", f"{web[0]}/none/", "http://127.0.0.1:1/p.zip", f"{memory}/none"]
     missing += [f"{bucket}-missing/pets", f"{bucket}/none"]
     for address in missing:
-        with pytest.raises(SourceError, match=rf"{address} does not exist, or its server does not answer .*Check the"):
+        with pytest.raises(AddressError, match=rf"{address} does not exist, or its server does not answer .*Check the"):
             read(address, room)
-    with pytest.raises(SourceError, match="does not exist"):
+    with pytest.raises(AddressError, match="does not exist"):
         read(f"{bucket}-missing", room)
 
 
@@ -311,7 +312,7 @@ def test_missing_credentials_are_said_in_words(bucket: str, room: Path, monkeypa
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     type(fsspec.filesystem("s3")).clear_instance_cache()
-    with pytest.raises(SourceError, match=r"(?i)credentials.*AWS_ACCESS_KEY_ID"):
+    with pytest.raises(AddressError, match=r"(?i)credentials.*AWS_ACCESS_KEY_ID"):
         read(f"{bucket}/pets", room)
 
 
@@ -323,7 +324,7 @@ def test_missing_credentials_are_said_in_words(bucket: str, room: Path, monkeypa
     ],
 )  # fmt: skip
 def test_an_address_that_nothing_opens_is_refused(address: str, match: str, room: Path) -> None:
-    with pytest.raises(SourceError, match=match):
+    with pytest.raises(AddressError, match=match):
         read(address, room)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.images.decode import EXTENSIONS
+from pipeline.images.formats import EXTENSIONS
 from pipeline.storage.listing import ListingError, list_images
 from tests.fixtures.images import save_image
 

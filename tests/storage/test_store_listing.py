@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
-from pipeline.sources.folders import SourceError
 from pipeline.storage import stores
-from pipeline.storage.addresses import place
+from pipeline.storage.addresses import AddressError, place
 from pipeline.storage.listing import Listed, ListingError, list_images
 from pipeline.storage.store_listing import in_folder_order
 from pipeline.storage.store_listing import list_images as list_store
@@ -82,7 +81,7 @@ def test_what_is_no_folder_of_a_store_is_said(bucket: str) -> None:
     fsspec.filesystem("s3").pipe_file(f"{bucket}/a.jpg", b"x")
     with pytest.raises(ListingError, match="a.jpg is a file; a folder of images is expected"):
         paths(f"{bucket}/a.jpg")
-    with pytest.raises(SourceError, match="does not exist"):
+    with pytest.raises(AddressError, match="does not exist"):
         paths("s3://no-such-bucket-of-ours/x")
     assert paths(f"{bucket}/none") == []
 
