@@ -65,7 +65,7 @@ def _interrupted() -> Iterator[None]:
 
 
 @contextmanager
-def held(output: UPath, name: str) -> Iterator[None]:
+def held(output: UPath, name: str) -> Iterator[str | None]:
     """Keep other runs off `output` by the object `name` in it. Raises LeaseError naming the holder when there is one.
 
     What a store raises meanwhile is said in words (StoreError). A run that loses its lease is interrupted.
@@ -77,7 +77,7 @@ def held(output: UPath, name: str) -> Iterator[None]:
         _acquire(lock, ours)
         with _interrupted():
             beating.start()
-            yield
+            yield None
         if lost.is_set():
             raise _Lost
     except _Lost:

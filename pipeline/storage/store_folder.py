@@ -1,0 +1,122 @@
+"""A folder of an object store. Its objects are written whole, and nothing lies beside them."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from upath import UPath
+
+from pipeline.core.parallel import ordered_map
+from pipeline.storage import lease, store_lease, store_listing, stores
+from pipeline.storage.folders import Folder, UnfitFile
+from pipeline.storage.listing import Listed
+
+
+@dataclass(frozen=True)
+class StoreFolder(Folder):
+    """A folder of a store, by its address."""
+
+    threads: ClassVar[int] = stores.THREADS
+    keeps_whole: ClassVar[bool] = True
+    path: UPath
+
+    __str__ = Folder.__str__
+
+    def _key(self, name: str) -> str:
+        """Not `path / name`: a key may hold what means something in a path, as in `a//b.jpg`."""
+        return f"{self.path.path}/{name}" if name else self.path.path
+
+    def read(self, name: str = "") -> bytes:
+        """The bytes of an object."""
+        return stores.read_bytes(self.path / name if name else self.path)
+
+    def read_at_most(self, name: str, most: int) -> bytes:
+        """The bytes of an object, by one request."""
+        fs, key = self.path.fs, self._key(name)
+
+        def read() -> bytes:
+            try:
+                return bytes(fs.cat_file(key, start=0, end=most + 1))
+            except stores.OF_THE_FILE:
+                raise
+            except stores.backend_errors():
+                if fs.info(key)["size"] != 0:  # None: the store does not say
+                    raise
+                return b""  # of an empty object a store gives no part
+
+        data = stores.attempt(self.path, read)
+        if len(data) > most:
+            raise UnfitFile(None)
+        return data
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[Path]:
+        """A path on this machine, which is copied to `name` on success; a folder's objects come one after the other."""
+        target = self.path / name if name else self.path
+        with tempfile.TemporaryDirectory(prefix="nightshift.") as room:
+            yield Path(room, target.name)
+            stores.upload(Path(room, target.name), target)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write an object."""
+        stores.write_bytes(self.path / name, data)
+
+    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Write one object for each file, many at once."""
+        for _ in ordered_map(lambda file: self.write(*file), files, self.threads):
+            pass
+
+    def names(self, name: str = "") -> list[str]:
+        """The names in a folder, in no order; none where there is no folder."""
+        return stores.names(self.path / name if name else self.path)
+
+    def exists(self, name: str = "") -> bool:
+        """Whether there is such an object or folder and it may be read."""
+        return stores.exists(self.path / name if name else self.path)
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+        stores.delete(self.path / name)
+
+    def sync(self) -> None:
+        """Do nothing: what a store has answered holds."""
+
+    def delete_tree(self) -> None:
+        """Delete this folder and all that is in it, if it is there."""
+        stores.delete_tree(self.path)
+
+    def list_images(self) -> Iterator[Listed]:
+        """The image files below this folder."""
+        return store_listing.list_images(self.path)
+
+    def hold(self) -> AbstractContextManager[str | None]:
+        """Keep other runs from writing here."""
+        return store_lease.held(self.path, lease.LOCK)
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Path]:
+        """A copy of this folder."""
+        with tempfile.TemporaryDirectory(prefix="nightshift.") as room:
+            stores.download(self.path, Path(room))
+            yield Path(room)
+
+    def contains(self, other: Folder) -> bool:
+        """Whether `other` is this folder or lies inside it."""
+        return f"{other}/".startswith(f"{self}/")
+
+    def is_file(self) -> bool:
+        """Whether a file is in this folder's place: a store can have both, and is not asked."""
+        return False
+
+    def require_answer(self) -> None:
+        """Raise StoreError when the store does not answer."""
+        self.exists()
+
+    def require_room(self, needed: int, what: str) -> None:
+        """Do nothing: a store has room."""
+
+    def sweep(self) -> None:
+        """Do nothing: nothing lies beside an object."""
