@@ -35,8 +35,10 @@ from pipeline.model.engine import probabilities
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.sources.demo import DEFECT_CUT
-from pipeline.train import JUDGED_AT_ONCE, Data, train
 from pipeline.training.fitting import Examples, make_judge
+from pipeline.training.inputs import Data
+from pipeline.training.outcome import JUDGED_AT_ONCE
+from pipeline.training.recipe import train
 
 PUBLISHED = 0.8842  # accuracy of the publication's network
 TEST_SHARE, VAL_SHARE = 0.25, 0.1  # of all; of the training part

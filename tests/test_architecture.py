@@ -58,7 +58,6 @@ OUTSIDE = {
 
 
 NOT_YET = {
-    "pipeline.search.run": {"pipeline.train"},
     "pipeline.notices.around": {"pipeline.register"},
     "pipeline.notices.messages": {"pipeline.register"},
 }

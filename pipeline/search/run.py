@@ -41,7 +41,7 @@ from pipeline.storage.files import replacing
 if TYPE_CHECKING:
     import optuna
 
-    from pipeline.train import Data
+    from pipeline.training.inputs import Data
 
 RANDOM_TRIALS = 8  # the present parameters among them; from then on TPE (Bergstra et al., 2011) draws
 History = list[tuple[str, dict[str, float]]]  # phase and numbers of each epoch
@@ -135,7 +135,7 @@ def write_winner(found: Found) -> dict[str, tuple[Any, Any]]:
 
 def _prepare(search: Search) -> Ready:
     from pipeline.model.device import prepare_device
-    from pipeline.train import read_data
+    from pipeline.training.inputs import read_data
 
     strategy = prepare_device(search.params.compute, search.params.seed)
     return Ready(read_data(search.params), strategy)
@@ -189,7 +189,7 @@ def _score(
     """The metric of the epoch that training would choose; None when the trial was pruned. Fills `history`."""
     from optuna import TrialPruned
 
-    from pipeline import train
+    from pipeline.training import recipe
     from pipeline.training.fitting import Diverged
 
     params, metric = with_values(search.params, values), search.params.tune.metric
@@ -205,9 +205,9 @@ def _score(
     try:
         if search.mode == "head":
             with ready.strategy.scope():
-                _, table = train.fit_head(ready.data, params.train, params.seed, on_epoch=on_epoch)
-            return float(train.best_row(table, params.train.monitor)[metric])
-        return float(train.train(params, ready.data, ready.strategy, on_epoch=on_epoch).kept[metric])
+                _, table = recipe.fit_head(ready.data, params.train, params.seed, on_epoch=on_epoch)
+            return float(recipe.best_row(table, params.train.monitor)[metric])
+        return float(recipe.train(params, ready.data, ready.strategy, on_epoch=on_epoch).kept[metric])
     except TrialPruned:
         return None
     except Diverged:

@@ -1,6 +1,6 @@
 """Random changes to training images, as Keras layers built from the parameters. Touches no file.
 
-Everything follows from (images, parameters, seed): layers made anew with the same seed change the same batches in the
+Everything follows from (images, parameters, seed): layers made again with the same seed change the same batches in the
 same way, whatever else was drawn in between. Changing one parameter leaves the draws of the others as they are.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.params.model import Augment
 
-Mixing = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # a batch's images and targets to others
 
 COLOURS = (0, 255)
 ERASED_AREA = (0.02, 0.33)  # shares of the image, as in Zhong et al., Random Erasing Data Augmentation, 2017
@@ -52,6 +52,17 @@ class RandAugment(layers.RandAugment):  # type: ignore[misc] # Keras has no type
         for number in range(self.num_ops):
             images = keras.ops.switch(transformation["layer_idxes"][number], operations, images)
         return keras.ops.clip(images, *COLOURS)  # rounding leads out by 1e-5
+
+
+def random_change(augment: Augment, seed: int) -> Change:
+    """Augmentation, then mixing, of a batch of images and its targets."""
+    layers_, mix = augmentation(augment, seed), mixing(augment, seed)
+
+    def change(images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        changed = layers_(images, training=True)
+        return mix(changed, targets) if mix else (changed, targets)
+
+    return change
 
 
 def augmentation(augment: Augment, seed: int) -> keras.Sequential:
@@ -93,7 +104,7 @@ def augmentation(augment: Augment, seed: int) -> keras.Sequential:
     return keras.Sequential(chosen or [layers.Identity()], name="augmentation")
 
 
-def mixing(augment: Augment, seed: int) -> Mixing | None:
+def mixing(augment: Augment, seed: int) -> Change | None:
     """Blend the images of a batch with one another, and their labels likewise; None when nothing is to be mixed.
 
     The function takes images (n, height, width, 3) in 0..255, best augmented ones, and one-hot labels (n, classes),

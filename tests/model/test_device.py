@@ -23,9 +23,9 @@ from pipeline.model.export import compute_in_float32, export_openvino
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.params.model import Compute, Model
-from pipeline.train import assemble, head
 from pipeline.training.fitting import Examples, Task, fit, make_judge
 from pipeline.training.optimiser import build_optimiser
+from pipeline.training.recipe import assemble, head
 from tests.fixtures.project import change_params, environment
 
 

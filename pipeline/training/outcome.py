@@ -1,0 +1,129 @@
+"""What a fitted network becomes: a model as files, with its contract and reference; metrics, curves, pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.core.log import log
+from pipeline.core.paths import AUGMENTED_FIGURE, CURVES, CURVES_FIGURE, MODEL, TRAINING_METRICS
+from pipeline.data.prepared import Split
+from pipeline.model.answers import in_batches, judged_of
+from pipeline.model.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
+from pipeline.model.engine import Judging, Numbers, has_bfloat16, load_judging, on_gpu, probabilities
+from pipeline.model.export import compute_in_float32, export_openvino
+from pipeline.model.reference import Judged, Reference, make_reference, sampled, write_reference
+from pipeline.params.file import Params
+from pipeline.storage.files import replacing, sha256_of_file, write_json
+from pipeline.training.augment import draw_augmented
+from pipeline.training.calibration import HELD, Calibration, answers_hold, calibrate
+from pipeline.training.curves import write_curves
+from pipeline.training.inputs import Data
+from pipeline.training.recipe import Trained
+from pipeline.versions.dvc import git_commit
+
+JUDGED_AT_ONCE = 32  # images
+
+
+def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contract, dict[str, float]]:
+    """The model with its contract, the metrics, the curves and the picture of the augmentation."""
+    dataset = data.dataset
+    compute_in_float32(trained.model)
+    warn_of_gap(trained.kept["gap_accuracy"], params.train.max_gap)
+    with replacing(MODEL) as beside:
+        beside.mkdir()
+        trained.model.save(beside / KERAS)
+        export_openvino(trained.model, beside / OPENVINO)
+        asked, in_bfloat16 = ask(beside, data.val, params)
+        reference = write_reference(beside, reference_of(params, data, trained, asked))
+        found = asked.calibration
+        contract = Contract(
+            class_names=dataset.class_names,
+            images=dataset.images,
+            backbone=params.model.backbone,
+            temperature=found.temperature,
+            unsure_below=found.unsure_below,
+            dataset_sha256=dataset.sha256,
+            weights_sha256=weights_sha256(beside),
+            keras_sha256=sha256_of_file(beside / KERAS),
+            code_commit=git_commit(),
+            bfloat16=in_bfloat16,
+            **reference,
+        )
+        write_contract(beside, contract)
+    metrics = {
+        **found.metrics,
+        "temperature": found.temperature,
+        "unsure_below": found.unsure_below,
+        "gap_accuracy": trained.kept["gap_accuracy"],
+        "gap_loss": trained.kept["gap_loss"],
+        "epochs": len(trained.curves),
+    }
+    write_json(TRAINING_METRICS, metrics)
+    write_curves(trained.curves, CURVES, CURVES_FIGURE)
+    with replacing(AUGMENTED_FIGURE) as beside:
+        draw_augmented(data.train.images, params.augment, params.seed).savefig(beside)
+    return contract, metrics
+
+
+def warn_of_gap(gap: float, max_gap: float) -> None:
+    """Say that the network has learnt its images by heart, and what helps."""
+    if gap > max_gap:
+        log.warning(
+            "Overfitting: accuracy on training images is %.3f higher than on validation images (train.max_gap allows "
+            "%.3f). What helps: more images, stronger augmentation (`augment`), more dropout or weight_decay, fewer "
+            "epochs.",
+            gap, max_gap,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A network as the night will ask it, and what it says of the validation images."""
+
+    numbers: Numbers
+    judging: Judging
+    embeddings: NDArray[np.float32]  # (n, d)
+    probabilities: NDArray[np.float32]  # (n, classes)
+    calibration: Calibration
+
+
+def ask(folder: Path, val: Split, params: Params) -> tuple[Asked, bool | None]:
+    """Ask the network in `folder` in bfloat16 where its answers hold in that, and say whether; None: it was not tried.
+
+    It is tried on CPUs that have it. What is fitted is fitted to the answers that will be given.
+    """
+    plain = ask_in("f32", folder, val, params)
+    if on_gpu(params.compute) or not has_bfloat16():
+        return plain, None
+    short = ask_in("bf16", folder, val, params)
+    holds = answers_hold(plain.calibration.metrics, short.calibration.metrics, params.train.max_bfloat16_loss)
+    log.info(
+        "In bfloat16, about twice as fast: accuracy %.3f (in float32 %.3f), balanced accuracy %.3f (%.3f), "
+        "calibration error %.3f (%.3f). Nights compute in %s.",
+        *(one.calibration.metrics[name] for name in HELD for one in (short, plain)),
+        "bfloat16" if holds else "float32",
+    )  # fmt: skip
+    return (short if holds else plain), holds
+
+
+def ask_in(numbers: Numbers, folder: Path, val: Split, params: Params) -> Asked:
+    """Ask the network in `folder`, computing in `numbers`, and calibrate its answers."""
+    judging = load_judging(folder, params.compute, numbers)
+    logits, embeddings = judged_of(judging, in_batches(val.images, JUDGED_AT_ONCE, f"calibrate {numbers}"))
+    found = calibrate(logits, val.labels, params.train.target_precision)
+    return Asked(numbers, judging, embeddings, probabilities(logits, found.temperature), found)
+
+
+def reference_of(params: Params, data: Data, trained: Trained, asked: Asked) -> Reference:
+    """What the night's images will be compared with; training images are asked about unless features say the same."""
+    rows = sampled(len(data.train.labels), params.seed)
+    if trained.is_frozen and data.train_features is not None and asked.numbers == "f32":
+        embeddings = data.train_features[rows]
+    else:
+        batches = (data.train.images[part] for part in in_batches(rows, JUDGED_AT_ONCE, "reference"))
+        _, embeddings = judged_of(asked.judging, batches)
+    val = Judged(data.val, asked.embeddings, asked.probabilities)
+    names, percentile = data.dataset.class_names, params.train.outlier_percentile
+    return make_reference(data.train, rows, embeddings, val, names, percentile, params.seed)
