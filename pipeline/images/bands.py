@@ -1,8 +1,9 @@
-"""TIFF with more than a picture's bands -> an upright 8-bit RGB frame, by tifffile (the extra `tiff`).
+"""Multi-band TIFF -> an upright 8-bit RGB frame, read with tifffile (the extra `tiff`). Opens no file.
 
-A band is a sample of the first page, or, where that has one sample, a page like it (as OME-TIFF stores channels; in
-the order of the file). Three bands are shown as red, green and blue; the same one thrice is grey. Each is stretched
-by itself between two percentiles; where one of the three holds no data (NaN, infinite, GDAL's nodata) all are black.
+A band is one sample of the first page. If the first page has a single sample, every page of the same shape and type is
+a band, in file order: OME-TIFF stores channels this way. Three bands become red, green and blue; the same band three
+times gives grey. Each band is stretched separately between two percentiles. A pixel without data (NaN, infinite, GDAL's
+nodata) in one of the three bands is black.
 """
 
 import io
@@ -31,20 +32,20 @@ from pipeline.params.data import Images
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
-BYTES_A_PIXEL = 16  # of max_megapixels: all bands of a page are decoded together, so many bands count as many pixels
+BYTES_A_PIXEL = 16  # limit for each pixel of max_megapixels: tifffile decodes all bands of a page at once
 ORIENTATION, GDAL_NODATA = 274, 42113  # tags
-LAYOUT = frozenset({*range(256, 260), 262, *range(273, 280), 284, 317, *range(320, 326), 338, 339})  # of the pixels
+LAYOUT = frozenset({*range(256, 260), 262, *range(273, 280), 284, 317, *range(320, 326), 338, 339})  # tags on pixels
 TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 UNCOMPRESSED, LZW = 1, 5  # values of the tag Compression
-READ = {UNCOMPRESSED: "none", LZW: "LZW", 8: "deflate", 32946: "deflate", 50000: "zstd"}  # proved on damaged bytes
+READ = {UNCOMPRESSED: "none", LZW: "LZW", 8: "deflate", 32946: "deflate", 50000: "zstd"}  # tested on damaged bytes
 LARGEST_TILE = 1024 * 1024  # pixels; a picture may be smaller than its only tile
 NOT_A_BAND = 1 | 4  # bits of NewSubfileType: a reduced copy, a mask
 
 
 def read_bands(data: bytes, rules: Images) -> Frame:
-    """Three bands of a TIFF. Raises UnreadableImage, or whatever tifffile makes of a damaged file."""
+    """Read three bands of a TIFF. Raises UnreadableImage, or any error that tifffile raises on a damaged file."""
     try:
-        import imagecodecs  # noqa: F401 - tifffile asks it for every compression
+        import imagecodecs  # noqa: F401 - tifffile needs it for every compression
         import tifffile
     except ImportError:
         raise missing_extra("TIFF images of this kind", "tifffile", "tiff") from None
@@ -70,7 +71,7 @@ def read_bands(data: bytes, rules: Images) -> Frame:
 
 
 def _refuse_cut_tags(tiff: "TiffFile", data: bytes) -> None:
-    """Raises UnreadableImage when a tag on the pixels' layout is cut off: tifffile would go on without it."""
+    """Raise UnreadableImage when a tag on the pixels' layout is truncated: tifffile would ignore the tag."""
     form, at = tiff.tiff, tiff.pages.first.offset
     count = struct.unpack_from(form.tagnoformat, data, at)[0]
     for entry in range(at + form.tagnosize, at + form.tagnosize + count * form.tagsize, form.tagsize):
@@ -105,7 +106,7 @@ def _most_bytes(rules: Images) -> float:
 
 
 def _bands(tiff: "TiffFile", data: bytes, wanted: tuple[int, ...]) -> dict[int, NDArray[Any]]:
-    """The wanted bands by their numbers, each (height, width). Raises UnreadableImage when the file has fewer."""
+    """The wanted bands by number, each (height, width). Raises UnreadableImage when the file has fewer."""
     page: Any = tiff.pages.first
     highest = max(wanted)
     if page.samplesperpixel > 1:
@@ -123,7 +124,7 @@ def _bands(tiff: "TiffFile", data: bytes, wanted: tuple[int, ...]) -> dict[int, 
 
 
 def _pages_like_the_first(tiff: "TiffFile", data: bytes) -> Iterator[Any]:
-    """The pages that are bands: not the reduced copies and masks that may stand between them."""
+    """Yield the pages that are bands; skip reduced copies and masks."""
     from tifffile import TiffPage
 
     first: Any = tiff.pages.first
@@ -136,7 +137,7 @@ def _pages_like_the_first(tiff: "TiffFile", data: bytes) -> Iterator[Any]:
 
 
 def _page_offsets(tiff: "TiffFile", data: bytes) -> Iterator[int]:
-    """Where each page's tags stand, each place once: a chain of pages that bites its tail is walked for ever else."""
+    """Yield the offset of each page's tags, each offset once: a cyclic chain of pages would never end."""
     form, seen = tiff.tiff, set()
     offset: int = tiff.pages.first.offset
     while 0 < offset < len(data) and offset not in seen:
@@ -147,14 +148,14 @@ def _page_offsets(tiff: "TiffFile", data: bytes) -> Iterator[int]:
 
 
 def _decoded(page: "TiffPage", data: bytes) -> NDArray[Any]:
-    """A page's values: (height, width), (height, width, samples) or (samples, height, width), as its axes say.
+    """Decode a page: (height, width), (height, width, samples) or (samples, height, width), as its axes say.
 
-    Raises UnreadableImage when strips or tiles are missing: tifffile would leave what is not there as it finds it.
+    Raises UnreadableImage when strips or tiles are missing: tifffile would leave their pixels uninitialised.
     """
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     if any(offset + length > len(data) for offset, length in segments):
         raise UnreadableImage("damaged image: it is cut off")
-    contiguous = page.is_contiguous  # one run of bytes, however many strips it is told as
+    contiguous = page.is_contiguous  # one run of bytes, however many strips the tags list
     if not contiguous and len(segments) != math.prod(page.chunked):
         raise UnreadableImage("damaged image: strips or tiles are missing")
     if page.is_tiled and page.tilewidth * page.tilelength > 4 * max(page.imagewidth * page.imagelength, LARGEST_TILE):
@@ -165,8 +166,8 @@ def _decoded(page: "TiffPage", data: bytes) -> NDArray[Any]:
 
 
 def _decoded_lzw(page: Any, segments: list[bytes]) -> NDArray[Any]:
-    """As `_decoded`, with LZW taken off by libtiff: on damaged bytes imagecodecs' own ends the process."""
-    page.compression = UNCOMPRESSED  # what is left for tifffile to undo: predictor, byte order, tiles
+    """Like `_decoded`, but libtiff decompresses LZW: imagecodecs' LZW decoder crashes on damaged bytes."""
+    page.compression = UNCOMPRESSED  # tifffile still undoes predictor, byte order and tiles
     _, depth, height, width, samples = page.shaped
     decoded = np.zeros((page.shaped[0], depth, height, width, samples), page.dtype)
     strips = math.ceil(height / page.rowsperstrip) if not page.is_tiled else 1
@@ -175,7 +176,7 @@ def _decoded_lzw(page: Any, segments: list[bytes]) -> NDArray[Any]:
         columns = page.tilewidth if page.is_tiled else width
         raw = _unpacked_lzw(segment, rows * columns * samples * decoded.itemsize) if segment else None
         part, (plane, _, top, left, _), shape = page.decode(raw, index)
-        if part is None:  # left out, as GDAL does with a tile of nodata
+        if part is None:  # GDAL omits a tile that holds nodata only
             part = np.full((*shape[:3], samples), page.nodata, decoded.dtype)
         into = decoded[plane, :, top : top + shape[1], left : left + shape[2]]
         into[...] = part[:, : into.shape[1], : into.shape[2]]
@@ -183,9 +184,9 @@ def _decoded_lzw(page: Any, segments: list[bytes]) -> NDArray[Any]:
 
 
 def _unpacked_lzw(segment: bytes, size: int) -> bytes:
-    """The `size` bytes of one strip or tile, read as a picture of one row. Raises OSError when there are fewer."""
+    """Decompress one strip or tile to `size` bytes, as a TIFF of one row. Raises OSError when bytes are missing."""
     tags = [(256, 4, size), (257, 4, 1), (258, 3, 8), (259, 3, LZW), (262, 3, 1), (273, 4, 122), (277, 3, 1)]
-    tags += [(278, 4, 1), (279, 4, len(segment))]  # in the order of their numbers; the bytes begin at 122
+    tags += [(278, 4, 1), (279, 4, len(segment))]  # in ascending order; the compressed bytes begin at 122
     entries = b"".join(struct.pack("<HHII", number, kind, 1, value) for number, kind, value in tags)
     file = struct.pack("<4sIH", b"II*\0", 8, len(tags)) + entries + bytes(4) + segment
     with Image.open(io.BytesIO(file), formats=("TIFF",)) as image:
@@ -193,14 +194,14 @@ def _unpacked_lzw(segment: bytes, size: int) -> bytes:
 
 
 def _is_valid(band: NDArray[Any], page: "TiffPage") -> NDArray[np.bool_]:
-    """Where a band holds data: not NaN, not infinite, not the value that GDAL's tag names."""
+    """A mask of the pixels with data: not NaN, not infinite, not the value of GDAL's nodata tag."""
     valid: NDArray[np.bool_] = np.isfinite(band)
     tag = page.tags.get(GDAL_NODATA)
     try:
         nodata = float(str(tag.value).strip(" \0")) if tag else math.nan
     except ValueError:
         return valid
-    # Compared as the band's own type: -3.4028234663852886e+38 is a float32 only after rounding.
+    # Compare in the band's own type: -3.4028234663852886e+38 is a float32 only after rounding.
     return np.asarray(valid & (band != np.float64(nodata).astype(band.dtype))) if _fits(nodata, band.dtype) else valid
 
 
@@ -212,9 +213,9 @@ def _fits(number: float, dtype: np.dtype[Any]) -> bool:
 
 
 def stretched(band: NDArray[Any], valid: NDArray[np.bool_], percentiles: tuple[float, float]) -> NDArray[np.uint8]:
-    """A band as 0..255, from the lower to the upper percentile of its valid values; black where it is not valid.
+    """Scale a band to 0..255 between two percentiles of its valid pixels; all other pixels become black.
 
-    band, valid: (height, width). Raises UnreadableImage when nothing is valid.
+    band, valid: (height, width). Raises UnreadableImage when no pixel is valid.
     """
     counted = band[valid]
     if not counted.size:

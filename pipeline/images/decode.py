@@ -1,6 +1,6 @@
 """The only decoder: encoded bytes -> upright RGB uint8, or `UnreadableImage`. Opens no file and knows no model.
 
-Training and the nightly run both come through here, so a model is asked about the same pixels it was taught with.
+Training and nights both decode here, so a model sees the same pixels at night as in training.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from pipeline.images.frame import UnreadableImage as UnreadableImage  # whoever 
 from pipeline.images.pillow import is_heif, is_plain_tiff, is_tiff, read_heif, read_picture
 from pipeline.params.data import Images
 
-MOST_WORDS = 300  # characters of a decoder's message; it may repeat what a hostile file says
-Image.MAX_IMAGE_PIXELS = None  # the limit is ours, checked before any pixel is decoded, for every format alike
+MOST_WORDS = 300  # characters kept of a decoder's message, which may quote a hostile file
+Image.MAX_IMAGE_PIXELS = None  # `refuse_too_large` checks our own limit, for every format, before pixels are decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class Picture:
     format: str  # one of formats.EXTENSIONS_OF
     mode: str  # Pillow's name, e.g. RGB, L, I;16; DICOM's photometric interpretation; of many bands, `5 x uint16`
     bits: int  # of one sample as stored, e.g. 1, 8, 12, 16, 32
-    orientation: int  # EXIF's number, 1 to 8, that was made upright; 1 where the file says nothing
+    orientation: int  # EXIF's number, 1 to 8, already applied; 1 where the file names none
 
 
 def without_enhancement(rules: Images, side: int) -> Images:
-    """Rules that show the file itself, to be measured: the same reading, stretched to side x side, not enhanced."""
+    """The rules for measuring a file: read in the same way, stretched to side x side, not enhanced."""
     changes = {"width": side, "height": side, "fit": "stretch", "denoise": "none", "clahe": 0.0}
     return Images.model_validate(rules.model_dump() | changes)
 
@@ -50,15 +50,15 @@ def decode(data: bytes, rules: Images) -> Picture:
         raise
     except UnidentifiedImageError:
         raise UnreadableImage("not an image in a known format") from None
-    # The one wide except of the project: a hostile file can make a decoder raise anything at all
-    # (SyntaxError, struct.error, ZeroDivisionError have been seen), and all of it means the same.
+    # The one wide except of the project: on a hostile file a decoder can raise any error (we have seen
+    # SyntaxError, struct.error and ZeroDivisionError), and each of them means that the image is damaged.
     except Exception as error:
-        if is_dicom(data):  # pydicom's words may hold a patient's name
+        if is_dicom(data):  # pydicom's message may contain a patient's name
             raise UnreadableImage(f"damaged DICOM image ({type(error).__name__})") from None
         reason = " ".join(str(error).split())[:MOST_WORDS]
-        if not any(letter.isalpha() for letter in reason):  # a KeyError says no more than the key
+        if not any(letter.isalpha() for letter in reason):  # the message of a KeyError is only the key
             reason = f"{type(error).__name__} {reason}".strip()
-        reason = reason.encode("utf-8", "backslashreplace").decode()  # it may repeat the file's own bytes
+        reason = reason.encode("utf-8", "backslashreplace").decode()  # it may quote bytes of the file
         raise UnreadableImage(f"damaged image: {reason}") from error
 
 
@@ -69,7 +69,7 @@ def _decode(data: bytes, rules: Images) -> Picture:
 
 
 def _first_frame(data: bytes, rules: Images) -> Frame:
-    """The reader for these bytes is chosen by the bytes alone, never by the file's name."""
+    """Read the first frame. The bytes alone decide which reader does it, never the file's name."""
     if is_dicom(data):
         return read_dicom(data, rules)
     if is_heif(data):
@@ -80,18 +80,18 @@ def _first_frame(data: bytes, rules: Images) -> Frame:
 
 
 def _resize(image: Image.Image, rules: Images) -> Image.Image:
-    """To the size the model sees, then enhanced. Pillow's bilinear filter widens with the reduction: no aliases."""
+    """Resize to the model's input size, then enhance. Pillow's bilinear filter grows with the scale: no aliasing."""
     size, how = (rules.width, rules.height), Image.Resampling.BILINEAR
     match rules.fit:
         case "stretch":
             return _enhanced(image.resize(size, how), rules)
-        case "pad":  # enhanced before it is padded: the borders stay black, and are no part of the picture's contrast
+        case "pad":  # enhance before padding: the borders stay black and do not change the image's contrast
             return ImageOps.pad(_enhanced(ImageOps.contain(image, size, how), rules), size, how, color="black")
         case "crop":
             return _enhanced(ImageOps.fit(image, size, how), rules)
 
 
 def _enhanced(image: Image.Image, rules: Images) -> Image.Image:
-    if (rules.denoise == "none" and rules.clahe == 0) or 0 in image.size:  # the narrowest strips shrink to nothing
+    if (rules.denoise == "none" and rules.clahe == 0) or 0 in image.size:  # a very narrow image shrinks to a width of 0
         return image
     return Image.fromarray(enhance(np.asarray(image), rules))

@@ -1,7 +1,7 @@
-"""DICOM bytes -> an upright 8-bit frame, by pydicom (the extra `dicom`). Names no patient: only pixel data are read.
+"""DICOM bytes -> an upright 8-bit frame, read with pydicom (the extra `dicom`). Reads no data about patients.
 
-Stored values become real ones (modality LUT or rescale), then grey through a window: the one of the rules, else the
-file's first VOI LUT or window, else the full range of its values. MONOCHROME1 is inverted; colour has no window.
+Stored values become real ones (modality LUT or rescale), then grey through a window: the window in the rules, else the
+file's first VOI LUT or window, else the full range of values. MONOCHROME1 is inverted; colour images have no window.
 """
 
 import io
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 PIXEL_DATA = b"\xe0\x7f\x10\0"  # the tag, little-endian
-# The elements that are read, and no other: what is not read cannot be told.
+# Only these elements are read: what is not read cannot leak into a message.
 ELEMENTS = (
     "BitsAllocated", "BitsStored", "BluePaletteColorLookupTableData", "BluePaletteColorLookupTableDescriptor",
     "Columns", "DoubleFloatPixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "FloatPixelData",
@@ -38,13 +38,13 @@ ELEMENTS = (
     "SharedFunctionalGroupsSequence", "VOILUTFunction", "VOILUTSequence", "WindowCenter", "WindowWidth",
 )  # fmt: skip
 PIXEL_ELEMENTS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-# The transfer syntax whose elements are deflated as a whole: its tag, VR and length, then its number.
+# The header of a deflated file names its transfer syntax so: tag, VR, length, then the UID.
 DEFLATED = re.compile(rb"\x02\x00\x10\x00.{4,8}1\.2\.840\.10008\.1\.2\.1\.99", re.DOTALL)
-BYTES_A_PIXEL, HEADER_BYTES = 8, 16_000_000  # what a deflated file may grow to: three 16-bit samples, and room
+BYTES_A_PIXEL, HEADER_BYTES = 8, 16_000_000  # a deflated file may inflate to three 16-bit samples, and some more
 
 
 def is_dicom(data: bytes) -> bool:
-    """Whether the bytes are a DICOM file; one without preamble counts when it starts as such and has pixel data."""
+    """Whether the bytes are a DICOM file. Without a preamble, it must start with an element and have pixel data."""
     if data.startswith(DICOM_PREFIX, DICOM_PREFIX_AT):
         return True
     starts_so = data[:2] in (b"\x02\0", b"\x08\0") and (data[4:6].isupper() or data[6:8] == b"\0\0")
@@ -52,7 +52,7 @@ def is_dicom(data: bytes) -> bool:
 
 
 def read_dicom(data: bytes, rules: Images) -> Frame:
-    """The first frame of a DICOM file. Raises UnreadableImage, or whatever pydicom makes of a damaged file."""
+    """Read the first frame of a DICOM file. Raises UnreadableImage, or any error of pydicom on a damaged file."""
     try:
         import pydicom
         from pydicom.pixels.decoders.base import get_decoder
@@ -71,7 +71,7 @@ def read_dicom(data: bytes, rules: Images) -> Frame:
         values = first_codestream(dataset, syntax.name, width, height)
         photometric = "RGB" if values.ndim == 3 else str(dataset.PhotometricInterpretation)
     else:
-        plugin = "pydicom" if syntax == RLELossless else ""  # its own, not GDCM where that is installed
+        plugin = "pydicom" if syntax == RLELossless else ""  # not GDCM, even where it is installed
         values, about = get_decoder(syntax).as_array(dataset, index=0, decoding_plugin=plugin)
         photometric = str(about["photometric_interpretation"])
     pixels = _colour(values, dataset) if photometric in COLOURS else _grey(values, dataset, rules, photometric)
@@ -85,18 +85,18 @@ COLOURS = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_R
 
 
 def _quieten() -> None:
-    """No warning of pydicom on the console: it names elements' values, and the reason goes into the row."""
+    """Silence pydicom's warnings: they quote values of elements, and the reason goes into the row."""
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     quiet = ("ignore", None, Warning, re.compile("pydicom"), 0)
-    if quiet not in warnings.filters:  # a filter of its own, as `catch_warnings` is not safe in threads
+    if quiet not in warnings.filters:  # a permanent filter: `catch_warnings` is not thread-safe
         warnings.filterwarnings("ignore", module="pydicom")
 
 
 def _refuse_to_inflate(data: bytes, rules: Images) -> None:
-    """Raises UnreadableImage when a deflated file would grow beyond what its largest allowed image needs."""
+    """Raise UnreadableImage when a deflated file would inflate to more than the largest allowed image needs."""
     if not (found := DEFLATED.search(data)):
         return
-    length = struct.unpack_from("<I", data, 140)[0]  # of the elements before the deflated ones
+    length = struct.unpack_from("<I", data, 140)[0]  # of the header, which is not deflated
     start = 144 + length
     if start <= found.end():
         raise UnreadableImage("damaged DICOM image: its header does not say where its pixels start")
@@ -107,7 +107,7 @@ def _refuse_to_inflate(data: bytes, rules: Images) -> None:
 
 
 def _plain_syntax(dataset: "Dataset") -> Any:
-    """How the pixels of a file are stored that does not say it: not compressed, in the byte order of its elements."""
+    """The transfer syntax of a file that names none: uncompressed, in the byte order of its elements."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
     _, little_endian = dataset.original_encoding
@@ -115,7 +115,7 @@ def _plain_syntax(dataset: "Dataset") -> Any:
 
 
 def _colour(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:
-    """RGB, or entries of a palette, as 8-bit RGB: deeper ones by their full range."""
+    """RGB values or palette indices as 8-bit RGB; deeper values are scaled by their full range."""
     from pydicom.pixels.processing import apply_color_lut
 
     bits = int(dataset.BitsStored)
@@ -151,7 +151,7 @@ def _real_values(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.float64
 
 
 def _of_first_frame(dataset: "Dataset", sequence: str) -> "Dataset":
-    """Where such elements stand: in a multi-frame file's groups for its first frame or for all, else in the file."""
+    """The dataset with the elements of `sequence`: the first frame's group, the shared group, or the file itself."""
     for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
         if (frames := dataset.get(groups)) and (items := frames[0].get(sequence)):
             found: Dataset = items[0]
@@ -160,7 +160,7 @@ def _of_first_frame(dataset: "Dataset", sequence: str) -> "Dataset":
 
 
 def _is_padding(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:
-    """Which stored values only fill the frame up."""
+    """A mask of the stored values that are padding."""
     first = dataset.get("PixelPaddingValue")
     if first is None:
         return np.zeros(values.shape, np.bool_)
@@ -171,7 +171,7 @@ def _is_padding(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:
 def _shown(
     real: NDArray[np.float64], padding: NDArray[np.bool_], dataset: "Dataset", rules: Images
 ) -> NDArray[np.float64]:
-    """Real values as shares of white, 0..1."""
+    """Real values as brightness, 0 (black) to 1 (white)."""
     from pydicom.pixels.processing import apply_voi
 
     if rules.window != "file":
@@ -198,9 +198,9 @@ def _first(element: Any) -> float:
 
 
 def windowed(values: NDArray[np.float64], centre: float, width: float, function: str = "LINEAR") -> NDArray[np.float64]:
-    """Shares of white, 0..1, by the three functions of DICOM (PS3.3 C.11.2.1.2 and C.11.2.1.3).
+    """Brightness, 0 (black) to 1 (white), by DICOM's three window functions (PS3.3 C.11.2.1.2 and C.11.2.1.3).
 
-    LINEAR counts values as whole numbers: a window [50, 100] is black up to 0 and white from 99 on.
+    LINEAR assumes whole numbers: a window [50, 100] is black up to 0 and white from 99 on.
     """
     values = np.asarray(np.nan_to_num(values, nan=centre - width, posinf=centre + width, neginf=centre - width))
     match function:

@@ -1,6 +1,6 @@
-"""The compressed first frame of a DICOM file -> its stored values, by imagecodecs: JPEG, JPEG-LS, JPEG 2000.
+"""The compressed first frame of a DICOM file -> its stored values, with imagecodecs: JPEG, JPEG-LS, JPEG 2000.
 
-Not by GDCM, which pydicom would prefer: on damaged JPEG it ends the whole process, and a night with it.
+pydicom would prefer GDCM, but GDCM crashes the whole process on a damaged JPEG. Windows and greys are not done here.
 """
 
 import struct
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 JPEG_2000 = b"\xff\x4f\xff\x51"
-JPEG_LS = 0xF7  # its start of frame
-START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {JPEG_LS}  # JPEG's markers that tell a size
-SAYS_ITS_COLOURS = (b"JFIF\0", b"Adobe")  # markers by which a JPEG tells whether it holds RGB or YCbCr
-END = b"\xff\xd9"  # of all three; a byte may follow that makes the length even
+JPEG_LS = 0xF7  # its start-of-frame marker
+START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {JPEG_LS}  # JPEG markers that declare a size
+SAYS_ITS_COLOURS = (b"JFIF\0", b"Adobe")  # markers that say whether a JPEG holds RGB or YCbCr
+END = b"\xff\xd9"  # end marker of all three formats; a zero may follow to make the length even
 
 
 def first_codestream(dataset: "Dataset", syntax: str, width: int, height: int) -> NDArray[Any]:
-    """Stored values (height, width), or RGB (height, width, 3), of the first frame.
+    """Decode the first frame to stored values (height, width), or to RGB (height, width, 3).
 
-    Raises UnreadableImage when the frame is cut or has another size than the file says: a decoder takes memory for
-    the frame's own size, and paints what is missing grey or black.
+    Raises UnreadableImage when the frame is truncated, or when its size differs from the file's: a decoder allocates
+    memory for the frame's own size, and paints missing pixels grey or black.
     """
     from pydicom.encaps import get_frame
 
@@ -58,8 +58,8 @@ def first_codestream(dataset: "Dataset", syntax: str, width: int, height: int) -
 
 
 def _start(frame: bytes) -> tuple[int, int, int]:
-    """The marker that starts the pixels, and the width and height it declares; zeros when there is none."""
-    if frame.startswith(JPEG_2000):  # the far corner and the near one
+    """The start-of-frame marker, and the width and height that it declares; zeros where there is none."""
+    if frame.startswith(JPEG_2000):  # two corners: bottom right, top left
         right, bottom, left, top = struct.unpack_from(">IIII", frame, 8)
         return frame[1], right - left, bottom - top
     at = 2
@@ -72,7 +72,7 @@ def _start(frame: bytes) -> tuple[int, int, int]:
 
 
 def _as_rgb(values: NDArray[Any], photometric: str) -> NDArray[Any]:
-    """JPEG-LS knows no colours; the file tells which they are."""
+    """JPEG-LS values as RGB: only the DICOM file, not the codestream, names the colour space."""
     from pydicom.pixels.processing import convert_color_space
 
     if values.ndim == 3 and photometric.startswith("YBR"):
@@ -81,7 +81,7 @@ def _as_rgb(values: NDArray[Any], photometric: str) -> NDArray[Any]:
 
 
 def _as_told(values: NDArray[Any], bits: int, *, signed: bool) -> NDArray[Any]:
-    """The same bits as the file says they are to be read: most codestreams know no sign."""
+    """Read the same bits as signed or unsigned, as the file says: most codestreams do not store a sign."""
     if signed == (values.dtype.kind == "i"):
         return values
     unused = values.dtype.itemsize * 8 - bits

@@ -1,6 +1,6 @@
-"""What each reader of a format gives to `images`: the upright first frame with the facts of its file, or the reason.
+"""What every format reader gives to `decode`: the upright first frame with facts about its file, or UnreadableImage.
 
-Knows no format and no size that a model wants.
+Knows neither the formats nor the model's input size.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.params.data import Images
 
 TURNED = Image.Transpose
-UPRIGHT = {  # what makes the pixels of each EXIF orientation upright; 1 is upright already
+UPRIGHT = {  # how to make each EXIF orientation upright; 1 is upright already
     2: TURNED.FLIP_LEFT_RIGHT, 3: TURNED.ROTATE_180, 4: TURNED.FLIP_TOP_BOTTOM, 5: TURNED.TRANSPOSE,
     6: TURNED.ROTATE_270, 7: TURNED.TRANSVERSE, 8: TURNED.ROTATE_90,
 }  # fmt: skip
@@ -18,7 +18,7 @@ QUARTER_TURNS = (5, 6, 7, 8)  # the orientations that swap width and height
 
 
 class UnreadableImage(Exception):  # noqa: N818 - an answer about a file, written as a row, not a failure of the run
-    """These bytes are not a picture that can be judged; str() is the reason, in words for a person."""
+    """These bytes are not a readable image; str() is the reason, in words for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,16 @@ class Frame:
     format: str  # Pillow's name, or DICOM
     mode: str  # how the pixels are stored: Pillow's name, DICOM's photometric interpretation, or `5 x uint16`
     bits: int  # of one sample, as stored
-    orientation: int  # EXIF's number; 1 where the file says nothing
+    orientation: int  # EXIF's number, already applied; 1 where the file names none
 
 
 def exif_number(found: object) -> int:
-    """The orientation that a file names, 1 to 8; 1 where it names none or nonsense."""
+    """The EXIF orientation, 1 to 8, that was found in a file; 1 where it is missing or invalid."""
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def refuse_too_large(width: int, height: int, rules: Images) -> None:
-    """Raises UnreadableImage when the declared size is none, or over the limit; to be asked before memory is taken."""
+    """Raise UnreadableImage when the declared size is empty or over the limit. Call it before memory is allocated."""
     if width < 1 or height < 1:
         raise UnreadableImage(f"damaged image: it says that it has {width} x {height} pixels")
     if width * height > rules.max_megapixels * 1e6:
@@ -50,5 +50,5 @@ def refuse_too_large(width: int, height: int, rules: Images) -> None:
 
 
 def missing_extra(images: str, package: str, extra: str) -> UnreadableImage:
-    """What to raise when the package that reads such `images` is not installed."""
+    """The error for `images` whose package is not installed; `extra` installs it."""
     return UnreadableImage(f"{images} need the package {package}: pip install 'nightshift[{extra}]'")

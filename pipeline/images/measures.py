@@ -1,7 +1,7 @@
-"""What can be measured of a picture's pixels, and the hash by which nearly the same pictures are found. Opens no file.
+"""Measures of an image's pixels, and the perceptual hash that finds near-duplicates. Opens no file.
 
-Measures are compared only where they are taken at one size: SIDE x SIDE in the manifest, so that a photograph and its
-smaller copy get the same ones, and the model's size at night. Imports OpenCV when something is measured.
+Only measures taken at the same size are comparable: SIDE x SIDE in the manifest, so that a photograph and its smaller
+copy agree, and the model's input size at night. Imports OpenCV when it measures.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIDE = 256  # pixels
-# 256 bits. Of 64, as is usual, 24 pairs of different solar cells among 2,624 share all, and 590 differ in 4 or fewer.
+# 256 bits. With the usual 64, 24 pairs of different solar cells among 2,624 have the same hash, and 590 differ by <= 4.
 HASH_SIDE = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """Measures of a grey picture."""
+    """Measures of an image's grey values."""
 
     brightness: float  # mean, 0..255
     contrast: float  # standard deviation, 0..127.5
@@ -26,14 +26,14 @@ class Light:
 
 @dataclass(frozen=True, slots=True)
 class Quality(Light):
-    """Measures of a grey picture of SIDE x SIDE pixels."""
+    """Measures of an image's grey values at SIDE x SIDE pixels."""
 
     entropy: float  # of the grey values, bits, 0..8
     phash: str  # perceptual hash of HASH_SIDE * HASH_SIDE bits, hexadecimal
 
 
 def measure(pixels: NDArray[np.uint8]) -> Quality:
-    """The measures of `pixels` (SIDE, SIDE, 3), RGB, 0..255."""
+    """All measures of `pixels` (SIDE, SIDE, 3), RGB, 0..255."""
     import imagehash
 
     picture = Image.fromarray(pixels).convert("L")
@@ -48,7 +48,7 @@ def measure(pixels: NDArray[np.uint8]) -> Quality:
 
 
 def measure_light(pixels: NDArray[np.uint8]) -> Light:
-    """The measures of `pixels` (height, width, 3), RGB, 0..255, that take no more than 0.15 ms at 224 x 224."""
+    """The cheap measures of `pixels` (height, width, 3), RGB, 0..255: at most 0.15 ms at 224 x 224."""
     return _light(Image.fromarray(pixels).convert("L"))
 
 

@@ -1,6 +1,6 @@
-"""What Pillow reads -> an upright 8-bit RGB frame; HEIF by its plugin, the extra `heic`. Opens no file.
+"""Images that Pillow reads -> an upright 8-bit RGB frame; HEIF with a plugin, the extra `heic`. Opens no file.
 
-TIFF that is a stack of bands and no picture is told from the rest here, and read in `multiband`.
+`is_plain_tiff` tells a TIFF picture from a stack of bands, which the module `bands` reads.
 """
 
 import io
@@ -24,9 +24,9 @@ from pipeline.images.frame import (
 from pipeline.images.integrity import CUT_OFF, jpeg_end, png_lacks_pixels, refuse_damaged
 from pipeline.params.data import Images
 
-# Readers that stay inside this process: no EPS (it starts Ghostscript), no PDF, no formats of the last century.
+# Readers that stay inside this process: no EPS (it starts Ghostscript), no PDF, no obsolete formats.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "AVIF", "PPM")
-NEEDED_BOXES = frozenset({b"ftyp", b"meta", b"moov", b"mdat", b"idat"})  # of HEIF: where its pixels are
+NEEDED_BOXES = frozenset({b"ftyp", b"meta", b"moov", b"mdat", b"idat"})  # HEIF boxes that hold or locate the pixels
 DRAFT_MARGIN = 2  # decode JPEG at >= 2x the target: 3 to 3.6x faster on 12 megapixels, mean difference 0.30 of 255
 BITS_PER_SAMPLE, ORIENTATION, SAMPLES_PER_PIXEL, PLANAR_CONFIGURATION = 258, 274, 277, 284  # TIFF's tags
 TILE_WIDTH, TILE_LENGTH = 322, 323
@@ -34,8 +34,8 @@ LARGEST_TILE = 1024 * 1024  # pixels; a picture may be smaller than its only til
 IN_PLANES = 2
 MOST_PICTURE_SAMPLES = 4  # of a pixel; a TIFF with more is a stack of bands
 WHITE = (255, 255, 255, 255)
-STRIP = 256  # rows whose mode is changed at a time: of 100 megapixels, the values in between are gigabytes
-MISSING = (127, 128)  # what libjpeg paints where a JPEG ends before its last pixel; inverted, in CMYK
+STRIP = 256  # rows converted at a time: converting 100 megapixels at once would take gigabytes
+MISSING = (127, 128)  # the grey that libjpeg paints where pixels are missing, also as CMYK inverts it
 NO_EXIF = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, OSError, struct.error)
 
 
@@ -49,20 +49,20 @@ def is_plain_tiff(data: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
             samples, planes = _tag(image, SAMPLES_PER_PIXEL), _tag(image, PLANAR_CONFIGURATION)
-            # Pillow opens planes of 16 bits, and gives other pixels than are in them.
+            # Pillow opens 16-bit planes, but returns wrong pixels.
             return samples <= MOST_PICTURE_SAMPLES and (planes != IN_PLANES or _tag(image, BITS_PER_SAMPLE) <= 8)
     except (UnidentifiedImageError, KeyError):  # a layout of samples, or (KeyError) a compression, unknown to Pillow
         return False
 
 
 def _tag(image: Image.Image, number: int) -> int:
-    """A TIFF tag's value, the highest of several; 1, as the standard has it for those asked for, when there is none."""
+    """A TIFF tag's value, the highest of several; without the tag 1, which is the standard's default for ours."""
     value = getattr(image, "tag_v2", {}).get(number, 1)
     return int(max(value) if isinstance(value, tuple) else value)
 
 
 def is_heif(data: bytes) -> bool:
-    """Whether the bytes say they are HEIC or another HEIF, and not AVIF."""
+    """Whether the bytes declare HEIC or another kind of HEIF, but not AVIF."""
     if data[4:8] != b"ftyp":
         return False
     length = min(struct.unpack_from(">I", data)[0], 256)
@@ -71,24 +71,24 @@ def is_heif(data: bytes) -> bool:
 
 
 def read_picture(data: bytes, rules: Images) -> Frame:
-    """The first frame, large JPEG at a reduced scale. Raises UnreadableImage, or whatever Pillow raises."""
+    """Read the first frame, a large JPEG at a reduced scale. Raises UnreadableImage, or any error of Pillow."""
     with _opened(data) as image:
         refuse_too_large(*image.size, rules)
         tile = _tag(image, TILE_WIDTH) * _tag(image, TILE_LENGTH)
-        if tile > 4 * max(image.width * image.height, LARGEST_TILE):  # memory is taken for a whole tile
+        if tile > 4 * max(image.width * image.height, LARGEST_TILE):  # Pillow allocates memory for a whole tile
             raise UnreadableImage("damaged image: its tiles are larger than the picture")
         refuse_damaged(data, image.format or "")
         bits = _bits(image, data)
         size = image.size
         target = DRAFT_MARGIN * max(rules.width, rules.height)
-        image.draft(None, (target, target))  # None keeps the mode; only JPEG listens
+        image.draft(None, (target, target))  # None keeps the mode; only JPEG supports a draft
         frame = _upright(image, size, bits)
         _refuse_early_end(image, data, target)
         return frame
 
 
 def _opened(data: bytes) -> Image.Image:
-    """Pillow's image, not decoded. What begins like a picture is called a damaged one, not an unknown format."""
+    """Open the image without decoding it. Bytes with a known signature count as damaged, not as an unknown format."""
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
@@ -99,10 +99,10 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _refuse_early_end(image: Image.Image, data: bytes, target: int) -> None:
-    """Raises UnreadableImage when a PNG or JPEG ends before its last pixel; what is missing is black, or mid-grey.
+    """Raise UnreadableImage when a PNG or JPEG ends before its last pixel. Its missing pixels are black or mid-grey.
 
-    A picture may end so by itself, and is then looked at twice: a PNG's pixels are counted, and a JPEG whose pixels
-    are all there does not change when bytes are put before its end.
+    A complete image may end in that colour too, so a second check decides: it counts a PNG's pixels, and inserts bytes
+    before a JPEG's end marker, which do not change a complete one.
     """
     last = image.getpixel((image.width - 1, image.height - 1))
     values = last if isinstance(last, tuple) else (last,)
@@ -118,14 +118,14 @@ def _refuse_early_end(image: Image.Image, data: bytes, target: int) -> None:
 
 
 def read_heif(data: bytes, rules: Images) -> Frame:
-    """The primary image, turned as its file says; its EXIF orientation repeats that and is not applied again."""
+    """Read the primary image. The plugin has already rotated it, so its EXIF orientation is not applied again."""
     try:
         from pillow_heif import HeifImageFile, options
     except ImportError:
         raise missing_extra("HEIC images", "pillow-heif", "heic") from None
     _refuse_cut_boxes(data)
-    options.DECODE_THREADS = 1  # callers have a thread an image already
-    opener: Any = HeifImageFile  # has no types
+    options.DECODE_THREADS = 1  # callers already use one thread per image
+    opener: Any = HeifImageFile  # pillow_heif has no type hints
     with opener(io.BytesIO(data)) as image:
         refuse_too_large(image.width, image.height, rules)
         orientation = exif_number(image.info.get("original_orientation"))
@@ -137,13 +137,13 @@ def read_heif(data: bytes, rules: Images) -> Frame:
 
 
 def _refuse_cut_boxes(data: bytes) -> None:
-    """Raises UnreadableImage when the file ends inside one of the boxes that hold the picture."""
+    """Raise UnreadableImage when the file ends inside a box that holds the image."""
     at = 0
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         if length == 1 and at + 16 <= len(data):
             length = struct.unpack_from(">Q", data, at + 8)[0]
-        if length == 0:  # it goes on to the end of the file
+        if length == 0:  # the box extends to the end of the file
             return
         if kind in NEEDED_BOXES and at + length > len(data):
             raise UnreadableImage(CUT_OFF)
@@ -151,20 +151,20 @@ def _refuse_cut_boxes(data: bytes) -> None:
 
 
 def _upright(image: Image.Image, size: tuple[int, int], bits: int) -> Frame:
-    """The opened image, decoded; `size` is what the file declares."""
+    """Decode the opened image and make it upright. size: as the file declares it."""
     name, mode, told = image.format or "", image.mode, _tag(image, ORIENTATION)
-    image.load()  # which turns a TIFF, and forgets that it was turned
+    image.load()  # this rotates a TIFF, and drops its orientation
     orientation = _orientation(image)
     width, height = reversed(size) if orientation in QUARTER_TURNS else size
     upright = _rgb(image)
-    # Not by ImageOps.exif_transpose: it writes the rest of the EXIF anew, and fails where that is nonsense.
+    # Not with ImageOps.exif_transpose: it rewrites all other EXIF data, and fails where they are invalid.
     if orientation in UPRIGHT:
         upright = upright.transpose(UPRIGHT[orientation])
     return Frame(upright, width, height, name, mode, bits, exif_number(told) if orientation == 1 else orientation)
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's number; 1 where its EXIF is nonsense, which is no reason not to judge the pixels."""
+    """EXIF's number; 1 where the EXIF data are invalid, as the pixels can be read all the same."""
     try:
         return exif_number(image.getexif().get(ExifTags.Base.Orientation))
     except NO_EXIF:
@@ -172,7 +172,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
-    """Bits of one sample as stored. Pillow's mode tells those it gives, which may be fewer."""
+    """Bits of one sample as stored. Pillow's mode gives the bits after decoding, which may be fewer."""
     match image.format:
         case "PNG" if data[12:16] == b"IHDR":
             return data[24]
@@ -187,7 +187,7 @@ def _bits(image: Image.Image, data: bytes) -> int:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: transparent pixels over white, deep pixels scaled and never clipped."""
+    """Convert any mode to RGB: transparent pixels over white, deep pixels scaled and never clipped."""
     if image.mode in ("F", "I") or image.mode.startswith("I;"):
         return _deep_grey(image).convert("RGB")
     if image.has_transparency_data:
@@ -204,7 +204,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _deep_grey(image: Image.Image) -> Image.Image:
-    """More than 8 bits of grey to 8: 16-bit by its full range, wider integers and floats by the values they hold."""
+    """Scale deep grey to 8 bits: 16-bit by its full range, wider integers and floats by the range that they use."""
     values = np.asarray(image)
     low, high = _range(values) if image.mode in ("F", "I") else (0.0, 65535.0)
     if image.mode == "I" and low >= 0 and high <= 65535:
@@ -218,7 +218,7 @@ def _deep_grey(image: Image.Image) -> Image.Image:
 
 
 def _range(values: NDArray[Any]) -> tuple[float, float]:
-    """The lowest and the highest finite value. Raises UnreadableImage where there is none."""
+    """The lowest and the highest finite value. Raises UnreadableImage where no value is finite."""
     finite = np.isfinite(values)
     if not finite.any():
         raise UnreadableImage("no pixel has a finite value")
