@@ -31,7 +31,7 @@ from batch import TOOLS, copy_files
 
 from pipeline.night.rows import read_rows
 from pipeline.params.file import load_params
-from pipeline.registry.store import store_address
+from pipeline.registry.store import Store
 
 WHO = ("group", "command", "child")  # dies
 PHASES = ("starting", "planning", "classifying", "merging", "closing")
@@ -92,7 +92,7 @@ class Night:
         return "closing" if planned else "planning"
 
 
-STORE = store_address()
+STORE = Store.of_project().address
 
 
 def prepare(room: Path, source: Path, files: int, shard_size: int) -> Night:

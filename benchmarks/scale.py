@@ -55,13 +55,13 @@ def project_with(room: Path, shard_size: int) -> Path:
 
 def seconds_of(project: Path, images: Path, options: list[str]) -> float:
     """A whole command."""
-    from pipeline.registry.store import store_address
+    from pipeline.registry.store import Store
 
     with tempfile.TemporaryDirectory(dir=project) as output:
         words = [str(NIGHTSHIFT), "classify", str(images), str(Path(output, "out")), *options]
         start = time.perf_counter()
         done = subprocess.run(
-            words, cwd=project, env={**os.environ, "MLFLOW_TRACKING_URI": store_address()},
+            words, cwd=project, env={**os.environ, "MLFLOW_TRACKING_URI": Store.of_project().address},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.core.text import shown
-from pipeline.register import Registration
 from pipeline.registry.gate import Decision
+from pipeline.registry.verdict import Registration
 from pipeline.registry.versions import Registered
 
 WIDTH = 120  # characters of a table that goes to a file or another program

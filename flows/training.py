@@ -9,9 +9,10 @@ from flows.hooks import training_completed, training_crashed, training_failed
 from flows.retries import RETRIES
 from pipeline.night import summary
 from pipeline.params.file import load_params
-from pipeline.register import Registration, register_current
-from pipeline.registry import store
+from pipeline.register import register_current
 from pipeline.registry.gate import to_markdown
+from pipeline.registry.store import Store
+from pipeline.registry.verdict import Registration
 from pipeline.versions import dvc, remote
 
 
@@ -58,7 +59,7 @@ def publish(registration: Registration) -> None:
         create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
     create_markdown_artifact(
         f"**{model.name} version {model.version}** ({', '.join(model.aliases) or 'no alias'})\n\n"
-        f"MLflow store `{store.shown_store()}`, run `{model.run_id}`",
+        f"MLflow store `{Store.of_project().shown}`, run `{model.run_id}`",
         key="model",
     )
     create_markdown_artifact(to_markdown(registration.decision), key="gate")

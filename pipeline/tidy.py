@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.core.paths import CHECKPOINTS, PREDICTIONS
 from pipeline.night import ledger
 from pipeline.registry.history import EXPERIMENT
-from pipeline.registry.store import LOCAL_ARTIFACTS, LOCAL_STORE, connected, store_address
+from pipeline.registry.store import LOCAL_ARTIFACTS, LOCAL_STORE, Store
 from pipeline.storage.files import read_json
 from pipeline.versions import dvc
 
@@ -104,7 +104,8 @@ def delete_runs(name: str, days: int, now: datetime.datetime, say: Callable[[str
     In a local store their files go too; on a server `mlflow gc` does that. Raises TrackingError.
     """
     before = int((now - datetime.timedelta(days=days)).timestamp() * 1000)
-    with connected() as client:
+    store = Store.of_project()
+    with store.connected() as client:
         experiment = client.get_experiment_by_name(f"{name}-{EXPERIMENT}")
         if experiment is None:
             return 0
@@ -113,10 +114,10 @@ def delete_runs(name: str, days: int, now: datetime.datetime, say: Callable[[str
             for run in runs:
                 client.delete_run(run.info.run_id)
                 deleted.append(run.info.run_id)
-    if deleted and store_address().startswith("http"):
+    if deleted and store.is_server:
         say("Their files stay until `mlflow gc` is run on the server.")
     elif deleted:
-        where = ("--backend-store-uri", store_address(), "--run-ids", ",".join(deleted))
+        where = ("--backend-store-uri", store.address, "--run-ids", ",".join(deleted))
         dvc.run_python("-m", "mlflow", "gc", *where, say=lambda _: None)
     return len(deleted)
 

@@ -25,7 +25,7 @@ from pipeline.night.shard import judge
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
-from pipeline.registry.store import store_address
+from pipeline.registry.store import Store
 from pipeline.sources.demo import copy_test_images
 from tests.fixtures.images import save_image
 from tests.fixtures.models import write_colour_model
@@ -158,7 +158,7 @@ def test_moving_the_champion_changes_the_next_runs_model_version(
 ) -> None:
     monkeypatch.chdir(project)
     classify(night, tmp_path / "before", load_params())
-    client = MlflowClient(store_address())
+    client = MlflowClient(Store.of_project().address)
     first = client.get_model_version("nightshift", "1")
     second = client.create_model_version("nightshift", str(first.source), first.run_id)
     client.set_registered_model_alias("nightshift", "champion", second.version)

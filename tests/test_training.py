@@ -16,7 +16,8 @@ from pipeline.model.engine import load_engine
 from pipeline.model.nearest import unit
 from pipeline.model.reference import read_reference
 from pipeline.params.model import Compute
-from pipeline.registry import champions, store, versions
+from pipeline.registry import champions, versions
+from pipeline.registry.store import Store
 from tests.fixtures.project import change_params, draw_shape, dvc, environment, nightshift, run
 
 STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
@@ -48,7 +49,7 @@ def test_training_ends_with_a_champion_and_everything_that_the_design_names(trai
 
 def test_the_evaluation_lies_beside_the_run_in_mlflow(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(trained)
-    with store.connected() as client:
+    with Store.of_project().connected() as client:
         run_id = client.get_model_version("nightshift", "1").run_id
         assert run_id
         names = {Path(file.path).name for file in client.list_artifacts(run_id, "evaluation")}

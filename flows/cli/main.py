@@ -17,7 +17,7 @@ from pipeline.core.errors import NightshiftError
 
 if TYPE_CHECKING:
     from pipeline.notices.messages import Message
-    from pipeline.register import Registration
+    from pipeline.registry.verdict import Registration
     from pipeline.storage.stores import Place
 
 app = typer.Typer(
@@ -113,7 +113,7 @@ def train(prefect: WithPrefect = True) -> None:
     """
     from flows.show_models import print_registration
     from pipeline.notices import around, messages
-    from pipeline.register import Refused
+    from pipeline.registry.verdict import Refused
 
     try:
         if prefect:

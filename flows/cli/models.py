@@ -50,7 +50,7 @@ def seen(
     """
     from flows.show_models import print_seen
     from pipeline.params.file import load_params
-    from pipeline.registry.seen import seen as answers_on
+    from pipeline.registry.lookup import seen as answers_on
 
     print_seen(*answers_on(load_params().register_.model_name, paths, version))
 
@@ -69,8 +69,8 @@ def similar(
     """Find the training images that a model sees as most like an image, and draw them beside it."""
     from pipeline.core.text import shown
     from pipeline.params.file import load_params
-    from pipeline.registry.similar import draw
-    from pipeline.registry.similar import similar as find
+    from pipeline.registry.lookup import draw
+    from pipeline.registry.lookup import similar as find
 
     params = load_params()
     found = find(params.register_.model_name, image, count, params.compute, version)

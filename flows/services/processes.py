@@ -20,7 +20,7 @@ import httpx
 import psutil
 
 from pipeline.core.errors import NightshiftError
-from pipeline.registry import store
+from pipeline.registry.store import LOCAL_ARTIFACTS, Store
 from pipeline.storage.files import read_json, write_json
 
 HOME = Path(".nightshift")
@@ -63,7 +63,7 @@ def configuration(addresses: Addresses) -> str:
     here = Path.cwd()
     python = [sys.executable, "-m"]
     alone = [*python, "flows.services.restart", f"mlflow {here}"]  # without what a killed one left behind
-    artifacts = (here / store.LOCAL_ARTIFACTS).as_uri()
+    artifacts = (here / LOCAL_ARTIFACTS).as_uri()
     commands = {
         # Its store is in the environment: an address may hold a password, which a list of processes would show.
         "mlflow": [*alone, *python, "mlflow", "server", "--no-serve-artifacts",
@@ -151,7 +151,7 @@ def environment(addresses: Addresses) -> dict[str, str]:
     if "prefect" in addresses.ours:  # a server elsewhere may need the keys of a person's own profile
         found["PREFECT_HOME"] = str(Path.cwd() / HOME / "prefect")
     if "mlflow" in addresses.ours:
-        found["MLFLOW_BACKEND_STORE_URI"] = store.store_address()
+        found["MLFLOW_BACKEND_STORE_URI"] = Store.of_project().address
     return found
 
 

@@ -19,7 +19,7 @@ from pipeline.night.rows import read_rows
 from pipeline.params.model import Batch
 from pipeline.registry import history as nights
 from pipeline.registry.history import Night
-from pipeline.registry.store import store_address
+from pipeline.registry.store import Store
 from pipeline.storage import stores
 from pipeline.storage.files import read_json, replacing
 from pipeline.storage.stores import Place
@@ -196,5 +196,5 @@ def page(
         counts=counts,
         review_page=REVIEW_PAGE,
         card=card,
-        version_page=version_page(store_address(), summary["model_name"], summary["model_version"]),
+        version_page=version_page(Store.of_project().address, summary["model_name"], summary["model_version"]),
     )

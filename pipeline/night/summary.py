@@ -25,8 +25,9 @@ from pipeline.core.paths import (
 from pipeline.evaluation.metrics import as_text
 from pipeline.night.review import KINDS, PAGE, REVIEW
 from pipeline.night.rows import CORRECTION, STATUSES, read_rows
-from pipeline.registry import champions, store
+from pipeline.registry import champions
 from pipeline.registry.gate import GATE_TAG, REFUSED
+from pipeline.registry.store import Store
 from pipeline.storage.files import read_json
 
 FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")
@@ -236,4 +237,4 @@ def status_lines() -> list[str]:
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
     # Outside an activated environment the bare name would not be found.
     mlflow = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
-    return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {store.shown_store()}"]
+    return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {Store.of_project().shown}"]

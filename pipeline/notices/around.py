@@ -1,15 +1,13 @@
 """A night or a training run plainly, and people told how it ended. Knows neither the words nor the services."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.notices import messages
 from pipeline.notices.send import tell, wants_all
 from pipeline.params.file import load_params
+from pipeline.registry.verdict import Registration
 from pipeline.storage.stores import Place
-
-if TYPE_CHECKING:
-    from pipeline.register import Registration
 
 
 def night(output: Place, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -38,7 +36,7 @@ def of_night(output: Place, summary: dict[str, Any]) -> messages.Message | None:
     return messages.of_night(output, summary, load_params().batch, wants_all())
 
 
-def training(run: Callable[[], "Registration"]) -> "Registration":
+def training(run: Callable[[], Registration]) -> Registration:
     """Run a training, tell how it ended, and return its registration or raise what it raised, Refused included."""
     try:
         registration = run()

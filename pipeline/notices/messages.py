@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import shown, without_password
@@ -13,11 +13,9 @@ from pipeline.night.rows import TooManyUnreadable
 from pipeline.night.summary import summary_lines
 from pipeline.params.model import Batch
 from pipeline.registry.champions import CHAMPION
+from pipeline.registry.verdict import Refused, Registration
 from pipeline.storage import stores
 from pipeline.storage.stores import Place
-
-if TYPE_CHECKING:
-    from pipeline.register import Registration
 
 LONGEST = 3000  # characters of one part: chat services cut off or refuse what is much longer
 
@@ -130,7 +128,7 @@ def progress(output: Place) -> str:
     return "Nothing was begun."
 
 
-def of_training(registration: "Registration") -> Message:
+def of_training(registration: Registration) -> Message:
     """A training whose model passed the gate."""
     model, decision = registration.model, registration.decision
     name = f"{model.name} version {model.version}"
@@ -145,8 +143,6 @@ def of_training(registration: "Registration") -> Message:
 
 def of_failed_training(error: BaseException) -> Message:
     """A training that ended with an error, or with a model that the gate refused."""
-    from pipeline.register import Refused  # brings the gate's statistics along, which no night needs
-
     if isinstance(error, Refused):
         model, reasons = error.registration.model, error.registration.decision.reasons
         name = f"{model.name} version {model.version}"
@@ -167,7 +163,7 @@ def of_crashed_training(words: str) -> Message:
     return Message(Kind.FAILURE, "Training crashed", words, kept, "Run it again: it goes on where it stopped.")
 
 
-def _where(registration: "Registration") -> str:
+def _where(registration: Registration) -> str:
     return f"The model, its numbers and the gate's reasons, in MLflow (run {registration.model.run_id})."
 
 

@@ -13,7 +13,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.registry import versions
 from pipeline.registry.gate import GATE_TAG, REFUSED, from_tags
-from pipeline.registry.store import connected
+from pipeline.registry.store import Store
 from pipeline.registry.versions import Registered
 
 if TYPE_CHECKING:
@@ -34,32 +34,32 @@ def crown(client: "MlflowClient", name: str, version: int) -> None:
 
     In this order a kill at any point leaves either the old state or one that `reconcile` completes.
     """
-    reconcile(client, name)
-    before = versions.by_alias(client, name, CHAMPION)
-    if before and before.version != version:
-        client.set_registered_model_alias(name, PREVIOUS, str(before.version))
+    before = reconcile(client, name)
+    if before and before != version:
+        client.set_registered_model_alias(name, PREVIOUS, str(before))
     client.set_registered_model_alias(name, CHAMPION, str(version))
-    _remember(client, name, version)
+    if before != version:
+        _remember(client, name, version)
 
 
-def reconcile(client: "MlflowClient", name: str) -> None:
-    """When a person has moved `@champion` elsewhere, make the one that was last known `@previous`."""
-    champion = versions.by_alias(client, name, CHAMPION)
-    if champion is None:
-        return
-    known = client.get_registered_model(name).tags.get(KNOWN_TAG, "")
-    if known == str(champion.version):
-        return
-    if known.isdecimal() and versions.exists(client, name, int(known)):
+def reconcile(client: "MlflowClient", name: str) -> int | None:
+    """When a person has moved `@champion`, make the one that was last known `@previous`; returns the champion."""
+    model = versions.registered_model(client, name)
+    if model is None or CHAMPION not in model.aliases:
+        return None
+    champion, known = int(model.aliases[CHAMPION]), model.tags.get(KNOWN_TAG, "")
+    if known == str(champion):
+        return champion
+    if known.isdecimal() and versions.find(client, name, int(known)):
         client.set_registered_model_alias(name, PREVIOUS, known)
-        log.info("Version %d was made @champion in MLflow; version %s is @previous now.", champion.version, known)
-    _remember(client, name, champion.version)
+        log.info("Version %d was made @champion in MLflow; version %s is @previous now.", champion, known)
+    _remember(client, name, champion)
+    return champion
 
 
 def _remember(client: "MlflowClient", name: str, version: int) -> None:
-    if client.get_registered_model(name).tags.get(KNOWN_TAG) != str(version):
-        client.set_model_version_tag(name, str(version), SINCE_TAG, _now())
-        client.set_registered_model_tag(name, KNOWN_TAG, str(version))
+    client.set_model_version_tag(name, str(version), SINCE_TAG, _now())
+    client.set_registered_model_tag(name, KNOWN_TAG, str(version))
 
 
 def _now() -> str:
@@ -88,12 +88,12 @@ def promote(name: str, version: int | None = None, *, force: bool = False) -> Re
     Raises NightshiftError when there is none, RefusedVersion when the gate refused it: `force` promotes it all the
     same, and records who did.
     """
-    with connected() as client:
+    with Store.of_project().connected() as client:
         if version is None and (challenger := versions.by_alias(client, name, CHALLENGER)):
             version = challenger.version
-        if version is None or not versions.exists(client, name, version):
+        model = None if version is None else versions.find(client, name, version)
+        if version is None or model is None:
             raise NightshiftError(_missing(name, "@challenger" if version is None else f"version {version}"))
-        model = versions.by_number(client, name, version)
         if model.tags.get(GATE_TAG) == REFUSED:
             if not force:
                 raise RefusedVersion(
@@ -112,8 +112,8 @@ def promote(name: str, version: int | None = None, *, force: bool = False) -> Re
 
 
 def rollback(name: str) -> Registered:
-    """Swap the champion with the one before it. Raises NightshiftError when there is none."""
-    with connected() as client:
+    """Swap the champion with the one before it. Raises NightshiftError when there was none."""
+    with Store.of_project().connected() as client:
         reconcile(client, name)
         champion, before = (versions.by_alias(client, name, alias) for alias in (CHAMPION, PREVIOUS))
         if before is None or (champion and champion.version == before.version):
@@ -129,7 +129,7 @@ def champion(name: str) -> Registered:
     """The version the night uses, whoever chose it. Raises NightshiftError when there is none."""
     from mlflow import MlflowException
 
-    with connected() as client:
+    with Store.of_project().connected() as client:
         found = versions.by_alias(client, name, CHAMPION)
         if found is None:
             raise NightshiftError(
@@ -137,8 +137,8 @@ def champion(name: str) -> Registered:
             )
         try:
             reconcile(client, name)
-        except MlflowException as error:  # a store that may be read and not written is enough for a night
-            log.warning("That version %d is champion could not be noted: %s", found.version, error)
+        except MlflowException as error:  # a store that can be read but not written is enough for a night
+            log.warning("MLflow could not note that version %d is the champion: %s", found.version, error)
     if words := warning(found):
         log.warning("%s", words)
     return found
@@ -146,16 +146,16 @@ def champion(name: str) -> Registered:
 
 def challenger(name: str) -> Registered | None:
     """The newest version that passed the gate, if there is one."""
-    with connected() as client:
+    with Store.of_project().connected() as client:
         return versions.by_alias(client, name, CHALLENGER)
 
 
 def numbered(name: str, version: int) -> Registered:
     """The version of this number. Raises NightshiftError when there is none."""
-    with connected() as client:
-        if not versions.exists(client, name, version):
+    with Store.of_project().connected() as client:
+        if (found := versions.find(client, name, version)) is None:
             raise NightshiftError(_missing(name, f"version {version}"))
-        return versions.by_number(client, name, version)
+        return found
 
 
 def _missing(name: str, what: str) -> str:
@@ -164,7 +164,7 @@ def _missing(name: str, what: str) -> str:
 
 def known_versions(name: str) -> list[Registered]:
     """All versions, the newest first, after a person's moves in the MLflow UI are completed."""
-    with connected() as client:
+    with Store.of_project().connected() as client:
         reconcile(client, name)
         return versions.versions(client, name)
 

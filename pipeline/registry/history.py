@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.registry.store import CONTRACT_TAG, connected, use_experiment
+from pipeline.registry.runs import CONTRACT_TAG
+from pipeline.registry.store import Store
 from pipeline.storage import stores
 from pipeline.storage.stores import Place
 
@@ -29,7 +30,8 @@ def record(output: Place, summary: dict[str, Any], flow_run: str = "") -> None:
     import mlflow
 
     try:
-        with connected() as client:
+        store = Store.of_project()
+        with store.connected() as client:
             tags = {
                 CONTRACT_TAG: summary["contract_hash"],
                 "nightshift.model_version": summary["model_version"],
@@ -39,7 +41,7 @@ def record(output: Place, summary: dict[str, Any], flow_run: str = "") -> None:
                 "prefect.flow_run_id": flow_run,
             }
             with mlflow.start_run(
-                experiment_id=use_experiment(client, f"{summary['model_name']}-{EXPERIMENT}"),
+                experiment_id=store.experiment(client, f"{summary['model_name']}-{EXPERIMENT}"),
                 run_name=output.name,
                 tags={name: value for name, value in tags.items() if value},
             ):
@@ -83,7 +85,7 @@ def earlier(summary: dict[str, Any], most: int) -> list[Night]:
 
     Looks only: an experiment that is not there is not made.
     """
-    with connected() as client:
+    with Store.of_project().connected() as client:
         experiment = client.get_experiment_by_name(f"{summary['model_name']}-{EXPERIMENT}")
         if experiment is None:
             return []

@@ -5,7 +5,6 @@ at its end, some seconds of waiting; one warning says what is missing. Does not 
 """
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -21,28 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.core.log import log
 from pipeline.params.file import Params
-from pipeline.registry.store import (
-    CONTRACT_TAG,
-    TrackingError,
-    connected,
-    final,
-    flat,
-    log_epoch,
-    logged_steps,
-    shown_store,
-    store_address,
-    training_tags,
-    use_experiment,
-)
+from pipeline.registry.runs import CONTRACT_TAG, final, log_epoch, logged_steps, training_params, training_tags
+from pipeline.registry.store import Store, TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PLACE_TAG = "nightshift.place"  # machine and folder: a folder has one training at a time
-LATER = {"evaluate", "register", "batch", "tune"}  # parameters of what comes after, or before
 WAITED = 10  # seconds, at the end, for a store somewhere else
 WAITED_FOR_FILE = 60  # and for a file of this machine, which is never left half written
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 
 Job = Callable[["MlflowClient"], None]
 
@@ -51,6 +37,7 @@ Job = Callable[["MlflowClient"], None]
 class LiveRun:
     """One training's run; its methods return at once."""
 
+    store: Store
     params: Params
     dataset_sha256: str
     memory: Path  # file that keeps the run's id for a training that goes on
@@ -78,10 +65,8 @@ class LiveRun:
 
     def work(self) -> None:
         """Tell the store, job by job, until the end."""
-        for name, value in PATIENCE.items():
-            os.environ.setdefault(name, value)
         try:
-            with connected() as client:
+            with self.store.connected() as client:
                 import mlflow
 
                 logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
@@ -100,7 +85,7 @@ class LiveRun:
     def _begin(self, client: "MlflowClient") -> None:
         import mlflow
 
-        experiment = use_experiment(client, self.params.register_.model_name)
+        experiment = self.store.experiment(client, self.params.register_.model_name)
         place = f"{socket.gethostname()}:{Path.cwd()}"
         before = self._run_before(client)
         for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
@@ -118,7 +103,7 @@ class LiveRun:
         if before:
             self._logged = logged_steps(client, before)
             return
-        mlflow.log_params(flat(training_params(self.params)))
+        mlflow.log_params(training_params(self.params))
 
     def _run_before(self, client: "MlflowClient") -> str | None:
         """The run of the training that goes on here, where the store still has it."""
@@ -145,11 +130,6 @@ class LiveRun:
         client.set_tag(self._run_id, CONTRACT_TAG, contract_hash)
 
 
-def training_params(params: Params) -> dict[str, Any]:
-    """What a training depends on, as in params.yaml."""
-    return {name: value for name, value in params.model_dump(mode="json", by_alias=True).items() if name not in LATER}
-
-
 @contextmanager
 def live_run(params: Params, dataset_sha256: str, folder: Path) -> Iterator[LiveRun]:
     """The run of the training in this block; `folder` remembers it for a training that goes on.
@@ -157,7 +137,8 @@ def live_run(params: Params, dataset_sha256: str, folder: Path) -> Iterator[Live
     The run ends as FINISHED, or FAILED by an error, or KILLED by a person or a scheduler; where the process could not
     say so, the next training here does.
     """
-    live = LiveRun(params, dataset_sha256, folder / "mlflow_run")
+    store = Store.in_passing()
+    live = LiveRun(store, params, dataset_sha256, folder / "mlflow_run")
     worker = threading.Thread(target=live.work, name="mlflow", daemon=True)
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     worker.start()
@@ -171,6 +152,6 @@ def live_run(params: Params, dataset_sha256: str, folder: Path) -> Iterator[Live
     finally:
         signal.signal(signal.SIGTERM, before)
         live.close(status)
-        worker.join(WAITED_FOR_FILE if store_address().startswith("sqlite:") else WAITED)
+        worker.join(WAITED_FOR_FILE if store.is_file else WAITED)
         if worker.is_alive():
-            live.give_up(f"The MLflow store {shown_store()} is slow or gone; its run of this training is not whole.")
+            live.give_up(f"The MLflow store {store.shown} is slow or gone; its run of this training is not whole.")

@@ -1,23 +1,25 @@
 """Versions in the MLflow registry: find, make, describe, fetch. Knows no gate and moves no alias."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pandas as pd
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.core.disk_errors import refusal_in
 from pipeline.core.paths import MODEL
-from pipeline.registry.store import CONTRACT_TAG, TrackingError, connected
+from pipeline.registry.runs import CONTRACT_TAG
+from pipeline.registry.store import Store, TrackingError
 from pipeline.registry.training_images import TRAINING_IMAGES
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
+T = TypeVar("T")
 ARTIFACTS = "artifacts"  # the folder that MLflow puts a pyfunc's files into
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no such model or version; no such alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,22 @@ class Registered:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+def registered_model(client: "MlflowClient", name: str) -> "RegisteredModel | None":
+    """What MLflow knows of the model as a whole: its tags, and which version each alias names."""
+    return _if_exists(lambda: client.get_registered_model(name))
+
+
 def versions(client: "MlflowClient", name: str) -> list[Registered]:
-    """All versions, the newest first."""
-    numbers = sorted((int(found.version) for found in client.search_model_versions(f"name='{name}'")), reverse=True)
-    return [by_number(client, name, number) for number in numbers]
+    """All versions, the newest first, in two requests: MLflow's search leaves the aliases out."""
+    model = registered_model(client, name)
+    if model is None:
+        return []
+    held: dict[int, list[str]] = {}
+    for alias, version in model.aliases.items():
+        held.setdefault(int(version), []).append(alias)
+    found = [_registered(one) for one in client.search_model_versions(f"name='{name}'")]
+    found = [replace(one, aliases=tuple(sorted(held.get(one.version, ())))) for one in found]
+    return sorted(found, key=lambda one: one.version, reverse=True)
 
 
 def by_contract(client: "MlflowClient", name: str, contract_hash: str) -> Registered | None:
@@ -46,24 +60,29 @@ def by_contract(client: "MlflowClient", name: str, contract_hash: str) -> Regist
 
 def by_alias(client: "MlflowClient", name: str, alias: str) -> Registered | None:
     """The version that has this alias."""
-    from mlflow import MlflowException
-
-    try:
-        return _registered(client.get_model_version_by_alias(name, alias))
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model; no such alias
-            return None
-        raise
+    return _if_exists(lambda: _registered(client.get_model_version_by_alias(name, alias)))
 
 
 def by_number(client: "MlflowClient", name: str, version: int) -> Registered:
-    """The version of this number, which there must be."""
+    """The version of this number, which must exist."""
     return _registered(client.get_model_version(name, str(version)))
 
 
-def exists(client: "MlflowClient", name: str, version: int) -> bool:
-    """Whether there is a version of this number."""
-    return any(int(found.version) == version for found in client.search_model_versions(f"name='{name}'"))
+def find(client: "MlflowClient", name: str, version: int) -> Registered | None:
+    """The version of this number, if it exists."""
+    return _if_exists(lambda: by_number(client, name, version))
+
+
+def _if_exists(ask: Callable[[], T]) -> T | None:
+    """What `ask` finds; None when MLflow says that it does not exist."""
+    from mlflow import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        if error.error_code in MISSING:
+            return None
+        raise
 
 
 def _registered(found: "ModelVersion") -> Registered:
@@ -72,9 +91,9 @@ def _registered(found: "ModelVersion") -> Registered:
 
 
 def create(client: "MlflowClient", name: str, address: str, contract_hash: str, tags: Mapping[str, str]) -> Registered:
-    """A version that has its contract's hash and `tags` from its first moment: a killed registration can be repeated.
+    """Make a version that has its contract's hash and `tags` from its first moment, so that a kill can be repeated.
 
-    Where somebody else registered the same contract at the same time, theirs stays and ours goes.
+    When somebody else registered the same contract at the same time, theirs stays and ours goes.
     """
     import mlflow
 
@@ -91,22 +110,23 @@ def fetch_model(model: Registered, folder: Path) -> Path:
     import mlflow
 
     try:
-        with connected():
+        with Store.of_project().connected():
             folder.mkdir(parents=True, exist_ok=True)
             copy = mlflow.artifacts.download_artifacts(f"models:/{model.name}/{model.version}", dst_path=str(folder))
     except TrackingError as error:
-        if number := refusal_in(str(error)):  # it was our disk, and no store's fault
+        if number := refusal_in(str(error)):  # our disk failed, not the store
             raise OSError(number, os.strerror(number), str(folder)) from error
         raise
     return Path(copy) / ARTIFACTS / MODEL.name
 
 
-def fetch_training_images(model: Registered, folder: Path) -> pd.DataFrame | None:
+def fetch_training_images(model: Registered, folder: Path) -> "pd.DataFrame | None":
     """Columns sha256 and split of the images that a version was made with; None when it does not record them."""
     import mlflow
+    import pandas as pd
 
     address = f"models:/{model.name}/{model.version}/{ARTIFACTS}"
-    with connected():
+    with Store.of_project().connected():
         if not any(file.path.endswith(TRAINING_IMAGES) for file in mlflow.artifacts.list_artifacts(address)):
             return None
         folder.mkdir(parents=True, exist_ok=True)

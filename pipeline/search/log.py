@@ -4,10 +4,8 @@ What MLflow shows is what the study holds: trials that it lacks, because the sto
 killed, are added the next time. A store that does not answer is spoken of once; the search goes on.
 """
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
@@ -16,8 +14,8 @@ from pipeline.core.log import log
 from pipeline.core.paths import PREPARED
 from pipeline.data.prepared import read_dataset
 from pipeline.params.file import Params
-from pipeline.registry.live import PATIENCE, training_params
-from pipeline.registry.store import TrackingError, connected, flat, training_tags, use_experiment
+from pipeline.registry.searches import EXPERIMENT, SearchRun, Trial, begun, continued
+from pipeline.registry.store import Store, TrackingError
 from pipeline.search.space import Mode
 from pipeline.search.study import HISTORY, VALUES
 
@@ -26,10 +24,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from optuna.trial import FrozenTrial
 
-TRIAL_TAG, STATE_TAG, COMPARED_TAG = "nightshift.trial", "nightshift.state", "nightshift.trials_compared"
 RUN = "mlflow_run"  # of a study: its run
 FEWEST = 10  # completed trials before anything is said of importance
-BATCH = 1000  # metrics that MLflow takes at once
 
 
 class SearchLog:
@@ -38,101 +34,72 @@ class SearchLog:
     def __init__(self, study: "optuna.Study", params: Params, mode: Mode, images: int) -> None:
         """Of no run yet. images: of validation, on which all trials are compared."""
         self.study, self.params, self.mode, self.images = study, params, mode, images
-        self.run_id = ""
-        self.logged: set[int] = set()  # trials, counted without those that were killed
+        self.store = Store.in_passing()
+        self.run: SearchRun | None = None
         self.answers = True
 
     def update(self, trials: "Sequence[FrozenTrial]") -> None:
         """Add the finished trials that the store lacks."""
-        with self._or_without() as client:
-            if client is None:
-                return
-            if not self.run_id:
-                self._open(client)
-            for number, trial in enumerate(trials):
-                if number not in self.logged:
-                    self._add(client, number, trial)
-            client.set_tag(self.run_id, COMPARED_TAG, str(len(trials)))
-            client.set_tag(self.run_id, "mlflow.note.content", optimism(len(trials), self.images))
+        self._tell(lambda client: self._update(client, trials))
 
-    def close(self, trials: "Sequence[FrozenTrial]", ending: str) -> None:
-        """Add what is missing, the picture and the best score, and say how the search ended."""
+    def close(self, trials: "Sequence[FrozenTrial]") -> None:
+        """Add what is missing, the picture and the best score, and say that the search has ended."""
         self.update(trials)
-        with self._or_without() as client:
-            if client is None:
-                return
-            scores = [trial.value for trial in trials if trial.value is not None and trial.state.name == "COMPLETE"]
-            if scores:
-                lower = self.study.direction.name == "MINIMIZE"
-                client.log_metric(self.run_id, f"best_{self.params.tune.metric}", min(scores) if lower else max(scores))
-                client.log_metric(self.run_id, "trials_compared", len(trials))
-                picture = draw_search(trials, importances(self.study), self.params.tune.metric)
-                client.log_figure(self.run_id, picture, "search.png")
-            client.set_terminated(self.run_id, ending)
+        self._tell(lambda client: self._result(client, trials))
+        self.end("FINISHED")
 
-    def _open(self, client: "MlflowClient") -> None:
-        from mlflow import MlflowException
+    def end(self, status: str) -> None:
+        """Say how the search ended, in MLflow's word."""
+        if run := self.run:
+            self._tell(lambda client: client.set_terminated(run.run_id, status))
 
-        experiment = use_experiment(client, f"{self.params.register_.model_name}-tune")
-        try:
-            self.run_id = client.get_run(self.study.user_attrs.get(RUN, "none")).info.run_id
-            client.update_run(self.run_id, "RUNNING")
-            of_search = f"tags.`mlflow.parentRunId` = '{self.run_id}'"
-            for run in client.search_runs([experiment], of_search, max_results=50_000):
-                if run.info.status == "RUNNING":  # its logging was cut off
-                    client.delete_run(run.info.run_id)
-                else:
-                    self.logged.add(int(run.data.tags[TRIAL_TAG]))
-        except MlflowException:  # there is none yet, or it is in another store
-            run = client.create_run(
-                experiment, run_name=self.study.study_name, tags=training_tags(read_dataset(PREPARED).sha256)
-            )
-            self.run_id = run.info.run_id
-            self.study.set_user_attr(RUN, self.run_id)
-            said = {
-                name: self.params.tune.ranges[name].model_dump(exclude_none=True) for name in self.params.tune.ranges
-            }
-            fixed = training_params(self.params)
-            for name, value in {"trials_of": self.mode, "metric": self.params.tune.metric, **flat(fixed)}.items():
-                client.log_param(self.run_id, name, value)
-            client.log_dict(self.run_id, said, "ranges.json")
-
-    def _add(self, client: "MlflowClient", number: int, trial: "FrozenTrial") -> None:
-        from mlflow.entities import Metric, Param
-
-        state = trial.state.name.lower()
-        tags = {"mlflow.parentRunId": self.run_id, TRIAL_TAG: str(number), STATE_TAG: state}
-        experiment = client.get_run(self.run_id).info.experiment_id
-        run_id = client.create_run(
-            experiment, _milliseconds(trial.datetime_start), tags, run_name=f"trial {number}"
-        ).info.run_id
-        ended = _milliseconds(trial.datetime_complete)
-        metrics = [
-            Metric(name, value, ended, step)
-            for step, (_, row) in enumerate(trial.user_attrs[HISTORY], start=1)
-            for name, value in row.items()
-            if name != "epoch"
-        ]
-        if state == "complete" and trial.value is not None:
-            metrics.append(Metric("score", trial.value, ended, 0))
-        params = [Param(name, str(value)) for name, value in trial.user_attrs[VALUES].items()]
-        client.log_batch(run_id, params=params)
-        for start in range(0, len(metrics), BATCH):
-            client.log_batch(run_id, metrics[start : start + BATCH])
-        client.set_terminated(run_id, "FINISHED" if state == "complete" else "KILLED", ended)
-        self.logged.add(number)
-
-    @contextmanager
-    def _or_without(self) -> "Iterator[MlflowClient | None]":
+    def _tell(self, job: "Callable[[MlflowClient], None]") -> None:
         if not self.answers:
-            yield None
             return
         try:
-            with connected() as client:
-                yield client
+            with self.store.connected() as client:
+                job(client)
         except TrackingError as error:
             log.warning("MLflow does not show this search until it is run again: %s", error)
             self.answers = False
+
+    def _update(self, client: "MlflowClient", trials: "Sequence[FrozenTrial]") -> None:
+        run = self.run = self.run or self._open(client)
+        for number, trial in enumerate(trials):
+            if number not in run.logged:
+                run.add(client, _recorded(number, trial))
+        run.note(client, len(trials), optimism(len(trials), self.images))
+
+    def _result(self, client: "MlflowClient", trials: "Sequence[FrozenTrial]") -> None:
+        scores = [trial.value for trial in trials if trial.value is not None and trial.state.name == "COMPLETE"]
+        if not self.run or not scores:
+            return
+        best = min(scores) if self.study.direction.name == "MINIMIZE" else max(scores)
+        metrics = {f"best_{self.params.tune.metric}": best, "trials_compared": len(trials)}
+        picture = draw_search(trials, importances(self.study), self.params.tune.metric)
+        self.run.log_result(client, metrics, picture)
+
+    def _open(self, client: "MlflowClient") -> SearchRun:
+        experiment = self.store.experiment(client, f"{self.params.register_.model_name}-{EXPERIMENT}")
+        if found := continued(client, experiment, self.study.user_attrs.get(RUN, "none")):
+            return found
+        new = begun(client, experiment, self.study.study_name, read_dataset(PREPARED).sha256)
+        self.study.set_user_attr(RUN, new.run_id)
+        new.describe(client, self.params, self.mode)
+        return new
+
+
+def _recorded(number: int, trial: "FrozenTrial") -> Trial:
+    """A trial of the study, as MLflow keeps it."""
+    return Trial(
+        number=number,
+        is_complete=trial.state.name == "COMPLETE",
+        score=trial.value,
+        values=trial.user_attrs[VALUES],
+        history=[row for _, row in trial.user_attrs[HISTORY]],
+        started=trial.datetime_start,
+        ended=trial.datetime_complete,
+    )
 
 
 @contextmanager
@@ -141,16 +108,11 @@ def search_log(study: "optuna.Study", params: Params, mode: Mode, images: int) -
 
     Otherwise it ends as killed (interrupted) or failed.
     """
-    for name, value in PATIENCE.items():
-        os.environ.setdefault(name, value)
     shown = SearchLog(study, params, mode, images)
     try:
         yield shown
     except BaseException as error:
-        if shown.run_id:
-            with shown._or_without() as client:
-                if client is not None:
-                    client.set_terminated(shown.run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        shown.end("FAILED" if isinstance(error, Exception) else "KILLED")
         raise
 
 
@@ -205,7 +167,3 @@ def draw_search(trials: "Sequence[FrozenTrial]", shares: dict[str, float], metri
 
 def _columns(points: list[tuple[int, Any]]) -> tuple[list[int], list[Any]]:
     return [x for x, _ in points], [y for _, y in points]
-
-
-def _milliseconds(moment: datetime | None) -> int:
-    return int(moment.timestamp() * 1000) if moment else 0

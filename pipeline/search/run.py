@@ -106,7 +106,7 @@ def run_search(search: Search, trials: int) -> Found:
                 shown.update(done)
                 bar.set_postfix_str(_best_so_far(done, tune.metric))
                 bar.update()
-        shown.close(done, "FINISHED")
+        shown.close(done)
         return _found(search, done, present)
 
 

@@ -16,7 +16,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PREPARED, SEARCHES
 from pipeline.data.prepared import read_dataset, read_split
 from pipeline.params.file import Params
-from pipeline.registry.store import flat
+from pipeline.registry.runs import flat
 from pipeline.search.space import Mode, Values, searched
 from pipeline.storage.files import sha256
 

@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from pipeline.classify import classify
 from pipeline.params.file import load_params
-from pipeline.registry.store import store_address
+from pipeline.registry.store import Store
 from tests.fixtures.project import nightshift
 
 
@@ -41,7 +41,9 @@ def test_where_they_differ_is_listed_and_the_night_is_untouched(
     registry_project: Path, night: Path, tmp_path: Path
 ) -> None:
     plain = classify(night, tmp_path / "plain", load_params())
-    MlflowClient(store_address()).set_registered_model_alias("nightshift", "challenger", "3")  # says circle, always
+    MlflowClient(Store.of_project().address).set_registered_model_alias(
+        "nightshift", "challenger", "3"
+    )  # says circle, always
     summary = classify(night, tmp_path / "out", load_params(), with_shadow=True)
     squares = [row["path"] for row in rows(tmp_path / "plain/predictions.csv") if row["label"] == "square"]
     found = rows(tmp_path / "out/shadow/disagreements.csv")
@@ -64,7 +66,7 @@ def test_without_a_challenger_there_is_nothing_to_compare(trained: Path, night: 
 def test_a_challenger_that_cannot_be_fetched_does_not_keep_the_night_from_its_rows(
     registry_project: Path, night: Path, tmp_path: Path
 ) -> None:
-    client = MlflowClient(store_address())
+    client = MlflowClient(Store.of_project().address)
     files = client.get_model_version_download_uri("nightshift", "2")
     shutil.rmtree(files.removeprefix("file://"))
     said = nightshift("classify", str(night), str(tmp_path / "out"), "--shadow", "--no-prefect", cwd=registry_project)
@@ -78,7 +80,7 @@ def nights(client: MlflowClient) -> dict[str, Run]:
 
 
 def test_a_night_is_a_run_in_mlflow(registry_project: Path, night: Path, tmp_path: Path) -> None:
-    client = MlflowClient(store_address())
+    client = MlflowClient(Store.of_project().address)
     before = nights(client)  # the project was copied from one in which others may have had their nights
     summary = classify(night, tmp_path / "out", load_params())
     (run,) = (run for run_id, run in nights(client).items() if run_id not in before)

@@ -21,8 +21,8 @@ from aiosmtpd.handlers import Message as MailHandler
 from pipeline.core.errors import NightshiftError
 from pipeline.notices import messages, send
 from pipeline.notices.messages import Kind, Message
-from pipeline.register import Refused, Registration
 from pipeline.registry.gate import Check, Decision
+from pipeline.registry.verdict import Refused, Registration
 from pipeline.registry.versions import Registered
 from tests.fixtures.project import NIGHTSHIFT, draw_shape, environment, nightshift
 from tests.fixtures.stores import free_port

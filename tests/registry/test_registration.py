@@ -13,7 +13,7 @@ import pytest
 from pipeline.core.errors import NightshiftError
 from pipeline.registry import champions, versions
 from pipeline.registry.gate import GATE_TAG
-from pipeline.registry.store import TrackingError, connected
+from pipeline.registry.store import Store, TrackingError
 from tests.fixtures.project import change_contract, change_params, dvc, environment, nightshift, run
 
 NAME = "nightshift"
@@ -30,13 +30,13 @@ START = {3: (), 2: ("challenger",), 1: ("champion",)}
 
 def move_in_the_ui(version: int, alias: str = "champion") -> None:
     """What the page does when a person moves an alias."""
-    with connected() as client:
+    with Store.of_project().connected() as client:
         client.set_registered_model_alias(NAME, alias, str(version))
 
 
 def runs() -> list[dict[str, str]]:
     """The tags of every MLflow run."""
-    with connected() as client:
+    with Store.of_project().connected() as client:
         experiment = client.get_experiment_by_name(NAME)
         assert experiment
         return [found.data.tags for found in client.search_runs([experiment.experiment_id])]
@@ -87,14 +87,14 @@ def test_registering_a_refused_model_again_changes_nothing_until_its_limits_chan
     change_params(registry_project, {"register": {"gate": gate}})
     run(*REGISTER, cwd=registry_project)
     assert aliases() == {3: ("challenger",), 2: (), 1: ("champion",)}
-    with connected() as client:
+    with Store.of_project().connected() as client:
         third = versions.by_number(client, NAME, 3)
     assert third.tags[GATE_TAG] == "passed"
     assert "**The gate: passed.**" in third.description
 
 
 def test_registering_an_older_model_again_moves_nothing(registry_project: Path) -> None:
-    with connected() as client:
+    with Store.of_project().connected() as client:
         fetched = versions.fetch_model(versions.by_number(client, NAME, 1), registry_project / "fetched")
     shutil.rmtree("models/current")
     shutil.copytree(fetched, "models/current")
@@ -146,7 +146,7 @@ def test_a_champion_made_in_the_ui_has_the_one_before_as_previous(asks: str, reg
             champions.promote(NAME, 2)
         case "night":
             assert champions.champion(NAME).version == 2
-    with connected() as client:
+    with Store.of_project().connected() as client:
         assert versions.by_number(client, NAME, 1).aliases == ("previous",)
         assert versions.by_number(client, NAME, 2).tags[champions.SINCE_TAG].startswith("20")
 
@@ -160,7 +160,7 @@ def test_a_person_who_goes_back_in_the_ui_can_go_forth_again(registry_project: P
 
 def test_a_champion_whose_predecessor_was_deleted_is_still_champion(registry_project: Path) -> None:
     move_in_the_ui(2)
-    with connected() as client:
+    with Store.of_project().connected() as client:
         client.delete_model_version(NAME, "1")
     assert champions.champion(NAME).version == 2
     with pytest.raises(NightshiftError, match="no @previous"):
@@ -224,7 +224,7 @@ def test_two_registrations_at_once_make_one_version(registry_project: Path) -> N
 
 
 def test_the_second_of_two_machines_gives_way(registry_project: Path) -> None:
-    with connected() as client:
+    with Store.of_project().connected() as client:
         first = versions.by_number(client, NAME, 2)
         source = client.get_model_version(NAME, "2").source
         found = versions.create(client, NAME, source, first.tags["nightshift.contract"], {})
@@ -234,7 +234,7 @@ def test_the_second_of_two_machines_gives_way(registry_project: Path) -> None:
 
 KILLED_BEFORE_THE_VERSION = """
 import os
-from pipeline import register; from pipeline.registry.versions import versions as registry
+from pipeline import register; from pipeline.registry import versions as registry
 registry.create = lambda *given: os._exit(9)
 register.main()
 """
@@ -249,7 +249,7 @@ def test_a_registration_killed_before_the_version_goes_on_with_its_run(registry_
     assert run(*REGISTER, cwd=registry_project, check=False).returncode == 1
     assert sorted(aliases()) == [1, 2, 3, 4]
     assert len(runs()) == 4, "the same run, not another"
-    with connected() as client:
+    with Store.of_project().connected() as client:
         fourth = versions.by_number(client, NAME, 4)
         assert versions.fetch_training_images(fourth, registry_project / "fetched") is not None
 
@@ -272,26 +272,26 @@ def test_a_registration_killed_after_the_version_is_completed(registry_project: 
     assert aliases() == {4: (), **START}
     run(*REGISTER, cwd=registry_project)
     assert aliases() == {4: ("challenger",), 3: (), 2: (), 1: ("champion",)}
-    with connected() as client:
+    with Store.of_project().connected() as client:
         assert "**The gate: passed.**" in versions.by_number(client, NAME, 4).description
 
 
 def test_a_model_of_other_classes_is_never_promoted_by_itself(registry_project: Path) -> None:
     change_params(registry_project, {"register": {"promote": "auto"}})
-    with connected() as client:
+    with Store.of_project().connected() as client:
         fetched = versions.fetch_model(versions.by_number(client, NAME, 3), registry_project / "fetched")
         client.delete_model_version(NAME, "2")
     contract = fetched / "contract.json"
     contract.write_text(contract.read_text().replace("circle", "triangle"))
     source = fetched.parent.parent
-    with connected() as client:
+    with Store.of_project().connected() as client:
         made = client.create_model_version(NAME, str(source), tags={"nightshift.contract": "by hand"})
         client.set_registered_model_alias(NAME, "champion", made.version)
     change_contract(registry_project, code_commit="of two other classes")
     done = run(*REGISTER, cwd=registry_project)
     assert "cannot be compared: its classes are others; added: circle, removed: triangle" in done.stderr
     assert aliases() == {5: ("challenger",), 4: ("champion",), 3: (), 1: ("previous",)}
-    with connected() as client:
+    with Store.of_project().connected() as client:
         tags = versions.by_number(client, NAME, 5).tags
     assert tags["nightshift.gate_needs_a_person"].startswith("it could not be compared with the champion")
 
@@ -308,7 +308,7 @@ def test_a_store_that_dies_in_the_middle_is_an_error_and_leaves_nothing_half_don
     change_contract(registry_project, code_commit="a store that dies")
     code = """
 import sys
-from pipeline import register; from pipeline.registry.versions import versions as registry
+from pipeline import register; from pipeline.registry import versions as registry
 from pipeline.core.command import run
 fetch = registry.fetch_model
 def dies(*given):
@@ -327,7 +327,7 @@ sys.exit(run(register.main))
     Path("mlflow.db").write_bytes(whole)
     assert aliases() == START
     Path("mlflow.db").write_bytes(b"dead" * 1000)
-    with pytest.raises(TrackingError, match="did not do as asked"):
+    with pytest.raises(TrackingError, match="failed: "):
         champions.promote(NAME, 2)
 
 

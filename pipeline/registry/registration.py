@@ -1,0 +1,193 @@
+"""A model before the gate and into the registry. Trains nothing; safe to repeat after a kill.
+
+A model becomes a version whether it passes or not, so that people see it, and why, in the MLflow UI; only one that
+passed gets an alias. A decision is settled: it is made again only for a refused model whose limits have changed.
+"""
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from filelock import FileLock
+
+from pipeline.core.log import log
+from pipeline.core.paths import PREPARED, RAW
+from pipeline.data.prepared import read_dataset, read_split
+from pipeline.evaluation.metrics import as_text
+from pipeline.model.contract import Contract
+from pipeline.model.engine import load_engine
+from pipeline.model.export import largest_difference
+from pipeline.params.file import Params
+from pipeline.params.model import Gate
+from pipeline.registry import champions, versions
+from pipeline.registry.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
+from pipeline.registry.packaging import log_model
+from pipeline.registry.rematch import HeldOut, contest
+from pipeline.registry.runs import CONTRACT_TAG, lineage_tags, log_training, tag_run
+from pipeline.registry.store import LOCAL_STORE, Store
+from pipeline.registry.training_images import TRAINING_IMAGES
+from pipeline.registry.verdict import Registration
+from pipeline.registry.versions import Registered
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+COMPARED_IMAGES = 64  # validation images on which the exported network must answer as Keras does
+LONGEST_DESCRIPTION = 5000  # characters, of MLflow's database
+LIMITS_TAG = "nightshift.gate_limits"  # on a version: the limits under which its decision was made
+HEADLINES = ("accuracy", "balanced_accuracy")  # as tags `nightshift.<name>` on a version, with their intervals
+LOCK = LOCAL_STORE.with_name(f"{LOCAL_STORE.name}.lock")  # one registration at a time from this folder
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained and evaluated model that asks to be registered."""
+
+    folder: Path
+    contract: Contract
+    evaluation: dict[str, Any]
+    training: dict[str, Any]
+    flow_run: str = ""  # Prefect's, when one made it
+
+
+def register(candidate: Candidate, params: Params) -> Registration:
+    """Put a model before the gate and into the registry; it gets its aliases when it passes.
+
+    A model that is registered already is not registered twice. Raises TrackingError when the store does not answer.
+    """
+    with FileLock(LOCK), Store.of_project().connected() as client:
+        return _Registrar(client, candidate, params).register()
+
+
+@dataclass(frozen=True, slots=True)
+class _Registrar:
+    """One registration: who is asked, about what, under which limits."""
+
+    client: "MlflowClient"
+    candidate: Candidate
+    params: Params
+
+    @property
+    def name(self) -> str:
+        return self.params.register_.model_name
+
+    @property
+    def gate(self) -> Gate:
+        return self.params.register_.gate
+
+    def register(self) -> Registration:
+        client, name = self.client, self.name
+        champions.reconcile(client, name)
+        model = versions.by_contract(client, name, self.candidate.contract.hash)
+        decision = self._settled(model)
+        judged = model is None or decision is None
+        if model and decision:
+            log.info("This model is registered already, as version %d.", model.version)
+        else:
+            model, decision = self._judge(model)
+        if judged or not model.description:  # else it may have a person's words
+            client.update_model_version(name, str(model.version), _description(self.candidate, decision))
+        if decision.passed:
+            by_itself = self.params.register_.promote == "auto" and not decision.needs_a_person
+            champions.challenge(client, name, model.version, promote_it=by_itself)
+        return Registration(versions.by_number(client, name, model.version), decision)
+
+    def _settled(self, model: Registered | None) -> Decision | None:
+        """The decision that stands, if one does."""
+        decision = from_tags(model.tags) if model else None
+        if model and decision and not decision.passed and model.tags.get(LIMITS_TAG) != _limits(self.gate):
+            log.info("Version %d was refused under other limits, and is judged again.", model.version)
+            return None
+        return decision
+
+    def _judge(self, model: Registered | None) -> tuple[Registered, Decision]:
+        """Make a new decision, and put it on its version: the one that exists, or a new one."""
+        candidate = self.candidate
+        difference = largest_difference(candidate.folder, read_split(PREPARED, "val").images[:COMPARED_IMAGES])
+        champion, level = self._champion(model), self.params.evaluate.interval_level
+        decision = decide(candidate.evaluation, difference, champion, self.gate, level)
+        tags = {**to_tags(decision), **_headline_tags(candidate), LIMITS_TAG: _limits(self.gate)}
+        if model:
+            self._replace_decision(model, tags)
+            return model, decision
+        run_id, address = self._log_run(difference)
+        tag_run(self.client, run_id, to_tags(decision))
+        return versions.create(self.client, self.name, address, candidate.contract.hash, tags), decision
+
+    def _champion(self, model: Registered | None) -> Contest | Incomparable | None:
+        """The champion, asked about today's test images; None when no other version is in production."""
+        champion = versions.by_alias(self.client, self.name, champions.CHAMPION)
+        if champion is None or (model and model.version == champion.version):
+            return None
+        log.info("Asking version %d (@champion) about the same test images.", champion.version)
+        with tempfile.TemporaryDirectory() as folder:
+            files = versions.fetch_model(champion, Path(folder))
+            recorded = files.with_name(TRAINING_IMAGES)
+            taught = pd.read_parquet(recorded) if recorded.is_file() else None
+            images = HeldOut(read_split(PREPARED, "test"), read_dataset(PREPARED).images, RAW)
+            engine = load_engine(self.candidate.folder, self.params.compute)
+            return contest(engine, champion.version, files, taught, images, self.params)
+
+    def _log_run(self, difference: float) -> tuple[str, str]:
+        """Record the whole training in one MLflow run, with the model; returns its id, and the model's address.
+
+        A run of this contract that ended before its model was a version is continued.
+        """
+        import mlflow
+
+        client, candidate, contract = self.client, self.candidate, self.candidate.contract
+        experiment = Store.of_project().experiment(client, self.name)
+        begun = client.search_runs([experiment], f"tags.`{CONTRACT_TAG}` = '{contract.hash}'", max_results=1)
+        for found in begun:
+            if address := self._logged_model(found):
+                return str(found.info.run_id), address
+        with mlflow.start_run(
+            run_id=str(begun[0].info.run_id) if begun else None,
+            experiment_id=experiment,
+            run_name=f"{contract.backbone} {contract.hash[:8]}",
+            tags=lineage_tags(contract, candidate.flow_run),
+        ) as active:
+            run_id = str(active.info.run_id)
+            log_training(client, run_id, self.params, candidate.evaluation, candidate.training)
+            mlflow.log_metric("export_difference", difference)
+            return run_id, log_model(candidate.folder, contract, PREPARED)
+
+    def _logged_model(self, run: "Run") -> str:
+        """The address of a run's model, when it is whole in the store; empty otherwise."""
+        for output in run.outputs.model_outputs if run.outputs else []:
+            if self.client.get_logged_model(output.model_id).status == "READY":
+                return f"models:/{output.model_id}"
+        return ""
+
+    def _replace_decision(self, model: Registered, tags: dict[str, str]) -> None:
+        """Put the new decision's tags in place of the old ones; the limits last: after a kill it is repeated."""
+        for key in [key for key in model.tags if key.startswith(GATE_TAG) and key not in tags]:
+            self.client.delete_model_version_tag(model.name, str(model.version), key)
+        for key, value in sorted(tags.items(), key=lambda tag: tag[0] == LIMITS_TAG):
+            self.client.set_model_version_tag(model.name, str(model.version), key, value)
+        if model.run_id:
+            tag_run(self.client, model.run_id, tags)
+
+
+def _limits(gate: Gate) -> str:
+    return json.dumps(gate.model_dump())
+
+
+def _headline_tags(candidate: Candidate) -> dict[str, str]:
+    return {f"nightshift.{name}": as_text(candidate.evaluation[name]) for name in HEADLINES}
+
+
+def _description(candidate: Candidate, decision: Decision) -> str:
+    """What MLflow shows of a version: what it is, how good it is, what the gate said."""
+    contract, evaluation = candidate.contract, candidate.evaluation
+    classes = f"{len(contract.class_names)} classes: {', '.join(contract.class_names[:10])}"
+    words = (
+        f"{contract.backbone}, {classes}. Test accuracy {as_text(evaluation['accuracy'])}, "
+        f"balanced {as_text(evaluation['balanced_accuracy'])}, on {evaluation['images']} images.\n\n"
+        f"{to_markdown(decision)}"
+    )
+    return words[:LONGEST_DESCRIPTION]

@@ -1,0 +1,156 @@
+"""What an MLflow run records of a training: parameters, metrics, curves, files, tags. Knows no version and no alias."""
+
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.core.paths import (
+    AUGMENTED_FIGURE,
+    CURVES,
+    CURVES_FIGURE,
+    DATA_DOCS,
+    DATA_REPORT,
+    EVALUATION,
+    EVALUATION_REPORT,
+    EXPECTATIONS,
+    FIGURES,
+    LABEL_ISSUES,
+    MANIFEST,
+    MODEL_CARD,
+    PARAMS,
+    QUARANTINE,
+    RAW,
+    ROBUSTNESS,
+    SLICES,
+    TEST_PREDICTIONS,
+    TRAINING_METRICS,
+    VALIDATION,
+)
+from pipeline.model.contract import Contract
+from pipeline.params.file import Params
+from pipeline.versions.dvc import git_commit, locked_hashes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
+NO_METRIC = ("phase", "epoch", "step")  # of an epoch: where it stands, not what it measured
+LATER = {"evaluate", "register", "batch", "tune"}  # parameters of what comes after a training, or before
+
+
+def training_params(params: Params) -> dict[str, Any]:
+    """What a training depends on, under the names of params.yaml, joined by dots."""
+    values = params.model_dump(mode="json", by_alias=True)
+    return flat({name: value for name, value in values.items() if name not in LATER})
+
+
+def training_tags(dataset_sha256: str) -> dict[str, str]:
+    """What a training starts from: git commit, the hashes of data in dvc.lock, the dataset."""
+    tags = {
+        "nightshift.dataset_sha256": dataset_sha256,
+        "mlflow.source.git.commit": git_commit().removesuffix("-dirty"),
+        **_locked("data/"),
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def lineage_tags(contract: Contract, flow_run: str) -> dict[str, str]:
+    """Where a model comes from: what its training started from, its contract, the Prefect flow run."""
+    tags = {
+        CONTRACT_TAG: contract.hash,
+        "nightshift.code_commit": contract.code_commit,
+        "prefect.flow_run_id": flow_run,
+        **_locked("models/"),
+    }
+    return training_tags(contract.dataset_sha256) | {name: value for name, value in tags.items() if value}
+
+
+def _locked(folder: str) -> dict[str, str]:
+    """Tags of what dvc.lock has below `folder`; code and reports are in git, whose commit is a tag of its own."""
+    found = {path: digest for path, digest in locked_hashes().items() if path.startswith(folder)}
+    return {f"dvc.{path.replace('/', '.')}": digest for path, digest in found.items()}
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, keys joined by dots."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def log_curves(client: "MlflowClient", run_id: str, curves: "pd.DataFrame") -> None:
+    """Log every epoch that the run does not have yet."""
+    logged = logged_steps(client, run_id)
+    for row in curves[~curves["step"].isin(logged)].to_dict("records"):
+        log_epoch(client, run_id, row["step"], {str(name): value for name, value in row.items()})
+
+
+def logged_steps(client: "MlflowClient", run_id: str) -> set[int]:
+    """The epochs that a run has, counted over all phases."""
+    return {metric.step for metric in client.get_metric_history(run_id, "val_loss")}
+
+
+def log_epoch(client: "MlflowClient", run_id: str, step: int, epoch: dict[str, Any]) -> None:
+    """Log the numbers of one epoch at once: a run has all of an epoch or nothing."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    names = {"seconds": "epoch_seconds"}
+    numbers = {names.get(name, name): value for name, value in epoch.items() if name not in NO_METRIC}
+    client.log_batch(run_id, metrics=[Metric(name, float(value), now, step) for name, value in numbers.items()])
+
+
+def tag_run(client: "MlflowClient", run_id: str, tags: dict[str, str]) -> None:
+    """Set the tags of a run, in one request."""
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
+def final(training: dict[str, Any]) -> dict[str, Any]:
+    """Numbers of the finished model, under names that no epoch's have."""
+    return {f"final_{name}": value for name, value in training.items()}
+
+
+def log_training(
+    client: "MlflowClient", run_id: str, params: Params, evaluation: dict[str, Any], training: dict[str, Any]
+) -> None:
+    """Log everything about how the current model came about into the active run, as far as the run lacks it."""
+    import mlflow
+    import pandas as pd
+
+    known = client.get_run(run_id).data
+    settings = flat(params.model_dump(by_alias=True, exclude={"tune"}))
+    mlflow.log_params({name: value for name, value in settings.items() if name not in known.params})
+    headlines = {name: value for name, value in evaluation.items() if name != "classes"}
+    numbers = {f"test_{name.replace('.', '_')}": value for name, value in flat(headlines).items()} | {
+        name: value for name, value in final(training).items() if name not in known.metrics
+    }
+    mlflow.log_metrics({name.removesuffix("_value"): value for name, value in numbers.items() if value is not None})
+    log_curves(client, run_id, pd.read_csv(CURVES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # hints on schemas for serving; this table is not served
+        dataset = mlflow.data.from_pandas(pd.read_parquet(MANIFEST), source=str(RAW), name=RAW.name, targets="label")  # type: ignore[attr-defined]
+    mlflow.log_input(dataset, context="training")
+    _log_files()
+
+
+def _log_files() -> None:
+    """The reports, into the active run."""
+    import mlflow
+
+    for file in (PARAMS, VALIDATION, TRAINING_METRICS, EVALUATION, CURVES, Path("dvc.lock")):
+        if file.is_file():
+            mlflow.log_artifact(str(file))
+    for folder, files in (
+        ("data", (DATA_REPORT, EXPECTATIONS, LABEL_ISSUES, QUARANTINE)),
+        ("evaluation", (EVALUATION_REPORT, MODEL_CARD, SLICES, ROBUSTNESS, TEST_PREDICTIONS)),
+        ("figures", (CURVES_FIGURE, AUGMENTED_FIGURE)),
+    ):
+        for file in files:
+            mlflow.log_artifact(str(file), folder)
+    mlflow.log_artifacts(str(FIGURES), "figures")
+    mlflow.log_artifacts(str(DATA_DOCS), "data_docs")
