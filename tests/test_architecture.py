@@ -48,18 +48,10 @@ MAY_IMPORT = {
 OUTSIDE = {
     "images": {"os", "pathlib", "gdcm"},  # bytes in, pixels out
     "storage": {"numpy", "pandas", "PIL"},
-    "versions": {"mlflow", "numpy"},
-    "checks": {"mlflow", "keras", "tensorflow"},
-    "evaluation": {"mlflow"},
-    "night": {"mlflow", "keras", "tensorflow"},
-    "sources": {"mlflow", "tensorflow"},
-    "notices": {"mlflow"},
-}
-
-
-NOT_YET = {
-    "pipeline.notices.around": {"pipeline.register"},
-    "pipeline.notices.messages": {"pipeline.register"},
+    "versions": {"numpy"},
+    "checks": {"keras", "tensorflow"},
+    "night": {"keras", "tensorflow"},
+    "sources": {"tensorflow"},
 }
 
 
@@ -80,7 +72,7 @@ def tree_of(module: str) -> ast.Module:
 @cache
 def known_to(module: str) -> set[str]:
     """The project's modules that `module` itself imports."""
-    return project_imports(tree_of(module)) - NOT_YET.get(module, set())
+    return project_imports(tree_of(module))
 
 
 def imports_outside(module: str) -> set[str]:
@@ -134,6 +126,12 @@ def test_pipeline_never_imports_an_orchestrator_or_the_flows(module: str) -> Non
 def test_a_package_leaves_to_others_what_is_theirs(package: str) -> None:
     modules = [module for module in MODULES if module not in STAGE_FILES and package_of(module) == package]
     assert not {module: used for module in modules if (used := imports_outside(module) & OUTSIDE[package])}
+
+
+def test_only_the_registry_knows_mlflow() -> None:
+    assert not [
+        module for module in MODULES if package_of(module) != "registry" and "mlflow" in imports_outside(module)
+    ]
 
 
 def test_a_package_says_in_one_sentence_what_it_is() -> None:

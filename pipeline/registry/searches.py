@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.params.file import Params
 from pipeline.registry.runs import training_params, training_tags
+from pipeline.registry.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from mlflow import MlflowClient
 
 EXPERIMENT = "tune"  # after the model's name
 TRIAL_TAG, STATE_TAG, COMPARED_TAG = "nightshift.trial", "nightshift.state", "nightshift.trials_compared"
@@ -33,74 +33,88 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class SearchRun:
-    """The run of one search, in a store."""
+    """The run of one search; every method raises TrackingError when the store does not answer."""
 
-    run_id: str
+    store: Store
     experiment: str
+    run_id: str
     logged: set[int]  # the trials that the store has
 
-    def describe(self, client: "MlflowClient", params: Params, mode: str) -> None:
+    def describe(self, params: Params, mode: str) -> None:
         """Log what is searched, and what stays as it is."""
         settings = {"trials_of": mode, "metric": params.tune.metric, **training_params(params)}
-        for name, value in settings.items():
-            client.log_param(self.run_id, name, value)
         tried = {name: of.model_dump(exclude_none=True) for name, of in params.tune.ranges.items()}
-        client.log_dict(self.run_id, tried, "ranges.json")
+        with self.store.connected() as client:
+            for name, value in settings.items():
+                client.log_param(self.run_id, name, value)
+            client.log_dict(self.run_id, tried, "ranges.json")
 
-    def add(self, client: "MlflowClient", trial: Trial) -> None:
+    def add(self, trial: Trial) -> None:
         """Add a trial as a nested run."""
-        from mlflow.entities import Metric, Param
-
         state = "complete" if trial.is_complete else "pruned"
         tags = {"mlflow.parentRunId": self.run_id, TRIAL_TAG: str(trial.number), STATE_TAG: state}
         began, ended = _milliseconds(trial.started), _milliseconds(trial.ended)
-        run_id = client.create_run(self.experiment, began, tags, run_name=f"trial {trial.number}").info.run_id
-        metrics = [
-            Metric(name, value, ended, step)
-            for step, row in enumerate(trial.history, start=1)
-            for name, value in row.items()
-            if name != "epoch"
-        ]
-        if trial.is_complete and trial.score is not None:
-            metrics.append(Metric("score", trial.score, ended, 0))
-        client.log_batch(run_id, params=[Param(name, str(value)) for name, value in trial.values.items()])
-        for start in range(0, len(metrics), BATCH):
-            client.log_batch(run_id, metrics[start : start + BATCH])
-        client.set_terminated(run_id, "FINISHED" if trial.is_complete else "KILLED", ended)
+        with self.store.connected() as client:
+            from mlflow.entities import Metric, Param
+
+            run_id = client.create_run(self.experiment, began, tags, run_name=f"trial {trial.number}").info.run_id
+            metrics = [
+                Metric(name, value, ended, step)
+                for step, row in enumerate(trial.history, start=1)
+                for name, value in row.items()
+                if name != "epoch"
+            ]
+            if trial.is_complete and trial.score is not None:
+                metrics.append(Metric("score", trial.score, ended, 0))
+            client.log_batch(run_id, params=[Param(name, str(value)) for name, value in trial.values.items()])
+            for start in range(0, len(metrics), BATCH):
+                client.log_batch(run_id, metrics[start : start + BATCH])
+            client.set_terminated(run_id, "FINISHED" if trial.is_complete else "KILLED", ended)
         self.logged.add(trial.number)
 
-    def note(self, client: "MlflowClient", compared: int, words: str) -> None:
+    def note(self, compared: int, words: str) -> None:
         """Say how many trials were compared, and what to think of that."""
-        client.set_tag(self.run_id, COMPARED_TAG, str(compared))
-        client.set_tag(self.run_id, "mlflow.note.content", words)
+        with self.store.connected() as client:
+            client.set_tag(self.run_id, COMPARED_TAG, str(compared))
+            client.set_tag(self.run_id, "mlflow.note.content", words)
 
-    def log_result(self, client: "MlflowClient", metrics: Mapping[str, float], picture: "Figure") -> None:
+    def log_result(self, metrics: Mapping[str, float], picture: "Figure") -> None:
         """Log what came of the search."""
-        for name, value in metrics.items():
-            client.log_metric(self.run_id, name, value)
-        client.log_figure(self.run_id, picture, "search.png")
+        with self.store.connected() as client:
+            for name, value in metrics.items():
+                client.log_metric(self.run_id, name, value)
+            client.log_figure(self.run_id, picture, "search.png")
+
+    def end(self, status: str) -> None:
+        """Say how the search ended, in MLflow's word."""
+        with self.store.connected() as client:
+            client.set_terminated(self.run_id, status)
 
 
-def continued(client: "MlflowClient", experiment: str, run_id: str) -> SearchRun | None:
-    """The run of an earlier process, going on; None when the store does not have it."""
-    from mlflow import MlflowException
-
-    try:
-        known = client.get_run(run_id).info.run_id
-        client.update_run(known, "RUNNING")
-        trials = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{known}'", max_results=MOST_TRIALS)
-        for cut_off in (trial for trial in trials if trial.info.status == "RUNNING"):
-            client.delete_run(cut_off.info.run_id)
-        logged = {int(trial.data.tags[TRIAL_TAG]) for trial in trials if trial.info.status != "RUNNING"}
-        return SearchRun(known, experiment, logged)
-    except MlflowException:  # there is none yet, or it is in another store
-        return None
+def begun(store: Store, model_name: str, name: str, dataset_sha256: str) -> SearchRun:
+    """A new run of the search `name`."""
+    with store.connected() as client:
+        experiment = store.experiment(client, f"{model_name}-{EXPERIMENT}")
+        run = client.create_run(experiment, run_name=name, tags=training_tags(dataset_sha256))
+    return SearchRun(store, experiment, run.info.run_id, set())
 
 
-def begun(client: "MlflowClient", experiment: str, name: str, dataset_sha256: str) -> SearchRun:
-    """A new run."""
-    run = client.create_run(experiment, run_name=name, tags=training_tags(dataset_sha256))
-    return SearchRun(run.info.run_id, experiment, set())
+def continued(store: Store, model_name: str, run_id: str) -> SearchRun | None:
+    """The run of an earlier process, which goes on; None when the store does not have it."""
+    with store.connected() as client:
+        from mlflow import MlflowException
+
+        experiment = store.experiment(client, f"{model_name}-{EXPERIMENT}")
+        try:
+            known = client.get_run(run_id).info.run_id
+            client.update_run(known, "RUNNING")
+            trials = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{known}'", max_results=MOST_TRIALS)
+            for cut_off in (trial for trial in trials if trial.info.status == "RUNNING"):
+                client.delete_run(cut_off.info.run_id)
+        except MlflowException:  # it is in another store, or deleted
+            return None
+    logged = {int(trial.data.tags[TRIAL_TAG]) for trial in trials if trial.info.status != "RUNNING"}
+    return SearchRun(store, experiment, known, logged)
 
 
 def _milliseconds(moment: datetime | None) -> int:

@@ -14,14 +14,13 @@ from pipeline.core.log import log
 from pipeline.core.paths import PREPARED
 from pipeline.data.prepared import read_dataset
 from pipeline.params.file import Params
-from pipeline.registry.searches import EXPERIMENT, SearchRun, Trial, begun, continued
+from pipeline.registry.searches import SearchRun, Trial, begun, continued
 from pipeline.registry.store import Store, TrackingError
 from pipeline.search.space import Mode
 from pipeline.search.study import HISTORY, VALUES
 
 if TYPE_CHECKING:
     import optuna
-    from mlflow import MlflowClient
     from optuna.trial import FrozenTrial
 
 RUN = "mlflow_run"  # of a study: its run
@@ -34,58 +33,56 @@ class SearchLog:
     def __init__(self, study: "optuna.Study", params: Params, mode: Mode, images: int) -> None:
         """Of no run yet. images: of validation, on which all trials are compared."""
         self.study, self.params, self.mode, self.images = study, params, mode, images
-        self.store = Store.in_passing()
         self.run: SearchRun | None = None
         self.answers = True
 
     def update(self, trials: "Sequence[FrozenTrial]") -> None:
         """Add the finished trials that the store lacks."""
-        self._tell(lambda client: self._update(client, trials))
+        self._tell(lambda: self._update(trials))
 
     def close(self, trials: "Sequence[FrozenTrial]") -> None:
         """Add what is missing, the picture and the best score, and say that the search has ended."""
         self.update(trials)
-        self._tell(lambda client: self._result(client, trials))
+        self._tell(lambda: self._log_result(trials))
         self.end("FINISHED")
 
     def end(self, status: str) -> None:
         """Say how the search ended, in MLflow's word."""
         if run := self.run:
-            self._tell(lambda client: client.set_terminated(run.run_id, status))
+            self._tell(lambda: run.end(status))
 
-    def _tell(self, job: "Callable[[MlflowClient], None]") -> None:
+    def _tell(self, job: Callable[[], None]) -> None:
         if not self.answers:
             return
         try:
-            with self.store.connected() as client:
-                job(client)
+            job()
         except TrackingError as error:
             log.warning("MLflow does not show this search until it is run again: %s", error)
             self.answers = False
 
-    def _update(self, client: "MlflowClient", trials: "Sequence[FrozenTrial]") -> None:
-        run = self.run = self.run or self._open(client)
+    def _update(self, trials: "Sequence[FrozenTrial]") -> None:
+        run = self.run = self.run or self._open()
         for number, trial in enumerate(trials):
             if number not in run.logged:
-                run.add(client, _recorded(number, trial))
-        run.note(client, len(trials), optimism(len(trials), self.images))
+                run.add(_recorded(number, trial))
+        run.note(len(trials), optimism(len(trials), self.images))
 
-    def _result(self, client: "MlflowClient", trials: "Sequence[FrozenTrial]") -> None:
+    def _log_result(self, trials: "Sequence[FrozenTrial]") -> None:
         scores = [trial.value for trial in trials if trial.value is not None and trial.state.name == "COMPLETE"]
         if not self.run or not scores:
             return
         best = min(scores) if self.study.direction.name == "MINIMIZE" else max(scores)
         metrics = {f"best_{self.params.tune.metric}": best, "trials_compared": len(trials)}
-        picture = draw_search(trials, importances(self.study), self.params.tune.metric)
-        self.run.log_result(client, metrics, picture)
+        self.run.log_result(metrics, draw_search(trials, importances(self.study), self.params.tune.metric))
 
-    def _open(self, client: "MlflowClient") -> SearchRun:
-        experiment = self.store.experiment(client, f"{self.params.register_.model_name}-{EXPERIMENT}")
-        if found := continued(client, experiment, self.study.user_attrs.get(RUN, "none")):
+    def _open(self) -> SearchRun:
+        store, name = Store.in_passing(), self.params.register_.model_name
+        known = self.study.user_attrs.get(RUN)
+        if known and (found := continued(store, name, known)):
             return found
-        new = begun(client, experiment, self.study.study_name, read_dataset(PREPARED).sha256)
+        new = begun(store, name, self.study.study_name, read_dataset(PREPARED).sha256)
         self.study.set_user_attr(RUN, new.run_id)
-        new.describe(client, self.params, self.mode)
+        new.describe(self.params, self.mode)
         return new
 
 
