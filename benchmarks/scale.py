@@ -116,40 +116,48 @@ def timed(action: Callable[[], Any]) -> tuple[float, Any]:
 
 def books(name: str, source: Any, output: Any, costs: Costs, shard_size: int = SHARD) -> None:
     """List, plan, write parts, merge and reconcile, without a model: real rows, the same for each file."""
-    from pipeline.night import ledger
-    from pipeline.night.ledger import Plan
-    from pipeline.night.rows import Classified, summarise, to_row
+    from pipeline.night.counts import Counts, feed
+    from pipeline.night.ledger import Run, RunPlan
+    from pipeline.night.rows import Classified, read_rows, to_row
     from pipeline.storage import store_listing
     from pipeline.storage.listing import list_images
 
     lister = list_images if isinstance(source, Path) else store_listing.list_images
     seconds, found = timed(lambda: list(lister(source)))
     costs.line(f"{name}: list", seconds, len(found), "file")
-    seconds, (files, shards) = timed(lambda: ledger.write_shards(output, found, shard_size))
+
+    def settle(files: int, shards: int) -> RunPlan:
+        return RunPlan(
+            input=str(source), model_name="none", model_version="1", contract_hash="", files=files, shards=shards,
+            started_at="2026-01-01T00:00:00+00:00",
+        )  # fmt: skip
+
+    seconds, run = timed(lambda: Run.begin(output, found, shard_size, settle))
+    files, shards = run.plan.files, run.plan.shards
     costs.line(f"{name}: write the shards", seconds, shards, "shard")
-    plan = Plan(
-        input=str(source), model_name="none", model_version="1", contract_hash="", files=files, shards=shards,
-        started_at="2026-01-01T00:00:00+00:00",
-    )  # fmt: skip
-    ledger.write_plan(output, plan)
     ranked = (("defective", 0.9), ("functional", 0.1))
 
     def write(number: int) -> None:
-        rows = (to_row(Classified(path, "0" * 64, 300, 300, ranked, unsure=False), plan.stamp)
-                for path in ledger.read_shard(output, number))  # fmt: skip
-        ledger.write_part(output, number, rows)
+        rows = (to_row(Classified(path, "0" * 64, 300, 300, ranked, unsure=False), run.plan.stamp)
+                for path in run.shard(number))  # fmt: skip
+        run.write_part(number, rows)
+
+    def count() -> bool:
+        counts = Counts(run.listed())
+        feed(read_rows(result), [counts])
+        return counts.found().reconciled
 
     seconds, _ = timed(lambda: [write(number) for number in range(shards)])
     costs.line(f"{name}: read a shard, write its part", seconds, shards, "shard")
-    seconds, left = timed(lambda: ledger.unfinished(output, plan))
+    seconds, left = timed(run.unfinished)
     costs.line(f"{name}: which parts are there", seconds, shards, "shard")
-    seconds, result = timed(lambda: ledger.merge(output, plan))
+    seconds, result = timed(run.merge)
     costs.line(f"{name}: merge", seconds, shards, "shard")
-    seconds, summary = timed(lambda: summarise(result, ledger.listed(output, plan)))
+    seconds, reconciled = timed(count)
     costs.line(f"{name}: count and reconcile", seconds, files, "file")
-    seconds, _ = timed(lambda: ledger.close(output))
+    seconds, _ = timed(run.close)
     costs.line(f"{name}: delete the books", seconds, shards, "shard")
-    if left or not summary["reconciled"]:
+    if left or not reconciled:
         sys.exit("The books do not add up.")
     about = result.stat().st_size / files
     print(f"{name}: {about:.0f} bytes of CSV a file, {about * costs._far / 1e9:.0f} GB in all")

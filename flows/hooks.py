@@ -1,4 +1,7 @@
-"""Prefect's hooks on how a flow run ended: people are told. What they are told is in `pipeline.notices.messages`."""
+"""Prefect's hooks on how a flow run ended: people are told. What they are told is in `pipeline.notices.messages`.
+
+A night that ends in order tells so itself.
+"""
 
 from typing import Any
 
@@ -6,9 +9,10 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
 from pipeline.core.paths import PREDICTIONS
-from pipeline.night.deadline import folder_for, last_finished
-from pipeline.night.rows import TooManyUnreadable
-from pipeline.notices import around, messages
+from pipeline.night.ledger import folder_for
+from pipeline.night.repeats import last_finished
+from pipeline.night.results import TooManyUnreadable
+from pipeline.notices import messages
 from pipeline.notices.send import tell
 from pipeline.storage.addresses import place
 from pipeline.storage.stores import Place
@@ -29,14 +33,6 @@ def _error_of(state: State[Any]) -> BaseException:
     """What a failed run raised; where Prefect itself failed it, its words."""
     found = state.result(raise_on_failure=False)
     return found if isinstance(found, BaseException) else RuntimeError(state.message or str(found))
-
-
-def night_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A night is finished, or stopped at its hour."""
-    if state.name == STOPPED:
-        tell(lambda: messages.of_stopped(_results_of(flow_run.parameters), state.message or ""))
-    else:
-        tell(lambda: around.of_night(_results_of(flow_run.parameters, finished=True), state.result()))
 
 
 def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

@@ -1,10 +1,10 @@
-"""The nightly flow: classify a folder into one CSV, a task a shard, with retries; on Dask if asked for."""
+"""The nightly flow: the steps of a night as Prefect tasks, one for each shard, with retries; on Dask if asked for."""
 
-import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -12,119 +12,148 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.hooks import STOPPED, night_completed, night_crashed, night_failed
+from flows.artifacts import summary_markdown
+from flows.hooks import STOPPED, night_crashed, night_failed
 from flows.retries import RETRIES
-from pipeline import classify
-from pipeline.night import ledger, shadow
-from pipeline.night import summary as reports
-from pipeline.night.deadline import OutOfTime, deadline_at, folder_for, stop_if_late
-from pipeline.night.ledger import Plan
+from pipeline.night import planning, results, shadow
+from pipeline.night import run as order
+from pipeline.night.deadline import OutOfTime
+from pipeline.night.ledger import Done, Run, folder_for
 from pipeline.night.morning import PAGE as MORNING_PAGE
+from pipeline.night.options import Cluster, NightOptions
+from pipeline.night.results import Results
 from pipeline.night.review import PAGE as REVIEW_PAGE
-from pipeline.night.shadow import SHADOW
+from pipeline.night.rows import PREDICTIONS_CSV
 from pipeline.night.shard import classify_alone
-from pipeline.notices import around
+from pipeline.night.summary import NightSummary
+from pipeline.night.workers import classify_shards
+from pipeline.notices import around, messages
+from pipeline.notices.send import tell
 from pipeline.params.file import Params, load_params
-from pipeline.registry import history
 from pipeline.storage.addresses import place
 from pipeline.storage.stores import Place
 
+if TYPE_CHECKING:
+    from distributed import Client
 
-class Runner(NamedTuple):
-    """Where shards are classified."""
-
-    kind: Literal["here", "dask"]
-    address: str | None  # of a Dask scheduler
-    workers: int | None  # of a cluster on this machine
+    from flows.services.dask import Work
 
 
 @task(task_run_name="plan", cache_policy=NO_CACHE, **RETRIES)
-def begin(source: Place, output: Place, params: Params, since_last: bool) -> Plan:
+def begin(options: NightOptions, params: Params) -> Run:
     """Settle the model and the files."""
-    return classify.begin(source, output, params, since_last)
+    return planning.begin(options, params)
+
+
+class Shards:
+    """Shards in order, each waited for by a task of its own, while files of the next one are read."""
+
+    def __init__(self, run: Run, numbers: list[int], params: Params) -> None:
+        """numbers: of the shards, in the order in which they are taken."""
+        self._run, self._numbers, self._params = run, numbers, params
+        self._coming: Done | None = None
+
+    def take(self, number: int) -> int:
+        """Wait for a shard; returns its count of files. After an error the next call begins again, at its shard."""
+        try:
+            if self._coming is None:
+                left = self._numbers[self._numbers.index(number) :]
+                self._coming = classify_shards(self._run, left, self._params)
+            _, files = next(self._coming)
+        except BaseException:
+            self._coming = None
+            raise
+        return files
 
 
 @task(task_run_name="shard {number}", cache_policy=NO_CACHE, **RETRIES)
-def shard(output: Place, number: int, plan: Plan, params: Params) -> None:
-    """Classify one shard."""
-    images = classify.classify_shard(output, number, plan, params)
-    get_run_logger().info("shard %d of %d: %d images", number + 1, plan.shards, images)
+def shard(shards: Shards, number: int) -> int:
+    """Classify one shard; returns its count of files."""
+    return shards.take(number)
+
+
+def classify_as_tasks(run: Run, numbers: list[int], params: Params) -> Done:
+    """Classify shards on this machine."""
+    shards = Shards(run, numbers, params)
+    for number in numbers:
+        yield number, shard(shards, number)
+
+
+@task(task_run_name="shard {number}", cache_policy=NO_CACHE, **RETRIES)
+def shard_on_worker(run: Run, number: int, params: Params) -> int:
+    """Classify one shard in the Dask worker's process; returns its count of files."""
+    return classify_alone(run, number, params)
+
+
+@contextmanager
+def dask_tasks(client: "Client", run: Run, params: Params) -> "Iterator[Work]":
+    """Shards as tasks on a Dask cluster."""
+    from prefect_dask import DaskTaskRunner
+
+    from flows.services.dask import Work
+
+    with DaskTaskRunner(address=client.scheduler.address) as runner:
+
+        def submit(number: int) -> Any:
+            parameters = {"run": run, "number": number, "params": params}
+            return runner.submit(shard_on_worker, parameters).wrapped_future
+
+        yield Work(submit, lambda state: state.result(_sync=True))
 
 
 @task(task_run_name="finish", cache_policy=NO_CACHE, **RETRIES)
-def finish(output: Place, plan: Plan, params: Params, labels: Path | None) -> dict[str, Any]:
+def finish(run: Run, params: Params, labels: Path | None) -> Results:
     """Merge, count, reconcile."""
-    return classify.finish(output, plan, params, pd.read_parquet(labels) if labels else None)
+    return results.finish(run, params, labels)
 
 
 @task(task_run_name="plan of the shadow", cache_policy=NO_CACHE)
-def begin_shadow(output: Place, plan: Plan) -> Plan | None:
+def begin_shadow(run: Run) -> Run | None:
     """Settle the challenger."""
-    return shadow.begin(output, plan)
+    return shadow.begin(run)
 
 
 @task(task_run_name="compare with the shadow", cache_policy=NO_CACHE)
-def finish_shadow(output: Place, plan: Plan, params: Params) -> dict[str, Any]:
+def finish_shadow(run: Run, beside: Run, found: Results, params: Params) -> Results:
     """Merge, compare."""
-    return classify.finish_shadow(output, plan, params)
+    return results.finish_shadow(run, beside, found, params)
 
 
 @task(task_run_name="record", cache_policy=NO_CACHE)
-def record(output: Place, summary: dict[str, Any]) -> None:
+def record(output: Place, summary: NightSummary) -> None:
     """Keep the night in MLflow."""
-    history.record(output, summary, str(flow_run.id or ""))
+    order.record(output, summary, str(flow_run.id or ""))
 
 
-@task(task_run_name="shard {number}", cache_policy=NO_CACHE, **RETRIES)
-def shard_on_worker(output: Place, number: int, plan: Plan, params: Params) -> int:
-    """Classify one shard in the Dask worker's process; returns its number of files."""
-    return classify_alone(output, number, plan, params)
+@contextmanager
+def log_shards(run: Run, _done: int) -> Iterator[Callable[[int, int], None]]:
+    """A line in the flow run's log for each shard."""
+    log = get_run_logger()
+    yield lambda number, files: log.info("shard %d of %d: %d images", number + 1, run.plan.shards, files)
 
 
-@flow(name="shards", flow_run_name="shards", validate_parameters=False)
-def shards_on(
-    output: Place, numbers: list[int], plan: Plan, params: Params, deadline: datetime.datetime | None
-) -> list[int]:
-    """Classify shards on the Dask cluster of this flow's task runner; returns those that its workers died of."""
-    from flows.services import dask
-
-    log, client = get_run_logger(), dask.client_of_flow()
-    submit: Any = shard_on_worker.submit
-    work = dask.Work(
-        lambda number: submit(output, number, plan, params).wrapped_future, lambda state: state.result(_sync=True)
-    )
-
-    def done(number: int, images: int) -> None:
-        log.info("shard %d of %d: %d images", number + 1, plan.shards, images)
-        stop_if_late(deadline, output, plan)
-
-    return dask.run_shards(client, numbers, work, done)
-
-
-def shards(output: Place, plan: Plan, params: Params, deadline: datetime.datetime | None, on: Runner) -> None:
-    """Those that are left: on the cluster, or one after another here."""
-    left = ledger.unfinished(output, plan)
-    if on.kind == "dask" and left:
+def steps_for(cluster: Cluster | None) -> order.Steps:
+    """The steps of a night as tasks, the shards on `cluster` if there is one."""
+    classify: Any = classify_as_tasks
+    if cluster:
         from flows.services import dask
 
-        with dask.connected(on.address, on.workers) as client:
-            flow_on = shards_on.with_options(task_runner=dask.task_runner(client))
-            left = flow_on(output, left, plan, params, deadline)
-    for number in left:
-        stop_if_late(deadline, output, plan)
-        shard(output, number, plan, params)
+        classify = dask.classifier(cluster, dask_tasks, classify_as_tasks)
+    return order.Steps(
+        begin=begin, begin_shadow=begin_shadow, classify=classify, finish=finish, finish_shadow=finish_shadow,
+        record=record, tell_of_killed=around.of_killed, progress=log_shards,
+    )  # fmt: skip
 
 
 @flow(
-    name="nightly", flow_run_name="nightly {source}",
-    on_completion=[night_completed], on_failure=[night_failed], on_crashed=[night_crashed],
+    name="nightly", flow_run_name="nightly {source}", on_failure=[night_failed], on_crashed=[night_crashed],
 )  # fmt: skip
-def nightly(
+def nightly(  # each option is a parameter: deployments and Prefect's pages name them
     source: str | Path, output: str | Path | None = None, labels: Path | None = None,
     since_last: bool = False, until: str | None = None, with_shadow: bool = False,
     runner: Literal["here", "dask"] = "here", dask_address: str | None = None, workers: int | None = None,
     model_name: str | None = None,
-) -> dict[str, Any] | State:  # fmt: skip
+) -> NightSummary | State:  # fmt: skip
     """Classify the images in `source` into `output`/predictions.csv; both are folders or addresses (s3://…).
 
     Without `output` it goes on with the run over `source` that is unfinished, else begins one in predictions/ and
@@ -134,27 +163,26 @@ def nightly(
     and how they differ. runner `dask`: on the cluster at `dask_address`, or a local one of so many `workers`.
     model_name: a registered model other than register.model_name.
     """
-    params = classify.with_model(load_params(), model_name)
-    images, deadline = place(source), deadline_at(until)
-    results = (place(output) if output else folder_for(images)).absolute()  # a worker has another folder
-    on = Runner(runner, dask_address, workers)
-    with ledger.held(results) as killed:
-        around.of_killed(results, killed)
-        plan = begin(images, results, params, since_last)
-        beside = begin_shadow(results, plan) if with_shadow else None
-        try:
-            shards(results, plan, params, deadline, on)
-            summary = finish(results, plan, params, labels)
-            if beside:
-                shards(results / SHADOW, beside, params, deadline, on)
-                summary = finish_shadow(results, beside, params)
-        except OutOfTime as stopped:
-            create_markdown_artifact(str(stopped), key="summary")
-            return Completed(name=STOPPED, message=str(stopped))
-        if params.batch.track:
-            record(results, summary)
-    create_markdown_artifact(reports.summary_markdown(summary), key="summary")
-    create_link_artifact((results / "predictions.csv").as_uri(), key="predictions", link_text="predictions.csv")
-    create_link_artifact((results / MORNING_PAGE).as_uri(), key="morning", link_text="the morning page")
-    create_link_artifact((results / REVIEW_PAGE).as_uri(), key="review", link_text="what to look at first")
+    params, images = load_params(), place(source)
+    options = NightOptions(
+        images, place(output) if output else folder_for(images), labels, since_last, until, with_shadow, model_name,
+        Cluster(dask_address, workers) if runner == "dask" else None,
+    )  # fmt: skip
+    try:
+        summary = order.night(options, params, steps_for(options.cluster))
+    except OutOfTime as stopped:
+        words = str(stopped)
+        create_markdown_artifact(words, key="summary")
+        tell(lambda: messages.of_stopped(options.output, words))
+        return Completed(name=STOPPED, message=words)
+    publish(options.output, summary)
+    around.of_night(options.output, summary, params.batch)
     return summary
+
+
+def publish(output: Place, summary: NightSummary) -> None:
+    """The night on the page of its flow run."""
+    create_markdown_artifact(summary_markdown(summary), key="summary")
+    create_link_artifact((output / PREDICTIONS_CSV).as_uri(), key="predictions", link_text="predictions.csv")
+    create_link_artifact((output / MORNING_PAGE).as_uri(), key="morning", link_text="the morning page")
+    create_link_artifact((output / REVIEW_PAGE).as_uri(), key="review", link_text="what to look at first")

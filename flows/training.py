@@ -5,9 +5,9 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
+from flows import artifacts
 from flows.hooks import training_completed, training_crashed, training_failed
 from flows.retries import RETRIES
-from pipeline.night import summary
 from pipeline.params.file import load_params
 from pipeline.register import register_current
 from pipeline.registry.gate import to_markdown
@@ -44,8 +44,8 @@ def register() -> Registration:
 @task(task_run_name="publish data", cache_policy=NO_CACHE)
 def publish_data() -> None:
     """Artifacts on the images: what was expected and found, and where to look."""
-    create_markdown_artifact(summary.data_markdown(), key="data")
-    for page, key, words in summary.data_pages():
+    create_markdown_artifact(artifacts.data_markdown(), key="data")
+    for page, key, words in artifacts.data_pages():
         create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
 
 
@@ -53,9 +53,9 @@ def publish_data() -> None:
 def publish(registration: Registration) -> None:
     """Artifacts for the Prefect page of this run."""
     model = registration.model
-    create_table_artifact(summary.metrics_table(), key="metrics", description="Test split, with 95 % intervals")
-    create_markdown_artifact(summary.figures_markdown(), key="figures")
-    for page, key, words in summary.model_pages():
+    create_table_artifact(artifacts.metrics_table(), key="metrics", description="Test split, with 95 % intervals")
+    create_markdown_artifact(artifacts.figures_markdown(), key="figures")
+    for page, key, words in artifacts.model_pages():
         create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
     create_markdown_artifact(
         f"**{model.name} version {model.version}** ({', '.join(model.aliases) or 'no alias'})\n\n"

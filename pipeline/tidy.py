@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.paths import CHECKPOINTS, PREDICTIONS
-from pipeline.night import ledger
+from pipeline.night.ledger import Run, held
+from pipeline.night.summary import read_summary
 from pipeline.registry.history import EXPERIMENT
 from pipeline.registry.store import LOCAL_ARTIFACTS, LOCAL_STORE, Store
-from pipeline.storage.files import read_json
 from pipeline.versions import dvc
 
 DVC_CACHE = Path(".dvc/cache")
@@ -83,15 +83,15 @@ def old_nights(days: int, now: datetime.datetime) -> list[Path]:
 
 def _last_sign(folder: Path) -> datetime.datetime | None:
     """When the night in `folder` ended, or began if it never did; None where there is none."""
-    if plan := ledger.read_plan(folder):
-        return datetime.datetime.fromisoformat(plan.started_at)
-    summary = folder / "summary.json"
-    return datetime.datetime.fromisoformat(read_json(summary)["finished_at"]) if summary.is_file() else None
+    if run := Run.unfinished_in(folder):
+        return datetime.datetime.fromisoformat(run.plan.started_at)
+    summary = read_summary(folder)
+    return datetime.datetime.fromisoformat(summary.finished_at) if summary else None
 
 
 def delete_night(folder: Path) -> None:
     """Delete a night's folder. Raises LedgerError where a run is at work in it."""
-    with ledger.held(folder):
+    with held(folder):
         pass  # nobody is there
     going = folder.with_name(f"{GOING}{folder.name}")  # so that half of it is never taken for a night
     folder.rename(going)

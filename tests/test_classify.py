@@ -13,15 +13,17 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from pipeline.classify import ClassifyError, begin, classify, classify_shard, finish
 from pipeline.core.disk_errors import DiskError
 from pipeline.core.errors import NightshiftError
 from pipeline.model.engine import load_engine
 from pipeline.model.reference import read_reference
 from pipeline.night import ledger
-from pipeline.night.reading import read_images
+from pipeline.night.planning import ClassifyError
+from pipeline.night.reading import Reading, read_images
+from pipeline.night.results import finish
 from pipeline.night.rows import Classified, Unreadable, read_rows
 from pipeline.night.shard import judge
+from pipeline.night.workers import classify_shards
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
@@ -29,6 +31,7 @@ from pipeline.registry.store import Store
 from pipeline.sources.demo import copy_test_images
 from tests.fixtures.images import save_image
 from tests.fixtures.models import write_colour_model
+from tests.fixtures.nights import begun, classify
 from tests.fixtures.project import NIGHTSHIFT, nightshift
 
 
@@ -86,10 +89,11 @@ def test_an_image_unlike_all_training_images_is_an_outlier_and_a_training_image_
     assert (text["outlier_score"], text["flags"]) == ("", "")
     assert [row["flags"] for row in found.values() if row["flags"]] == []
     assert float(black["outlier_score"]) > 1.5 * max(float(row["outlier_score"]) for row in found.values())
-    assert (summary["outliers"], summary["flagged"]) == (1, 1)
+    assert (summary.outliers, summary.flagged) == (1, 1)
     review = [*csv.DictReader((tmp_path / "out/review.csv").open(encoding="utf-8", newline=""))]
     assert [row["path"] for row in review[:2]] == ["text.png", "black.png"]
-    assert summary["review"]["of"] == len(review) == 2 + summary["unsure"] - (black["status"] == "unsure")
+    assert summary.review is not None
+    assert summary.review.of == len(review) == 2 + summary.unsure - (black["status"] == "unsure")
 
 
 def test_a_model_of_an_earlier_version_answers_without_scores(rules: Images, tmp_path: Path) -> None:
@@ -97,7 +101,7 @@ def test_a_model_of_an_earlier_version_answers_without_scores(rules: Images, tmp
     engine = load_engine(folder, Compute(device="cpu", precision="float32", workers=1), embedding=True)
     for number in range(3):
         save_image(tmp_path / "night" / f"{number}.png", seed=number)
-    reads = read_images(tmp_path / "night", ["0.png", "1.png", "2.png", "gone.png"], rules, 1, 4, 10)
+    reads = read_images(tmp_path / "night", ["0.png", "1.png", "2.png", "gone.png"], rules, Reading(1, 4, 10))
     outcomes = [*judge(reads, engine, 2, read_reference(folder, engine.contract))]
     assert [type(outcome) for outcome in outcomes] == [Classified, Classified, Classified, Unreadable]
     for outcome in outcomes[:3]:
@@ -108,14 +112,14 @@ def test_a_model_of_an_earlier_version_answers_without_scores(rules: Images, tmp
 def test_a_disk_without_room_for_the_rows_is_named_before_the_night_begins(
     here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.classify.BYTES_A_ROW", 10**15)
+    monkeypatch.setattr("pipeline.night.planning.BYTES_A_ROW", 10**15)
     with pytest.raises(
         DiskError, match=r"MB free, and a night over 10 files takes about 10000000000 MB in .*Free some"
     ):
         classify(night, tmp_path / "out", here)
     assert not (tmp_path / "out" / "predictions.csv").exists()
-    monkeypatch.setattr("pipeline.classify.BYTES_A_ROW", 800)
-    assert classify(night, tmp_path / "out", here)["listed"] == 10
+    monkeypatch.setattr("pipeline.night.planning.BYTES_A_ROW", 800)
+    assert classify(night, tmp_path / "out", here).listed == 10
 
 
 def test_labels_filled_into_the_review_become_training_images(
@@ -138,14 +142,13 @@ def test_a_file_that_is_gone_or_became_a_pipe_since_the_listing_has_a_row(
     here: Params, night: Path, tmp_path: Path
 ) -> None:
     with ledger.held(tmp_path / "out"):
-        plan = begin(night, tmp_path / "out", here)
+        run = begun(night, tmp_path / "out", here)
         (night / "3.png").unlink()
         (night / "5.png").unlink()
         os.mkfifo(night / "5.png")
-        for number in range(plan.shards):
-            classify_shard(tmp_path / "out", number, plan, here)
-        summary = finish(tmp_path / "out", plan, here)
-    assert (summary["listed"], summary["unreadable"]) == (10, 2)
+        assert [*classify_shards(run, run.unfinished(), here)] == [(0, 3), (1, 3), (2, 3), (3, 1)]
+        summary = finish(run, here).summary
+    assert (summary.listed, summary.unreadable) == (10, 2)
     errors = {row["path"]: row["error"] for row in rows(tmp_path / "out") if row["error"]}
     assert errors == {
         "3.png": "the file cannot be read: No such file or directory",
@@ -190,7 +193,7 @@ with held(Path({str(tmp_path / "out")!r})):
 
 def test_an_unfinished_run_over_another_folder_is_not_taken_over(here: Params, night: Path, tmp_path: Path) -> None:
     with ledger.held(tmp_path / "out"):
-        begin(night, tmp_path / "out", here)
+        begun(night, tmp_path / "out", here)
     other = tmp_path / "other"
     save_image(other / "1.jpg")
     with pytest.raises(ClassifyError, match="holds an unfinished run over"):
@@ -199,10 +202,11 @@ def test_an_unfinished_run_over_another_folder_is_not_taken_over(here: Params, n
 
 def test_known_labels_are_compared(here: Params, trained: Path, tmp_path: Path) -> None:
     copy_test_images(tmp_path / "holdout")
-    summary = classify(tmp_path / "holdout", tmp_path / "out", here, pd.read_parquet("data/manifest.parquet"))
+    compared = classify(tmp_path / "holdout", tmp_path / "out", here, labels=Path("data/manifest.parquet")).compared
     evaluation = json.loads((trained / "reports/evaluation.json").read_text())
-    assert summary["compared"]["known"] == evaluation["images"]
-    assert summary["compared"]["right"] == round(evaluation["accuracy"]["value"] * evaluation["images"])
+    assert compared is not None
+    assert compared.known == evaluation["images"]
+    assert compared.right == round(evaluation["accuracy"]["value"] * evaluation["images"])
 
 
 @pytest.mark.parametrize(
@@ -212,7 +216,7 @@ def test_known_labels_are_compared(here: Params, trained: Path, tmp_path: Path) 
         ("empty", "out", "empty holds no images"),
         ("night/0.png", "out", "0.png is a file; a folder of images is expected"),
         ("night", "night/out", "lies inside"),
-        ("night", "result.csv", "is to be a folder"),
+        ("night", "result.csv", "must be a folder"),
     ],
 )
 def test_a_run_that_cannot_start_says_why(

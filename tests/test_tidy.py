@@ -8,11 +8,11 @@ import mlflow
 import pytest
 
 from pipeline import tidy
-from pipeline.classify import classify
 from pipeline.night import ledger
 from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, write_json
 from pipeline.storage.lease import LedgerError
+from tests.fixtures.nights import classify
 from tests.fixtures.project import draw_shape, dvc, nightshift, run
 
 

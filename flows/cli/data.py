@@ -77,12 +77,12 @@ def data_holdout(
 @data.command("check")
 def data_check() -> None:
     """Check the images and write the report on them, reports/data.html, without training a model."""
-    from pipeline.night import summary
+    from flows.artifacts import data_pages
     from pipeline.versions import dvc
 
     dvc.add_data(lambda line: None)
     dvc.reproduce_up_to("audit")
-    for page, _, words in summary.data_pages():
+    for page, _, words in data_pages():
         typer.echo(f"{words}: {page.absolute().as_uri()}")
 
 

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -17,16 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.night import workers as shards
-from pipeline.night.ledger import Plan
+from pipeline.night.ledger import Done, Run
+from pipeline.night.options import Cluster
 from pipeline.night.shard import classify_alone
-from pipeline.night.workers import Classifier
+from pipeline.night.workers import Classifier, classify_shards
 from pipeline.params.file import Params
-from pipeline.storage.stores import Place
 
 if TYPE_CHECKING:
     from distributed import Client
-    from prefect.task_runners import TaskRunner
 
 AHEAD = 2  # shards a worker's thread has, the one it is at among them: it never waits for the next
 POLL = 2.0  # seconds between two looks whether anybody is still there
@@ -45,12 +43,16 @@ class Work:
     files: Callable[[Any], int] = int  # what the future gives -> count of files; raises what classifying raised
 
 
-@contextmanager
-def connected(address: str | None, workers: int | None) -> "Iterator[Client]":
-    """A client of the cluster at `address`, or of a local one of `workers` processes, which ends with it.
+Way = Callable[["Client", Run, Params], AbstractContextManager[Work]]  # as plain work, or as tasks of an orchestrator
 
-    Raises ClusterError when Dask is not installed or nobody answers at `address`.
+
+@contextmanager
+def connected(cluster: Cluster) -> "Iterator[Client]":
+    """A client of the cluster; one on this machine is started for it, and ends with it.
+
+    Raises ClusterError when Dask is not installed or nobody answers at the cluster's address.
     """
+    address, workers = cluster.address, cluster.workers
     try:
         import distributed
         import prefect_dask  # noqa: F401 - of the same extra
@@ -78,46 +80,26 @@ def connected(address: str | None, workers: int | None) -> "Iterator[Client]":
         yield client
 
 
-def task_runner(client: "Client") -> "TaskRunner[Any]":
-    """Prefect's way to the client's cluster."""
-    from prefect_dask import DaskTaskRunner
-
-    runner: TaskRunner[Any] = DaskTaskRunner(address=client.scheduler.address)
-    return runner
+@contextmanager
+def plain_work(client: "Client", run: Run, params: Params) -> Iterator[Work]:
+    """Shards as Dask's own work."""
+    yield Work(lambda number: client.submit(classify_alone, run, number, params, pure=False))
 
 
-def client_of_flow() -> "Client":
-    """The client by which the running flow's tasks are submitted."""
-    from prefect.context import FlowRunContext
+def classifier(cluster: Cluster, way: Way = plain_work, rest: Classifier = classify_shards) -> Classifier:
+    """What classifies shards on a cluster.
 
-    context: Any = FlowRunContext.get()
-    client: Client = context.task_runner.client
-    return client
+    rest: who classifies those that killed the workers that tried them.
+    """
 
+    def classify(run: Run, numbers: list[int], params: Params) -> Done:
+        left = numbers
+        if numbers:
+            with connected(cluster) as client, way(client, run, params) as work:
+                left = yield from finished(client, numbers, work)
+        yield from rest(run, left, params)
 
-def plainly(address: str | None, workers: int | None) -> Classifier:
-    """The same without Prefect: what classifies shards, as `shards.classify_shards` does, on a cluster."""
-
-    def classify_rest(output: Place, numbers: list[int], plan: Plan, params: Params) -> Iterator[tuple[int, int]]:
-        if not numbers:
-            return
-        with connected(address, workers) as client:
-            work = Work(lambda number: client.submit(classify_alone, output, number, plan, params, pure=False))
-            left = yield from finished(client, numbers, work)
-        yield from shards.classify_shards(output, left, plan, params)
-
-    return classify_rest
-
-
-def run_shards(client: "Client", numbers: list[int], work: Work, done: Callable[[int, int], None]) -> list[int]:
-    """Classify shards, and call `done` with the number and the count of files of each; returns as `finished`."""
-    coming = finished(client, numbers, work)
-    while True:
-        try:
-            done(*next(coming))
-        except StopIteration as end:
-            left: list[int] = end.value
-            return left
+    return classify
 
 
 def finished(client: "Client", numbers: list[int], work: Work) -> Generator[tuple[int, int], None, list[int]]:

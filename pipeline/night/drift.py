@@ -1,18 +1,18 @@
-"""How far a night's images are from those that the model was taught with: measures, answers, classes. Reads rows only.
+"""How far a night's images are from those that the model was taught with: measures, answers, classes. Knows rows only.
 
-Tells of a difference by its size; the probability that it is chance only says whether the size can be trusted.
+A difference is reported by its size. The probability that it is chance only says whether the size can be trusted.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from itertools import islice
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, kolmogorov
 
 from pipeline.model.reference import About
+from pipeline.night.rows import Row
+from pipeline.night.summary import Drift, Measure
 
 LEAST = 30  # images with an answer, for a distribution to be compared
 SURE = 0.001  # probability by which a difference may be chance and still be called drift
@@ -78,46 +78,57 @@ def of_classes(tonight: Mapping[str, int], usual: Mapping[str, int]) -> tuple[fl
     return float(np.abs(shares[0] - shares[1]).sum() / 2), float(p_value)
 
 
-def compare(rows: Iterable[Mapping[str, str]], about: About, most: float) -> dict[str, Any]:
-    """What the CSV's rows are like beside the images that the model was made with.
+class Tonight:
+    """What the rows of predictions.csv are like beside the images that the model was made with."""
 
-    most: the largest statistic that is not called drift. Returns `images`, the number compared; `measures`, one
-    dictionary each with the statistic, 0 (the same) to 1 (disjoint), its p-value, and both means or shares; and
-    `drifted`, the measures whose statistic is above `most` and no chance. Of too few images nothing is said.
-    """
-    validation = about.validation
-    usual = {
-        "confidence": (validation.confidence_quantiles, validation.images),
-        "outlier_score": (validation.outlier_score_quantiles, validation.images),
-        **{name: (found, len(about.paths) + validation.images) for name, found in about.quantiles.items()},
-    }
-    distributions = {name: Distribution(quantiles) for name, (quantiles, _) in usual.items()}
-    labels: Counter[str] = Counter()
-    answered = (row for row in rows if row["label"])
-    while part := list(islice(answered, AT_ONCE)):
-        labels.update(row["label"] for row in part)
-        for name, distribution in distributions.items():
-            distribution.add(np.array([float(row[name]) for row in part if row[name]]))
-    if labels.total() < LEAST:
-        return {"images": labels.total(), "measures": [], "drifted": []}
-    statistic, p_value = of_classes(labels, validation.answers)
-    measures: list[dict[str, Any]] = [{"measure": "label", "statistic": statistic, "p_value": p_value}]
-    for name, distribution in distributions.items():
-        if distribution.count >= LEAST:
-            statistic = distribution.statistic()
-            measures.append(
-                {
-                    "measure": name,
-                    "statistic": statistic,
-                    "p_value": ks_p_value(statistic, distribution.count, usual[name][1]),
-                    "tonight": distribution.mean,
-                    "usual": distribution.usual_mean,
-                }
-            )
-    drifted = [one["measure"] for one in measures if one["statistic"] > most and one["p_value"] < SURE]
-    return {
-        "images": labels.total(),
-        "measures": measures,
-        "drifted": drifted,
-        "labels": {name: [labels[name], count] for name, count in validation.answers.items()},
-    }
+    def __init__(self, about: About, most: float) -> None:
+        """most: the largest statistic that is not called drift."""
+        validation = about.validation
+        usual = {
+            "confidence": (validation.confidence_quantiles, validation.images),
+            "outlier_score": (validation.outlier_score_quantiles, validation.images),
+            **{name: (found, len(about.paths) + validation.images) for name, found in about.quantiles.items()},
+        }
+        self._most, self._answers = most, validation.answers
+        self._usual_images = {name: images for name, (_, images) in usual.items()}
+        self._distributions = {name: Distribution(quantiles) for name, (quantiles, _) in usual.items()}
+        self._labels: Counter[str] = Counter()
+        self._waiting: list[Row] = []  # at most AT_ONCE
+
+    def add(self, row: Row) -> None:
+        """Take a row into account; those without an answer do not count."""
+        if row["label"]:
+            self._waiting.append(row)
+        if len(self._waiting) == AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        self._labels.update(row["label"] for row in self._waiting)
+        for name, distribution in self._distributions.items():
+            distribution.add(np.array([float(row[name]) for row in self._waiting if row[name]]))
+        self._waiting = []
+
+    def found(self) -> Drift:
+        """How far the rows are from training: the size of each difference, and its probability by chance.
+
+        Of too few images nothing is said.
+        """
+        self._count()
+        images = self._labels.total()
+        if images < LEAST:
+            return Drift(images=images, measures=(), drifted=())
+        statistic, p_value = of_classes(self._labels, self._answers)
+        measures = [Measure(measure="label", statistic=statistic, p_value=p_value)]
+        for name, distribution in self._distributions.items():
+            if distribution.count >= LEAST:
+                statistic = distribution.statistic()
+                p_value = ks_p_value(statistic, distribution.count, self._usual_images[name])
+                measures.append(
+                    Measure(
+                        measure=name, statistic=statistic, p_value=p_value,
+                        tonight=distribution.mean, usual=distribution.usual_mean,
+                    )
+                )  # fmt: skip
+        drifted = tuple(one.measure for one in measures if one.statistic > self._most and one.p_value < SURE)
+        labels = {name: (self._labels[name], count) for name, count in self._answers.items()}
+        return Drift(images=images, measures=tuple(measures), drifted=drifted, labels=labels)

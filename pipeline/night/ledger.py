@@ -1,4 +1,4 @@
-"""The plan of a run, its parts, and their merging: what is done and what is left. Knows no model.
+"""The books of a run: its plan, its parts, and their merging; what is done and what is left. Knows no model.
 
 In the run's folder `.nightshift/` holds, while the run is unfinished:
   plan.json            what was decided when the run began; written last, so a plan is whole or not there
@@ -8,32 +8,35 @@ In the run's folder `.nightshift/` holds, while the run is unfinished:
   model/               the model of this run: a resumed run needs no registry, and never a second model
 """
 
+import datetime
 import itertools
 import json
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
-from pipeline.night.rows import COLUMNS, Stamp, holds_rows_of, write_rows
+from pipeline.core.paths import PREDICTIONS
+from pipeline.night import shard_lists
+from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, Stamp, holds_rows_of, write_rows
 from pipeline.storage import lease, store_lease, stores
-from pipeline.storage.files import read_json, replacing, sync
+from pipeline.storage.files import replacing, sync
 from pipeline.storage.lease import LedgerError as LedgerError
 from pipeline.storage.listing import Listed
 from pipeline.storage.stores import Place
 
-WORK, KNOWN = ".nightshift", "known.sqlite"
+WORK = ".nightshift"
 
 
-class Plan(BaseModel):
+class RunPlan(BaseModel):
     """What a run will do; a resumed run does the same."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     input: str
     model_name: str
@@ -49,9 +52,13 @@ class Plan(BaseModel):
         return Stamp(self.model_name, self.model_version, self.started_at)
 
 
+Done = Generator[tuple[int, int], None, None]  # number and count of files of each shard whose part is written
+Settle = Callable[[int, int], RunPlan]  # count of files, count of shards -> the plan; fetches the run's model
+
+
 @contextmanager
 def held(output: Place) -> Iterator[str | None]:
-    """Keep other runs off `output`. Gives the name of the run before, if it was killed (in a store that is not seen).
+    """Keep other runs off `output`. Gives the name of the run before, if it was killed (a store does not tell).
 
     Raises LedgerError, in a store LeaseError, naming the holder when there is one.
     """
@@ -59,170 +66,147 @@ def held(output: Place) -> Iterator[str | None]:
         yield killed
 
 
-def work_folder(output: Place) -> Place:
-    """Where a run keeps its books."""
+def books_of(output: Place) -> Place:
+    """The folder in which a run into `output` keeps its books."""
     return output / WORK
 
 
-def known_file(output: Place) -> Place:
-    """Where answers of an earlier run are, if this one may repeat them."""
-    return work_folder(output) / KNOWN
+def model_of(output: Place) -> Place:
+    """The folder in which a run into `output` keeps its model."""
+    return books_of(output) / "model"
 
 
-def done(output: Place, plan: Plan) -> int:
-    """How many files are in shards that have their part."""
-    return plan.files - count_files(output, plan, unfinished(output, plan))
+def known_of(output: Place) -> Place:
+    """The file with the answers of an earlier run that one into `output` may repeat."""
+    return books_of(output) / "known.sqlite"
 
 
-def read_plan(output: Place) -> Plan | None:
-    """The plan of the unfinished run in `output`, if there is one that can be followed."""
-    file = work_folder(output) / "plan.json"
-    try:
-        return Plan.model_validate_json(stores.read_bytes(file))
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:  # a disk that lost it in a power cut, or another version of Nightshift
-        cause = error.errors()[0]["msg"]
-        log.warning("%s is no plan that can be followed (%s): the run begins anew.", file, cause)
-        return None
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run with its books open. A process that helps another one gets its Run, and with it the claim to write."""
 
+    output: Place
+    plan: RunPlan
+    token: str  # the claim on `output`; empty without one
 
-def write_shards(output: Place, listing: Iterable[Listed], shard_size: int) -> tuple[int, int]:
-    """Write the listing as shards of at most `shard_size` files; returns how many files and how many shards.
+    @classmethod
+    def unfinished_in(cls, output: Place) -> "Run | None":
+        """The run that is not finished in `output`, if there is one whose plan can be followed."""
+        file = books_of(output) / "plan.json"
+        try:
+            return cls(output, RunPlan.model_validate_json(stores.read_bytes(file)), lease.token(output))
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:  # a disk that lost it in a power cut, or another version of Nightshift
+            cause = error.errors()[0]["msg"]
+            log.warning("%s is not a plan that can be followed (%s): the run begins again.", file, cause)
+            return None
 
-    The listing is not held in memory, whatever its length.
-    """
-    files = shards = 0
-    coming, folder = _shards_of(listing, shard_size), work_folder(output) / "shards"
-    if not isinstance(folder, Path):  # one by one, many at once; they count only when the plan is written
+    @classmethod
+    def begin(cls, output: Place, listing: Iterable[Listed], shard_size: int, settle: Settle) -> "Run":
+        """A new run over the listed files, in shards of at most `shard_size`. Its plan is written last."""
+        stores.delete_tree(books_of(output))  # of a plan that was never finished
+        return cls._planned(output, settle(*shard_lists.write(books_of(output), listing, shard_size)))
 
-        def write(shard: tuple[int, list[str]]) -> int:
-            stores.write_bytes(folder / _shard_name(shard[0]), _as_json(shard[1]))
-            return len(shard[1])
+    def begin_beside(self, output: Place, settle: Callable[[], RunPlan]) -> "Run":
+        """A new run over the very files of this one, into another folder."""
+        clear(output)
+        shard_lists.copy(books_of(self.output), books_of(output))
+        return self._planned(output, settle())
 
-        for count in ordered_map(write, coming, stores.THREADS):
-            files, shards = files + count, shards + 1
-        return files, shards
-    with replacing(folder) as beside:
-        beside.mkdir()
-        for number, shard in coming:
-            (beside / _shard_name(number)).write_bytes(_as_json(shard))
-            files, shards = files + len(shard), shards + 1
-    return files, shards
-
-
-def copy_shards(output: Place, other: Place) -> None:
-    """Give the run in `other` the listing of the one in `output`."""
-    ours, theirs = (work_folder(place) / "shards" for place in (output, other))
-    if isinstance(ours, Path) and isinstance(theirs, Path):
-        with replacing(theirs) as beside:
-            shutil.copytree(ours, beside)
-        return
-    for name in stores.names(ours):
-        with replacing(theirs / name) as beside:
-            beside.write_bytes(stores.read_bytes(ours / name))
-
-
-def _shards_of(listing: Iterable[Listed], shard_size: int) -> Iterator[tuple[int, list[str]]]:
-    paths, numbers = (listed.path for listed in listing), itertools.count()
-    while shard := list(itertools.islice(paths, shard_size)):
-        yield next(numbers), shard
-
-
-def _as_json(shard: list[str]) -> bytes:
-    return json.dumps(shard).encode("ascii")  # a name that is no UTF-8 is kept as escaped surrogates
-
-
-def write_plan(output: Place, plan: Plan) -> None:
-    """The last act of planning."""
-    lease.require(output)
-    with replacing(work_folder(output) / "plan.json") as beside:
-        # ASCII, as the shards: the input's name may be no UTF-8.
-        beside.write_text(json.dumps(plan.model_dump(), indent=2) + "\n", encoding="ascii")
-
-
-def read_shard(output: Place, number: int) -> list[str]:
-    """The paths of a shard, as listed. Raises LedgerError when the disk has lost them."""
-    file = work_folder(output) / "shards" / _shard_name(number)
-    try:
-        paths: list[str] = read_json(file)
-    except (FileNotFoundError, ValueError) as error:
-        raise LedgerError(
-            f"{file}, where the unfinished run of {output} has its list of files, is missing or damaged. Delete "
-            f"{work_folder(output)} and run the same command again: it begins anew."
-        ) from error
-    return paths
-
-
-def listed(output: Place, plan: Plan) -> Iterator[str]:
-    """Every path of the plan, in order; a few shards are held at a time."""
-    for paths in ordered_map(partial(read_shard, output), range(plan.shards), _readers(output)):
-        yield from paths
-
-
-def count_files(output: Place, plan: Plan, numbers: Collection[int]) -> int:
-    """How many files these shards have; all but the last have as many as the first."""
-    last, each = plan.shards - 1, len(read_shard(output, 0))
-    return len(numbers) * each - (last in numbers) * (plan.shards * each - plan.files)
-
-
-def unfinished(output: Place, plan: Plan) -> list[int]:
-    """The shards without a part that holds this run's rows of their files, all of them, and no others."""
-    there = set(stores.names(work_folder(output) / "parts"))
-    return [
-        number
-        for number in range(plan.shards)
-        if _part_file(output, number).name not in there or not _is_whole(output, number, plan)
-    ]
-
-
-def _is_whole(output: Place, number: int, plan: Plan) -> bool:
-    part = _part_file(output, number)
-    if not isinstance(part, Path):  # a store has an object whole, or not at all
-        return True
-    if holds_rows_of(part, read_shard(output, number), plan.stamp):
-        return True
-    log.warning("%s does not hold the rows that it should: its files are classified again.", part)
-    return False
-
-
-def _readers(output: Place) -> int:
-    """How many files to read at once: a disk is as fast with one reader, a store is not."""
-    return 1 if isinstance(output, Path) else stores.THREADS
-
-
-def write_part(output: Place, number: int, rows: Iterable[list[str]]) -> None:
-    """The rows of a shard."""
-    with replacing(_part_file(output, number)) as beside:
-        write_rows(beside, rows, heading=False)
+    @classmethod
+    def _planned(cls, output: Place, plan: RunPlan) -> "Run":
         lease.require(output)
+        with replacing(books_of(output) / "plan.json") as beside:
+            # ASCII, as the shards: the input's name may be no UTF-8.
+            beside.write_text(json.dumps(plan.model_dump(), indent=2) + "\n", encoding="ascii")
+        return cls(output, plan, lease.token(output))
 
+    def join(self) -> None:
+        """Write from this process too, under the claim of the one that holds the output."""
+        lease.join(self.output, self.token)
 
-def merge(output: Place, plan: Plan) -> Place:
-    """All parts, in order, as predictions.csv; returns its path. Raises LedgerError when a part is missing."""
-    if left := unfinished(output, plan):
-        raise LedgerError(f"{len(left)} of {plan.shards} shards of {output} are not done. Run the same command again.")
-    result = output / "predictions.csv"
-    with replacing(result) as beside:
-        write_rows(beside, [list(COLUMNS)], heading=False)
-        with beside.open("ab") as out:
-            parts = (_part_file(output, number) for number in range(plan.shards))
-            out.writelines(ordered_map(stores.read_bytes, parts, _readers(output)))
-        lease.require(output)
-    return result
+    def shard(self, number: int) -> list[str]:
+        """The paths of a shard, as listed. Raises LedgerError when the disk has lost them."""
+        return shard_lists.read(books_of(self.output), number)
+
+    def listed(self) -> Iterator[str]:
+        """Every path of the plan, in order; a few shards are held at a time."""
+        for paths in ordered_map(self.shard, range(self.plan.shards), self._readers):
+            yield from paths
+
+    def count_files(self, numbers: Collection[int]) -> int:
+        """How many files these shards have; all but the last have as many as the first."""
+        last, each = self.plan.shards - 1, len(self.shard(0))
+        return len(numbers) * each - (last in numbers) * (self.plan.shards * each - self.plan.files)
+
+    def done(self) -> int:
+        """How many files are in shards that have their part."""
+        return self.plan.files - self.count_files(self.unfinished())
+
+    def unfinished(self) -> list[int]:
+        """The shards without a part that holds this run's rows of their files, all of them, and no others."""
+        there = set(stores.names(books_of(self.output) / "parts"))
+        return [
+            number
+            for number in range(self.plan.shards)
+            if self._part(number).name not in there or not self._is_whole(number)
+        ]
+
+    def _is_whole(self, number: int) -> bool:
+        part = self._part(number)
+        if not isinstance(part, Path):  # a store has an object whole, or not at all
+            return True
+        if holds_rows_of(part, self.shard(number), self.plan.stamp):
+            return True
+        log.warning("%s does not hold the rows that it should: its files are classified again.", part)
+        return False
+
+    def write_part(self, number: int, rows: Iterable[list[str]]) -> None:
+        """Write the rows of a shard, whole or not at all."""
+        with replacing(self._part(number)) as beside:
+            write_rows(beside, rows, heading=False)
+            lease.require(self.output)
+
+    def merge(self) -> Place:
+        """Write all parts, in order, as predictions.csv; returns its path. Raises LedgerError when one is missing."""
+        if left := self.unfinished():
+            raise LedgerError(
+                f"{len(left)} of {self.plan.shards} shards of {self.output} are not done. Run the same command again."
+            )
+        result = self.output / PREDICTIONS_CSV
+        with replacing(result) as beside:
+            write_rows(beside, [list(COLUMNS)], heading=False)
+            with beside.open("ab") as out:
+                parts = (self._part(number) for number in range(self.plan.shards))
+                out.writelines(ordered_map(stores.read_bytes, parts, self._readers))
+            lease.require(self.output)
+        return result
+
+    def close(self) -> None:
+        """The run is over: its books are deleted."""
+        clear(self.output)
+
+    @property
+    def _readers(self) -> int:
+        """How many files to read at once: a disk is as fast with one reader, a store is not."""
+        return 1 if isinstance(self.output, Path) else stores.THREADS
+
+    def _part(self, number: int) -> Place:
+        return books_of(self.output) / "parts" / f"{number:05d}.csv"
 
 
 def sweep(output: Place) -> None:
-    """Remove what killed runs were just writing: it takes space, and nobody else does."""
+    """Remove what killed runs were just writing: it takes space, and nobody else removes it."""
     if not isinstance(output, Path):  # nothing lies beside in a store
         return
     for leftover in itertools.chain(output.glob(".*.tmp"), (output / WORK).glob("**/.*.tmp")):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def close(output: Place) -> None:
-    """The run is over: its books are no longer needed. The plan goes first, so nobody resumes half of them."""
-    books = work_folder(output)
+def clear(output: Place) -> None:
+    """Delete the books in `output`. The plan goes first, so that nobody resumes half of them."""
+    books = books_of(output)
     stores.delete(books / "plan.json")
     if isinstance(books, Path) and books.is_dir():
         sync(books)  # a power cut must not bring back the plan without its parts
@@ -230,9 +214,15 @@ def close(output: Place) -> None:
     sweep(output)
 
 
-def _shard_name(number: int) -> str:
-    return f"{number:05d}.json"
+def folder_for(source: Place, suffix: str = "") -> Path:
+    """Where a run over `source` without a named output goes: to the one that is unfinished, else to today's folder.
 
-
-def _part_file(output: Place, number: int) -> Place:
-    return work_folder(output) / "parts" / f"{number:05d}.csv"
+    suffix: what the folder's name has after the date.
+    """
+    unfinished = [
+        folder.parent
+        for folder in PREDICTIONS.glob(f"*/{WORK}")
+        if (run := Run.unfinished_in(folder.parent)) and run.plan.input == str(source.absolute())
+    ]
+    today = datetime.datetime.now().astimezone().date().isoformat()
+    return max(unfinished, default=PREDICTIONS / f"{today}{suffix}")

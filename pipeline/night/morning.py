@@ -5,7 +5,7 @@ Made from what the night left in its folder, and from the nights before it in ML
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pipeline.core.errors import NightshiftError
@@ -13,15 +13,19 @@ from pipeline.core.log import log
 from pipeline.core.pages import render
 from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.model.contract import ContractError, read_contract
-from pipeline.night.review import KINDS, REVIEW, by_kind, on_page, pictures_of
+from pipeline.night.review import KINDS, REVIEW, by_kind, on_page, thumbnails
 from pipeline.night.review import PAGE as REVIEW_PAGE
-from pipeline.night.rows import read_rows
+from pipeline.night.rows import listed_path, read_rows
+from pipeline.night.summary import NightSummary, read_summary
+from pipeline.params.data import Images
+from pipeline.params.file import Params
 from pipeline.params.model import Batch
 from pipeline.registry import history as nights
 from pipeline.registry.history import Night
 from pipeline.registry.store import Store
 from pipeline.storage import stores
-from pipeline.storage.files import read_json, replacing
+from pipeline.storage.addresses import place
+from pipeline.storage.files import replacing
 from pipeline.storage.stores import Place
 
 PAGE = "morning.html"  # beside predictions.csv
@@ -55,36 +59,35 @@ class Mix(NamedTuple):
     lately: float | None  # mean of the earlier nights
 
 
-def alarms(summary: Mapping[str, Any], batch: Batch) -> list[str]:
+def alarms(summary: NightSummary, batch: Batch) -> list[str]:
     """What a person has to look into, one sentence each; none: all is well."""
-    listed, found = summary["listed"], []
-    if not summary["reconciled"]:
+    listed, found = summary.listed, []
+    if not summary.reconciled:
         found.append("The rows are not those of the listed files: do not use them; see summary.json.")
-    if summary["unreadable"] > batch.max_unreadable * listed:
+    if summary.unreadable > batch.max_unreadable * listed:
         found.append(
-            f"{summary['unreadable']} of {listed} files are unreadable, more than batch.max_unreadable "
+            f"{summary.unreadable} of {listed} files are unreadable, more than batch.max_unreadable "
             f"({batch.max_unreadable:g}) allows."
         )
-    drift = summary.get("drift", {})
-    if moved := [one for one in drift.get("measures", []) if one["measure"] in drift["drifted"]]:
-        sizes = ", ".join(f"{one['measure'].replace('_', ' ')} {one['statistic']:.2f}" for one in moved)
+    if moved := summary.drift.moved if summary.drift else []:
+        sizes = ", ".join(f"{one.measure.replace('_', ' ')} {one.statistic:.2f}" for one in moved)
         found.append(
             f"The images are not as in training (0 the same, 1 disjoint; batch.max_drift {batch.max_drift:g}): {sizes}."
             " Another camera, another light, other subjects? The model's figures may no longer hold."
         )
-    if summary["unsure"] > batch.max_unsure * listed:
+    if summary.unsure > batch.max_unsure * listed:
         found.append(
-            f"The model is unsure of {summary['unsure']} of {listed} images, more than batch.max_unsure "
+            f"The model is unsure of {summary.unsure} of {listed} images, more than batch.max_unsure "
             f"({batch.max_unsure:g}) allows."
         )
     return found
 
 
-def draw_safely(output: Place, summary: dict[str, Any], batch: Batch) -> None:
+def draw_safely(output: Place, summary: NightSummary, batch: Batch, pictures: Mapping[str, str]) -> None:
     """Write the page at the end of a night; whatever goes wrong is only warned of."""
     try:
         stores.delete(output / PAGE)  # an earlier night's would speak for this one
-        draw(output, summary, batch)
+        draw(output, summary, batch, pictures)
     except Exception as error:  # noqa: BLE001 - whole rows are not given up for a page on them
         log.warning(
             "The rows are whole, but %s is not written (%s: %s). `nightshift report %s` writes it.",
@@ -92,54 +95,62 @@ def draw_safely(output: Place, summary: dict[str, Any], batch: Batch) -> None:
         )  # fmt: skip
 
 
-def draw_again(output: Place, batch: Batch) -> Place:
-    """Write the page of a finished night anew; returns it. Raises MorningError when there is none in `output`."""
-    try:
-        summary = read_json(output / "summary.json")
-    except FileNotFoundError as error:
+def draw_again(output: Place, params: Params) -> Place:
+    """Write the page of a finished night again; returns it. Raises MorningError when there is none in `output`.
+
+    Its pictures are made again from the images; of one that is gone, or another one by now, there is none.
+    """
+    if not (summary := read_summary(output)):
         raise MorningError(
             f"{output} holds no finished night: summary.json is missing. Name the folder of one, or run "
             f"`nightshift classify INPUT {output}`."
-        ) from error
-    return draw(output, summary, batch)
+        )
+    source = place(listed_path(summary.input))
+    pictures = thumbnails(source, _review_of(output), _rules_of(summary, params), params.compute.threads)
+    return draw(output, summary, params.batch, pictures)
 
 
-def draw(output: Place, summary: dict[str, Any], batch: Batch) -> Place:
-    """Write the page beside predictions.csv in `output`; returns it. Raises OSError, StoreError."""
-    # What a person should look at stands in the review, which earlier versions did not write.
-    rows = on_page(_rows(output / REVIEW))
-    pictures = pictures_of(_text(output / REVIEW_PAGE))
-    written = page(
-        summary, by_kind(rows, pictures), past_of(summary, batch), alarms(summary, batch), model_card(summary)
-    )
+def _rules_of(summary: NightSummary, params: Params) -> Images:
+    """How the night's images are decoded: as its model did, where that is the current one; else as params.yaml says."""
+    try:
+        contract = read_contract(MODEL)
+    except (ContractError, OSError):
+        return params.images
+    return contract.images if contract.hash == summary.contract_hash else params.images
+
+
+def draw(output: Place, summary: NightSummary, batch: Batch, pictures: Mapping[str, str]) -> Place:
+    """Write the page beside predictions.csv in `output`; returns it. Raises OSError, StoreError.
+
+    pictures: of the rows of the review, by their paths.
+    """
+    kinds = by_kind(on_page(_review_of(output)), pictures)
+    written = page(summary, kinds, past_of(summary, batch), alarms(summary, batch), model_card(summary))
     with replacing(output / PAGE) as beside:
         beside.write_text(written, encoding="utf-8")
     return output / PAGE
 
 
-def _rows(file: Place) -> list[dict[str, str]]:
-    return list(read_rows(file)) if stores.exists(file) else []
+def _review_of(output: Place) -> list[dict[str, str]]:
+    """What a person should look at; earlier versions did not write it."""
+    return list(read_rows(output / REVIEW)) if stores.exists(output / REVIEW) else []
 
 
-def _text(file: Place) -> str:
-    return stores.read_bytes(file).decode("utf-8") if stores.exists(file) else ""
-
-
-def past_of(summary: dict[str, Any], batch: Batch) -> Past:
+def past_of(summary: NightSummary, batch: Batch) -> Past:
     """The nights before this one; where the store does not answer, the words of its error."""
     if not batch.track:
         return Past(unknown=NO_PAST)
     try:
-        return Past(tuple(nights.earlier(summary, NIGHTS)))
+        return Past(tuple(nights.earlier(summary.model_dump(exclude_none=True), NIGHTS)))
     except NightshiftError as error:
         log.warning("The morning page has no earlier nights: %s", error)
         return Past(unknown="MLflow's store did not answer, so the earlier nights are not known.")
 
 
-def model_card(summary: Mapping[str, Any]) -> str:
+def model_card(summary: NightSummary) -> str:
     """The address of the model card of the night's model; empty where the project's card is of another, or missing."""
     try:
-        same = read_contract(MODEL).hash == summary["contract_hash"]
+        same = read_contract(MODEL).hash == summary.contract_hash
     except (ContractError, OSError):
         return ""
     return MODEL_CARD.absolute().as_uri() if same and MODEL_CARD.is_file() else ""
@@ -154,10 +165,10 @@ def version_page(store: str, name: str, version: str) -> str:
     return f"{server}/#/models/{quote(name, safe='')}/versions/{quote(version, safe='')}"
 
 
-def mixes(summary: Mapping[str, Any], past: Past) -> list[Mix]:
+def mixes(summary: NightSummary, past: Past) -> list[Mix]:
     """Each class's share tonight and usually, the most frequent first."""
-    tonight: dict[str, int] = summary["labels"]
-    usual = {label: both[1] for label, both in summary.get("drift", {}).get("labels", {}).items()}
+    tonight = summary.labels
+    usual = {label: both[1] for label, both in ((summary.drift and summary.drift.labels) or {}).items()}
     answered, validated = sum(tonight.values()), sum(usual.values())
     kept = [night.numbers for night in past.nights if any(name.startswith("share.") for name in night.numbers)]
     found = [
@@ -174,21 +185,21 @@ def mixes(summary: Mapping[str, Any], past: Past) -> list[Mix]:
 
 
 def page(
-    summary: dict[str, Any], kinds: Mapping[str, list[dict[str, str]]], past: Past, wrong: list[str], card: str
+    summary: NightSummary, kinds: Mapping[str, list[dict[str, str]]], past: Past, wrong: list[str], card: str
 ) -> str:
     """The page, which needs no other file.
 
     kinds: rows of the review, as `review.by_kind` gives them; wrong: as `alarms` gives it; card: as `model_card`.
     """
-    seconds, mix = summary["seconds"], mixes(summary, past)
+    seconds, mix = summary.seconds, mixes(summary, past)
     shown = {kind: rows[: UNREADABLE if kind == "unreadable" else PICTURES] for kind, rows in kinds.items()}
-    counts = {kind: summary.get("review", {}).get(kind, len(kinds[kind])) for kind in KINDS}
+    counts = {kind: getattr(summary.review, kind) if summary.review else len(kinds[kind]) for kind in KINDS}
     return render(
         TEMPLATE,
-        summary={"drift": {}, "shadow": {}, "compared": {}, **summary},
+        summary=summary,
         alarms=wrong,
         to_look_at=sum(counts.values()),
-        rate=summary["listed"] / seconds if seconds else None,
+        rate=summary.listed / seconds if seconds else None,
         mixes=mix[:CLASSES],
         classes=len(mix),
         past=past,
@@ -196,5 +207,5 @@ def page(
         counts=counts,
         review_page=REVIEW_PAGE,
         card=card,
-        version_page=version_page(Store.of_project().address, summary["model_name"], summary["model_version"]),
+        version_page=version_page(Store.of_project().address, summary.model_name, summary.model_version),
     )

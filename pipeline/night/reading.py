@@ -57,27 +57,40 @@ class _Job:
     future: "Future[Read]" = field(default_factory=Future)
 
 
-def read_images(
-    source: Place, paths: Iterable[str], rules: Images, threads: int, ahead: int, timeout: float,
-    decoder: Decoder = decode, known: Lookup = lambda _: None,
-) -> Iterator[Read]:  # fmt: skip
-    """What each of `paths`, relative to `source`, holds: in their order, at most `ahead` of them before their turn.
+def nothing_known(_sha256: str) -> Answer | None:
+    """The lookup that knows no content."""
+    return None
 
-    timeout: seconds for one file. known: what need not be decoded. Raises ReadingError when `source` is gone or
-    `MOST_HANGING` files in a row hang, StoreError when it is a store that does not answer.
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read: by how many threads, how far ahead, and with what patience."""
+
+    threads: int
+    ahead: int  # files that are read before their turn
+    timeout: float  # seconds for one file
+    decoder: Decoder = decode
+    known: Lookup = nothing_known  # what need not be decoded
+
+
+def read_images(source: Place, paths: Iterable[str], rules: Images, how: Reading) -> Iterator[Read]:
+    """What each of `paths`, relative to `source`, holds, in their order.
+
+    Raises ReadingError when `source` is gone or `MOST_HANGING` files in a row hang, StoreError when it is a store that
+    does not answer.
     """
-    pool = ThreadPoolExecutor(threads, "read")
+    pool, timeout = ThreadPoolExecutor(how.threads, "read"), how.timeout
 
     def work(job: _Job) -> Read:
         job.started = time.monotonic()
-        return read_image(source, job.path, rules, decoder, known)
+        return read_image(source, job.path, rules, how.decoder, how.known)
 
     def submit(job: _Job) -> _Job:
         job.future = pool.submit(work, job)
         return job
 
     coming, hanging = iter(paths), 0
-    waiting = deque(submit(_Job(path)) for path in islice(coming, ahead))
+    waiting = deque(submit(_Job(path)) for path in islice(coming, how.ahead))
     try:
         while waiting:
             job = waiting.popleft()
@@ -93,7 +106,7 @@ def read_images(
                     )
                 # Its thread is lost. A new pool takes over what has not begun; what has begun is still waited for.
                 pool.shutdown(wait=False)
-                pool = ThreadPoolExecutor(threads, "read")
+                pool = ThreadPoolExecutor(how.threads, "read")
                 for other in waiting:
                     if other.future.cancel():
                         submit(other)
@@ -126,7 +139,7 @@ def _result(job: _Job, timeout: float) -> Read | None:
 
 
 def read_image(
-    source: Place, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = lambda _: None
+    source: Place, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = nothing_known
 ) -> Read:
     """The file's picture, its answer if that is `known`, or the reason why there is neither.
 

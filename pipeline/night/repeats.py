@@ -7,9 +7,13 @@ import json
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from pipeline.core.log import log
+from pipeline.night.ledger import known_of
+from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, answer_of, csv_path, read_rows
+from pipeline.night.summary import SummaryError, read_summary
 from pipeline.storage.files import replacing
 from pipeline.storage.stores import Place
 
@@ -17,7 +21,7 @@ Answer = Mapping[str, str]  # the columns of a row that follow from the file's c
 RECENT = 10_000  # answers; some 5 MB
 
 
-def write_known(file: Path, answers: Iterable[tuple[str, Answer]]) -> int:
+def write_known(file: Place, answers: Iterable[tuple[str, Answer]]) -> int:
     """Keep (sha256, answer) pairs in `file`; returns how many. Holds few in memory, whatever their number."""
     with replacing(file) as beside:
         table = sqlite3.connect(beside)
@@ -73,3 +77,41 @@ class Known:
         """Let go of the file."""
         if self._table:
             self._table.close()
+
+
+def remember_last(source: Place, output: Path, contract_hash: str) -> None:
+    """Keep the answers of the last finished run over `source` for this one, if the same model gave them.
+
+    That run is in `output` or beside it.
+    """
+    last = last_finished(source, {*output.absolute().parent.glob("*"), output.absolute()})
+    if not last:
+        log.info("No finished run over %s is in %s or beside it: all files are classified.", source, output)
+        return
+    summary = read_summary(last)
+    if summary is None or summary.contract_hash != contract_hash:
+        log.info("The model is another one than in %s: all files are classified.", last)
+        return
+    count = write_known(known_of(output), _answers(last / PREDICTIONS_CSV))
+    log.info("%d answers of %s are at hand for files with the same content.", count, last)
+
+
+def last_finished(source: Place, folders: Iterable[Path]) -> Path | None:
+    """Which of `folders` has the run over `source` that was finished last; None when none has one."""
+    shown, candidates = csv_path(str(source.absolute())), []
+    for folder in folders:
+        try:
+            summary = read_summary(folder)
+        except SummaryError:  # another program's file of that name
+            continue
+        if summary and summary.input == shown:
+            candidates.append((summary.finished_at, folder))
+    return max(candidates)[1] if candidates else None
+
+
+def _answers(csv: Path) -> Iterator[tuple[str, Answer]]:
+    for row in read_rows(csv):
+        if set(row) != set(COLUMNS):  # written by another version
+            return
+        if row["label"]:  # whatever made a file unreadable may have passed
+            yield row["sha256"], answer_of(row)

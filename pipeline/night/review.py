@@ -10,16 +10,15 @@ import heapq
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from html.parser import HTMLParser
-from typing import Any
 
 from PIL import Image
 
 from pipeline.core.pages import data_uri, render
 from pipeline.model.contract import Contract
 from pipeline.model.nearest import OUTLIER
-from pipeline.night.reading import Decoded, ReadingError, read_images
-from pipeline.night.rows import COLUMNS, CORRECTION, WHY, listed_path, read_rows
+from pipeline.night.reading import Decoded, Reading, ReadingError, read_images
+from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row, listed_path
+from pipeline.night.summary import Drift, ReviewCounts
 from pipeline.params.data import Images
 from pipeline.storage.files import replacing
 from pipeline.storage.stores import Place, StoreError
@@ -29,12 +28,9 @@ KINDS = ("unreadable", "outlier", "unsure", "flagged")  # the first that fits, i
 TEMPLATE = "night/review.html"
 PICTURES = 120  # on the page; each takes 4 ms of processor time
 WITHOUT_PICTURE = 50  # unreadable files on the page
-PICTURE = "data:image/jpeg;base64,"  # how the address of a picture in the page begins
 THUMBNAIL = 128  # pixels, of the longer side
 AHEAD = 16  # pictures read before their turn
 PATIENCE = 5.0  # seconds for one of them
-
-Row = Mapping[str, str]
 
 
 def kind_of(row: Row) -> str | None:
@@ -81,25 +77,40 @@ class Review:
         """All rows that a person should look at, written or not."""
         return sum(self.counts.values())
 
+    @property
+    def summary(self) -> ReviewCounts:
+        """What the night's summary says of it."""
+        return ReviewCounts(rows=len(self.rows), of=self.total, **self.counts)
 
-def choose(rows: Iterable[Row], most: int) -> Review:
-    """The at most `most` rows to look at first; holds no more than `most` of each kind at once."""
-    counts = dict.fromkeys(KINDS, 0)
-    # Heaps with the worst of the best on top: the parts of a rank are negated, and so is the row's number, which
-    # makes every entry different.
-    heaps: dict[str, list[tuple[tuple[float, ...], Row]]] = {kind: [] for kind in KINDS}
-    for number, row in enumerate(rows):
+
+class Candidates:
+    """Finds the at most `most` rows to look at first; holds no more than `most` of each kind at once."""
+
+    def __init__(self, most: int) -> None:
+        """most: rows of the review."""
+        self._most, self._number = most, 0
+        self._counts = dict.fromkeys(KINDS, 0)
+        # Heaps with the worst of the best on top: the parts of a rank are negated, and so is the row's number, which
+        # makes every entry different.
+        self._heaps: dict[str, list[tuple[tuple[float, ...], Row]]] = {kind: [] for kind in KINDS}
+
+    def add(self, row: Row) -> None:
+        """Consider a row."""
+        self._number += 1
         if (kind := kind_of(row)) is None:
-            continue
-        counts[kind] += 1
-        entry = (tuple(-part for part in (*_rank(kind, row), number)), row)
-        if len(heaps[kind]) < most:
-            heapq.heappush(heaps[kind], entry)
-        elif most:
-            heapq.heappushpop(heaps[kind], entry)
-    places = _places({kind: len(heap) for kind, heap in heaps.items()}, most)
-    ordered = {kind: sorted(heap, key=lambda entry: entry[0], reverse=True) for kind, heap in heaps.items()}
-    return Review([row for kind in KINDS for _, row in ordered[kind][: places[kind]]], counts)
+            return
+        self._counts[kind] += 1
+        entry = (tuple(-part for part in (*_rank(kind, row), self._number)), row)
+        if len(self._heaps[kind]) < self._most:
+            heapq.heappush(self._heaps[kind], entry)
+        elif self._most:
+            heapq.heappushpop(self._heaps[kind], entry)
+
+    def found(self) -> Review:
+        """The review of the rows that were added."""
+        places = _places({kind: len(heap) for kind, heap in self._heaps.items()}, self._most)
+        ordered = {kind: sorted(heap, key=lambda entry: entry[0], reverse=True) for kind, heap in self._heaps.items()}
+        return Review([row for kind in KINDS for _, row in ordered[kind][: places[kind]]], self._counts)
 
 
 def _places(counts: Mapping[str, int], most: int) -> dict[str, int]:
@@ -111,23 +122,15 @@ def _places(counts: Mapping[str, int], most: int) -> dict[str, int]:
 
 
 def write_review(
-    output: Place, source: Place, contract: Contract, most: int, threads: int, drift: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Write review.csv and review.html beside predictions.csv in `output`; returns what the summary says of them.
-
-    source: the folder of the images; threads: that read those whose picture is on the page; drift: for the page, as
-    `nightly_drift.compare` gives it, or nothing.
-    """
-    review = choose(read_rows(output / "predictions.csv"), most)
+    output: Place, review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None
+) -> None:
+    """Write review.csv and review.html into `output`. pictures: as `thumbnails` gives them."""
     with replacing(output / REVIEW) as beside, beside.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow([*COLUMNS, WHY, CORRECTION])
         writer.writerows([*(row[column] for column in COLUMNS), why_of(row), ""] for row in review.rows)
-    shown = on_page(review.rows)
-    pictures = thumbnails(source, shown, contract.images, threads)
     with replacing(output / PAGE) as beside:
-        beside.write_text(page(review, shown, pictures, contract, drift), encoding="utf-8")
-    return {"rows": len(review.rows), "of": review.total, **review.counts}
+        beside.write_text(page(review, pictures, contract, drift), encoding="utf-8")
 
 
 def on_page(rows: Iterable[Row]) -> list[Row]:
@@ -143,16 +146,18 @@ def on_page(rows: Iterable[Row]) -> list[Row]:
 
 
 def thumbnails(source: Place, rows: Iterable[Row], rules: Images, threads: int) -> dict[str, str]:
-    """Data addresses of small pictures, by the rows' paths; none where the file is gone, or another one by now.
+    """Data addresses of small pictures of the rows on the page, by their paths.
+
+    None where the file is gone, or another one by now.
 
     They are what the model saw, in the shape of the image: the very decoding that has gone well before, so that no
     file can do harm which it has not done.
     """
-    digests = {row["path"]: row["sha256"] for row in rows if row["status"] != "unreadable"}
+    digests = {row["path"]: row["sha256"] for row in on_page(rows) if row["status"] != "unreadable"}
     paths = {listed_path(path): path for path in digests}
     found = {}
     try:
-        for read in read_images(source, paths, rules, threads, AHEAD, PATIENCE):
+        for read in read_images(source, paths, rules, Reading(threads, AHEAD, PATIENCE)):
             if isinstance(read, Decoded) and read.sha256 == digests[paths[read.path]]:
                 found[paths[read.path]] = _thumbnail(read, stretched=rules.fit == "stretch")
     except (ReadingError, StoreError):  # the disk hangs: the CSV is whole, and the page does without
@@ -170,14 +175,12 @@ def _thumbnail(read: Decoded, *, stretched: bool) -> str:
     return data_uri(buffer.getvalue(), "jpeg")
 
 
-def page(
-    review: Review, shown: Iterable[Row], pictures: Mapping[str, str], contract: Contract, drift: Mapping[str, Any]
-) -> str:
+def page(review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None) -> str:
     """The page, which needs no other file."""
     return render(
         TEMPLATE,
         review=review,
-        kinds=by_kind(shown, pictures),
+        kinds=by_kind(on_page(review.rows), pictures),
         drift=drift,
         unsure_below=contract.unsure_below,
         outlier_above=contract.outlier_above,
@@ -191,24 +194,3 @@ def by_kind(rows: Iterable[Row], pictures: Mapping[str, str]) -> dict[str, list[
         kind = kind_of(row) or KINDS[-1]
         kinds[kind].append({**row, WHY: why_of(row), "picture": pictures.get(row["path"], "")})
     return kinds
-
-
-class _Pictures(HTMLParser):
-    """Collects what a page shows: the address of each picture, by the path of its file."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: dict[str, str] = {}
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """One tag: attributes come unescaped."""
-        values = dict(attrs)
-        if tag == "img" and (address := values.get("src") or "").startswith(PICTURE):
-            self.found[values.get("alt") or ""] = address
-
-
-def pictures_of(written: str) -> dict[str, str]:
-    """The pictures that `page` was given, from the page itself: neither the images nor the model are needed again."""
-    parser = _Pictures()
-    parser.feed(written)
-    return parser.found

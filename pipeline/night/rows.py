@@ -1,23 +1,17 @@
-"""The row, the CSV, the summary, and whether they reconcile. The one place where an outcome becomes text."""
+"""The row of predictions.csv: its columns, how an outcome becomes one, how rows are written and read."""
 
 import csv
 import itertools
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-from pipeline.core.errors import NightshiftError
 from pipeline.images.measures import Light
-from pipeline.model.nearest import OUTLIER
 from pipeline.storage.stores import Place
 
+PREDICTIONS_CSV = "predictions.csv"
 COLUMNS = (
     "path", "status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3",
     "error", "sha256", "width", "height", "model_name", "model_version", "classified_at", "outlier_score", "flags",
@@ -33,12 +27,6 @@ SIGNALS = 2 + len(LIGHT)  # columns at the end, on how far a row may be trusted
 RANKS = 3  # labels a row names
 OF_THIS_FILE = ("path", "sha256", "model_name", "model_version", "classified_at")  # what else follows from its content
 STATUSES = ("ok", "unsure", "unreadable")
-
-
-class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
-    """The rows are all there, but too many of them say that the file could not be read."""
-
-    status = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +62,8 @@ class Repeated:
     answer: Mapping[str, str]  # the row's columns but OF_THIS_FILE
 
 
-Outcome = Classified | Unreadable | Repeated
+Outcome = Classified | Unreadable | Repeated  # of one file
+Row = Mapping[str, str]  # of a CSV: column -> text
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,44 +151,3 @@ def holds_rows_of(file: Path, paths: Iterable[str], stamp: Stamp) -> bool:
             )
     except (OSError, ValueError, csv.Error):
         return False
-
-
-def summarise(file: Place, listed: Iterable[str]) -> dict[str, Any]:
-    """Count the CSV's rows by status and by label. Holds one row at a time.
-
-    `outliers` have that flag, `flagged` are rows with another one. `reconciled`: the rows are those of the `listed`
-    paths, one each, in their order, each with a known status.
-    """
-    statuses: Counter[str] = Counter()
-    labels: Counter[str] = Counter()
-    files, matched, outliers, flagged = 0, True, 0, 0
-    for path, row in itertools.zip_longest(listed, read_rows(file)):
-        files += path is not None
-        matched = matched and path is not None and row is not None and row["path"] == csv_path(path)
-        if row:
-            statuses[row["status"]] += 1
-            labels.update([row["label"]] if row["label"] else [])
-            outliers += OUTLIER in (flags := row["flags"].split())
-            flagged += any(flag != OUTLIER for flag in flags)
-    counts = {status: statuses[status] for status in STATUSES}
-    return {
-        "listed": files,
-        **counts,
-        "reconciled": matched and files == sum(counts.values()),
-        "outliers": outliers,
-        "flagged": flagged,
-        "labels": dict(sorted(labels.items())),
-    }
-
-
-def compare(file: Place, truth: "pd.DataFrame") -> dict[str, int]:
-    """How many rows agree with `truth` (columns sha256, label): of those known, and of those known and not unsure."""
-    known = dict(zip(truth["sha256"], truth["label"], strict=True))
-    judged = [row for row in read_rows(file) if row["label"] and row["sha256"] in known]
-    right = [row for row in judged if row["label"] == known[row["sha256"]]]
-    return {
-        "known": len(judged),
-        "right": len(right),
-        "known_and_ok": sum(row["status"] == "ok" for row in judged),
-        "right_and_ok": sum(row["status"] == "ok" for row in right),
-    }

@@ -8,60 +8,66 @@ import csv
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.model.contract import read_contract
-from pipeline.night import ledger
-from pipeline.night.ledger import Plan
-from pipeline.night.rows import read_rows
-from pipeline.night.shard import model_place
+from pipeline.night.ledger import Run, RunPlan, model_of
+from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
+from pipeline.night.summary import ShadowFound
 from pipeline.registry import champions, versions
+from pipeline.registry.versions import Registered
 from pipeline.storage.files import replacing
 from pipeline.storage.stores import Place
 
 SHADOW = "shadow"  # the folder beside predictions.csv
 DISAGREEMENTS = "disagreements.csv"
-COLUMNS = ("path", "label", "confidence", "status", "shadow_label", "shadow_confidence", "shadow_status", "sha256")
+DISAGREEMENT_COLUMNS = (
+    "path",
+    "label",
+    "confidence",
+    "status",
+    "shadow_label",
+    "shadow_confidence",
+    "shadow_status",
+    "sha256",
+)
 
-Row = Mapping[str, str]
 
+def begin(run: Run) -> Run | None:
+    """The shadow of a night that is planned and not finished; None where no version challenges.
 
-def begin(output: Place, plan: Plan) -> Plan | None:
-    """The plan of the shadow of a night that is planned and not finished; None where no version challenges.
-
-    Like the night's own it is settled once: a resumed night has the same challenger.
+    Like the night itself it is settled once: a resumed night has the same challenger.
     """
-    beside = output / SHADOW
-    before = ledger.read_plan(beside)
-    if before and before.started_at == plan.started_at:
+    output = run.output / SHADOW
+    before = Run.unfinished_in(output)
+    if before and before.plan.started_at == run.plan.started_at:
         return before
     try:
-        challenger = champions.challenger(plan.model_name)
-        if challenger is None or str(challenger.version) == plan.model_version:
-            log.info("No version challenges version %s: there is nothing to compare it with.", plan.model_version)
+        challenger = champions.challenger(run.plan.model_name)
+        if challenger is None or str(challenger.version) == run.plan.model_version:
+            log.info("No version challenges version %s: there is nothing to compare it with.", run.plan.model_version)
             return None
-        ledger.close(beside)
-        ledger.copy_shards(output, beside)
-        with replacing(model_place(beside)) as copy:
-            contract = read_contract(versions.fetch_model(challenger, copy))
-        shadow = plan.model_copy(update={"model_version": str(challenger.version), "contract_hash": contract.hash})
+        return run.begin_beside(output, lambda: _settle(run, challenger, output))
     except NightshiftError as error:
         log.warning("The night goes on without its shadow: %s", error)
         return None
-    ledger.write_plan(beside, shadow)
-    return shadow
 
 
-def compare(output: Place, most: int) -> dict[str, Any]:
+def _settle(run: Run, challenger: Registered, output: Place) -> RunPlan:
+    with replacing(model_of(output)) as copy:
+        contract = read_contract(versions.fetch_model(challenger, copy))
+    return run.plan.model_copy(update={"model_version": str(challenger.version), "contract_hash": contract.hash})
+
+
+def compare(output: Place, most: int) -> ShadowFound:
     """Write shadow/disagreements.csv, the most confident first, at most `most`; returns what the summary says."""
     shadow = output / SHADOW
     pairs: Counter[tuple[str, str]] = Counter()
 
     def different() -> Iterator[tuple[float, int, Row, Row]]:
-        both = zip(read_rows(output / "predictions.csv"), read_rows(shadow / "predictions.csv"), strict=True)
+        both = zip(read_rows(output / PREDICTIONS_CSV), read_rows(shadow / PREDICTIONS_CSV), strict=True)
         for number, (ours, theirs) in enumerate(both):
             if ours["sha256"] != theirs["sha256"]:  # it changed between the two readings
                 continue
@@ -73,17 +79,17 @@ def compare(output: Place, most: int) -> dict[str, Any]:
     chosen = heapq.nlargest(most, different(), key=lambda found: found[:2])
     with replacing(shadow / DISAGREEMENTS) as beside, beside.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(COLUMNS)
+        writer.writerow(DISAGREEMENT_COLUMNS)
         writer.writerows(_row(ours, theirs) for _, _, ours, theirs in chosen)
     compared = pairs.total()
     agreed = sum(count for (ours, theirs), count in pairs.items() if ours == theirs)
-    first = next(itertools.islice(read_rows(shadow / "predictions.csv"), 1))
-    return {
-        "model_version": first["model_version"],
-        "compared": compared,
-        "agreed": agreed,
-        "pairs": [[*pair, count] for pair, count in sorted(pairs.items())],
-    }
+    first = next(itertools.islice(read_rows(shadow / PREDICTIONS_CSV), 1))
+    return ShadowFound(
+        model_version=first["model_version"],
+        compared=compared,
+        agreed=agreed,
+        pairs=tuple((*pair, count) for pair, count in sorted(pairs.items())),
+    )
 
 
 def _row(ours: Row, theirs: Row) -> list[str]:

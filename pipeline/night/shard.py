@@ -16,9 +16,8 @@ from pipeline.images.decode import decode
 from pipeline.model.contract import CONTRACT, Contract
 from pipeline.model.engine import Engine, load_engine
 from pipeline.model.reference import Reference, read_reference
-from pipeline.night import ledger
-from pipeline.night.ledger import Plan
-from pipeline.night.reading import Decoded, Decoder, Read, read_images
+from pipeline.night.ledger import Done, Run, known_of, model_of
+from pipeline.night.reading import Decoded, Decoder, Read, Reading, read_images
 from pipeline.night.repeats import Known
 from pipeline.night.rows import COLUMNS, RANKS, Classified, Outcome, answer_of, to_row
 from pipeline.params.file import Params
@@ -34,16 +33,11 @@ class OtherModelError(NightshiftError):
     """The model in a run's books is not the one it was planned with."""
 
 
-def model_place(output: Place) -> Place:
-    """Where a run keeps its model."""
-    return ledger.work_folder(output) / "model"
-
-
 @contextmanager
 def model_folder(output: Place) -> Iterator[Path]:
     """The folder of a run's model on this machine, which `load_engine` takes; copied from a store for the while."""
     with tempfile.TemporaryDirectory(prefix="nightshift.") as room:
-        folder = model_place(output)
+        folder: Place = model_of(output)
         if not isinstance(folder, Path):
             stores.download(folder, Path(room))
             folder = Path(room)
@@ -60,42 +54,33 @@ def _engine(output: Place, compute: Compute, batch_size: int, contract_hash: str
     return engine, reference
 
 
-def classify_here(
-    output: Place, numbers: list[int], plan: Plan, params: Params, decoder: Decoder = decode
-) -> Iterator[tuple[int, int]]:
+def classify_here(run: Run, numbers: list[int], params: Params, decoder: Decoder = decode) -> Done:
     """Classify shards in this process; yields the number of each and its count of files when its part is on disk.
 
     Files of the next shard are read while the model is at the one before.
     """
-    source, size, threads = place(plan.input), params.batch.batch_size, params.compute.threads
-    engine, reference = _engine(output, params.compute, size, plan.contract_hash)
+    source, size, threads = place(run.plan.input), params.batch.batch_size, params.compute.threads
+    engine, reference = _engine(run.output, params.compute, size, run.plan.contract_hash)
     if not isinstance(source, Path):  # threads wait for a store more than they work
         threads = max(threads, stores.THREADS)
-    known = Known(ledger.known_file(output))
-    paths = (path for number in numbers for path in ledger.read_shard(output, number))
+    known = Known(known_of(run.output))
+    paths = (path for number in numbers for path in run.shard(number))
     # Two batches in flight bound the memory.
-    reads = read_images(
-        source,
-        paths,
-        engine.contract.images,
-        threads,
-        2 * size,
-        params.batch.file_timeout,
-        decoder,
-        known.get,
-    )
+    how = Reading(threads, 2 * size, params.batch.file_timeout, decoder, known.get)
+    reads = read_images(source, paths, engine.contract.images, how)
     for number in numbers:
-        files = len(ledger.read_shard(output, number))
+        files = len(run.shard(number))
         outcomes = judge(itertools.islice(reads, files), engine, size, reference)
-        ledger.write_part(output, number, _remembered((to_row(outcome, plan.stamp) for outcome in outcomes), known))
+        rows = (to_row(outcome, run.plan.stamp) for outcome in outcomes)
+        run.write_part(number, _remembered(rows, known))
         yield number, files
     known.close()
 
 
-def classify_alone(output: Place, number: int, plan: Plan, params: Params) -> int:
+def classify_alone(run: Run, number: int, params: Params) -> int:
     """Classify one shard in this process, which does one at a time; returns its number of files."""
     with _one_at_a_time:
-        [(_, files)] = classify_here(output, [number], plan, params)
+        [(_, files)] = classify_here(run, [number], params)
     return files
 
 

@@ -20,25 +20,23 @@ from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import Picture, UnreadableImage, decode
-from pipeline.night.ledger import Plan
+from pipeline.night.ledger import Done, Run
 from pipeline.params.data import Images
 from pipeline.params.file import Params
-from pipeline.storage import lease
-from pipeline.storage.stores import Place
 
 SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit the locks of threads that it does not have
 CRASHED = "its decoder crashed; the file is damaged, or made to do harm"
-# Classifies the shards of these numbers; says of each its number and its count of files when its part is there.
-Classifier = Callable[[Place, list[int], Plan, Params], Iterator[tuple[int, int]]]
-Asked = tuple[Place, str, list[int], Plan, Params, bool]  # output, claim on it, shards, plan, parameters, carefully
+# Classifies shards of a run: yields the number of each and its count of files when its part is there.
+Classifier = Callable[[Run, list[int], Params], Done]
+Asked = tuple[Run, list[int], Params, bool]  # run, shards, parameters, carefully
 
 
 class ShardsError(NightshiftError):
     """The process that classifies dies again and again, and no file is to blame."""
 
 
-def classify_shards(output: Place, numbers: list[int], plan: Plan, params: Params) -> Iterator[tuple[int, int]]:
-    """Classify shards; yields the number of each and its count of files when its part is on disk.
+def classify_shards(run: Run, numbers: list[int], params: Params) -> Done:
+    """Classify shards, in order; yields the number of each and its count of files when its part is on disk.
 
     Raises what classifying raises, and ShardsError when the process dies in the careful way too.
     """
@@ -46,7 +44,7 @@ def classify_shards(output: Place, numbers: list[int], plan: Plan, params: Param
     while left:
         batch = left[:1] if careful else left
         died: int | None = None
-        for answer in _answers((output, lease.token(output), batch, plan, params, careful)):
+        for answer in _answers((run, batch, params, careful)):
             if isinstance(answer, int):
                 died = answer
                 break
@@ -54,8 +52,8 @@ def classify_shards(output: Place, numbers: list[int], plan: Plan, params: Param
             yield answer
         if died is not None and careful:
             raise ShardsError(
-                f"The process that classifies was ended by {_name(died)} twice at shard {left[0]} of {output}. If it "
-                "was SIGKILL, the machine has too little memory: lower batch.batch_size or compute.workers. "
+                f"The process that classifies was ended by {_name(died)} twice at shard {left[0]} of {run.output}. If "
+                "it was SIGKILL, the machine has too little memory: lower batch.batch_size or compute.workers. "
                 "What is done is kept; the same command goes on."
             )
         careful = died is not None
@@ -140,11 +138,11 @@ def _work(pipe: Connection) -> None:
             asked: Asked = pipe.recv()
         except EOFError:
             os._exit(0)  # without waiting for threads that hang in a file
-        output, token, numbers, plan, params, careful = asked
-        lease.join(output, token)
+        run, numbers, params, careful = asked
+        run.join()
         answer: Any = None
         try:
-            for done in classify_here(output, numbers, plan, params, apart if careful else decode):
+            for done in classify_here(run, numbers, params, apart if careful else decode):
                 pipe.send(done)
         except (NightshiftError, OSError) as error:
             answer = error

@@ -1,24 +1,26 @@
 """A night or a training run plainly, and people told how it ended. Knows neither the words nor the services."""
 
 from collections.abc import Callable
-from typing import Any
 
+from pipeline.night.summary import NightSummary
 from pipeline.notices import messages
 from pipeline.notices.send import tell, wants_all
-from pipeline.params.file import load_params
+from pipeline.params.file import Params, load_params
+from pipeline.params.model import Batch
 from pipeline.registry.verdict import Registration
 from pipeline.storage.stores import Place
 
 
-def night(output: Place, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Run a night into `output`, tell how it ended, and return its summary or raise what it raised."""
+def night(output: Place, run: Callable[[Params], NightSummary]) -> NightSummary:
+    """Run a night into `output` with params.yaml, tell how it ended, and return its summary or raise what it raised."""
     try:
-        summary = run()
+        params = load_params()
+        summary = run(params)
     except Exception as error:
         failed = error  # the name above ends with its block
         tell(lambda: messages.of_failed_night(output, failed))
         raise
-    tell(lambda: of_night(output, summary))
+    of_night(output, summary, params.batch)
     return summary
 
 
@@ -31,9 +33,9 @@ def of_killed(output: Place, killed: str | None) -> None:
         tell(lambda: messages.of_killed_night(output, killed))
 
 
-def of_night(output: Place, summary: dict[str, Any]) -> messages.Message | None:
-    """What is told of a finished night by this project's limits, if anybody needs to know."""
-    return messages.of_night(output, summary, load_params().batch, wants_all())
+def of_night(output: Place, summary: NightSummary, batch: Batch) -> None:
+    """Tell of a finished night, if by these limits anybody needs to know."""
+    tell(lambda: messages.of_night(output, summary, batch, wants_all()))
 
 
 def training(run: Callable[[], Registration]) -> Registration:

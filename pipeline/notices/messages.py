@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import shown, without_password
-from pipeline.night import ledger
 from pipeline.night.deadline import OutOfTime
+from pipeline.night.ledger import Run
 from pipeline.night.morning import PAGE, alarms
-from pipeline.night.rows import TooManyUnreadable
-from pipeline.night.summary import summary_lines
+from pipeline.night.results import TooManyUnreadable
+from pipeline.night.summary import SUMMARY, NightSummary, summary_lines
 from pipeline.params.model import Batch
 from pipeline.registry.champions import CHAMPION
 from pipeline.registry.verdict import Refused, Registration
@@ -63,14 +62,14 @@ def of_test() -> Message:
     return Message(Kind.INFO, "Nightshift: a test", happened, "", "Nothing.")
 
 
-def of_night(output: Place, summary: dict[str, Any], batch: Batch, always: bool) -> Message | None:
+def of_night(output: Place, summary: NightSummary, batch: Batch, always: bool) -> Message | None:
     """A night that was finished; None for one of which nobody needs to be told, unless `always`."""
-    counts, kept = "; ".join(summary_lines(summary)), f"All {summary['listed']} rows are in {output}."
+    counts, kept = "; ".join(summary_lines(summary)), f"All {summary.listed} rows are in {output}."
     if wrong := alarms(summary, batch):
         words = "\n".join([*wrong, counts])
         return Message(Kind.WARNING, f"Night {output.name} needs a look", words, kept, f"Look at {output / PAGE}.")
     if always:
-        if bad := summary["unreadable"]:
+        if bad := summary.unreadable:
             title = f"Night {output.name} is done, {bad} files are unreadable"
             return Message(Kind.INFO, title, counts, kept, f"{output / PAGE} has the reasons.")
         return Message(Kind.SUCCESS, f"Night {output.name}: all is well", counts, kept, "Nothing.")
@@ -82,7 +81,7 @@ def of_killed_night(output: Place, killed: str) -> Message | None:
 
     killed: which process it was.
     """
-    if not ledger.read_plan(output):
+    if not Run.unfinished_in(output):
         return None
     happened = f"The run before, {killed}, was killed in the middle: by the system for its memory, a restart, a person."
     do = "Nothing: this run goes on with it. If it happens again, look for the cause."
@@ -119,9 +118,9 @@ def of_crashed_night(output: Place, words: str) -> Message:
 def progress(output: Place) -> str:
     """How far an unfinished night has come, in words."""
     try:
-        if plan := ledger.read_plan(output):
-            return f"{ledger.done(output, plan)} of {plan.files} files are done and kept in {output}."
-        if stores.exists(output / "summary.json"):
+        if run := Run.unfinished_in(output):
+            return f"{run.done()} of {run.plan.files} files are done and kept in {output}."
+        if stores.exists(output / SUMMARY):
             return f"What was finished before is in {output}."
     except (NightshiftError, OSError) as error:  # what is in the night's way may be in this one's too
         return f"What was done is kept in {output}; how much that is cannot be seen now ({error})."

@@ -22,7 +22,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import shown
 from pipeline.model.engine import probabilities
-from pipeline.night.reading import Decoded, read_images
+from pipeline.night.reading import Decoded, Reading, read_images
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.storage.files import replacing
@@ -114,7 +114,7 @@ def label(folder: Path, table: Path, words: Words, preset: str, params: Params) 
         raise NightshiftError(f"{folder} holds no images. Name a folder that does.")
     model = load_preset(preset, words, params.images.max_megapixels)
     threads = params.compute.threads
-    reads = read_images(folder, paths, model.images, threads, 2 * BATCH_SIZE, params.batch.file_timeout)
+    reads = read_images(folder, paths, model.images, Reading(threads, 2 * BATCH_SIZE, params.batch.file_timeout))
     counts = dict.fromkeys(words.labels, 0)
     unreadable: list[str] = []
 

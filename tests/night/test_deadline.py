@@ -10,14 +10,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline import classify as classifying
-from pipeline.classify import classify
 from pipeline.core.errors import NightshiftError
-from pipeline.night import deadline, ledger
-from pipeline.night.deadline import OutOfTime, folder_for, next_time, time_of_day
+from pipeline.night import ledger
+from pipeline.night import run as order
+from pipeline.night.deadline import OutOfTime, next_time, time_of_day
+from pipeline.night.ledger import folder_for
 from pipeline.night.repeats import RECENT, Known, write_known
 from pipeline.params.file import Params
 from tests.fixtures.images import save_image
+from tests.fixtures.nights import begun, classify
 from tests.fixtures.project import change_params, draw_shape, rows_of, run
 
 HERE = datetime.timezone(datetime.timedelta(hours=2))
@@ -35,7 +36,7 @@ def test_unchanged_files_are_not_asked_about_again(here: Params, night: Path, tm
     (night / "bad.png").write_bytes(b"no picture")
     first = classify(night, tmp_path / "monday", here)
     before = rows_of(tmp_path / "monday")
-    assert first["repeated"] == 0
+    assert first.repeated == 0
     mark_answers(tmp_path / "monday")
     draw_shape(night / "3.png", "circle", seed=77)
     (night / "4.png").rename(night / "moved.png")
@@ -43,20 +44,20 @@ def test_unchanged_files_are_not_asked_about_again(here: Params, night: Path, tm
     os.utime(night / "5.png")
     summary = classify(night, tmp_path / "tuesday", here, since_last=True)
     after = {row["path"]: row for row in rows_of(tmp_path / "tuesday")}
-    assert summary["repeated"] == 9
+    assert summary.repeated == 9
     assert [path for path, row in after.items() if row["label"] == "marked"] == [
         "0.png", "1.png", "2.png", "5.png", "6.png", "7.png", "8.png", "9.png", "moved.png",
     ]  # fmt: skip
     assert after["bad.png"]["status"] == "unreadable"
     assert {**after["0.png"], "label": ""} == {**before[0], "label": ""}
     # Without the option, and in a folder of its own, everything is computed.
-    assert classify(night, tmp_path / "else/where", here)["repeated"] == 0
+    assert classify(night, tmp_path / "else/where", here).repeated == 0
 
 
 def test_answers_are_repeated_in_the_same_output_too(here: Params, night: Path, tmp_path: Path) -> None:
     classify(night, tmp_path / "out", here)
     before = rows_of(tmp_path / "out")
-    assert classify(night, tmp_path / "out", here, since_last=True)["repeated"] == 10
+    assert classify(night, tmp_path / "out", here, since_last=True).repeated == 10
     assert rows_of(tmp_path / "out") == before
 
 
@@ -65,7 +66,7 @@ def test_another_models_answers_are_not_repeated(here: Params, night: Path, tmp_
     summary = json.loads((tmp_path / "monday/summary.json").read_text())
     (tmp_path / "monday/summary.json").write_text(json.dumps({**summary, "contract_hash": "another"}))
     mark_answers(tmp_path / "monday")
-    assert classify(night, tmp_path / "tuesday", here, since_last=True)["repeated"] == 0
+    assert classify(night, tmp_path / "tuesday", here, since_last=True).repeated == 0
     assert "marked" not in {row["label"] for row in rows_of(tmp_path / "tuesday")}
 
 
@@ -83,7 +84,7 @@ def test_a_night_stops_at_its_hour_and_the_next_goes_on(
 ) -> None:
     classify(night, tmp_path / "undisturbed", here)
     late = datetime.datetime.now().astimezone() - datetime.timedelta(seconds=1)
-    monkeypatch.setattr(classifying, "deadline_at", lambda until: late if until else None)
+    monkeypatch.setattr(order, "deadline_at", lambda until: late if until else None)
     with pytest.raises(OutOfTime, match="stopped with 3 of 10 files done") as stopped:
         classify(night, tmp_path / "out", here, until="06:00")
     assert stopped.value.status == 75
@@ -95,8 +96,8 @@ def test_a_night_stops_at_its_hour_and_the_next_goes_on(
 
 LATE = """
 import datetime, sys
-import flows.nightly
-flows.nightly.deadline_at = lambda until: datetime.datetime(2026, 1, 1, 6).astimezone()
+from pipeline.night import run
+run.deadline_at = lambda until: datetime.datetime(2026, 1, 1, 6).astimezone()
 sys.argv = ["nightshift", "classify", *sys.argv[1:], "--until", "06:00"]
 from flows.cli.main import main
 main()
@@ -108,14 +109,14 @@ def test_a_flow_that_stops_is_no_failure_and_ends_with_its_own_status(
 ) -> None:
     done = run(sys.executable, "-c", LATE, str(night), str(tmp_path / "out"), cwd=trained, check=False)
     assert done.returncode == 75, done.stderr
-    assert "It is 06:00: stopped with 0 of 10 files done" in done.stderr
+    assert "It is 06:00: stopped with 3 of 10 files done" in done.stderr
     assert "Stopped" in done.stderr, "Prefect's state"
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("text", ["6", "24:00", "6:60", "six", "06:00:00", ""])
 def test_what_is_no_time_of_day_is_refused(text: str) -> None:
-    with pytest.raises(NightshiftError, match="is no time of day"):
+    with pytest.raises(NightshiftError, match="is not a valid time of day"):
         time_of_day(text)
 
 
@@ -135,11 +136,11 @@ def test_the_hour_is_the_next_one(now: str, until: str, expected: str) -> None:
 def test_a_run_without_an_output_goes_on_with_the_unfinished_one(
     here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadline, "PREDICTIONS", tmp_path / "predictions")
+    monkeypatch.setattr(ledger, "PREDICTIONS", tmp_path / "predictions")
     today = datetime.datetime.now().astimezone().date().isoformat()
     assert folder_for(night) == tmp_path / "predictions" / today
     with ledger.held(tmp_path / "predictions/2020-01-01"):
-        classifying.begin(night, tmp_path / "predictions/2020-01-01", here)
+        begun(night, tmp_path / "predictions/2020-01-01", here)
     assert folder_for(night) == tmp_path / "predictions/2020-01-01"
     assert folder_for(tmp_path) == tmp_path / "predictions" / today
 

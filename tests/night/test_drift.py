@@ -5,7 +5,9 @@ import pytest
 from scipy import stats
 
 from pipeline.model.reference import About, Validation
-from pipeline.night.drift import LEAST, Distribution, compare, ks_p_value, of_classes
+from pipeline.night.counts import feed
+from pipeline.night.drift import LEAST, Distribution, Tonight, ks_p_value, of_classes
+from pipeline.night.summary import Drift
 
 QUANTILES = np.linspace(0, 1, 101)
 
@@ -75,34 +77,40 @@ def rows(rng: np.random.Generator, count: int, brightness: float = 100) -> list[
     ]  # fmt: skip
 
 
+def compare(rows: list[dict[str, str]], about: About, most: float) -> Drift:
+    tonight = Tonight(about, most)
+    feed(rows, [tonight])
+    return tonight.found()
+
+
 def test_a_night_like_training_has_not_drifted() -> None:
     rng = np.random.default_rng(3)
     found = compare([*rows(rng, 500), {"label": ""}], about(rng), 0.2)
-    assert found["images"] == 500
-    assert found["drifted"] == []
-    assert [one["measure"] for one in found["measures"]] == [
+    assert found.images == 500
+    assert found.drifted == ()
+    assert [one.measure for one in found.measures] == [
         "label", "confidence", "outlier_score", "brightness", "contrast", "sharpness", "width", "height",
     ]  # fmt: skip
-    assert found["labels"] == {"cat": [250, 200], "dog": [250, 200]}
+    assert found.labels == {"cat": (250, 200), "dog": (250, 200)}
 
 
 def test_a_darker_night_is_called_by_its_name() -> None:
     rng = np.random.default_rng(4)
     found = compare(rows(rng, 500, brightness=80), about(rng), 0.2)
-    assert found["drifted"] == ["brightness"]
-    (measure,) = [one for one in found["measures"] if one["measure"] == "brightness"]
-    assert measure["tonight"] == pytest.approx(80, abs=2)
-    assert measure["usual"] == pytest.approx(100, abs=2)
+    assert found.drifted == ("brightness",)
+    (measure,) = [one for one in found.measures if one.measure == "brightness"]
+    assert measure.tonight == pytest.approx(80, abs=2)
+    assert measure.usual == pytest.approx(100, abs=2)
 
 
 def test_of_a_few_images_nothing_is_said() -> None:
     rng = np.random.default_rng(5)
-    assert compare(rows(rng, LEAST - 1, brightness=0), about(rng), 0.2)["drifted"] == []
+    assert compare(rows(rng, LEAST - 1, brightness=0), about(rng), 0.2).drifted == ()
     # So few may be dark by chance; so many are not.
-    assert compare(rows(rng, LEAST, brightness=0), about(rng), 0.2)["drifted"] == ["brightness"]
+    assert compare(rows(rng, LEAST, brightness=0), about(rng), 0.2).drifted == ("brightness",)
 
 
 def test_answers_of_one_class_only_are_drift() -> None:
     rng = np.random.default_rng(6)
     found = compare([{**row, "label": "cat"} for row in rows(rng, 200)], about(rng), 0.2)
-    assert found["drifted"] == ["label"]
+    assert found.drifted == ("label",)

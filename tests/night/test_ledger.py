@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.night import ledger
-from pipeline.night.ledger import LedgerError, Plan
+from pipeline.night import ledger, shard_lists
+from pipeline.night.ledger import LedgerError, Run, RunPlan, books_of
 from pipeline.night.rows import COLUMNS, Unreadable, to_row
 from pipeline.storage.listing import Listed
 
@@ -20,11 +20,16 @@ def listing(paths: list[str]) -> Iterator[Listed]:
     return (Listed(path, 1, 1, 1) for path in paths)
 
 
-def plan_of(files: int, shards: int) -> Plan:
-    return Plan(
+def plan_of(files: int, shards: int) -> RunPlan:
+    return RunPlan(
         input="/photos", model_name="nightshift", model_version="3", contract_hash="ab",
         started_at="2026-01-01T00:00:00+00:00", files=files, shards=shards,
     )  # fmt: skip
+
+
+def begin(output: Path, paths: list[str], size: int) -> Run:
+    """A run over these paths in shards of so many, begun."""
+    return Run.begin(output, listing(paths), size, plan_of)
 
 
 def row(path: str) -> list[str]:
@@ -38,11 +43,11 @@ def test_every_path_is_in_one_shard_and_in_order(
 ) -> None:
     output = tmp_path_factory.getbasetemp() / "night"
     paths = [f"{number}/{NAMES[number % len(NAMES)]}" for number in range(count)]
-    files, shards = ledger.write_shards(output, listing(paths), size)
-    assert (files, shards) == (count, -(-count // size))
-    read = [ledger.read_shard(output, number) for number in range(shards)]
+    run = begin(output, paths, size)
+    assert (run.plan.files, run.plan.shards) == (count, -(-count // size))
+    read = [run.shard(number) for number in range(run.plan.shards)]
     assert [path for shard in read for path in shard] == paths
-    assert [len(shard) for shard in read[:-1]] == [size] * max(0, shards - 1)
+    assert [len(shard) for shard in read[:-1]] == [size] * max(0, run.plan.shards - 1)
 
 
 def test_a_listing_is_taken_shard_by_shard(tmp_path: Path) -> None:
@@ -56,23 +61,25 @@ def test_a_listing_is_taken_shard_by_shard(tmp_path: Path) -> None:
             yield Listed(f"{number}.jpg", 1, 1, 1)
 
     with pytest.raises(InterruptedError):
-        ledger.write_shards(tmp_path, endless(), 10)
+        Run.begin(tmp_path, endless(), 10, plan_of)
     assert taken == list(range(26))
-    assert os.listdir(ledger.work_folder(tmp_path)) == [], "half a listing is none"
+    assert os.listdir(books_of(tmp_path)) == [], "half a listing is none"
 
 
 def test_new_shards_replace_those_of_a_plan_that_was_never_finished(tmp_path: Path) -> None:
-    ledger.write_shards(tmp_path, listing(["a", "b", "c"]), 1)
-    assert ledger.write_shards(tmp_path, listing(["d"]), 1) == (1, 1)
-    assert ledger.read_shard(tmp_path, 0) == ["d"]
+    shard_lists.write(books_of(tmp_path), listing(["a", "b", "c"]), 1)
+    run = begin(tmp_path, ["d"], 1)
+    assert (run.plan.files, run.plan.shards) == (1, 1)
+    assert run.shard(0) == ["d"]
     with pytest.raises(LedgerError, match=r"00001.json, where .* is missing or damaged. Delete .*\.nightshift and run"):
-        ledger.read_shard(tmp_path, 1)
+        run.shard(1)
 
 
 def test_a_plan_comes_back_and_stamps_its_rows(tmp_path: Path) -> None:
-    assert ledger.read_plan(tmp_path) is None
-    ledger.write_plan(tmp_path, plan_of(5, 2))
-    assert ledger.read_plan(tmp_path) == plan_of(5, 2)
+    assert Run.unfinished_in(tmp_path) is None
+    run = begin(tmp_path, ["a", "b", "c", "d", "e"], 3)
+    assert run.plan == plan_of(5, 2)
+    assert Run.unfinished_in(tmp_path) == run
     stamp = plan_of(5, 2).stamp
     assert (stamp.model_name, stamp.model_version, stamp.classified_at) == (
         "nightshift", "3", "2026-01-01T00:00:00+00:00",
@@ -81,18 +88,17 @@ def test_a_plan_comes_back_and_stamps_its_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
 def test_what_is_left_shrinks_part_by_part_and_the_merge_is_in_order(tmp_path: Path, order: list[int]) -> None:
-    plan = plan_of(6, 3)
-    ledger.write_shards(tmp_path, listing(["0a", "0b", "1a", "1b", "2a", "2b"]), 2)
+    run = begin(tmp_path, ["0a", "0b", "1a", "1b", "2a", "2b"], 2)
     left = [0, 1, 2]
     for number in order:
-        assert ledger.unfinished(tmp_path, plan) == left
+        assert run.unfinished() == left
         with pytest.raises(LedgerError, match=f"{len(left)} of 3 shards .* are not done. Run the same command again"):
-            ledger.merge(tmp_path, plan)
+            run.merge()
         assert not (tmp_path / "predictions.csv").exists()
-        ledger.write_part(tmp_path, number, [row(f"{number}a"), row(f"{number}b")])
+        run.write_part(number, [row(f"{number}a"), row(f"{number}b")])
         left.remove(number)
-    assert ledger.unfinished(tmp_path, plan) == []
-    lines = ledger.merge(tmp_path, plan).read_bytes().decode().split("\r\n")
+    assert run.unfinished() == []
+    lines = run.merge().read_bytes().decode().split("\r\n")
     assert lines[0] == ",".join(COLUMNS)
     assert [line.split(",")[0] for line in lines[1:]] == ["0a", "0b", "1a", "1b", "2a", "2b", ""]
 
@@ -117,31 +123,30 @@ SPOILT = {
 def test_a_part_that_is_not_whole_or_another_runs_is_to_be_done_again(
     tmp_path: Path, spoil: Callable[[bytes], bytes]
 ) -> None:
-    plan, part = plan_of(4, 2), ledger.work_folder(tmp_path) / "parts/00001.csv"
-    ledger.write_shards(tmp_path, listing(["0a", "0b", "1\na", "1b"]), 2)
+    run, part = begin(tmp_path, ["0a", "0b", "1\na", "1b"], 2), books_of(tmp_path) / "parts/00001.csv"
     for number, paths in enumerate((["0a", "0b"], ["1\na", "1b"])):
-        ledger.write_part(tmp_path, number, map(row, paths))
-    assert ledger.unfinished(tmp_path, plan) == []
+        run.write_part(number, map(row, paths))
+    assert run.unfinished() == []
     part.write_bytes(spoil(part.read_bytes()))
-    assert ledger.unfinished(tmp_path, plan) == [1]
+    assert run.unfinished() == [1]
     with pytest.raises(LedgerError, match="1 of 2 shards .* are not done"):
-        ledger.merge(tmp_path, plan)
+        run.merge()
     assert not (tmp_path / "predictions.csv").exists()
 
 
 @pytest.mark.parametrize("text", ["", "\0" * 300, '{"input": "/pho', "{}", "[1]"])
 def test_a_plan_that_a_power_cut_spoilt_is_none(tmp_path: Path, text: str) -> None:
-    ledger.write_plan(tmp_path, plan_of(5, 2))
-    (ledger.work_folder(tmp_path) / "plan.json").write_text(text)
-    assert ledger.read_plan(tmp_path) is None
+    begin(tmp_path, ["a"], 1)
+    (books_of(tmp_path) / "plan.json").write_text(text)
+    assert Run.unfinished_in(tmp_path) is None
 
 
 def test_what_a_killed_run_was_writing_is_swept_away_and_nothing_else(tmp_path: Path) -> None:
-    ledger.write_shards(tmp_path, listing(["a"]), 1)
-    ledger.write_part(tmp_path, 0, [row("a")])
+    run = begin(tmp_path, ["a"], 1)
+    run.write_part(0, [row("a")])
     (tmp_path / "predictions.csv").write_text("whole")
     kept = sorted(tmp_path.rglob("*"))
-    for place in (tmp_path, ledger.work_folder(tmp_path), ledger.work_folder(tmp_path) / "parts"):
+    for place in (tmp_path, books_of(tmp_path), books_of(tmp_path) / "parts"):
         (place / ".half.csv.abc.tmp").mkdir()
         (place / ".half.csv.abc.tmp" / "half.csv").write_text("hal")
     ledger.sweep(tmp_path)
@@ -153,18 +158,18 @@ def test_a_part_that_breaks_off_is_no_part(tmp_path: Path) -> None:
         yield row("first")
         raise InterruptedError
 
+    run = begin(tmp_path, ["first", "second"], 2)
     with pytest.raises(InterruptedError):
-        ledger.write_part(tmp_path, 0, rows())
-    assert ledger.unfinished(tmp_path, plan_of(2, 1)) == [0]
+        run.write_part(0, rows())
+    assert run.unfinished() == [0]
 
 
 def test_closing_removes_the_books_and_leaves_the_result(tmp_path: Path) -> None:
-    ledger.write_shards(tmp_path, listing(["a"]), 1)
-    ledger.write_plan(tmp_path, plan_of(1, 1))
-    ledger.write_part(tmp_path, 0, [row("a")])
-    ledger.merge(tmp_path, plan_of(1, 1))
-    ledger.close(tmp_path)
+    run = begin(tmp_path, ["a"], 1)
+    run.write_part(0, [row("a")])
+    run.merge()
+    run.close()
     assert os.listdir(tmp_path) == ["predictions.csv"]
-    assert ledger.read_plan(tmp_path) is None
-    ledger.close(tmp_path)  # and again: nothing is there, nothing happens
+    assert Run.unfinished_in(tmp_path) is None
+    run.close()  # and again: nothing is there, nothing happens
     assert os.listdir(tmp_path) == ["predictions.csv"]

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.classify import classify
 from pipeline.night.morning import Mix, MorningError, Past, alarms, draw_again, mixes, page, version_page
-from pipeline.night.review import by_kind, choose
-from pipeline.night.rows import TooManyUnreadable
+from pipeline.night.results import TooManyUnreadable
+from pipeline.night.review import by_kind
+from pipeline.night.summary import NightSummary
 from pipeline.params.file import Params
 from pipeline.params.model import Batch
 from pipeline.registry.history import Night
 from tests.fixtures.images import save_image
+from tests.fixtures.nights import classify
 from tests.fixtures.project import draw_shape, nightshift
-from tests.night.test_review import HOSTILE, NIGHT, row
+from tests.night.test_review import HOSTILE, NIGHT, choose, row
 
 BATCH = Batch(shard_size=1, batch_size=1, file_timeout=1, max_unreadable=0.5, review=9)
 SUMMARY: dict[str, Any] = {
@@ -38,7 +39,12 @@ DRIFT = {
 }
 
 
-def made(summary: dict[str, Any], past: Past | None = None, batch: Batch = BATCH) -> str:
+def summary_of(**changes: Any) -> NightSummary:
+    """The night of SUMMARY, but for some changes."""
+    return NightSummary.model_validate({**SUMMARY, **changes})
+
+
+def made(summary: NightSummary, past: Past | None = None, batch: Batch = BATCH) -> str:
     return page(summary, by_kind(choose(map(row, NIGHT), 99).rows, {}), past or Past(), alarms(summary, batch), "")
 
 
@@ -70,7 +76,7 @@ class Seen(HTMLParser):
     ],
 )
 def test_what_needs_a_person_comes_first(changes: dict[str, Any], batch: dict[str, float], words: str) -> None:
-    summary, limits = {**SUMMARY, **changes}, BATCH.model_copy(update=batch)
+    summary, limits = summary_of(**changes), BATCH.model_copy(update=batch)
     (alarm,) = alarms(summary, limits)
     assert words in alarm
     html = made(summary, batch=limits)
@@ -80,8 +86,8 @@ def test_what_needs_a_person_comes_first(changes: dict[str, Any], batch: dict[st
 
 
 def test_an_uneventful_night_is_well_though_some_images_are_worth_a_look() -> None:
-    assert alarms(SUMMARY, BATCH) == []
-    text = " ".join(Seen(made(SUMMARY)).text.split())
+    assert alarms(summary_of(), BATCH) == []
+    text = " ".join(Seen(made(summary_of())).text.split())
     assert "All is well 10 images, 6 ok, 2 unsure, 2 unreadable. 9 to look at." in text
     assert "2.0 images/s" in text
     assert "Reconciled: one row for every listed file" in text
@@ -93,16 +99,16 @@ def test_classes_stand_beside_validation_and_the_nights_before() -> None:
         Night("monday", "2", {"listed": 10.0, "unsure": 1.0, "unreadable": 0.0, "share.cat": 0.5, "share.dog": 0.5}),
         Night("sunday", "2", {"listed": 10.0, "unsure": 1.0, "unreadable": 0.0, "share.cat": 1.0}),
     ]
-    found = mixes({**SUMMARY, "drift": DRIFT}, Past(tuple(earlier)))
+    found = mixes(summary_of(drift=DRIFT), Past(tuple(earlier)))
     assert found == [Mix("cat", 6, 0.75, 0.25, 0.75), Mix("dog", 2, 0.25, 0.75, 0.25)]
-    html = made({**SUMMARY, "drift": DRIFT}, Past(tuple(earlier)))
+    html = made(summary_of(drift=DRIFT), Past(tuple(earlier)))
     assert "the mean of the last 2 nights" in html
     assert html.index(">monday<") < html.index(">sunday<")
     assert 'width="75.00"' in html
 
 
 def test_a_night_of_files_that_are_all_unreadable_has_a_page() -> None:
-    html = made({**SUMMARY, "ok": 0, "unsure": 0, "unreadable": 10, "labels": {}, "seconds": 0.0})
+    html = made(summary_of(ok=0, unsure=0, unreadable=10, labels={}, seconds=0.0))
     assert "No image has an answer" in html
 
 
@@ -110,14 +116,14 @@ def test_no_name_label_reason_or_night_becomes_markup() -> None:
     hostile = {**row(NIGHT[3]), "path": HOSTILE, "label": HOSTILE}
     rows = [hostile, {**row(NIGHT[4]), "path": HOSTILE, "error": HOSTILE}, {**hostile, "flags": "outlier"}]
     measure = {**DRIFT["measures"][1], "measure": HOSTILE}  # type: ignore[index]
-    summary = {
-        **SUMMARY, "input": HOSTILE, "model_name": HOSTILE, "labels": {HOSTILE: 8},
-        "drift": {**DRIFT, "measures": [measure], "drifted": [HOSTILE], "labels": {HOSTILE: [8, 8]}},
-        "shadow": {"model_version": HOSTILE, "compared": 9, "agreed": 8, "pairs": [[HOSTILE, "cat", 1]]},
-    }  # fmt: skip
+    summary = summary_of(
+        input=HOSTILE, model_name=HOSTILE, labels={HOSTILE: 8},
+        drift={**DRIFT, "measures": [measure], "drifted": [HOSTILE], "labels": {HOSTILE: [8, 8]}},
+        shadow={"model_version": HOSTILE, "compared": 9, "agreed": 8, "pairs": [[HOSTILE, "cat", 1]]},
+    )  # fmt: skip
     night = Night(HOSTILE, HOSTILE, {"listed": 1.0, "unsure": 0.0, "unreadable": 0.0})
     html = page(summary, by_kind(rows, {}), Past((night,), HOSTILE), alarms(summary, BATCH), "")
-    plain = Seen(made({**SUMMARY, "drift": DRIFT}))
+    plain = Seen(made(summary_of(drift=DRIFT)))
     seen = Seen(html)
     assert set(seen.tags) <= {*plain.tags, "td"}, "no new element"
     assert "script" not in seen.tags
@@ -166,13 +172,17 @@ def test_a_night_writes_its_page_and_the_next_one_knows_of_it(
     assert "http" not in second, "it needs no other file"
     assert f'href="{(project / "reports/model_card.md").as_uri()}"' in second
 
-    shutil.rmtree(hostile_night)  # drawn again from what the night left, without its images
     Path("predictions/tuesday/morning.html").unlink()
     said = nightshift("report", cwd=project)
     assert said.stdout.strip() == "predictions/tuesday/morning.html"
     assert Path("predictions/tuesday/morning.html").read_text() == second
     nightshift("report", "predictions/monday", cwd=project)
     assert Path("predictions/monday/morning.html").read_text() == first, "the nights after it are not before it"
+    shutil.rmtree(hostile_night)
+    nightshift("report", cwd=project)
+    without = Path("predictions/tuesday/morning.html").read_text()
+    assert "no longer readable, or changed" in without
+    assert Seen(without).text.count(".png") == seen.text.count(".png"), "all rows, without their pictures"
 
 
 def test_without_a_history_the_page_says_why(
@@ -183,7 +193,7 @@ def test_without_a_history_the_page_says_why(
     assert "batch.track is false" in (tmp_path / "out/morning.html").read_text()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    draw_again(tmp_path / "out", here.batch)
+    draw_again(tmp_path / "out", here)
     dead = (tmp_path / "out/morning.html").read_text()
     assert "MLflow&#39;s store did not answer" in dead or "MLflow's store did not answer" in dead
     assert "secret" not in dead
@@ -196,7 +206,7 @@ def test_a_page_that_cannot_be_drawn_costs_no_row(
     (tmp_path / "out/morning.html/in the way").touch()
     monkeypatch.setattr("pipeline.core.log.log.propagate", True)
     summary = classify(night, tmp_path / "out", here)
-    assert summary["listed"] == 10
+    assert summary.listed == 10
     assert (tmp_path / "out/predictions.csv").is_file()
     assert f"`nightshift report {tmp_path / 'out'}` writes it" in caplog.text
 
@@ -210,9 +220,9 @@ def test_a_night_over_its_limit_has_its_page_too(here: Params, tmp_path: Path) -
     assert "4 of 4 files are unreadable" in (tmp_path / "out/morning.html").read_text()
 
 
-def test_a_folder_without_a_night_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_a_night_is_named(defaults: Params, tmp_path: Path) -> None:
     with pytest.raises(MorningError, match="holds no finished night"):
-        draw_again(tmp_path, BATCH)
+        draw_again(tmp_path, defaults)
 
 
 def test_a_shadow_stands_on_the_page(registry_project: Path, night: Path, tmp_path: Path) -> None:
@@ -225,7 +235,7 @@ def test_a_shadow_stands_on_the_page(registry_project: Path, night: Path, tmp_pa
 def test_it_can_be_read_on_a_phone(tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
-    summary = {**SUMMARY, "input": "/photos/" + 40 * "very", "drift": DRIFT, "labels": {"cat" * 40: 6, "dog": 2}}
+    summary = summary_of(input="/photos/" + 40 * "very", drift=DRIFT, labels={"cat" * 40: 6, "dog": 2})
     (tmp_path / "morning.html").write_text(made(summary))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))

@@ -1,6 +1,7 @@
 """Nights that read from a store, write to one, or both: the same rows as from a folder, whatever the network does."""
 
 import csv
+import dataclasses
 import io
 import json
 import socket
@@ -14,17 +15,21 @@ import fsspec
 import pytest
 from upath import UPath
 
-from pipeline.classify import ClassifyError, begin, classify, classify_shard
 from pipeline.night import ledger, shard
-from pipeline.night.reading import Decoded, ReadingError, read_image, read_images
+from pipeline.night.ledger import Done, Run
+from pipeline.night.planning import ClassifyError
+from pipeline.night.reading import Decoded, Reading, ReadingError, read_image, read_images
 from pipeline.night.rows import Unreadable
+from pipeline.night.run import Steps
 from pipeline.night.shard import OtherModelError
+from pipeline.night.workers import classify_shards
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.storage import stores
 from pipeline.storage.addresses import place
 from pipeline.storage.stores import StoreError
 from tests.fixtures.images import save_image
+from tests.fixtures.nights import begun, classify
 from tests.fixtures.project import draw_shape, nightshift, undated
 from tests.fixtures.stores import environment_of, free_port, s3_server, upload
 
@@ -134,23 +139,23 @@ def test_an_unfinished_night_in_a_store_goes_on_with_its_own_model_and_files(
     upload(images, f"{bucket}/photos")
     source, output = far(f"{bucket}/photos"), far(f"{bucket}/out")
     with ledger.held(output):
-        plan = begin(source, output, here)
-        classify_shard(output, 1, plan, here)
-    assert ledger.unfinished(output, plan) == [0, 2, 3, 4]
+        run = begun(source, output, here)
+        assert [*classify_shards(run, [1], here)] == [(1, 3)]
+    assert run.unfinished() == [0, 2, 3, 4]
     fsspec.filesystem("s3").pipe_file(f"{bucket}/photos/late.jpg", b"not in the plan")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'empty.db'}")  # no registry is needed
     summary = classify(source, output, here)
-    assert (summary["listed"], summary["started_at"], summary["reconciled"]) == (13, plan.started_at, True)
+    assert (summary.listed, summary.started_at, summary.reconciled) == (13, run.plan.started_at, True)
 
 
 def test_a_model_in_the_books_that_is_another_one_is_refused(here: Params, images: Path, bucket: str) -> None:
     output = far(f"{bucket}/out")
     with ledger.held(output):
-        plan = begin(images, output, here)
+        run = begun(images, output, here)
     shard._engine.cache_clear()
-    other = plan.model_copy(update={"contract_hash": "0" * 64})
+    other = dataclasses.replace(run, plan=run.plan.model_copy(update={"contract_hash": "0" * 64}))
     with pytest.raises(OtherModelError, match="is not the one that its run was planned with"):
-        list(shard.classify_here(output, [0], other, here))
+        list(shard.classify_here(other, [0], here))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +163,7 @@ def test_a_model_in_the_books_that_is_another_one_is_refused(here: Params, image
     [
         ("photos", "photos/out", "lies inside"),
         ("none", "out", "holds no images"),
-        ("photos", "out.csv", "is to be a folder"),
+        ("photos", "out.csv", "must be a folder"),
     ],
 )
 def test_a_night_that_cannot_start_says_why(
@@ -231,7 +236,7 @@ PATHS = ["1.png", "2.png", "gone.png", "4.png", "5.png", "deep.jpg", "7.png", "8
 
 
 def test_a_cut_network_is_no_files_fault(wire: Wire, bucket: str, rules: Images) -> None:
-    reads = read_images(far(f"{bucket}/photos"), PATHS, rules, 1, 2, 60)
+    reads = read_images(far(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
     found = [next(reads) for _ in range(3)]
     assert found[2] == Unreadable("gone.png", "the file cannot be read: No such file or directory")
     wire.cut()
@@ -245,7 +250,7 @@ def test_a_network_that_is_back_in_time_costs_nothing(
     wire: Wire, bucket: str, rules: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stores, "PAUSES", (1.0,) * 20)
-    reads = read_images(far(f"{bucket}/photos"), PATHS, rules, 1, 2, 60)
+    reads = read_images(far(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
     found = [next(reads)]
     wire.cut()
     threading.Timer(2, wire.mend).start()
@@ -257,7 +262,7 @@ def test_a_network_that_is_back_in_time_costs_nothing(
 
 def test_where_all_objects_are_gone_no_file_is_called_unreadable(images: Path, bucket: str, rules: Images) -> None:
     upload(images, f"{bucket}/photos")
-    reads = read_images(far(f"{bucket}/photos"), PATHS, rules, 1, 2, 60)
+    reads = read_images(far(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
     assert isinstance(next(reads), Decoded)
     fsspec.filesystem("s3").rm(f"{bucket}/photos", recursive=True)
     with pytest.raises(ReadingError, match="is gone. When it is there, run the same command again"):
@@ -269,15 +274,13 @@ def test_a_night_whose_network_is_cut_says_so_and_a_rerun_completes_it(
 ) -> None:
     source, output = far(f"{bucket}/photos"), far(f"{bucket}/out")
 
-    def cut_after_one(
-        where: object, numbers: list[int], plan: ledger.Plan, params: Params
-    ) -> Iterator[tuple[int, int]]:
+    def cut_after_one(run: Run, numbers: list[int], params: Params) -> Done:
         for number in numbers:
-            yield from shard.classify_here(output, [number], plan, params)
+            yield from shard.classify_here(run, [number], params)
             wire.cut()
 
     with pytest.raises(StoreError, match="does not answer"):
-        classify(source, output, here, classify_rest=cut_after_one)
+        classify(source, output, here, Steps(classify=cut_after_one))
     wire.mend()
     stores.delete(output / ".nightshift.lock")  # or a minute's wait: nobody could free it
     classify(source, output, here)

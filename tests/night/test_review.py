@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,19 +14,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.model.contract import Contract
+from pipeline.night.counts import feed
 from pipeline.night.review import (
     KINDS,
     PICTURES,
+    Candidates,
     Review,
-    choose,
     kind_of,
-    on_page,
     page,
     thumbnails,
     why_of,
     write_review,
 )
 from pipeline.night.rows import COLUMNS, Classified, Outcome, Stamp, Unreadable, read_rows, to_row, write_rows
+from pipeline.night.summary import Drift, ReviewCounts
 from pipeline.params.data import Images
 from pipeline.storage.files import sha256_of_file
 from tests.fixtures.images import save_image
@@ -65,6 +67,12 @@ ORDER = [
     "empty", "text", "far outlier", "sure outlier", "most unsure", "unsure", "darker and small", "dark and less sure",
     "dark",
 ]  # fmt: skip
+
+
+def choose(rows: Iterable[dict[str, str]], most: int) -> Review:
+    candidates = Candidates(most)
+    feed(rows, [candidates])
+    return candidates.found()
 
 
 def paths(review: Review) -> list[str]:
@@ -139,7 +147,7 @@ def test_a_shorter_review_is_the_longer_one_with_rows_left_out(outcomes: list[Ou
         assert len(few_of) >= min(len(all_of), most // len(KINDS))
 
 
-DRIFT = {
+DRIFT = Drift.model_validate({
     "images": 40,
     "measures": [
         {"measure": "label", "statistic": 0.1, "p_value": 0.2},
@@ -147,7 +155,15 @@ DRIFT = {
     ],
     "drifted": ["brightness"],
     "labels": {"<b>cat": [30, 20], "dog": [10, 20]},
-}
+})  # fmt: skip
+
+
+def write(output: Path, most: int, drift: Drift | None = None) -> ReviewCounts:
+    """The review of the night in `output`, over the images beside it."""
+    review = choose(read_rows(output / "predictions.csv"), most)
+    pictures = thumbnails(output.parent / "night", review.rows, RULES, 2)
+    write_review(output, review, pictures, CONTRACT, drift)
+    return review.summary
 
 
 @pytest.fixture
@@ -168,8 +184,8 @@ def output(tmp_path: Path) -> Path:
 
 
 def test_the_review_has_the_columns_of_the_night_and_two_more(output: Path) -> None:
-    said = write_review(output, output.parent / "night", CONTRACT, 4, 2, {})
-    assert said == {"rows": 4, "of": 13, "unreadable": 2, "outlier": 2, "unsure": 6, "flagged": 3}
+    said = write(output, 4)
+    assert said == ReviewCounts(rows=4, of=13, unreadable=2, outlier=2, unsure=6, flagged=3)
     with (output / "review.csv").open(encoding="utf-8", newline="") as file:
         heading, *rows = csv.reader(file, strict=True)
     assert heading == [*COLUMNS, "why", "correct_label"]
@@ -183,7 +199,7 @@ def test_the_review_has_the_columns_of_the_night_and_two_more(output: Path) -> N
 def test_a_night_without_anything_to_look_at_says_so(tmp_path: Path) -> None:
     write_rows(tmp_path / "predictions.csv", [to_row(image("fine"), STAMP)])
     (tmp_path / "review.csv").write_text("of the night before")
-    assert write_review(tmp_path, tmp_path, CONTRACT, 500, 1, {})["of"] == 0
+    assert write(tmp_path, 500).of == 0
     assert [*read_rows(tmp_path / "review.csv")] == []
     assert "Nothing to look at" in (tmp_path / "review.html").read_text()
 
@@ -209,7 +225,7 @@ def test_no_name_label_or_reason_becomes_markup() -> None:
         image(HOSTILE, flags="dark"),
     ]
     review = choose(map(row, outcomes), 9)
-    made = page(review, review.rows, {}, CONTRACT, {})
+    made = page(review, {}, CONTRACT, None)
     assert "<script" not in made
     assert "<img" not in made
     assert made.count("{{ 7 * 7 }}") > 4, "as text"
@@ -219,7 +235,7 @@ def test_no_name_label_or_reason_becomes_markup() -> None:
 def test_the_page_shows_so_many_pictures_and_says_what_is_left_out() -> None:
     review = choose((row(image(f"{number:04d}.png", 0.6, unsure=True)) for number in range(300)), 250)
     assert review.total == 300
-    made = page(review, on_page(review.rows), {"0001.png": "data:image/jpeg;base64,AAAA"}, CONTRACT, {})
+    made = page(review, {"0001.png": "data:image/jpeg;base64,AAAA"}, CONTRACT, None)
     assert made.count("<figure>") == PICTURES
     assert made.count("<img ") == 1
     assert f"The first {PICTURES} of 300" in made
@@ -231,7 +247,7 @@ def test_the_page_shows_so_many_pictures_and_says_what_is_left_out() -> None:
 def test_it_can_be_read_on_a_phone(output: Path, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright
 
-    write_review(output, output.parent / "night", CONTRACT, 500, 2, DRIFT)
+    write(output, 500, DRIFT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         shown = browser.new_page(viewport={"width": 360, "height": 740})
@@ -244,8 +260,8 @@ def test_it_can_be_read_on_a_phone(output: Path, tmp_path: Path) -> None:
 
 
 def test_the_page_says_what_has_moved_away_from_training() -> None:
-    made = page(choose([], 9), [], {}, CONTRACT, DRIFT)
+    made = page(choose([], 9), {}, CONTRACT, DRIFT)
     assert '<b class="why">brightness</b> moved far' in made
     assert "width: 61%" in made
     assert "&lt;b&gt;cat" in made
-    assert "Tonight against training" not in page(choose([], 9), [], {}, CONTRACT, {})
+    assert "Tonight against training" not in page(choose([], 9), {}, CONTRACT, None)

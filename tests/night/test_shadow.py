@@ -9,9 +9,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from pipeline.classify import classify
 from pipeline.params.file import load_params
 from pipeline.registry.store import Store
+from tests.fixtures.nights import classify
 from tests.fixtures.project import nightshift
 
 
@@ -52,9 +52,10 @@ def test_where_they_differ_is_listed_and_the_night_is_untouched(
     assert {(row["label"], row["shadow_label"]) for row in found} == {("square", "circle")}
     sure = [min(float(row["confidence"]), float(row["shadow_confidence"])) for row in found]
     assert sure == sorted(sure, reverse=True)
-    assert summary["shadow"]["agreed"] == 11 - len(squares)
-    assert summary["labels"] == plain["labels"]
-    assert json.loads((tmp_path / "out/summary.json").read_text())["shadow"] == summary["shadow"]
+    assert summary.shadow is not None
+    assert summary.shadow.agreed == 11 - len(squares)
+    assert summary.labels == plain.labels
+    assert json.loads((tmp_path / "out/summary.json").read_text())["shadow"] == summary.shadow.model_dump(mode="json")
 
 
 def test_without_a_challenger_there_is_nothing_to_compare(trained: Path, night: Path, tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_a_night_is_a_run_in_mlflow(registry_project: Path, night: Path, tmp_pat
     assert run.info.status == "FINISHED"
     assert run.data.metrics["listed"] == 11
     assert run.data.metrics["unreadable"] == 1
-    assert run.data.metrics["share.circle"] == summary["labels"]["circle"] / 10
+    assert run.data.metrics["share.circle"] == summary.labels["circle"] / 10
     assert run.data.tags["nightshift.model_version"] == "1"
     kept = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert kept == {"summary.json", "review.csv", "review.html", "morning.html"}

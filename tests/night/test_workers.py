@@ -29,12 +29,14 @@ def decode(data, rules):
 
 images.decode = decode
 
-from pipeline.classify import classify
+from pipeline.night.options import NightOptions
+from pipeline.night.run import Steps, night
 from pipeline.params.file import load_params
 from pipeline.core.command import run
 
 if __name__ == "__main__":
-    sys.exit(run(lambda: print(classify(Path(sys.argv[1]), Path(sys.argv[2]), load_params())["unreadable"])))
+    options = NightOptions(Path(sys.argv[1]), Path(sys.argv[2]))
+    sys.exit(run(lambda: print(night(options, load_params(), Steps()).unreadable)))
 """
 
 

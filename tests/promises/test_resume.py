@@ -19,7 +19,8 @@ NIGHT = """
 import multiprocessing, os, signal, sys
 from pathlib import Path
 import datetime
-from pipeline import classify; from pipeline.night import ledger
+from pipeline.night import ledger, planning
+from pipeline.night.options import NightOptions; from pipeline.night.run import night
 from pipeline.params.file import load_params
 
 def die():
@@ -33,10 +34,10 @@ class Still(datetime.datetime):
     def now(cls, tz=None):
         return cls(2026, 1, 1, tzinfo=tz)
 
-classify.datetime.datetime = Still
-write_part, written = ledger.write_part, 0
+planning.datetime.datetime = Still
+write_part, written = ledger.Run.write_part, 0
 
-def dying_write_part(folder, number, rows):
+def dying_write_part(run, number, rows):
     global written
     if written == die_after and how == "writing":
         whole = [*rows]
@@ -44,14 +45,14 @@ def dying_write_part(folder, number, rows):
             yield whole[0]
             die()
         rows = half()
-    write_part(folder, number, rows)
+    write_part(run, number, rows)
     written += 1
     if written == die_after and how == "after":
         die()
 
-ledger.write_part = dying_write_part
+ledger.Run.write_part = dying_write_part
 if __name__ == "__main__":
-    classify.classify(source, output, load_params())
+    night(NightOptions(source, output), load_params())
 """
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.classify import classify
 from pipeline.core.paths import MODEL, PREPARED, RAW, TEST_PREDICTIONS
 from pipeline.data.prepared import SPLITS, SplitName, read_dataset, read_split
 from pipeline.images.decode import decode
@@ -14,6 +13,7 @@ from pipeline.model.contract import read_contract
 from pipeline.night.rows import read_rows
 from pipeline.params.file import load_params
 from pipeline.sources.demo import copy_test_images
+from tests.fixtures.nights import classify
 
 
 @pytest.fixture(autouse=True)

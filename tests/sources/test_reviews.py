@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.model.contract import Contract
-from pipeline.night.review import write_review
-from pipeline.night.rows import Classified, Outcome, Stamp, Unreadable, csv_path, to_row, write_rows
+from pipeline.night.counts import feed
+from pipeline.night.review import Candidates, write_review
+from pipeline.night.rows import Classified, Outcome, Stamp, Unreadable, csv_path, read_rows, to_row, write_rows
 from pipeline.params.data import Images
 from pipeline.sources.folders import SourceError
 from pipeline.storage.files import sha256_of_file
@@ -36,7 +37,9 @@ def review(tmp_path: Path) -> Path:
     output.mkdir()
     stamp = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")
     write_rows(output / "predictions.csv", [to_row(outcome, stamp) for outcome in outcomes])
-    write_review(output, folder, CONTRACT, 500, 1, {})
+    candidates = Candidates(500)
+    feed(read_rows(output / "predictions.csv"), [candidates])
+    write_review(output, candidates.found(), {}, CONTRACT, None)
     (output / "summary.json").write_text(json.dumps({"input": csv_path(str(folder))}))
     return output / "review.csv"
 

@@ -30,16 +30,16 @@ output = Path(sys.argv[1])
 try:
     with ledger.held(output):
         print("held", flush=True)
-        plan = ledger.read_plan(output)
+        run = ledger.Run.unfinished_in(output)
         for word, *number in map(str.split, sys.stdin):
             if word == "end":
                 break
             try:
                 if word == "merge":
-                    ledger.merge(output, plan)
+                    run.merge()
                 else:
                     from tests.night.test_ledger import row
-                    ledger.write_part(output, int(number[0]), [row(number[0])])
+                    run.write_part(int(number[0]), [row(number[0])])
                 print("done", flush=True)
             except ledger.LedgerError as error:
                 print(error, flush=True)
@@ -104,8 +104,7 @@ def hide_flock(output: Path) -> None:
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
     """One with a plan of two shards."""
-    ledger.write_shards(tmp_path, iter([Listed("0", 1, 1, 1), Listed("1", 1, 1, 1)]), 1)
-    ledger.write_plan(tmp_path, plan_of(2, 2))
+    ledger.Run.begin(tmp_path, iter([Listed("0", 1, 1, 1), Listed("1", 1, 1, 1)]), 1, plan_of)
     return tmp_path
 
 

@@ -14,12 +14,14 @@ import psutil
 import pytest
 
 from flows.services import dask as cluster
-from flows.services.dask import ClusterError, plainly
-from pipeline.classify import classify
-from pipeline.night import ledger
+from flows.services.dask import ClusterError, classifier
+from pipeline.night.ledger import books_of
+from pipeline.night.options import Cluster
+from pipeline.night.run import Steps
 from pipeline.params.file import load_params
 from pipeline.storage import stores
 from pipeline.storage.addresses import place
+from tests.fixtures.nights import classify
 from tests.fixtures.project import NIGHTSHIFT, draw_shape, environment, nightshift
 from tests.fixtures.stores import free_port, upload
 from tests.night.test_remote import bucket, rows, server  # noqa: F401 - fixtures
@@ -73,7 +75,7 @@ def wait_for(condition: object, seconds: float = 300) -> None:
 
 
 def parts(output: Path | str) -> int:
-    return len(stores.names(ledger.work_folder(place(output)) / "parts"))
+    return len(stores.names(books_of(place(output)) / "parts"))
 
 
 def test_two_workers_give_the_rows_of_the_plain_command(
@@ -139,7 +141,7 @@ def test_where_all_are_gone_it_says_so_and_a_plain_run_completes_what_they_did(
     monkeypatch.setattr(cluster, "NOBODY", 3.0)
     out = tmp_path / "out"
     with running_cluster(2) as (address, processes):
-        rest = plainly(address, None)
+        rest = classifier(Cluster(address))
 
         def kill_after_five(*work: object) -> Iterator[tuple[int, int]]:
             for count, answer in enumerate(rest(*work)):  # type: ignore[arg-type]
@@ -149,7 +151,7 @@ def test_where_all_are_gone_it_says_so_and_a_plain_run_completes_what_they_did(
                         process.kill()
 
         with pytest.raises(ClusterError, match=rf"has no {who} any more. What is done is kept.*run the same command"):
-            classify(images, out, load_params(), classify_rest=kill_after_five)
+            classify(images, out, load_params(), Steps(classify=kill_after_five))
     assert 6 <= parts(out) < 100
     classify(images, out, load_params())
     assert rows(out) == plain
@@ -170,8 +172,8 @@ def test_a_file_that_kills_every_worker_costs_its_own_row(trained: Path, tmp_pat
         draw_shape(tmp_path / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
     (tmp_path / "night/4.png").write_bytes(b"KILL")
     on_dask = NIGHT.replace(
-        "from pipeline.stage", "from flows.services.dask import plainly\nfrom pipeline.stage"
-    ).replace("load_params())", "load_params(), classify_rest=plainly(None, 2))")
+        "from pipeline.params", "from flows.services.dask import Cluster, classifier\nfrom pipeline.params"
+    ).replace("Steps()", "Steps(classify=classifier(Cluster(None, 2)))")
     (tmp_path / "night.py").write_text(on_dask)
     words = [sys.executable, str(tmp_path / "night.py"), str(tmp_path / "night"), str(tmp_path / "out")]
     env = environment(PYTHONPATH=str(trained))

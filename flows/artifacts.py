@@ -1,0 +1,119 @@
+"""What Prefect shows of a training and of a night: tables, Markdown, links. Computes nothing."""
+
+import csv
+import itertools
+from pathlib import Path
+
+from pipeline.core.pages import data_uri
+from pipeline.core.paths import (
+    CURVES_FIGURE,
+    DATA_DOCS,
+    DATA_REPORT,
+    EVALUATION,
+    EVALUATION_REPORT,
+    EXPECTATIONS,
+    FIGURES,
+    LABEL_ISSUES,
+    MODEL_CARD,
+)
+from pipeline.evaluation.metrics import as_text
+from pipeline.night.summary import Drift, NightSummary, review_lines, shadow_lines
+from pipeline.storage.files import read_json
+
+FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")
+SUSPECTS = 20  # label errors on a page that is not the report
+
+
+def metrics_table() -> list[dict[str, str]]:
+    """The headline metrics with their intervals, then each class, one row each."""
+    evaluation = read_json(EVALUATION)
+    rows = [
+        {"metric": name.replace("_", " "), "value": as_text(metric)}
+        for name, metric in evaluation.items()
+        if isinstance(metric, dict) and "low" in metric
+    ]
+    for label, of_class in evaluation["classes"].items():
+        value = ", ".join(f"{name} {of_class[name]:.3f}" for name in ("precision", "recall", "f1"))
+        rows.append({"metric": label, "value": f"{value} ({of_class['images']} images)"})
+    return rows
+
+
+def figures_markdown() -> str:
+    """The figures that tell most, on one page that needs no other file; the evaluation report has all."""
+    figures = [file for file in (CURVES_FIGURE, *(FIGURES / f"{name}.png" for name in FIRST_FIGURES)) if file.is_file()]
+    return "\n\n".join(
+        f"### {file.stem.replace('_', ' ')}\n![{file.stem}]({data_uri(file.read_bytes(), 'png')})" for file in figures
+    )
+
+
+def data_pages() -> list[tuple[Path, str, str]]:
+    """The pages on the images that are there: file, key, words."""
+    pages = [(DATA_REPORT, "data-report", "Data report"), (DATA_DOCS / "index.html", "data-docs", "Data Docs")]
+    return [page for page in pages if page[0].is_file()]
+
+
+def model_pages() -> list[tuple[Path, str, str]]:
+    """The pages on the current model that are there: file, key, words."""
+    pages = [(EVALUATION_REPORT, "evaluation", "Evaluation report"), (MODEL_CARD, "model-card", "Model card")]
+    return [page for page in pages if page[0].is_file()]
+
+
+def data_markdown() -> str:
+    """What was expected of the images and what was found, and the likeliest label errors, on one page."""
+    judged = read_json(EXPECTATIONS) if EXPECTATIONS.is_file() else []
+    lines = ["| expectation | | found |", "|---|---|---|"]
+    lines += [f"| {one['fault']}: {one['words']} | {one['status']} | {one['found']} |" for one in judged]
+    if LABEL_ISSUES.is_file():
+        with LABEL_ISSUES.open(encoding="utf-8", newline="") as file:
+            suspects = list(csv.DictReader(file))
+        lines += ["", f"**{len(suspects)} labels are probably wrong**", ""]
+        lines += ["| image | label | looks like |", "|---|---|---|"]
+        first = itertools.islice(suspects, SUSPECTS)
+        lines += [f"| {row['path']} | {row['label']} | {row['suggested']} |" for row in first]
+    return "\n".join(lines)
+
+
+def summary_markdown(summary: NightSummary) -> str:
+    """A night's run on one page."""
+    lines = [
+        f"**{summary.listed} images** by {summary.model_name} version {summary.model_version} "
+        f"in {summary.seconds:.0f} s",
+        "",
+        "| status | images |",
+        "|---|---:|",
+        *(f"| {status} | {count} |" for status, count in summary.counts.items()),
+        "",
+        *review_lines(summary),
+        "",
+        "| label | images |",
+        "|---|---:|",
+        *(f"| {label} | {count} |" for label, count in summary.labels.items()),
+        *(_drift_markdown(summary.drift) if summary.drift else ()),
+        *_shadow_markdown(summary),
+    ]
+    return "\n".join(lines)
+
+
+def _drift_markdown(drift: Drift) -> list[str]:
+    """Tonight against training, a row each measure."""
+    if not drift.measures:
+        return []
+    lines = [
+        "",
+        "Tonight against training, 0 (the same) to 1 (disjoint):",
+        "",
+        "| measure | difference | p | tonight | usual |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for one in drift.measures:
+        name = f"**{one.measure}**" if one.measure in drift.drifted else one.measure
+        means = ["" if mean is None else f"{mean:.4g}" for mean in (one.tonight, one.usual)]
+        lines.append(f"| {name} | {one.statistic:.3f} | {one.p_value:.2g} | {' | '.join(means)} |")
+    return lines
+
+
+def _shadow_markdown(summary: NightSummary) -> list[str]:
+    if not summary.shadow:
+        return []
+    lines = ["", *shadow_lines(summary), "", "| champion | challenger | images |", "|---|---|---:|"]
+    return lines + [f"| {ours} | {theirs} | {count} |" for ours, theirs, count in summary.shadow.pairs]

@@ -1,0 +1,156 @@
+"""The commands about a night: classify a folder, draw its page again."""
+
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from flows.cli.prefect_server import WithPrefect, with_server
+from pipeline.core.errors import NightshiftError
+
+if TYPE_CHECKING:
+    from pipeline.night.options import NightOptions
+    from pipeline.night.summary import NightSummary
+    from pipeline.params.file import Params
+    from pipeline.storage.stores import Place
+
+app = typer.Typer()
+
+
+class Runner(StrEnum):
+    """Where shards are classified."""
+
+    HERE = "here"
+    DASK = "dask"
+
+
+@app.command()
+def classify(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="A folder of images, or its address (s3://, gs://, az://, …); folders in it are read too.",
+        ),
+    ],
+    output: Annotated[
+        str, typer.Argument(help="A folder for predictions.csv, review.csv and summary.json, or its address.")
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="A Parquet table with columns sha256 and label: count how many answers are right."),
+    ] = None,
+    since_last: Annotated[
+        bool,
+        typer.Option(
+            "--since-last",
+            help="Repeat the last run's answers, from OUTPUT or a folder beside it, where a file's content and the "
+            "model are the same.",
+        ),
+    ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="HH:MM", help="Stop at this time of day, with exit status 75; the same command goes on."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A registered model; without it, register.model_name of params.yaml."),
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Then ask @challenger about the same files, and say where they differ.")
+    ] = False,
+    runner: Annotated[
+        Runner, typer.Option(help="Classify in this process, or on the workers of a Dask cluster.")
+    ] = Runner.HERE,
+    dask_address: Annotated[
+        str | None,
+        typer.Option(help="The cluster's scheduler (tcp://host:8786); without it, a cluster on this machine."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes of the cluster on this machine; without it, one a core.")
+    ] = None,
+    prefect: WithPrefect = True,
+) -> None:
+    """Classify every image in a folder into one CSV, one row a file; a file that cannot be read has its reason.
+
+    If the run is interrupted, the same command goes on where it stopped.
+    """
+    from pipeline.night.options import Cluster, NightOptions
+    from pipeline.night.review import PAGE as REVIEW_PAGE
+    from pipeline.night.rows import PREDICTIONS_CSV
+    from pipeline.night.summary import summary_lines
+    from pipeline.notices import around
+    from pipeline.storage.addresses import place
+
+    if runner is Runner.HERE and (dask_address or workers):
+        raise NightshiftError("--dask-address and --workers are for a Dask cluster. Add --runner dask.")
+
+    results = place(output)
+    if prefect:
+        words = (source, output, labels, since_last, until, shadow, runner.value, dask_address, workers, model)
+        summary = _as_flow(results, words)
+    else:
+        cluster = Cluster(dask_address, workers) if runner is Runner.DASK else None
+
+        def run(params: "Params") -> "NightSummary":
+            options = NightOptions(place(source), results, labels, since_last, until, shadow, model, cluster)
+            return _plainly(options, params)
+
+        summary = around.night(results, run)
+    for line in summary_lines(summary):
+        typer.echo(line)
+    typer.echo(results / PREDICTIONS_CSV)
+    if summary.review and summary.review.of:
+        typer.echo(results / REVIEW_PAGE)
+
+
+def _as_flow(results: "Place", words: tuple[Any, ...]) -> "NightSummary":
+    """The night as a run of the flow `nightly`, with these parameters."""
+    from flows.hooks import STOPPED
+    from flows.nightly import nightly
+    from pipeline.night.deadline import OutOfTime
+    from pipeline.night.summary import SUMMARY
+    from pipeline.notices import messages
+
+    failed = partial(messages.of_failed_night, results)
+    with with_server(failed, results / SUMMARY if isinstance(results, Path) else None):
+        state = nightly(*words, return_state=True)
+        if state.name == STOPPED:
+            raise OutOfTime(state.message or "")
+        return cast("NightSummary", state.result())
+
+
+def _plainly(options: "NightOptions", params: "Params") -> "NightSummary":
+    from pipeline.night.run import Steps, night
+    from pipeline.night.workers import Classifier, classify_shards
+    from pipeline.notices import around
+
+    classify_left: Classifier = classify_shards
+    if options.cluster:
+        from flows.services import dask
+
+        classify_left = dask.classifier(options.cluster)
+    return night(options, params, Steps(classify=classify_left, tell_of_killed=around.of_killed))
+
+
+@app.command()
+def report(
+    output: Annotated[
+        str | None,
+        typer.Argument(help="A finished night's folder, or its address; without one, the newest below predictions/."),
+    ] = None,
+) -> None:
+    """Write a night's morning.html again: is all well, what ran, what to look at, beside what is usual."""
+    from flows.status import latest_night
+    from pipeline.night import morning
+    from pipeline.params.file import load_params
+    from pipeline.storage.addresses import place
+
+    folder = place(output) if output else latest_night()
+    if folder is None:
+        raise morning.MorningError(
+            "predictions/ holds no finished night. Name the folder of one, or run `nightshift classify INPUT OUTPUT`."
+        )
+    typer.echo(morning.draw_again(folder, load_params()))

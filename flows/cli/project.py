@@ -1,0 +1,49 @@
+"""The commands about the project as a whole: notify, tidy, status."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def notify() -> None:
+    """Send a test message to every address in NIGHTSHIFT_NOTIFY, and say which took it."""
+    from pipeline.notices.send import NotifyError, try_all
+
+    told = try_all()
+    for one in told:
+        typer.echo(f"{one.who}: {'sent' if one.arrived else 'NOT sent'}")
+    if not all(one.arrived for one in told):
+        raise NotifyError(
+            "Not every address took the test message. Check its user, password, host and port in NIGHTSHIFT_NOTIFY, "
+            "and that this machine may reach the service; then run `nightshift notify` again."
+        )
+
+
+@app.command()
+def tidy(
+    nights: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older folders of nights.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older nights from MLflow.")] = None,
+    cache: Annotated[bool, typer.Option("--cache", help="Delete data that no commit names from DVC's cache.")] = False,
+) -> None:
+    """Show what takes room; with options, delete what is old. A night's rows exist in its folder only."""
+    from pipeline import tidy as housekeeping
+    from pipeline.params.file import load_params
+
+    housekeeping.tidy(load_params().register_.model_name, nights, runs, cache, typer.echo)
+
+
+@app.command()
+def status() -> None:
+    """Show where things are: models and their aliases, the latest CSV, reports, how to open MLflow, what runs."""
+    from flows.cli.services import service_lines
+    from flows.show_models import print_versions
+    from flows.status import status_lines, versions_table
+    from pipeline.params.file import load_params
+
+    name = load_params().register_.model_name
+    print_versions(name, *versions_table(name))
+    for line in (*status_lines(), *service_lines()):
+        typer.echo(line)

@@ -1,0 +1,79 @@
+"""The commands that make a model: train, tune."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.prefect_server import WithPrefect, with_server
+
+if TYPE_CHECKING:
+    from pipeline.registry.verdict import Registration
+
+app = typer.Typer()
+
+
+@app.command()
+def train(prefect: WithPrefect = True) -> None:
+    """Check the images, train a model, measure it, and register it in MLflow; the gate says whether it may be used.
+
+    Work that is done already is not done again.
+    """
+    from flows.show_models import print_registration
+    from pipeline.notices import around, messages
+    from pipeline.registry.verdict import Refused
+
+    try:
+        if prefect:
+            from flows.training import training
+
+            with with_server(messages.of_failed_training):
+                registration = training()
+        else:
+            registration = around.training(_train_plainly)
+    except Refused as refused:
+        print_registration(refused.registration)
+        raise
+    print_registration(registration)
+
+
+def _train_plainly() -> "Registration":
+    from pipeline.params.file import load_params
+    from pipeline.register import register_current
+    from pipeline.versions import dvc, remote
+
+    dvc.add_data()
+    for stage in dvc.stages():
+        dvc.reproduce(stage)
+    remote.push()
+    return register_current(load_params())
+
+
+@app.command()
+def tune(
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials in all; without it, tune.trials of params.yaml.")
+    ] = None,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="Whole trainings, not only heads on the frozen backbone: slow.")
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write/--no-write", help="Change params.yaml to what was best, if it is better.")
+    ] = True,
+) -> None:
+    """Search better parameters in the ranges of params.yaml, judged on the validation images.
+
+    If the search is interrupted, the same command goes on where it stopped; all trials are in MLflow.
+    """
+    from flows.show_search import print_found
+    from pipeline.params.file import load_params
+    from pipeline.search import run as searching
+    from pipeline.search.study import check, plan
+    from pipeline.versions import dvc
+
+    params = load_params()
+    fine_tune = fine_tune or params.tune.fine_tune
+    check(params, fine_tune)  # before minutes are spent
+    dvc.add_data(lambda line: None)
+    dvc.reproduce_up_to("embed")
+    found = searching.run_search(plan(params, fine_tune), trials or params.tune.trials)
+    print_found(found, searching.write_winner(found) if write else None)

@@ -1,0 +1,86 @@
+"""Where things are, for a terminal: versions of the model, the latest night, reports. Computes nothing."""
+
+import itertools
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from flows.artifacts import data_pages, model_pages
+from pipeline.core.paths import EVALUATION, FIGURES, PREDICTIONS
+from pipeline.evaluation.metrics import as_text
+from pipeline.night.review import PAGE, REVIEW
+from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, read_rows
+from pipeline.night.summary import SUMMARY, read_summary, summary_lines
+from pipeline.registry import champions
+from pipeline.registry.gate import GATE_TAG, REFUSED
+from pipeline.registry.store import Store
+from pipeline.storage.files import read_json
+
+FIRST_ROWS = 5  # of the latest CSV
+SHOWN_VERSIONS = 10  # newest first, and whatever has an alias
+
+
+def versions_table(name: str) -> tuple[list[dict[str, str]], list[str]]:
+    """The versions of the model `name`, one row each, and what a person should know of the one in production."""
+    every = champions.known_versions(name)
+    shown = [model for place, model in enumerate(every) if place < SHOWN_VERSIONS or model.aliases]
+    rows = [
+        {
+            "version": str(model.version),
+            "aliases": " ".join(f"@{alias}" for alias in model.aliases),
+            "gate": model.tags.get(GATE_TAG, ""),
+            "accuracy": model.tags.get("nightshift.accuracy", ""),
+            "balanced accuracy": model.tags.get("nightshift.balanced_accuracy", ""),
+            "what": model.description.partition(",")[0],
+        }
+        for model in shown
+    ]
+    notes = []
+    for model in shown:
+        if model.tags.get(GATE_TAG) == REFUSED:
+            notes += [f"version {model.version} was refused:", *(f"  {line}" for line in champions.reasons(model))]
+    for model in shown:
+        if champions.CHAMPION in model.aliases:
+            notes.append(f"version {model.version} is champion since {model.tags.get(champions.SINCE_TAG, 'long')}")
+            notes += [f"WARNING: {words}" for words in [champions.warning(model)] if words]
+    return rows, notes
+
+
+def latest_night() -> Path | None:
+    """The folder below predictions/ whose night was finished last; None where there is none."""
+    found = max(PREDICTIONS.glob(f"*/{SUMMARY}"), key=lambda file: file.stat().st_mtime, default=None)
+    return found.parent if found else None
+
+
+def status_lines() -> list[str]:
+    """The latest CSV with its first rows, reports, how to open MLflow."""
+    lines = _night_lines(found) if (found := latest_night()) else []
+    if EVALUATION.is_file():
+        lines += ["Current model on the test images:", f"  accuracy {as_text(read_json(EVALUATION)['accuracy'])}"]
+        lines.append(f"  figures in {FIGURES}")
+    for page, _, words in (*model_pages(), *data_pages()):
+        lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
+    # Outside an activated environment the bare name would not be found.
+    mlflow = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
+    return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {Store.of_project().shown}"]
+
+
+def _night_lines(folder: Path) -> list[str]:
+    if not (summary := read_summary(folder)):
+        return []
+    result, lines = folder / PREDICTIONS_CSV, ["Latest predictions:"]
+    lines += [*(f"  {line}" for line in summary_lines(summary)), f"  {result}"]
+    lines += [f"  {page}" for page in [folder / PAGE] if page.is_file()]
+    lines += _open_review(folder / REVIEW)
+    for row in itertools.islice(read_rows(result), FIRST_ROWS):
+        lines.append(f"    {row['path']}  {row['status']}  {row['label']} {row['confidence']} {row['error']}".rstrip())
+    return lines
+
+
+def _open_review(review: Path) -> list[str]:
+    """How many rows of the latest review nobody has labelled yet."""
+    if not review.is_file():
+        return []
+    waiting = sum(not row[CORRECTION] for row in read_rows(review))
+    return [f"  {waiting} rows of {review} have no {CORRECTION} yet"] if waiting else []

@@ -1,0 +1,131 @@
+"""What is counted in the one reading of predictions.csv. Each object is given every row once, and holds no rows."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.core.errors import NightshiftError
+from pipeline.model.nearest import OUTLIER
+from pipeline.night.repeats import Known
+from pipeline.night.rows import STATUSES, Row, csv_path
+from pipeline.night.summary import Compared
+
+
+class LabelsError(NightshiftError):
+    """The table of known labels cannot be read."""
+
+
+class Accumulator(Protocol):
+    """Whatever looks at each row of predictions.csv, in their order."""
+
+    def add(self, row: Row) -> None:
+        """Take the next row into account."""
+
+
+def feed(rows: Iterable[Row], accumulators: Iterable[Accumulator]) -> None:
+    """Give every row to every accumulator."""
+    all_of_them = list(accumulators)
+    for row in rows:
+        for one in all_of_them:
+            one.add(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The rows by status and by label. The names are those of the summary."""
+
+    listed: int
+    ok: int
+    unsure: int
+    unreadable: int
+    reconciled: bool
+    outliers: int
+    flagged: int
+    labels: dict[str, int]
+
+
+class Counts:
+    """Counts rows, and compares them with the listing.
+
+    `outliers` have that flag, `flagged` are rows with another one. `reconciled`: the rows are those of the listed
+    paths, one each, in their order, each with a known status.
+    """
+
+    def __init__(self, listed: Iterable[str]) -> None:
+        """listed: the paths of the plan, in order; one is taken for each row."""
+        self._listed: Iterator[str] = iter(listed)
+        self._statuses: Counter[str] = Counter()
+        self._labels: Counter[str] = Counter()
+        self._files, self._matched, self._outliers, self._flagged = 0, True, 0, 0
+
+    def add(self, row: Row) -> None:
+        """Count a row."""
+        path = next(self._listed, None)
+        self._files += path is not None
+        self._matched = self._matched and path is not None and row["path"] == csv_path(path)
+        self._statuses[row["status"]] += 1
+        if row["label"]:
+            self._labels[row["label"]] += 1
+        flags = row["flags"].split()
+        self._outliers += OUTLIER in flags
+        self._flagged += any(flag != OUTLIER for flag in flags)
+
+    def found(self) -> Counted:
+        """The counts, when all rows are in; listed paths that are left have none."""
+        left = sum(1 for _ in self._listed)
+        files = self._files + left
+        ok, unsure, unreadable = (self._statuses[status] for status in STATUSES)
+        reconciled = self._matched and not left and files == ok + unsure + unreadable
+        labels = dict(sorted(self._labels.items()))
+        return Counted(files, ok, unsure, unreadable, reconciled, self._outliers, self._flagged, labels)
+
+
+class Repeats:
+    """Counts the rows that repeat an answer of an earlier run."""
+
+    def __init__(self, known: Known) -> None:
+        """known: the answers of that run."""
+        self._known, self.count = known, 0
+
+    def add(self, row: Row) -> None:
+        """Count a row."""
+        if row["label"] and self._known.has_earlier:
+            self.count += self._known.earlier(row["sha256"]) is not None
+
+
+class Truth:
+    """Compares answers with the labels of images whose label is known."""
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        """labels: SHA-256 -> label."""
+        self._labels = labels
+        self._known = self._right = self._known_and_ok = self._right_and_ok = 0
+
+    def add(self, row: Row) -> None:
+        """Compare a row."""
+        if not row["label"] or row["sha256"] not in self._labels:
+            return
+        right, sure = row["label"] == self._labels[row["sha256"]], row["status"] == "ok"
+        self._known += 1
+        self._right += right
+        self._known_and_ok += sure
+        self._right_and_ok += right and sure
+
+    def found(self) -> Compared:
+        """How many rows agree: of those known, and of those known and `ok`."""
+        return Compared(
+            known=self._known, right=self._right, known_and_ok=self._known_and_ok, right_and_ok=self._right_and_ok
+        )
+
+
+def read_labels(file: Path) -> dict[str, str]:
+    """SHA-256 -> label, of a Parquet table with columns sha256 and label. Raises LabelsError."""
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(file, columns=["sha256", "label"])
+    except (OSError, ValueError) as error:
+        raise LabelsError(f"{file} cannot be read as a Parquet table with columns sha256 and label: {error}") from error
+    return dict(zip(table["sha256"], table["label"], strict=True))

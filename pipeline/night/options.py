@@ -1,0 +1,43 @@
+"""What a person asks of a night, in one object. Opens no file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.night.deadline import time_of_day
+from pipeline.params.file import Params
+from pipeline.storage.stores import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The Dask cluster that classifies the shards."""
+
+    address: str | None = None  # of its scheduler, such as tcp://host:8786; None: a cluster on this machine
+    workers: int | None = None  # processes of a cluster on this machine; None: one a core
+
+
+@dataclass(frozen=True, slots=True)
+class NightOptions:
+    """A night over the images in `source`, whose rows go into `output`. Raises NightshiftError for a wrong time."""
+
+    source: Place
+    output: Place  # made absolute: a worker has another working folder
+    labels: Path | None = None  # a Parquet table with columns sha256 and label, to count right answers with
+    since_last: bool = False  # repeat the last run's answers where a file's content and the model are the same
+    until: str | None = None  # time of day, such as 06:00, after which no further shard begins
+    with_shadow: bool = False  # then also by the challenger, and how they differ
+    model_name: str | None = None  # a registered model; None: register.model_name of params.yaml
+    cluster: Cluster | None = None  # None: the shards are classified on this machine
+
+    def __post_init__(self) -> None:
+        """Refuse a wrong time before anything runs."""
+        object.__setattr__(self, "output", self.output.absolute())
+        if self.until:
+            time_of_day(self.until)
+
+    def applied_to(self, params: Params) -> Params:
+        """The parameters for the model that these options name."""
+        if not self.model_name:
+            return params
+        register = params.register_.model_copy(update={"model_name": self.model_name})
+        return params.model_copy(update={"register_": register})

@@ -1,0 +1,126 @@
+"""How a run ends: the CSV, what is counted in it, the review, the pages. Asks no model."""
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.core.errors import NightshiftError
+from pipeline.model.contract import read_contract
+from pipeline.model.reference import Reference, read_reference
+from pipeline.night import shadow
+from pipeline.night.counts import Counts, Repeats, Truth, feed, read_labels
+from pipeline.night.ledger import Run, known_of
+from pipeline.night.morning import draw_safely
+from pipeline.night.planning import ClassifyError
+from pipeline.night.repeats import Known
+from pipeline.night.review import Candidates, thumbnails, write_review
+from pipeline.night.rows import PREDICTIONS_CSV, csv_path, read_rows
+from pipeline.night.shard import model_folder
+from pipeline.night.summary import NightSummary
+from pipeline.params.file import Params
+from pipeline.storage.addresses import place
+
+if TYPE_CHECKING:
+    from pipeline.night.drift import Tonight
+
+
+class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
+    """The rows are all there, but too many of them say that the file could not be read."""
+
+    status = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a night has written, for what is still to be written of it."""
+
+    summary: NightSummary
+    pictures: Mapping[str, str]  # as `review.thumbnails` gives them
+
+
+def finish(run: Run, params: Params, labels: Path | None = None) -> Results:
+    """Merge the parts into predictions.csv, write the review, summary.json and the pages; close the books.
+
+    labels: a Parquet table with columns sha256 and label, to compare the answers with.
+    Raises ClassifyError, after everything is written, when the rows are not those of the listed files, and
+    TooManyUnreadable when more than batch.max_unreadable of them could not be read.
+    """
+    results = _write_results(run, params, labels)
+    draw_safely(run.output, results.summary, params.batch, results.pictures)
+    _close(run, params, results.summary)
+    return results
+
+
+def finish_shadow(run: Run, beside: Run, results: Results, params: Params) -> Results:
+    """Merge the shadow's parts and compare them with the night's rows; returns the night's results with both.
+
+    run: the night, which is finished with `results`; beside: its shadow.
+    """
+    quiet = params.batch.model_copy(update={"max_unreadable": 1.0, "review": 0, "parquet": False})
+    without_limits = params.model_copy(update={"batch": quiet})
+    _close(beside, without_limits, _write_results(beside, without_limits, None).summary)
+    found = shadow.compare(run.output, params.batch.review)
+    summary = results.summary.model_copy(update={"shadow": found})
+    summary.write(run.output)
+    draw_safely(run.output, summary, params.batch, results.pictures)
+    return dataclasses.replace(results, summary=summary)
+
+
+def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
+    """All but the morning's page, which is the night's and not its shadow's."""
+    output, plan, batch = run.output, run.plan, params.batch
+    file = run.merge()
+    started, now = datetime.datetime.fromisoformat(plan.started_at), datetime.datetime.now(datetime.UTC)
+    with model_folder(output) as folder:
+        contract = read_contract(folder)
+        reference = read_reference(folder, contract)
+    known = Known(known_of(output))
+    counts, repeats, candidates = Counts(run.listed()), Repeats(known), Candidates(batch.review)
+    truth, drift = Truth(read_labels(labels)) if labels else None, _drift_from(reference, batch.max_drift)
+    feed(read_rows(file), [one for one in (counts, repeats, candidates, truth, drift) if one])
+    known.close()
+    review, moved = candidates.found(), drift.found() if drift else None
+    pictures = thumbnails(place(plan.input), review.rows, contract.images, params.compute.threads)
+    write_review(output, review, pictures, contract, moved)
+    summary = NightSummary(
+        **plan.model_dump(exclude={"files", "input"}),
+        input=csv_path(plan.input),
+        finished_at=now.isoformat(timespec="seconds"),
+        seconds=round((now - started).total_seconds(), 1),
+        repeated=repeats.count,
+        **dataclasses.asdict(counts.found()),
+        drift=moved,
+        review=review.summary,
+        compared=truth.found() if truth else None,
+    )
+    if batch.parquet:
+        from pipeline.night.parquet import write_parquet
+
+        write_parquet(file, file.with_suffix(".parquet"))
+    summary.write(output)
+    return Results(summary, pictures)
+
+
+def _drift_from(reference: Reference | None, most: float) -> "Tonight | None":
+    if not reference:
+        return None
+    from pipeline.night.drift import Tonight  # brings SciPy, which takes a second
+
+    return Tonight(reference.about, most)
+
+
+def _close(run: Run, params: Params, summary: NightSummary) -> None:
+    """Judge what is written, and close the books. Raises ClassifyError, TooManyUnreadable."""
+    file, files, most = run.output / PREDICTIONS_CSV, run.plan.files, params.batch.max_unreadable
+    if not summary.reconciled:
+        raise ClassifyError(f"{file} does not have one row for each of {files} listed files; see summary.json.")
+    run.close()
+    if summary.unreadable > most * files:
+        raise TooManyUnreadable(
+            f"{summary.unreadable} of {files} files are unreadable, more than batch.max_unreadable "
+            f"({most:g}) allows. {file} is whole and says why, file by file. Look for a common "
+            "cause (a format, a copy that broke off, missing rights), then run it again, or raise the limit."
+        )

@@ -1,0 +1,99 @@
+"""A night from its beginning to its end: the one order that the plain command, the Prefect flow and Dask follow.
+
+Knows neither who runs the steps nor who is told of them.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipeline.core.log import log
+from pipeline.night import ledger, planning, results, shadow
+from pipeline.night.deadline import deadline_at, stop_if_late
+from pipeline.night.ledger import Run
+from pipeline.night.options import NightOptions
+from pipeline.night.results import Results
+from pipeline.night.summary import NightSummary
+from pipeline.night.workers import Classifier, classify_shards, warm_up
+from pipeline.params.file import Params
+from pipeline.registry import history
+from pipeline.storage.stores import Place
+
+Advance = Callable[[int, int], None]  # is told the number of a shard that is done, and its count of files
+
+
+@contextmanager
+def progress_bar(run: Run, done: int) -> Iterator[Advance]:
+    """A bar in the terminal. done: files whose rows are there already."""
+    with tqdm(desc=run.output.name, total=run.plan.files, initial=done, unit="image") as bar:
+
+        def advance(_number: int, files: int) -> None:
+            bar.update(files)
+
+        yield advance
+
+
+def tell_nobody(_output: Place, _killed: str | None) -> None:
+    """Nobody wants to know of a run that was killed."""
+
+
+def record(output: Place, summary: NightSummary, flow_run: str = "") -> None:
+    """Keep the night in MLflow. flow_run: the orchestrator's name for this run, if it has one."""
+    history.record(output, summary.model_dump(exclude_none=True), flow_run)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What a night does, step by step: plain functions. A flow gives the same ones as tasks."""
+
+    begin: Callable[[NightOptions, Params], Run] = planning.begin
+    begin_shadow: Callable[[Run], Run | None] = shadow.begin
+    classify: Classifier = classify_shards
+    finish: Callable[[Run, Params, Path | None], Results] = results.finish
+    finish_shadow: Callable[[Run, Run, Results, Params], Results] = results.finish_shadow
+    record: Callable[[Place, NightSummary], None] = record
+    tell_of_killed: Callable[[Place, str | None], None] = tell_nobody  # the output, the name of the run before
+    progress: Callable[[Run, int], AbstractContextManager[Advance]] = progress_bar
+
+
+PLAIN = Steps()
+
+
+def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightSummary:
+    """Classify the images in `options.source` into `options.output`/predictions.csv; returns the summary.
+
+    A run that was interrupted goes on where it stopped, with the model and the files it began with. Raises OutOfTime.
+    """
+    deadline, params = deadline_at(options.until), options.applied_to(params)
+    with ledger.held(options.output) as killed:
+        steps.tell_of_killed(options.output, killed)
+        if options.cluster is None:
+            warm_up()
+        began = time.perf_counter()
+        run = steps.begin(options, params)
+        beside = steps.begin_shadow(run) if options.with_shadow else None
+        _classify_left(run, params, deadline, steps)
+        found = steps.finish(run, params, options.labels)
+        log.info("%d images in %.1f s", run.plan.files, time.perf_counter() - began)
+        if beside:
+            _classify_left(beside, params, deadline, steps)
+            found = steps.finish_shadow(run, beside, found, params)
+        if params.batch.track:
+            steps.record(options.output, found.summary)
+    return found.summary
+
+
+def _classify_left(run: Run, params: Params, deadline: datetime | None, steps: Steps) -> None:
+    left = run.unfinished()
+    done = run.plan.files - run.count_files(left)
+    with steps.progress(run, done) as advance, closing(steps.classify(run, left, params)) as coming:
+        for number, files in coming:
+            advance(number, files)
+            done += files
+            if done < run.plan.files:
+                stop_if_late(deadline, run)
