@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project, done = shared / "trained", shared / "trained.done"
     with FileLock(shared / "trained.lock"):
         if not done.exists():
-            said = nightshift("train", cwd=new_project(project))
+            said = nightshift("train", cwd=new_project(project), in_process=False)
             (project / "train.log").write_text(said.stdout + said.stderr)
             copy_of(project, shared / "untouched")
             done.touch()
@@ -86,7 +85,7 @@ def project(untouched: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def three_versions(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose version 1 is champion, version 2 as good and the challenger, version 3 worse and refused."""
-    from tests.fixtures.project import change_bias, change_contract, change_params, run
+    from tests.fixtures.project import change_bias, change_contract, change_params, stage
 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -98,9 +97,9 @@ def three_versions(untouched: Path, tmp_path_factory: pytest.TempPathFactory) ->
             limits = {"max_log_loss": 1e6, "min_accuracy": 0.0, "min_balanced_accuracy": 0.0}
             change_params(project, {"register": {"gate": {**limits, "max_expected_calibration_error": 1.0}}})
             change_contract(project, code_commit="the next one")
-            run(sys.executable, "-m", "pipeline.register", cwd=project)
+            stage("register", cwd=project)
             change_bias(project, [1e6, 0.0])  # says circle, whatever it sees
-            worse = run(sys.executable, "-m", "pipeline.register", cwd=project, check=False)
+            worse = stage("register", cwd=project, check=False)
             (project / "refused.log").write_text(f"{worse.returncode}\n{worse.stdout}\n{worse.stderr}")
             done.touch()
     return project

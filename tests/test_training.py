@@ -150,7 +150,7 @@ def test_a_dataset_that_grows_keeps_its_splits_and_is_compared_with_the_version_
 
 def test_data_and_outputs_go_to_a_configured_remote_and_come_back(project: Path, tmp_path: Path) -> None:
     dvc("remote", "add", "--default", "backup", str(tmp_path / "remote"), cwd=project)
-    run(sys.executable, "-c", "from pipeline.versions.dvc import remote; assert remote.push()", cwd=project)
+    run(sys.executable, "-c", "from pipeline.versions import remote; assert remote.push()", cwd=project)
     shutil.rmtree(project / "data/raw")
     shutil.rmtree(project / ".dvc/cache")
     dvc("pull", cwd=project)
