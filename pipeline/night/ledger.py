@@ -24,8 +24,9 @@ from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import PREDICTIONS
 from pipeline.night import shard_lists
 from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, Stamp, holds_rows_of, write_rows
-from pipeline.storage import lease, store_lease, stores
+from pipeline.storage import lease, stores
 from pipeline.storage.files import replacing, sync
+from pipeline.storage.folders import folder_at
 from pipeline.storage.lease import LedgerError as LedgerError
 from pipeline.storage.listing import Listed
 from pipeline.storage.stores import Place
@@ -60,9 +61,9 @@ Settle = Callable[[int, int], RunPlan]  # count of files, count of shards -> the
 def held(output: Place) -> Iterator[str | None]:
     """Keep other runs off `output`. Gives the name of the run before, if it was killed (a store does not tell).
 
-    Raises LedgerError, in a store LeaseError, naming the holder when there is one.
+    Raises LedgerError naming the holder when there is one.
     """
-    with lease.held(output) if isinstance(output, Path) else store_lease.held(output, lease.LOCK) as killed:
+    with folder_at(output).hold() as killed:
         yield killed
 
 

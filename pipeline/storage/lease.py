@@ -52,7 +52,7 @@ def held(output: Path) -> Iterator[str | None]:
         try:
             yield _acquire(lease, output)
         finally:
-            _tokens.pop(output.absolute(), None)
+            leave(output)
             lease.release()
             lock.release()
 
@@ -108,9 +108,19 @@ def join(output: Place, token: str) -> None:
         _tokens[output.absolute()] = token
 
 
+def leave(output: Place) -> None:
+    """Write to `output` under no claim any more."""
+    _tokens.pop(output.absolute(), None)
+
+
 def require(output: Place) -> None:
     """Raise LedgerError when the claim under which this process writes to `output` is somebody else's by now."""
-    if (mine := token(output)) and isinstance(output, Path) and _token_on_disk(output) != mine:
+    if not isinstance(output, Path):
+        from pipeline.storage import store_lease
+
+        store_lease.require(output)
+        return
+    if (mine := token(output)) and _token_on_disk(output) != mine:
         lease = SoftFileLease(output / HOLDER, lease_duration=LEASE)
         raise LedgerError(
             f"{output} was taken over by {_name(lease)}, after this run had shown no sign of life for {LEASE:g} s. "

@@ -10,7 +10,7 @@ from typing import ClassVar
 from upath import UPath
 
 from pipeline.core.parallel import ordered_map
-from pipeline.storage import lease, store_lease, store_listing, stores
+from pipeline.storage import store_lease, store_listing, stores
 from pipeline.storage.folders import Folder, UnfitFile
 from pipeline.storage.listing import Listed
 
@@ -94,7 +94,7 @@ class StoreFolder(Folder):
 
     def hold(self) -> AbstractContextManager[str | None]:
         """Keep other runs from writing here."""
-        return store_lease.held(self.path, lease.LOCK)
+        return store_lease.held(self.path)
 
     @contextmanager
     def at_hand(self) -> Iterator[Path]:

@@ -1,13 +1,18 @@
-"""Who may write to an output in an object store: a lock object, made exclusively, refreshed while its holder lives.
+"""Who may write to an output in a store: numbered claims, of which the highest holds.
 
-Stores release nothing when a process dies, so a lock that is not refreshed for EXPIRES seconds is free.
+A claim is an object that is created exclusively and never changed; whoever creates the next number has taken over. A
+holder gives a sign of life every BEAT seconds, in an object that is named by its own token: however late the sign
+arrives, it touches nothing of anybody else. A claim without a sign for EXPIRES seconds may be overtaken. A holder that
+was overtaken, or could not give a sign for so long, has lost: it finds out before it writes anything more (`require`).
+
+In the folder `.nightshift.lock/` of the output, while it is held:
+  000029385012            a claim: who holds, since when
+  000029385012.<token>    its holder's last sign of life
 """
 
-import _thread
 import errno
 import json
 import os
-import signal
 import socket
 import threading
 import time
@@ -18,73 +23,79 @@ from dataclasses import asdict, dataclass, field, replace
 
 from upath import UPath
 
-from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.storage import stores
+from pipeline.storage import lease, stores
+from pipeline.storage.lease import LOCK, LedgerError
 from pipeline.storage.stores import StoreError, backend_errors
 
 BEAT = 10.0  # seconds between two signs of life
 EXPIRES = 60.0  # seconds without one
-INTERRUPT = signal.SIGUSR1
-SETTLE = 2.0  # seconds in which two who take over the same lock see who was the last
-
-
-class LeaseError(NightshiftError):
-    """The output is another run's."""
+SETTLE = 2.0  # seconds in which those who claim at the same moment see each other
+EXCLUSIVE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")  # fsspec asks these to create an object only if new
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """What stands in the lock object."""
+class Times:
+    """Seconds; as the constants above say, which tests make short."""
 
+    beat: float = field(default_factory=lambda: BEAT)
+    expires: float = field(default_factory=lambda: EXPIRES)
+    settle: float = field(default_factory=lambda: SETTLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What stands in a claim and in a sign of life."""
+
+    number: int
     holder: str = field(default_factory=lambda: f"process {os.getpid()} on {socket.gethostname()}")
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     at: float = field(default_factory=time.time)  # seconds since 1970, by the holder's clock
 
+    @property
+    def name(self) -> str:
+        """Of the claim's object."""
+        return f"{self.number:012d}"
 
-class _Lost(BaseException):
-    """The lease is another's: raised wherever the run is."""
+    @property
+    def name_of_sign(self) -> str:
+        """Of the object in which the holder says that it lives."""
+        return f"{self.name}.{self.token}"
+
+    @property
+    def as_json(self) -> bytes:
+        """The content of both."""
+        return json.dumps(asdict(self)).encode()
 
 
-@contextmanager
-def _interrupted() -> Iterator[None]:
-    """Let INTERRUPT raise _Lost in the main thread. Not SIGINT: what a shell starts in the background ignores it."""
-
-    def lose(*_: object) -> None:
-        raise _Lost
-
-    try:
-        before = signal.signal(INTERRUPT, lose)
-    except ValueError:  # in another thread: the run hears of it at its end
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(INTERRUPT, before)
+_hearts: dict[UPath, "_Heart"] = {}  # output -> what keeps this process's claim on it
 
 
 @contextmanager
-def held(output: UPath, name: str) -> Iterator[str | None]:
-    """Keep other runs off `output` by the object `name` in it. Raises LeaseError naming the holder when there is one.
+def held(output: UPath, times: Times | None = None) -> Iterator[None]:
+    """Keep other runs off `output`. Raises LedgerError naming the holder when there is one, and when the lock is lost.
 
-    What a store raises meanwhile is said in words (StoreError). A run that loses its lease is interrupted.
+    What a store raises meanwhile is said in words (StoreError).
     """
-    lock, ours = output / name, Lease()
-    ended, lost = threading.Event(), threading.Event()
-    beating = threading.Thread(target=_beat, args=(lock, ours, ended, lost), daemon=True)
+    times, room = times or Times(), output / LOCK
+    with _in_words(output):
+        claim = acquire(room, times)
+        _hearts[output] = heart = _Heart(room, claim, times)
+        lease.join(output, claim.token)
+        try:
+            yield
+            require(output)
+        finally:
+            heart.stop()
+            lease.leave(output)
+            del _hearts[output]
+            _release(room, claim)
+
+
+@contextmanager
+def _in_words(output: UPath) -> Iterator[None]:
     try:
-        _acquire(lock, ours)
-        with _interrupted():
-            beating.start()
-            yield None
-        if lost.is_set():
-            raise _Lost
-    except _Lost:
-        raise LeaseError(
-            f"{output} was taken over by another run, or was not reached for {EXPIRES:.0f} s. What is done is kept; "
-            "when nobody else uses it, run the same command again."
-        ) from None
+        yield
     except backend_errors() as error:
         if isinstance(error, OSError) and error.errno is not None:  # of this machine: a full disk
             raise
@@ -92,84 +103,178 @@ def held(output: UPath, name: str) -> Iterator[str | None]:
             f"The run on {output} broke off: {error or type(error).__name__}. Check the rights to write there and "
             "the network; then run the same command again, which goes on with what is done."
         ) from error
-    finally:
-        ended.set()
-        if beating.is_alive():
-            beating.join(BEAT)
-        _release(lock, ours)
 
 
-def _acquire(lock: UPath, ours: Lease) -> None:
-    if _created(lock, ours):
+def require(output: UPath) -> None:
+    """Raise LedgerError when the claim under which this process writes to `output` no longer holds."""
+    if not (mine := lease.token(output)):
         return
-    found = _read(lock)
-    if found and time.time() - found.at < EXPIRES:
-        raise LeaseError(_in_use(lock, found))
-    if found:
-        time.sleep(2 * BEAT)  # its clock may be wrong: whoever lives gives a sign
-    if found and (again := _read(lock)) and again != found:
-        raise LeaseError(_in_use(lock, again))
-    stores.write_bytes(lock, _as_json(ours))
-    time.sleep(SETTLE)
-    if (last := _read(lock)) is None or last.token != ours.token:
-        raise LeaseError(_in_use(lock, last or ours))
+    heart = _hearts.get(output)  # none in a process that helps the holder
+    found = _highest(output / LOCK)
+    if found is None or found.token != mine:
+        holder = found.holder if found else "another run, which has ended since"
+        raise LedgerError(
+            f"{output} was taken over by {holder}, after this run had shown no sign of life for "
+            f"{Times().expires:g} s. Nothing more is written; what is done is kept."
+        )
+    if heart and heart.has_lost():
+        raise LedgerError(
+            f"This run could not show a sign of life in {output} for {heart.times.expires:g} s, so another one may "
+            "take over. Nothing more is written; what is done is kept. Run the same command again."
+        )
 
 
-def _created(lock: UPath, ours: Lease) -> bool:
-    """Whether there was no lock and there is ours now."""
+def acquire(room: UPath, times: Times) -> Claim:
+    """A claim that holds. Raises LedgerError naming who holds `room`'s output when somebody does."""
+    dead = _numbers(room)
+    if dead and (found := _read(room, max(dead))):
+        _refuse_if_alive(room, found, times)
+    # By the clock, not from 1: a number does not come back, so nothing that arrives late is about a later claim.
+    claim = Claim(max(max(dead, default=0) + 1, int(time.time() / times.expires)))
+    if not _create(room, claim, times.settle):
+        raise _in_use(room, _read(room, claim.number), times)
     try:
-        lock.fs.pipe_file(lock.path, _as_json(ours), mode="create")
+        _require_alone(room, claim, dead, times)
+    except BaseException:
+        stores.delete(room / claim.name)
+        raise
+    for name in stores.names(room):
+        if _number(name) < claim.number:
+            stores.delete(room / name)
+    return claim
+
+
+def _refuse_if_alive(room: UPath, found: Claim, times: Times) -> None:
+    last = _last_sign(room, found)
+    if time.time() - last.at < times.expires:
+        raise _in_use(room, last, times)
+    time.sleep(2 * times.beat)  # its clock may be wrong: whoever lives gives a sign
+    if (again := _last_sign(room, found)) != last:
+        raise _in_use(room, again, times)
+
+
+def _create(room: UPath, claim: Claim, settle: float) -> bool:
+    """Whether there was no claim of this number and there is ours now."""
+    place = room / claim.name
+    try:
+        if stores.attempt(place, lambda: _put_new(place, claim.as_json)):
+            stores.attempt(place, lambda: _put_new(place, claim.as_json))  # refused, but by servers that do not listen
     except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno != errno.ENOSYS:
-            raise
-        return False  # a store that cannot: as if it were a lock that has expired
+        found = _read(room, claim.number)
+        return found is not None and found.token == claim.token
+    log.warning(
+        "The store of %s cannot create an object only if it is new. Of two runs that begin there at the same moment, "
+        "the first may have to stop.", room.parent,
+    )  # fmt: skip
+    time.sleep(settle)
     return True
 
 
-def _in_use(lock: UPath, lease: Lease) -> str:
-    seconds = max(0.0, EXPIRES - (time.time() - lease.at))
-    return (
-        f"{lock.parent} is in use by {lease.holder}. Wait until it has ended, or name another folder; if it was "
-        f"killed, its lock {lock} is free in {seconds:.0f} s."
+def _put_new(place: UPath, data: bytes) -> bool:
+    """Create an object, or raise FileExistsError when there is one; returns whether the store sees to that itself."""
+    try:
+        place.fs.pipe_file(place.path, data, mode="create")
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        if place.fs.exists(place.path):
+            raise FileExistsError(place.path) from error
+        place.fs.pipe_file(place.path, data)
+        return False
+    return place.protocol in EXCLUSIVE
+
+
+def _require_alone(room: UPath, claim: Claim, dead: set[int], times: Times) -> None:
+    """Raise LedgerError when another run has claimed meanwhile. Of two new claims the lower one stays."""
+    end = time.monotonic() + times.settle
+    while others := _numbers(room) - dead - {claim.number}:
+        if min(others) < claim.number or time.monotonic() > end:
+            raise _in_use(room, _read(room, min(others)), times)
+        time.sleep(times.settle / 20)  # until it has seen ours, and given up
+    found = _read(room, claim.number)
+    if found is None or found.token != claim.token:  # in a store that cannot create exclusively
+        raise _in_use(room, found, times)
+
+
+def _in_use(room: UPath, claim: Claim | None, times: Times) -> LedgerError:
+    seconds = max(0.0, times.expires - (time.time() - claim.at)) if claim else times.expires
+    return LedgerError(
+        f"{room.parent} is in use by {claim.holder if claim else 'another process'}. Wait until it has ended, or name "
+        f"another folder; if it was killed, its lock {room} is free in {seconds:.0f} s."
     )
 
 
-def _read(lock: UPath) -> Lease | None:
+def _release(room: UPath, claim: Claim) -> None:
     try:
-        return Lease(**json.loads(stores.read_bytes(lock)))
+        found = _read(room, claim.number)
+        if found and found.token == claim.token:
+            stores.delete(room / claim.name)
+        stores.delete(room / claim.name_of_sign)
+    except (StoreError, OSError) as error:
+        log.warning("%s could not be deleted: %s. It is free in %.0f s.", room, error, Times().expires)
+
+
+class _Heart:
+    """Gives signs of life for a claim until it is stopped, or the claim is lost."""
+
+    def __init__(self, room: UPath, claim: Claim, times: Times) -> None:
+        self.times = times
+        self._room, self._claim = room, claim
+        self._last, self._lost, self._stopped = time.monotonic(), False, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def has_lost(self) -> bool:
+        """Whether the claim was overtaken, or had no sign for so long that it may have been; then that stays so."""
+        self._lost = self._lost or time.monotonic() - self._last > self.times.expires
+        return self._lost
+
+    def stop(self) -> None:
+        """Give no more signs."""
+        self._stopped.set()
+        self._thread.join(self.times.beat)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self.times.beat) and not self.has_lost():
+            began = time.monotonic()
+            try:
+                found = _highest(self._room)
+                if found is None or found.token != self._claim.token:
+                    self._lost = True
+                    return
+                sign = replace(self._claim, at=time.time())
+                stores.write_bytes(self._room / self._claim.name_of_sign, sign.as_json)
+                self._last = began
+            except (StoreError, OSError) as error:
+                log.warning("No sign of life could be given: %s", error)
+
+
+def _number(name: str) -> int:
+    """Of a claim or a sign, by its object's name; 0 of anything else."""
+    number = name.partition(".")[0]
+    return int(number) if number.isdecimal() else 0
+
+
+def _numbers(room: UPath) -> set[int]:
+    """The numbers of all claims."""
+    return {int(name) for name in stores.names(room) if name.isdecimal()}
+
+
+def _highest(room: UPath) -> Claim | None:
+    numbers = _numbers(room)
+    return _read(room, max(numbers)) if numbers else None
+
+
+def _read(room: UPath, number: int) -> Claim | None:
+    return _parsed(room / f"{number:012d}")
+
+
+def _last_sign(room: UPath, claim: Claim) -> Claim:
+    return _parsed(room / claim.name_of_sign) or claim
+
+
+def _parsed(place: UPath) -> Claim | None:
+    try:
+        return Claim(**json.loads(stores.read_bytes(place)))
     except FileNotFoundError:
         return None
-
-
-def _as_json(lease: Lease) -> bytes:
-    return json.dumps(asdict(lease)).encode()
-
-
-def _beat(lock: UPath, ours: Lease, ended: threading.Event, lost: threading.Event) -> None:
-    """Give signs of life until the run has ended; interrupt it when the lock is another's or cannot be reached."""
-    last = time.monotonic()
-    while not ended.wait(BEAT):
-        try:
-            found = _read(lock)
-            is_ours = found is not None and found.token == ours.token
-            if is_ours:
-                stores.write_bytes(lock, _as_json(replace(ours, at=time.time())))
-                last = time.monotonic()
-        except (StoreError, OSError) as error:
-            log.warning("No sign of life could be given: %s", error)
-            is_ours = time.monotonic() - last < EXPIRES
-        if not is_ours and not ended.is_set():
-            lost.set()
-            _thread.interrupt_main(INTERRUPT)
-            return
-
-
-def _release(lock: UPath, ours: Lease) -> None:
-    try:
-        found = _read(lock)
-        if found and found.token == ours.token:
-            stores.delete(lock)
-    except (StoreError, OSError) as error:
-        log.warning("%s could not be deleted: %s. It is free in %.0f s.", lock, error, EXPIRES)

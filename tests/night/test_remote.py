@@ -282,7 +282,7 @@ def test_a_night_whose_network_is_cut_says_so_and_a_rerun_completes_it(
     with pytest.raises(StoreError, match="does not answer"):
         classify(source, output, here, Steps(classify=cut_after_one))
     wire.mend()
-    stores.delete(output / ".nightshift.lock")  # or a minute's wait: nobody could free it
+    stores.delete_tree(output / ".nightshift.lock")  # or a minute's wait: nobody could free it
     classify(source, output, here)
     classify(images, tmp_path / "out", here)
     assert rows(f"{bucket}/out") == rows(tmp_path / "out")

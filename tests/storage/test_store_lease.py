@@ -1,117 +1,227 @@
 """One run at a time on an output in a store: the lock names its holder, lives as long as it, and expires."""
 
-import json
+import os
+import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pytest
 from upath import UPath
 
-from pipeline.night.ledger import held as output_held
-from pipeline.storage import store_lease as lease
-from pipeline.storage import stores
+from pipeline.storage import lease, store_lease, stores
 from pipeline.storage.addresses import place
-from pipeline.storage.store_lease import Lease, LeaseError, held
+from pipeline.storage.lease import LOCK, LedgerError
+from pipeline.storage.store_lease import Claim, Times, acquire, held, require
 from tests.storage.test_store_listing import bucket, server  # noqa: F401 - fixtures
 
-OTHER = "another run's"
+T = TypeVar("T")
+ROUNDS = int(os.environ.get("NIGHTSHIFT_LOCK_ROUNDS", "20"))
+QUICK = Times(beat=0.1, expires=1.0, settle=0.1)  # seconds
+LONG_AGO = 3600  # seconds
 
 
 @pytest.fixture(params=["memory", "s3"])
-def output(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UPath:
-    """A folder in a store; its leases live and die within seconds."""
-    for name, seconds in (("BEAT", 0.2), ("EXPIRES", 2.0), ("SETTLE", 0.2)):
-        monkeypatch.setattr(lease, name, seconds)
+def output(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
+    """A folder in a store; the one in memory cannot create an object only if it is new."""
     far = request.getfixturevalue("bucket") if request.param == "s3" else f"memory://{abs(hash(tmp_path))}"
     found = place(f"{far}/night")
     assert isinstance(found, UPath)
     return found
 
 
-def lock_of(output: UPath) -> UPath:
-    return output / ".nightshift.lock"
+def write_claim(output: UPath, number: int = 7, *, ago: float = LONG_AGO, by: str = "another") -> Claim:
+    """Claim it for another run, whose clock shows a time that was some seconds `ago`."""
+    claim = Claim(number, "process 7 on far", by, time.time() - ago)
+    stores.write_bytes(output / LOCK / claim.name, claim.as_json)
+    return claim
 
 
-def write_lock(output: UPath, **of_lock: Any) -> Lease:
-    stores.write_bytes(lock_of(output), json.dumps({"holder": "process 7 on far", "token": OTHER, **of_lock}).encode())
-    return Lease("process 7 on far", **{"token": OTHER, **of_lock})
+def write_sign(output: UPath, claim: Claim, ago: float) -> None:
+    sign = Claim(claim.number, claim.holder, claim.token, time.time() - ago)
+    stores.write_bytes(output / LOCK / claim.name_of_sign, sign.as_json)
+
+
+def hold(output: UPath) -> None:
+    """And end."""
+    with held(output, QUICK):
+        pass
 
 
 def test_a_second_run_is_refused_with_the_holders_name_and_the_first_goes_on(output: UPath) -> None:
-    with output_held(output):
-        time.sleep(1)  # it has beaten by now
-        with pytest.raises(LeaseError, match=r"in use by process \d+ on .* is free in \d+ s"), output_held(output):
-            pass
-        assert stores.exists(lock_of(output)), "a refused run does not free the output"
-    assert not stores.exists(lock_of(output))
-    with output_held(output):
-        pass
+    with held(output, QUICK):
+        time.sleep(1.5)  # it lives by its signs now
+        with pytest.raises(LedgerError, match=r"in use by process \d+ on .*, its lock .* is free in 1 s"):
+            hold(output)
+        require(output)
+        assert len(stores.names(output / LOCK)) == 2, "its claim and its sign; a refused run leaves nothing"
+    assert stores.names(output) == []
+    assert lease.token(output) == ""
+    hold(output)
 
 
 def test_a_dead_holders_lock_expires(output: UPath) -> None:
-    write_lock(output, at=time.time() - 1)
-    with pytest.raises(LeaseError, match="in use by process 7 on far"), output_held(output):
-        pass
-    time.sleep(1.5)
-    with output_held(output):
-        assert json.loads(stores.read_bytes(lock_of(output)))["token"] != OTHER
+    write_sign(output, write_claim(output), ago=0.5)
+    with pytest.raises(LedgerError, match="in use by process 7 on far"):
+        hold(output)
+    time.sleep(0.6)
+    with held(output, QUICK):
+        require(output)
+        assert len(stores.names(output / LOCK)) in (1, 2), "what is left of the dead one is removed"
+    assert stores.names(output) == []
 
 
 def test_a_holder_that_lives_keeps_its_lock_though_its_clock_is_wrong(output: UPath) -> None:
-    write_lock(output, at=time.time() - 3600)
-    ended = threading.Event()
+    claim, ended = write_claim(output), threading.Event()
 
     def beat() -> None:
-        while not ended.wait(0.1):
-            write_lock(output, at=time.time() - 3600)
+        while not ended.wait(0.05):
+            write_sign(output, claim, ago=LONG_AGO)
 
     living = threading.Thread(target=beat)
     living.start()
     try:
-        with pytest.raises(LeaseError, match="in use by process 7 on far"), output_held(output):
-            pass
+        with pytest.raises(LedgerError, match="in use by process 7 on far"):
+            hold(output)
     finally:
         ended.set()
         living.join()
 
 
-def test_of_two_that_take_over_a_dead_ones_lock_one_gets_it(output: UPath) -> None:
-    write_lock(output, at=time.time() - 3600)
-    got, refused, begin, end = [], [], threading.Barrier(3), threading.Event()
+@pytest.fixture
+def slow_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request waits for a moment, another one each time."""
+    attempt, chance = stores.attempt, random.Random(1)  # noqa: S311 - for delays
 
-    def take(number: int) -> None:
-        ours = Lease(f"run {number}")
-        begin.wait()
-        try:
-            lease._acquire(lock_of(output), ours)
-            got.append(number)
-        except LeaseError:
-            refused.append(number)
-        end.set()
+    def late(place: object, action: Callable[[], T]) -> T:
+        time.sleep(chance.choice((0, 0, 0.001, 0.005, 0.01)))
+        return attempt(place, action)
 
-    runs = [threading.Thread(target=take, args=(number,)) for number in range(3)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    assert (len(got), len(refused)) == (1, 2)
+    monkeypatch.setattr(stores, "attempt", late)
 
 
-def test_a_run_whose_lock_another_took_is_interrupted_and_leaves_it(output: UPath) -> None:
+@pytest.mark.usefixtures("slow_store")
+@pytest.mark.parametrize("dead", [True, False], ids=["expired", "free"])
+def test_of_two_that_take_a_lock_at_the_same_time_one_gets_it(output: UPath, dead: bool) -> None:
+    times = Times(beat=0.005, expires=10.0, settle=0.1)
+    for number in range(ROUNDS):
+        night = output / str(number)
+        if dead:
+            write_claim(night)
+        got: list[Claim] = []
+        refused: list[LedgerError] = []
+        begin = threading.Barrier(2)
+
+        def take(night: UPath, got: list[Claim], refused: list[LedgerError], begin: threading.Barrier) -> None:
+            begin.wait()
+            try:
+                got.append(acquire(night / LOCK, times))
+            except LedgerError as error:
+                refused.append(error)
+
+        runs = [threading.Thread(target=take, args=(night, got, refused, begin)) for _ in range(2)]
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+        assert (len(got), len(refused)) == (1, 1), f"round {number}"
+        assert f"is in use by process {os.getpid()} on" in str(refused[0])
+        assert store_lease._highest(night / LOCK) == got[0]
+        assert stores.names(night / LOCK) == [got[0].name]
+
+
+def test_a_paused_heartbeat_never_erases_the_new_holders_claim(output: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = acquire(output / LOCK, QUICK)
+    paused, go_on, write = threading.Event(), threading.Event(), stores.write_bytes
+
+    def pause(place: UPath, data: bytes) -> None:
+        if place.name == first.name_of_sign:
+            paused.set()
+            go_on.wait(30)  # it has looked, and writes when another one holds
+        write(place, data)
+
+    monkeypatch.setattr(stores, "write_bytes", pause)
+    heart = store_lease._Heart(output / LOCK, first, QUICK)
+    assert paused.wait(10)
+    time.sleep(QUICK.expires)
+    with held(output, QUICK):
+        go_on.set()
+        heart.stop()
+        assert heart.has_lost()
+        store_lease._release(output / LOCK, first)
+        require(output)
+        with pytest.raises(LedgerError, match="is in use by"):
+            hold(output)
+    assert stores.names(output) == []
+
+
+def test_who_was_overtaken_writes_nothing_more_and_leaves_the_lock(output: UPath) -> None:
+    said = "was taken over by process 7 on far, after .* Nothing more is written; what is done is kept"
+
     def work() -> None:
-        with held(output, ".nightshift.lock"):
-            write_lock(output, at=time.time())
-            for _ in range(100):
-                time.sleep(0.1)
+        with held(output, QUICK):
+            require(output)
+            write_claim(output, 10**11, ago=0)
+            with pytest.raises(LedgerError, match=said):
+                require(output)
 
-    with pytest.raises(LeaseError, match="was taken over by another run"):
+    with pytest.raises(LedgerError, match=said):
         work()
-    assert json.loads(stores.read_bytes(lock_of(output)))["token"] == OTHER
+    assert stores.names(output / LOCK) == [f"{10**11:012d}"]
+
+
+def test_who_was_overtaken_by_a_run_that_has_ended_writes_nothing_more(output: UPath) -> None:
+    with pytest.raises(LedgerError, match="was taken over by another run, which has ended since"), held(output, QUICK):
+        stores.delete_tree(output / LOCK)
+
+
+def test_a_process_that_helps_the_holder_stops_with_it(output: UPath) -> None:
+    claim = write_claim(output, ago=0)
+    lease.join(output, claim.token)
+    try:
+        require(output)
+        write_claim(output, 8, by="a third")
+        with pytest.raises(LedgerError, match="was taken over by process 7 on far"):
+            require(output)
+    finally:
+        lease.leave(output)
+
+
+def test_who_could_give_no_sign_for_too_long_writes_nothing_more(
+    output: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(place: UPath, data: bytes) -> None:
+        raise stores.StoreError("silence")
+
+    def work() -> None:
+        with held(output, QUICK):
+            monkeypatch.setattr(stores, "write_bytes", fail)
+            time.sleep(QUICK.expires + 0.2)
+            monkeypatch.undo()
+            time.sleep(3 * QUICK.beat)  # what is lost stays lost
+            with pytest.raises(LedgerError, match="could not show a sign of life in .* for 1 s"):
+                require(output)
+
+    with pytest.raises(LedgerError, match="could not show a sign of life"):
+        work()
+    assert stores.names(output) == []
 
 
 def test_a_failure_inside_frees_the_output_and_stays_what_it_is(output: UPath) -> None:
-    with pytest.raises(LookupError), output_held(output):
+    with pytest.raises(LookupError), held(output, QUICK):
         raise LookupError
-    assert not stores.exists(lock_of(output))
+    assert stores.names(output) == []
+
+
+def test_a_server_that_does_not_refuse_is_found_out(
+    bucket: str,  # noqa: F811 - the fixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    output = place(f"{bucket}/night")
+    assert isinstance(output, UPath)
+    put = output.fs.pipe_file
+    monkeypatch.setattr(output.fs, "pipe_file", lambda path, data, **_: put(path, data))
+    hold(output)
+    assert "cannot create an object only if it is new" in caplog.text
