@@ -1,4 +1,4 @@
-"""What takes room in a project, and what of it may go: old nights, their runs in MLflow, data nobody's commit names."""
+"""Disk space: what takes it, and how to free it (old nights, their MLflow runs, cached data that no commit names)."""
 
 import datetime
 import os
@@ -21,7 +21,7 @@ SERVICES = Path(".nightshift")  # of `nightshift up`: its logs and Prefect's his
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A part of the project that grows."""
+    """A part of the project, and the disk space that it takes."""
 
     path: Path
     bytes: int
@@ -29,9 +29,10 @@ class Taken:
 
 
 def tidy(model: str, nights: int | None, runs: int | None, cache: bool, say: Callable[[str], None]) -> None:
-    """Delete what is older than so many days, then say what takes room.
+    """Delete old data, then say what takes disk space.
 
-    nights: folders below predictions/; runs: in MLflow, of the nights of `model`; cache: what no commit names.
+    nights: delete folders below predictions/ that are older than so many days. runs: the same for the MLflow runs of
+    the nights of `model`. cache: delete cached data that no commit names.
     Raises LedgerError, TrackingError, VersionsError.
     """
     now = datetime.datetime.now(datetime.UTC)
@@ -48,13 +49,13 @@ def tidy(model: str, nights: int | None, runs: int | None, cache: bool, say: Cal
 
 
 def taken() -> list[Taken]:
-    """What takes room here, the largest first."""
+    """What takes disk space in this project, the largest first."""
     parts = {
-        PREDICTIONS: "nights: CSVs, reviews, books of unfinished ones",
+        PREDICTIONS: "nights: CSVs, reviews, finished shards of interrupted nights",
         LOCAL_ARTIFACTS: "MLflow: models, figures, nights' reviews",
         LOCAL_STORE: "MLflow: runs",
-        DVC_CACHE: "DVC: all versions of images and of what was made of them",
-        CHECKPOINTS: "a training that has not ended",
+        DVC_CACHE: "DVC: all versions of the images and of what the stages made",
+        CHECKPOINTS: "checkpoints of an unfinished training",
         SERVICES: "services: logs, Prefect's history",
     }
     found = [Taken(path, _size(path), what) for path, what in parts.items() if path.exists()]
@@ -69,20 +70,20 @@ def _size(path: Path) -> int:
 
 
 def sweep() -> None:
-    """Delete what an interrupted deletion has left."""
+    """Delete what an interrupted deletion has left behind."""
     for folder in PREDICTIONS.glob(f"{GOING}*"):
         shutil.rmtree(folder)
 
 
 def old_nights(days: int, now: datetime.datetime) -> list[Path]:
-    """Folders below predictions/ whose night ended, or was given up, more than `days` days ago; oldest first."""
+    """Folders below predictions/ whose last sign of a night is more than `days` days old; the oldest first."""
     limit = now - datetime.timedelta(days=days)
     ended = [(when, folder) for folder in PREDICTIONS.glob("*/") if (when := _last_sign(folder)) and when < limit]
     return [folder for _, folder in sorted(ended)]
 
 
 def _last_sign(folder: Path) -> datetime.datetime | None:
-    """When the night in `folder` ended, or began if it never did; None where there is none."""
+    """When the night in `folder` ended, or began if it has not ended; None if it holds no night."""
     if run := Run.unfinished_in(folder):
         return datetime.datetime.fromisoformat(run.plan.started_at)
     summary = read_summary(folder)
@@ -90,10 +91,10 @@ def _last_sign(folder: Path) -> datetime.datetime | None:
 
 
 def delete_night(folder: Path) -> None:
-    """Delete a night's folder. Raises LedgerError where a run is at work in it."""
+    """Delete a night's folder. Raises LedgerError while a run is working in it."""
     with held(folder):
-        pass  # nobody is there
-    going = folder.with_name(f"{GOING}{folder.name}")  # so that half of it is never taken for a night
+        pass  # no run is working in it
+    going = folder.with_name(f"{GOING}{folder.name}")  # so that a half-deleted folder never counts as a night
     folder.rename(going)
     shutil.rmtree(going)
 
@@ -101,7 +102,7 @@ def delete_night(folder: Path) -> None:
 def delete_runs(name: str, days: int, now: datetime.datetime, say: Callable[[str], None] = print) -> int:
     """Delete the MLflow runs of the nights of model `name` that began more than `days` days ago; returns how many.
 
-    In a local store their files go too; on a server `mlflow gc` does that. Raises TrackingError.
+    In a local store this deletes their files too; on a server, `mlflow gc` does that. Raises TrackingError.
     """
     before = int((now - datetime.timedelta(days=days)).timestamp() * 1000)
     store = Store.of_project()
@@ -115,7 +116,7 @@ def delete_runs(name: str, days: int, now: datetime.datetime, say: Callable[[str
                 client.delete_run(run.info.run_id)
                 deleted.append(run.info.run_id)
     if deleted and store.is_server:
-        say("Their files stay until `mlflow gc` is run on the server.")
+        say("Their files stay until somebody runs `mlflow gc` on the server.")
     elif deleted:
         where = ("--backend-store-uri", store.address, "--run-ids", ",".join(deleted))
         dvc.run_python("-m", "mlflow", "gc", *where, say=lambda _: None)
@@ -123,5 +124,5 @@ def delete_runs(name: str, days: int, now: datetime.datetime, say: Callable[[str
 
 
 def collect_cache(say: Callable[[str], None] = print) -> None:
-    """Delete what no commit, and nothing in the folder, names from DVC's cache. Raises VersionsError."""
+    """Delete data from DVC's cache that neither a commit nor the working folder names. Raises VersionsError."""
     dvc.run_python("-m", "dvc", "gc", "--workspace", "--all-commits", "--force", say=say)

@@ -1,1 +1,1 @@
-"""What every part needs and that knows no part: errors, paths, code identity, parallel work, log, pages."""
+"""What every package may import, and what imports none of them: errors, paths, code identity, threads, log, pages."""

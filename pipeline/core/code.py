@@ -1,4 +1,4 @@
-"""Which code a result follows from: the project's modules behind it, and the libraries' versions. Runs none of it."""
+"""Which code a result depends on: the project's modules that it imports, and libraries' versions. Runs none of it."""
 
 import ast
 from collections.abc import Iterator
@@ -7,14 +7,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent  # the folder of `pipeline/`, in a checkout and in an installation alike
-# They move bytes and words; what they hand on is named by parameters and hashes of its own. An edit changes no result.
+# These packages only move bytes and messages, so an edit to them changes no result: parameters and content hashes track
+# what passes through them.
 PLUMBING = ("core", "params", "storage", "registry", "versions")
 
 
 def code_of(*modules: str) -> str:
     """A hash, 64 hexadecimal digits, of the code behind `modules`, such as `pipeline.data.manifest`.
 
-    Comments and layout do not count. Raises FileNotFoundError for a module that is not there.
+    Comments and layout do not count. Raises FileNotFoundError for a missing module.
     """
     digest = sha256()
     for module, tree in sorted(_trees(*modules).items()):
@@ -23,17 +24,17 @@ def code_of(*modules: str) -> str:
 
 
 def versions_of(*distributions: str) -> dict[str, str]:
-    """The installed version of each distribution, by the name it has in its index; empty where it is not installed."""
+    """The installed version of each distribution, by its name on PyPI; empty where it is not installed."""
     return {name: _version(name) for name in distributions}
 
 
 def modules_behind(*modules: str) -> set[str]:
-    """`modules`, and what of the project they import, directly or through others, in functions too; no plumbing."""
+    """`modules` and all project modules that they import, directly or not, also inside functions; without plumbing."""
     return set(_trees(*modules))
 
 
 def _trees(*modules: str) -> dict[str, ast.Module]:
-    """Of `modules_behind`, their syntax trees."""
+    """The syntax trees of `modules_behind`."""
     found: dict[str, ast.Module] = {}
     todo = list(modules)
     while todo:
@@ -49,12 +50,12 @@ def project_imports(tree: ast.Module) -> set[str]:
 
 
 def is_plumbing(module: str) -> bool:
-    """Whether the module only moves bytes and words."""
+    """Whether the module only moves bytes and messages (see PLUMBING)."""
     return module.split(".")[1] in PLUMBING
 
 
 def file_of(module: str) -> Path:
-    """Where the module's code is."""
+    """The module's source file."""
     return ROOT / f"{module.replace('.', '/')}.py"
 
 

@@ -1,4 +1,4 @@
-"""How a command ends: errors that a person can mend as words, everything else as a traceback. And its log."""
+"""How a command logs and ends: an error that a person can fix as one message, every other one as a traceback."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from pipeline.core.log import log
 def run(main: Callable[[], None]) -> int:
     """Run `main` with the log on standard error; returns the exit status."""
     log.setLevel(logging.INFO)
-    log.propagate = False  # Prefect would print every line once more
+    log.propagate = False  # Prefect would print every line a second time
     if not log.handlers:
         log.addHandler(logging.StreamHandler())
     try:

@@ -1,4 +1,4 @@
-"""What the errors of a disk that takes nothing more mean, and what a person can do. Writes nothing itself."""
+"""What a disk's errors mean (full, read-only, no permission), and what a person can do. Writes nothing itself."""
 
 import errno
 import getpass
@@ -17,26 +17,26 @@ REFUSALS = {  # what happened, what to do
     errno.EDQUOT: ("{user}'s quota on the disk at {mount} is used up: {path} could not be written.", "Free some space"),
     errno.EROFS: (
         "The disk at {mount} is read-only: {path} could not be written.",
-        "Mount it for writing, or name a folder elsewhere,",
+        "Mount it for writing, or name a folder on another disk,",
     ),
     errno.EFBIG: (
-        "{path} grew larger than its disk, {mount}, or this shell (`ulimit -f`) allows a file to be.",
+        "{path} reached the file size that its disk, {mount}, or this shell (`ulimit -f`) allows.",
         "Raise the limit",
     ),
     errno.EIO: ("The disk at {mount} failed: input/output error at {path}.", "Check the disk"),
-    errno.EACCES: ("{user} may not use {path}: permission denied.", "Give {user} the right to it"),
-    errno.EPERM: ("{user} may not use {path}: operation not permitted.", "Give {user} the right to it"),
+    errno.EACCES: ("{user} may not use {path}: permission denied.", "Give {user} the permission"),
+    errno.EPERM: ("{user} may not use {path}: operation not permitted.", "Give {user} the permission"),
 }
-NO_INODES = ("The disk at {mount} has no room for one more file: {path} could not be written.", "Delete some files")
-WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})  # never the error of a reader
+NO_INODES = ("The disk at {mount} has no free inodes: {path} could not be written.", "Delete some files")
+WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})  # errors that reading never raises
 
 
 class DiskError(NightshiftError):
-    """A disk that is full, read-only or failing, or a right that is missing."""
+    """A disk is full, read-only or failing, or a permission is missing."""
 
 
 def disk_error(error: OSError, path: Path | None = None) -> DiskError | None:
-    """What the error means, in words; None when it is no disk's. `path`: where, if the error does not say."""
+    """The error with a message for a person; None if it is not a disk's. path: used if the error names no file."""
     place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
     if error.errno not in REFUSALS or place is None:
         return None
@@ -48,19 +48,19 @@ def disk_error(error: OSError, path: Path | None = None) -> DiskError | None:
 
 
 def require_room(folder: Path, needed: int, what: str) -> None:
-    """Raises DiskError where the disk of `folder`, which need not be there yet, has less than `needed` bytes free."""
+    """Raise DiskError when the disk of `folder`, which need not exist yet, has less than `needed` bytes free."""
     mount = _mount(folder)
     free = shutil.disk_usage(mount).free
     if free < needed:
         raise DiskError(
             f"The disk at {mount} has {free / 1e6:.0f} MB free, and {what} takes about {needed / 1e6:.0f} MB in "
-            f"{folder}. Free some space, or name a folder elsewhere."
+            f"{folder}. Free some space, or name a folder on another disk."
         )
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Raise a disk's errors as DiskError; `path`: where, if they do not say."""
+    """Raise a disk's errors as DiskError. path: used if the error names no file."""
     try:
         yield
     except OSError as error:
@@ -70,7 +70,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def refusal_in(text: str) -> int | None:
-    """The number of a disk's refusal that another library has made text of, as in `[Errno 28] No space left`."""
+    """The errno of a failed write in another library's message, as in `[Errno 28] No space left`; None without one."""
     numbers = map(int, re.findall(r"\[Errno (\d+)\]", text))
     return next((number for number in numbers if number in WRITING), None)
 

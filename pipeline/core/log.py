@@ -1,4 +1,4 @@
-"""The one logger of the project: libraries have their own, and keep their level."""
+"""The project's only logger. Libraries have their own loggers, whose levels it does not change."""
 
 import logging
 

@@ -1,14 +1,14 @@
-"""The pages' frame: one Jinja environment for all templates, and pictures inside a page. Judges nothing."""
+"""How pages are made: one Jinja environment for all templates, and images inside a page. Knows no page's content."""
 
 import base64
 from typing import Any
 
 
 def render(template: str, **values: Any) -> str:
-    """The page that `template`, such as `night/morning.html` below `pipeline/`, makes of `values`.
+    """Render `template`, a path below `pipeline/` such as `night/morning.html`, with `values`.
 
-    In HTML no value becomes markup; Markdown has the filter `cell`.
-    Raises jinja2.UndefinedError for a value that the template lacks.
+    HTML templates escape every value; Markdown templates use the filter `cell`.
+    Raises jinja2.UndefinedError when the template uses a value that is missing.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -21,7 +21,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def as_cell(value: object) -> str:
-    """Text that stands in a Markdown table as it is: no column ends in it, and nothing in it is markup."""
+    """`value` as text for one cell of a Markdown table: every character that would act as markup is escaped."""
     text = " ".join(str(value).split())
     for mark in ("\\", "|", "*", "_", "`", "<", "["):
         text = text.replace(mark, f"\\{mark}")
@@ -29,5 +29,5 @@ def as_cell(value: object) -> str:
 
 
 def data_uri(picture: bytes, form: str) -> str:
-    """A picture's bytes, encoded as `form` (png, jpeg, webp), as the address that stands in a page in their place."""
+    """A `data:` address, which puts an image into a page. picture: its bytes, encoded as `form` (png, jpeg, webp)."""
     return f"data:image/{form};base64," + base64.b64encode(picture).decode("ascii")

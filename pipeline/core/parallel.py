@@ -1,4 +1,4 @@
-"""Work on many threads whose results come in order, with a bounded number in flight. Knows nothing of the work."""
+"""A map on many threads: results in order, a bounded number of items in flight. Knows nothing about the work."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,13 +8,13 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-IN_FLIGHT = 4  # items begun for each worker: enough to hide one slow file, few enough to hold in memory
+IN_FLIGHT = 4  # items begun per worker: enough to hide one slow file, few enough to hold in memory
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`function` of each item, in the order of the items, computed ahead by `workers` threads.
+    """Yield `function(item)` for each item, in the order of the items; `workers` threads compute ahead.
 
-    However many items there are, at most IN_FLIGHT a worker are begun and not yet taken.
+    However many items there are, at most IN_FLIGHT per worker are begun and not yet yielded.
     """
     with ThreadPoolExecutor(workers) as pool:
         begun: deque[Future[Result]] = deque()
@@ -25,6 +25,6 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
                     yield begun.popleft().result()
             while begun:
                 yield begun.popleft().result()
-        finally:  # after an error, or when nobody takes the rest, nothing more is begun
+        finally:  # after an error, or when the caller stops early, begin no further item
             for future in begun:
                 future.cancel()

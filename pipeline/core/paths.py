@@ -1,19 +1,19 @@
-"""Where the files of a project lie, relative to its folder; `dvc.yaml` names the same ones. Touches no file."""
+"""The paths of a project's files, relative to its folder; `dvc.yaml` names the same ones. Touches no file."""
 
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
 
 RAW = Path("data/raw")  # <class>/<image>: the dataset, versioned by DVC
-METADATA = RAW / "metadata.csv"  # side table: one row an image, `path` and what else is known of it
-MEASURED = Path("data/.measured")  # what is remembered of files, so that they are read once; may be deleted
+METADATA = RAW / "metadata.csv"  # side table: one row per image, with `path` and any other columns
+MEASURED = Path("data/.measured")  # cache: measures of files, so that each file is read once; may be deleted
 MANIFEST = Path("data/manifest.parquet")
-FROZEN_SPLITS = Path("data/splits.json")  # which content is in which split, for ever
+FROZEN_SPLITS = Path("data/splits.json")  # the split of each image, by its content; fixed for ever
 PREPARED = Path("data/prepared")
 FEATURES = Path("data/features")
 
 MODEL = Path("models/current")
-CHECKPOINTS = Path("models/checkpoints")  # how far a training has come; only while it is not done
+CHECKPOINTS = Path("models/checkpoints")  # snapshots of a training, deleted when it is done
 SEARCHES = Path("models/tune.db")  # trials of `nightshift tune`
 
 VALIDATION = Path("reports/validation.json")

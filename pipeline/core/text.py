@@ -1,10 +1,10 @@
-"""How names of files and labels stand in a message. Knows no file."""
+"""How names of files and labels are written in a message. Opens no file."""
 
 import re
 from collections.abc import Iterable
 
-PASSWORD = re.compile(r"(?<=://)[^\s/@]+@")  # in an address: who logs in, and with what
-EXAMPLES = 5  # names in a message; reports and tables have them all
+PASSWORD = re.compile(r"(?<=://)[^\s/@]+@")  # user and password in an address
+EXAMPLES = 5  # names shown in a message; reports and tables list all
 
 
 def named(names: Iterable[str]) -> str:
@@ -15,10 +15,10 @@ def named(names: Iterable[str]) -> str:
 
 
 def shown(name: str) -> str:
-    """`name` for a screen: what could move the cursor, or is no character, is written as an escape."""
+    """`name` for a terminal: characters that cannot be printed, or could move the cursor, become escapes."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)
 
 
 def without_password(text: str) -> str:
-    """`text` whose addresses name nobody who logs in."""
+    """`text` without the users and passwords in its addresses."""
     return PASSWORD.sub("…@", text)

@@ -197,7 +197,7 @@ def test_a_disk_that_is_read_only(night: OnDisk, undisturbed: tuple[Path, list[l
         night.disk.remount("rw")
     assert status == 1, said
     assert f"Error: The disk at {night.disk.place} is read-only: {night.disk.place / 'out'}" in said
-    assert f"Mount it for writing, or name a folder elsewhere, and {AGAIN}" in said
+    assert f"Mount it for writing, or name a folder on another disk, and {AGAIN}" in said
     assert "Traceback" not in said
     assert not (night.output / "predictions.csv").exists()
     assert ended(night.start())[0] == 0
@@ -216,7 +216,7 @@ def test_a_limit_of_file_sizes(
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     assert said.returncode == 1
-    assert re.search(r"Error: .*csv grew larger than .* \(`ulimit -f`\) allows a file to be. Raise the", said.stderr)
+    assert re.search(r"Error: .*csv reached the file size that .* \(`ulimit -f`\) allows. Raise the", said.stderr)
     assert AGAIN in said.stderr
     assert_nothing_half(output)
     assert len(parts(output)) == done
