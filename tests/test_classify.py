@@ -29,10 +29,11 @@ from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
 from pipeline.registry.store import Store
 from pipeline.sources.demo import copy_test_images
+from tests.fixtures.forked import nightshift
 from tests.fixtures.images import save_image
 from tests.fixtures.models import write_colour_model
 from tests.fixtures.nights import begun, classify
-from tests.fixtures.project import NIGHTSHIFT, nightshift
+from tests.fixtures.project import NIGHTSHIFT
 
 
 def rows(output: Path) -> list[dict[str, str]]:

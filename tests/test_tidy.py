@@ -12,8 +12,9 @@ from pipeline.night import ledger
 from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, write_json
 from pipeline.storage.lease import LedgerError
+from tests.fixtures.forked import nightshift
 from tests.fixtures.nights import classify
-from tests.fixtures.project import draw_shape, dvc, nightshift, run
+from tests.fixtures.project import draw_shape, dvc, run
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 AHEAD = 2  # shards a worker's thread has, the one it is at among them: it never waits for the next
 POLL = 2.0  # seconds between two looks whether anybody is still there
+ANSWERS = 30.0  # seconds that a scheduler has for its first answer
 NOBODY = 60.0  # seconds without a worker; a cluster that grows, or starts a dead one again, has one by then
 
 
@@ -70,7 +71,7 @@ def connected(cluster: Cluster) -> "Iterator[Client]":
             yield client
         return
     try:
-        client = distributed.Client(address, timeout=30)
+        client = distributed.Client(address, timeout=ANSWERS)
     except (OSError, ValueError) as error:
         raise ClusterError(
             f"No Dask scheduler answers at {address}: {error}. Start one (`dask scheduler`) and its workers (`dask "

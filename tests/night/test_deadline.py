@@ -17,9 +17,10 @@ from pipeline.night.deadline import OutOfTime, next_time, time_of_day
 from pipeline.night.ledger import folder_for
 from pipeline.night.repeats import RECENT, Known, write_known
 from pipeline.params.file import Params
+from tests.fixtures.forked import run
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import begun, classify
-from tests.fixtures.project import change_params, draw_shape, rows_of, run
+from tests.fixtures.project import change_params, draw_shape, rows_of
 
 HERE = datetime.timezone(datetime.timedelta(hours=2))
 
@@ -105,9 +106,10 @@ main()
 
 
 def test_a_flow_that_stops_is_no_failure_and_ends_with_its_own_status(
-    trained: Path, night: Path, tmp_path: Path
+    trained: Path, night: Path, tmp_path: Path, prefect_api: str
 ) -> None:
-    done = run(sys.executable, "-c", LATE, str(night), str(tmp_path / "out"), cwd=trained, check=False)
+    words = [sys.executable, "-c", LATE, str(night), str(tmp_path / "out")]
+    done = run(*words, cwd=trained, check=False, PREFECT_API_URL=prefect_api)
     assert done.returncode == 75, done.stderr
     assert "It is 06:00: stopped with 3 of 10 files done" in done.stderr
     assert "Stopped" in done.stderr, "Prefect's state"

@@ -15,9 +15,10 @@ from pipeline.night.summary import NightSummary
 from pipeline.params.file import Params
 from pipeline.params.model import Batch
 from pipeline.registry.history import Night
+from tests.fixtures.forked import nightshift
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import classify
-from tests.fixtures.project import draw_shape, nightshift
+from tests.fixtures.project import draw_shape
 from tests.night.test_review import HOSTILE, NIGHT, choose, row
 
 BATCH = Batch(shard_size=1, batch_size=1, file_timeout=1, max_unreadable=0.5, review=9)

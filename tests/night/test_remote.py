@@ -1,13 +1,9 @@
 """Nights that read from a store, write to one, or both: the same rows as from a folder, whatever the network does."""
 
-import csv
 import dataclasses
-import io
 import json
 import socket
-import subprocess
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,34 +24,12 @@ from pipeline.params.file import Params
 from pipeline.storage import stores
 from pipeline.storage.addresses import place
 from pipeline.storage.stores import StoreError
+from tests.fixtures.commands import rows_at
+from tests.fixtures.forked import nightshift
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import begun, classify
-from tests.fixtures.project import draw_shape, nightshift, undated
-from tests.fixtures.stores import environment_of, free_port, s3_server, upload
-
-Server = tuple[str, "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with s3_server() as running:
-        yield running
-
-
-def lead_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every S3 address leads to the server at `address`, in this process and its children."""
-    for name, value in environment_of(address).items():
-        monkeypatch.setenv(name, value)
-    type(fsspec.filesystem("s3")).clear_instance_cache()
-
-
-@pytest.fixture
-def bucket(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    lead_to(server[0], monkeypatch)
-    name = "b" + str(abs(hash(tmp_path)))
-    fsspec.filesystem("s3").mkdir(name)
-    yield f"s3://{name}"
-    type(fsspec.filesystem("s3")).clear_instance_cache()
+from tests.fixtures.project import draw_shape
+from tests.fixtures.stores import free_port, lead_to, upload
 
 
 @pytest.fixture
@@ -69,14 +43,6 @@ def images(tmp_path: Path) -> Path:
     (folder / "notes.txt").write_text("not listed")
     save_image(folder / "scan.png").rename(folder / "scan")
     return folder
-
-
-def rows_in(data: bytes) -> list[dict[str, str]]:
-    return undated(csv.DictReader(io.StringIO(data.decode(), newline="")))
-
-
-def rows(output: Path | str) -> list[dict[str, str]]:
-    return rows_in(stores.read_bytes(place(output) / "predictions.csv"))
 
 
 def far(address: str) -> UPath:
@@ -93,8 +59,8 @@ def test_a_night_from_store_to_store_gives_the_rows_of_a_local_one(
     done = nightshift("classify", f"{bucket}/photos/", f"{bucket}/out", "--no-prefect", cwd=trained)
     assert f"{bucket}/out/predictions.csv" in done.stdout
     nightshift("classify", f"{bucket}/photos", str(tmp_path / "mixed"), "--no-prefect", cwd=trained)
-    assert rows(f"{bucket}/out") == rows(tmp_path / "out") == rows(tmp_path / "mixed")
-    assert len(rows(tmp_path / "out")) == 13
+    assert rows_at(f"{bucket}/out") == rows_at(tmp_path / "out") == rows_at(tmp_path / "mixed")
+    assert len(rows_at(tmp_path / "out")) == 13
     assert sorted(fsspec.filesystem("s3").find(f"{bucket}/out")) == [
         f"{bucket.removeprefix('s3://')}/out/{name}"
         for name in ("morning.html", "predictions.csv", "review.csv", "review.html", "summary.json")
@@ -223,12 +189,13 @@ class Wire:
 
 
 @pytest.fixture
-def wire(server: Server, bucket: str, images: Path, monkeypatch: pytest.MonkeyPatch) -> Wire:
+def wire(s3: str, bucket: str, images: Path, monkeypatch: pytest.MonkeyPatch) -> Wire:
     """The bucket's images behind a wire."""
     upload(images, f"{bucket}/photos")
-    found = Wire(server[0])
+    found = Wire(s3)
     lead_to(f"http://127.0.0.1:{found.port}", monkeypatch)
     monkeypatch.setattr(stores, "PAUSES", (0.1, 0.1))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # of botocore, beside ours
     return found
 
 
@@ -285,4 +252,4 @@ def test_a_night_whose_network_is_cut_says_so_and_a_rerun_completes_it(
     stores.delete_tree(output / ".nightshift.lock")  # or a minute's wait: nobody could free it
     classify(source, output, here)
     classify(images, tmp_path / "out", here)
-    assert rows(f"{bucket}/out") == rows(tmp_path / "out")
+    assert rows_at(f"{bucket}/out") == rows_at(tmp_path / "out")

@@ -4,14 +4,8 @@ import logging
 import os
 import re
 import shutil
-import signal
-import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from email.message import Message as Mail
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from json import loads
 from pathlib import Path
 from typing import Any
 
@@ -25,52 +19,16 @@ from pipeline.notices.messages import Kind, Message
 from pipeline.registry.gate import Check, Decision
 from pipeline.registry.verdict import Refused, Registration
 from pipeline.registry.versions import Registered
-from tests.fixtures.project import NIGHTSHIFT, draw_shape, environment, nightshift
+from tests.fixtures.commands import kill_at
+from tests.fixtures.flow_runs import left_by
+from tests.fixtures.forked import nightshift
+from tests.fixtures.project import draw_shape
 from tests.fixtures.stores import free_port
-from tests.flows.test_flows import left_by
+from tests.fixtures.web import SECRET, Web
 from tests.night.test_morning import BATCH, DRIFT, summary_of
 
-SECRET = "correcthorsebatterystaple7"  # noqa: S105 - 26 letters, as a token of Mattermost has
 DEAD = f"json://user:{SECRET}@127.0.0.1:9/{SECRET}"
 WORDS = Message(Kind.FAILURE, "Night x failed", "It broke.", "Nine rows.", "Mend it.")
-
-
-class Web:
-    """A server that keeps what it is sent, and answers as it is told to."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, dict[str, Any]]] = []
-        self.status = 200
-        web = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                web.got.append((self.path, loads(body)))
-                self.send_response(web.status)
-                self.end_headers()
-                self.wfile.write(b"ok")
-
-            def log_message(self, *words: object) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.json = f"json://user:{SECRET}@127.0.0.1:{self.server.server_port}/hook"
-        self.chat = f"mmost://127.0.0.1:{self.server.server_port}/{SECRET}"  # a webhook like Slack's
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        return [message for _, message in self.got]
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    found = Web()
-    thread = threading.Thread(target=found.server.serve_forever)
-    thread.start()
-    yield found
-    found.server.shutdown()
-    thread.join()
-    found.server.server_close()
 
 
 class Post(MailHandler):
@@ -266,15 +224,11 @@ def test_plain_nights_tell_and_a_dead_service_changes_nothing(
 
 @pytest.mark.parametrize("how", ["--no-prefect", "--prefect"])
 def test_a_night_that_was_killed_is_told_of_by_the_run_that_goes_on_with_it(
-    web: Web, trained: Path, night: Path, tmp_path: Path, how: str
+    web: Web, trained: Path, night: Path, tmp_path: Path, prefect_api: str, how: str
 ) -> None:
-    told, out = {"NIGHTSHIFT_NOTIFY": web.json}, tmp_path / "out"
+    told, out = {"NIGHTSHIFT_NOTIFY": web.json, "PREFECT_API_URL": prefect_api}, tmp_path / "out"
     words = ("classify", str(night), str(out), how)
-    with subprocess.Popen([NIGHTSHIFT, *words], cwd=trained, env=environment(**told), start_new_session=True) as killed:
-        while not (out / ".nightshift/plan.json").exists():
-            time.sleep(0.005)
-        os.killpg(killed.pid, signal.SIGKILL)
-    assert not (out / "predictions.csv").exists(), "it was killed too late"
+    kill_at("after plan.json", *words, cwd=trained, **told)
     assert web.got == []
     nightshift(*words, cwd=trained, **told)
     [message] = web.messages
@@ -299,6 +253,10 @@ import os, signal
 from pathlib import Path
 from flows.nightly import nightly
 import flows.nightly
+from prefect import Task
+for one in vars(flows.nightly).values():
+    if isinstance(one, Task):
+        one.retries = 0  # half a minute's patience, which other tests look at
 night = Path({night!r})
 
 def attempt(output, **options):
@@ -322,9 +280,8 @@ attempt(None)
 """
 
 
-def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, prefect_api: str) -> None:
     """A night that is well; one that fails in its second shard; one without a named output that crashes there."""
-    monkeypatch.setenv(send.ADDRESSES, f"{DEAD} {web.json}")
     for number in range(10, 12):
         draw_shape(night / f"{number}.png", "circle", seed=number)
     out = str(project / "out")
@@ -333,7 +290,7 @@ def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, monkeyp
             night=str(night), out=out, error="KeyboardInterrupt if 'out' not in str(run.output) else OSError('disk')"
         )
     )
-    left_by("exec(open('nights.py').read(), globals())", project)
+    left_by("exec(open('nights.py').read(), globals())", project, prefect_api, NIGHTSHIFT_NOTIFY=f"{DEAD} {web.json}")
     today = sorted(file.parent.name for file in (project / "predictions").glob("*/summary.json"))[-1]
     well, failed, crashed = web.messages
     assert well["title"] == f"Night {today}: all is well"
@@ -347,9 +304,8 @@ def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, monkeyp
 
 
 def test_a_flow_that_stops_at_its_hour_and_a_training_tell_too(
-    web: Web, registry_project: Path, night: Path, monkeypatch: pytest.MonkeyPatch
+    web: Web, registry_project: Path, night: Path, prefect_api: str
 ) -> None:
-    monkeypatch.setenv(send.ADDRESSES, web.json)
     shutil.rmtree(registry_project / "data/raw")
     code = f"""
 import contextlib, datetime
@@ -362,7 +318,7 @@ with contextlib.suppress(Exception):
     training()
 """
     (registry_project / "runs.py").write_text(code)
-    left_by("exec(open('runs.py').read(), globals())", registry_project)
+    left_by("exec(open('runs.py').read(), globals())", registry_project, prefect_api, NIGHTSHIFT_NOTIFY=web.json)
     stopped, failed = web.messages
     assert stopped["title"] == "Night out stopped at its hour"
     # The next shard may have its part too by the time it stops.
@@ -370,11 +326,3 @@ with contextlib.suppress(Exception):
     assert failed["title"] == "Training failed"
     assert "data/raw is missing" in failed["message"]
     assert os.fspath(registry_project) in stopped["message"]
-
-
-def test_a_training_in_a_flow_tells_what_the_gate_said(web: Web, project: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv(send.ADDRESSES, web.json)
-    left = left_by("from flows.training import training; training()", project)
-    assert left.error == ""
-    (message,) = web.messages
-    assert message["title"] == "nightshift version 1 is in production"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.night.rows import COLUMNS
+from tests.fixtures.forked import nightshift
 from tests.fixtures.nasty import every_case
 from tests.fixtures.nasty_places import Case, Judged, Refused, write_files, write_specials
 from tests.fixtures.project import NIGHTSHIFT, change_params, copy_of, environment, undated
@@ -178,7 +179,10 @@ def test_more_unreadable_files_than_allowed_end_the_night_after_all_rows_are_wri
     project: Path, night: Night, cases: list[Case]
 ) -> None:
     change_params(project, {"batch": {"max_unreadable": 0.1}})
-    failed = classify(project, project.with_name(PLACE), project.with_name("failed"))
+    output = project.with_name("failed")
+    words = ("classify", str(project.with_name(PLACE)), str(output), "--no-prefect")
+    done = nightshift(*words, cwd=project, check=False)
+    failed = Night(done.returncode, done.stderr, 0, output)
     refused = sum(isinstance(case.expected, Refused) for case in cases)
     assert failed.status == 3
     assert (

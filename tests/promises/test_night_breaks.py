@@ -1,17 +1,12 @@
 """Promise: whatever breaks in the night is named with what to do, and the same command again completes the same CSV."""
 
-import contextlib
 import csv
 import os
 import re
-import resource
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,9 +15,12 @@ from mlflow import MlflowClient
 from pipeline.night.rows import COLUMNS
 from pipeline.registry.store import Store
 from pipeline.storage.files import sha256_of_file
+from tests.fixtures.commands import go_on, kill_at, parts, stop_at
 from tests.fixtures.disk import Disk, disk
-from tests.fixtures.project import NIGHTSHIFT, draw_shape, environment, nightshift
-from tests.fixtures.serving import mlflow_server, wait_for
+from tests.fixtures.forked import Forked, nightshift, run
+from tests.fixtures.prefect_server import prefect_server
+from tests.fixtures.project import NIGHTSHIFT, draw_shape
+from tests.fixtures.serving import mlflow_server
 
 FILES, SHARDS = 10, 4  # three files a shard, as the small project says
 ROOM = 64 << 20  # bytes of disk, enough for all
@@ -63,10 +61,6 @@ def rows(output: Path) -> list[list[str]]:
     return [row[:when] + row[when + 1 :] for row in found]
 
 
-def parts(output: Path) -> list[str]:
-    return sorted(file.name for file in output.glob(".nightshift/parts/*.csv"))
-
-
 def assert_nothing_half(output: Path) -> None:
     assert not (output / "predictions.csv").exists()
     assert not list(output.rglob(".*.tmp"))
@@ -74,34 +68,8 @@ def assert_nothing_half(output: Path) -> None:
         assert part.read_bytes().count(b"\r\n") == (1 if part.name == f"{SHARDS - 1:05d}.csv" else 3)
 
 
-def start(*words: str, cwd: Path, **env: str) -> subprocess.Popen[str]:
-    """A `nightshift` command in a process group of its own."""
-    return subprocess.Popen(
-        [str(NIGHTSHIFT), *words], cwd=cwd, env=environment(**env), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-
-
-def wait_until(ready: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    while not ready():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.002)
-
-
-def planned(output: Path) -> Callable[[], object]:
-    return (output / ".nightshift/plan.json").exists
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Its exit status, and what it said."""
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out + err
-
-
-def kill_when(ready: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    wait_until(ready, process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+def has_plan(output: Path) -> bool:
+    return (output / ".nightshift/plan.json").exists()
 
 
 class OnDisk:
@@ -112,13 +80,21 @@ class OnDisk:
         self.words = ["classify", str(source), str(small.place / "out")]
         self.output = small.seen / "out"
 
-    def start(self, *more: str, **env: str) -> subprocess.Popen[str]:
-        return self.disk.start(*self.words, *(more or ["--no-prefect"]), cwd=self.project, **env)
+    def run(self, *more: str, **env: str) -> tuple[int, str]:
+        """Its exit status, and what it said."""
+        words = [str(NIGHTSHIFT), *self.words, *(more or ["--no-prefect"])]
+        done = run(*words, cwd=self.project, check=False, before=self.disk.enter_it, **env)
+        return done.returncode, done.stdout + done.stderr
 
     def plan(self) -> None:
         """Leave an unfinished run behind."""
-        kill_when(planned(self.output), self.start())
+        kill_at("after plan.json", *self.words, "--no-prefect", cwd=self.project, before=self.disk.enter_it)
+        assert has_plan(self.output)
         assert parts(self.output) == []
+
+    def stop_at(self, moment: str) -> Forked:
+        """A run that stands still since the moment."""
+        return stop_at(moment, *self.words, "--no-prefect", cwd=self.project, before=self.disk.enter_it)
 
 
 @pytest.fixture
@@ -133,15 +109,15 @@ def test_a_disk_that_is_full_at_the_plan(
     night: OnDisk, undisturbed: tuple[Path, list[list[str]]], where: str, leave: int
 ) -> None:
     night.disk.fill(leave)
-    status, said = ended(night.start())
+    status, said = night.run()
     assert status == 1
     assert f"Error: The disk at {night.disk.place} is full: {night.disk.place / 'out'}" in said
     assert f"Free some space and {AGAIN}" in said
     assert "Traceback" not in said
     assert_nothing_half(night.output)
-    assert not planned(night.output)()
+    assert not has_plan(night.output)
     night.disk.free()
-    assert ended(night.start())[0] == 0
+    assert night.run()[0] == 0
     assert rows(night.output) == undisturbed[1]
 
 
@@ -151,7 +127,7 @@ def test_a_disk_that_is_full_in_the_middle(
 ) -> None:
     night.plan()
     night.disk.fill(leave)
-    status, said = ended(night.start())
+    status, said = night.run()
     assert status == 1
     file = night.disk.place / ("out/predictions.csv" if where == "merge" else f"out/.nightshift/parts/{done:05d}.csv")
     assert f"Error: The disk at {night.disk.place} is full: {file} could not be written. Free some space" in said
@@ -159,48 +135,45 @@ def test_a_disk_that_is_full_in_the_middle(
     assert_nothing_half(night.output)
     assert len(parts(night.output)) == done
     night.disk.free()
-    assert ended(night.start())[0] == 0
+    assert night.run()[0] == 0
     assert rows(night.output) == undisturbed[1]
 
 
 def test_a_disk_that_is_full_fails_the_flow_in_the_same_words(
-    night: OnDisk, undisturbed: tuple[Path, list[list[str]]]
+    night: OnDisk, undisturbed: tuple[Path, list[list[str]]], prefect_api: str
 ) -> None:
     night.plan()
     night.disk.fill(1)
-    status, said = ended(night.start("--prefect"))
+    status, said = night.run("--prefect", PREFECT_API_URL=prefect_api)
     assert status == 1
     assert f"\nError: The disk at {night.disk.place} is full: " in said
     assert f"Free some space and {AGAIN}\n" in said
     assert "DiskError: The disk at" in said, "the flow run's state on Prefect's page"
     assert_nothing_half(night.output)
     night.disk.free()
-    assert ended(night.start())[0] == 0
+    assert night.run()[0] == 0
     assert rows(night.output) == undisturbed[1]
 
 
 @pytest.mark.parametrize("when", ["before", "between", "in the middle"])
 def test_a_disk_that_is_read_only(night: OnDisk, undisturbed: tuple[Path, list[list[str]]], when: str) -> None:
     if when == "in the middle":
-        process = night.start()
-        wait_until(lambda: parts(night.output), process)
-        os.killpg(process.pid, signal.SIGSTOP)
+        process = night.stop_at("after 00000.csv")
         night.disk.freeze("out/.nightshift/parts")
-        os.killpg(process.pid, signal.SIGCONT)
-        status, said = ended(process)
+        status, said = go_on(process)
         night.disk.thaw("out/.nightshift/parts")
     else:
         if when == "between":
             night.plan()
         night.disk.remount("ro")
-        status, said = ended(night.start())
+        status, said = night.run()
         night.disk.remount("rw")
     assert status == 1, said
     assert f"Error: The disk at {night.disk.place} is read-only: {night.disk.place / 'out'}" in said
     assert f"Mount it for writing, or name a folder on another disk, and {AGAIN}" in said
     assert "Traceback" not in said
     assert not (night.output / "predictions.csv").exists()
-    assert ended(night.start())[0] == 0
+    assert night.run()[0] == 0
     assert rows(night.output) == undisturbed[1]
     assert sorted(os.listdir(night.output)) == WHOLE
 
@@ -210,11 +183,9 @@ def test_a_limit_of_file_sizes(
     trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path, limit: int, done: int
 ) -> None:
     output, words = tmp_path / "out", ["classify", str(undisturbed[0]), str(tmp_path / "out"), "--no-prefect"]
-    kill_when(planned(output), start(*words, cwd=trained))
-    said = subprocess.run(
-        [str(NIGHTSHIFT), *words], cwd=trained, env=environment(), capture_output=True, text=True, check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )  # fmt: skip
+    kill_at("after plan.json", *words, cwd=trained)
+    limits = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+    said = run(str(NIGHTSHIFT), *words, cwd=trained, check=False, before=limits)
     assert said.returncode == 1
     assert re.search(r"Error: .*csv reached the file size that .* \(`ulimit -f`\) allows. Raise the", said.stderr)
     assert AGAIN in said.stderr
@@ -243,14 +214,11 @@ def test_an_mlflow_server_that_dies_after_the_plan_is_not_missed(
 ) -> None:
     with mlflow_server(trained, "server", "--workers", "1", check="/health") as address:
         words = ["classify", str(undisturbed[0]), str(tmp_path / "out"), "--no-prefect"]
-        process = start(*words, cwd=trained, MLFLOW_TRACKING_URI=address)
-        wait_until(planned(tmp_path / "out"), process)
-        os.killpg(process.pid, signal.SIGSTOP)
+        process = stop_at("after plan.json", *words, cwd=trained, MLFLOW_TRACKING_URI=address)
     with pytest.raises(ConnectionError), socket.create_connection(("127.0.0.1", int(address.rsplit(":", 1)[1]))):
         pass
     assert parts(tmp_path / "out") == []
-    os.killpg(process.pid, signal.SIGCONT)
-    status, said = ended(process)
+    status, said = go_on(process)
     assert status == 0, said
     assert rows(tmp_path / "out") == undisturbed[1]
 
@@ -266,59 +234,26 @@ def test_a_prefect_server_that_is_down_is_not_needed(
     assert rows(tmp_path / "out") == undisturbed[1]
 
 
-@contextlib.contextmanager
-def prefect_server(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A real one of its own on a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}/api"
-    server = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--no-ui"],
-        env=environment(PREFECT_HOME=str(folder), DO_NOT_TRACK="1", PREFECT_API_URL=address),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for(f"{address}/health", server)
-        yield address, server
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait(30)
-
-
 def test_a_prefect_server_that_dies_in_the_middle_is_named_and_the_run_is_finished_without_it(
     trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path
 ) -> None:
-    output, words = tmp_path / "out", ["classify", str(undisturbed[0]), str(tmp_path / "out")]
+    """And a flow that dies with it: the same command goes on without."""
+    on, dead = tmp_path / "out", tmp_path / "dead"
+    words, also = (["classify", str(undisturbed[0]), str(output)] for output in (on, dead))
     with prefect_server(tmp_path / "prefect") as (address, server):
-        process = start(*words, cwd=trained, PREFECT_API_URL=address, PREFECT_CLIENT_MAX_RETRIES="0")
-        wait_until(lambda: parts(output), process)
+        there = {"PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "0"}
+        kill_at("after 00001.csv", *also, cwd=trained, **there)
+        process = stop_at("after 00000.csv", *words, cwd=trained, **there)
         os.killpg(server.pid, signal.SIGKILL)
-        status, said = ended(process)
+        status, said = go_on(process)
     assert status == 1
     assert f"\nError: The Prefect server {address} stopped answering in the middle: " in said
-    assert f"The run itself was finished without it: {output / 'summary.json'} is written." in said
-    assert rows(output) == undisturbed[1]
-
-
-def test_a_flow_that_dies_with_its_prefect_server_goes_on_without(
-    trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path
-) -> None:
-    output, words = tmp_path / "out", ["classify", str(undisturbed[0]), str(tmp_path / "out")]
-    with prefect_server(tmp_path / "prefect") as (address, server):
-        process = start(*words, cwd=trained, PREFECT_API_URL=address)
-        wait_until(lambda: parts(output), process)
-        os.killpg(server.pid, signal.SIGKILL)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    done = parts(output)
-    assert 1 <= len(done) < SHARDS
-    said = nightshift(*words, "--no-prefect", cwd=trained, PREFECT_API_URL=address)
-    assert "Going on with the run" in said.stderr
-    assert rows(output) == undisturbed[1]
+    assert f"The run itself was finished without it: {on / 'summary.json'} is written." in said
+    assert rows(on) == undisturbed[1]
+    assert len(parts(dead)) == 2
+    again = nightshift(*also, "--no-prefect", cwd=trained, PREFECT_API_URL=address)
+    assert "Going on with the run" in again.stderr
+    assert rows(dead) == undisturbed[1]
 
 
 def test_an_alias_that_moves_in_the_middle_changes_the_next_run_only(
@@ -329,12 +264,8 @@ def test_an_alias_that_moves_in_the_middle_changes_the_next_run_only(
     first = client.get_model_version("nightshift", "1")
     second = client.create_model_version("nightshift", str(first.source), first.run_id)
     output, words = tmp_path / "out", ["classify", str(undisturbed[0]), str(tmp_path / "out"), "--no-prefect"]
-    process = start(*words, cwd=project)
-    wait_until(lambda: parts(output), process)
-    os.killpg(process.pid, signal.SIGSTOP)
+    kill_at("after 00000.csv", *words, cwd=project)
     client.set_registered_model_alias("nightshift", "champion", second.version)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
     nightshift(*words, cwd=project)
     assert rows(output) == undisturbed[1], "version 1 in every row"
     nightshift(*words, cwd=project)
@@ -344,14 +275,11 @@ def test_an_alias_that_moves_in_the_middle_changes_the_next_run_only(
 
 def test_files_that_come_change_and_go_while_it_runs(trained: Path, images: Path, tmp_path: Path) -> None:
     output, words = tmp_path / "out", ["classify", str(images), str(tmp_path / "out"), "--no-prefect"]
-    process = start(*words, cwd=trained)
-    wait_until(planned(output), process)
-    os.killpg(process.pid, signal.SIGSTOP)
+    process = stop_at("after plan.json", *words, cwd=trained)
     draw_shape(images / "0-new.png", "circle", seed=77)
     draw_shape(images / "8.png", "circle", seed=88)
     (images / "7.png").unlink()
-    os.killpg(process.pid, signal.SIGCONT)
-    status, said = ended(process)
+    status, said = go_on(process)
     assert status == 0, said
     heading, *found = rows(output)
     assert [row[0] for row in found] == [*(f"{number}.png" for number in range(FILES - 1)), "x.jpg"]
@@ -368,14 +296,11 @@ def test_two_runs_at_once_on_one_output(
     trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path
 ) -> None:
     output, words = tmp_path / "out", ["classify", str(undisturbed[0]), str(tmp_path / "out"), "--no-prefect"]
-    first = start(*words, cwd=trained)
-    wait_until(planned(output), first)
-    os.killpg(first.pid, signal.SIGSTOP)
+    first = stop_at("after plan.json", *words, cwd=trained)
     second = nightshift(*words, cwd=trained, check=False)
-    os.killpg(first.pid, signal.SIGCONT)
     assert second.returncode == 1
     assert f"{output} is in use by process {first.pid} on {socket.gethostname()}. Wait until" in second.stderr
-    status, said = ended(first)
+    status, said = go_on(first)
     assert status == 0, said
     assert rows(output) == undisturbed[1]
 
@@ -399,7 +324,7 @@ def test_what_a_disk_lost_in_a_power_cut_is_made_again(
     trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path, what: str
 ) -> None:
     output, words = tmp_path / "out", ["classify", str(undisturbed[0]), str(tmp_path / "out"), "--no-prefect"]
-    kill_when(lambda: parts(output), start(*words, cwd=trained))
+    kill_at("after 00000.csv", *words, cwd=trained)
     SPOILT[what](output / ".nightshift")
     done = nightshift(*words, cwd=trained)
     assert rows(output) == undisturbed[1]
@@ -411,7 +336,7 @@ def test_a_list_of_files_that_is_lost_is_named(
     trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path
 ) -> None:
     output, words = tmp_path / "out", ["classify", str(undisturbed[0]), str(tmp_path / "out"), "--no-prefect"]
-    kill_when(planned(output), start(*words, cwd=trained))
+    kill_at("after plan.json", *words, cwd=trained)
     spoil(output / ".nightshift/shards/00002.json", b"")
     done = nightshift(*words, cwd=trained, check=False)
     assert done.returncode == 1

@@ -22,7 +22,6 @@ from pipeline.sources.plan import ImportingError
 from pipeline.storage.addresses import AddressError
 from tests.fixtures.images import save_image
 from tests.fixtures.sources import PETS, SPLIT_PETS, content, labels, read, take, tar_of, tree, write_files, zip_of
-from tests.fixtures.stores import environment_of, s3_server
 
 PETS_READ = [("cat", "1.jpg"), ("cat", "deep/2.JPG"), ("dog", "1.jpg")]
 
@@ -176,25 +175,6 @@ def web(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         yield f"http://127.0.0.1:{server.server_port}", folder
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def s3_address() -> Iterator[str]:
-    """The address of an S3 server."""
-    with s3_server() as (address, _):
-        yield address
-
-
-@pytest.fixture
-def bucket(s3_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of an empty bucket; its server is the one that S3 addresses lead to."""
-    for name, value in environment_of(s3_address).items():
-        monkeypatch.setenv(name, value)
-    type(fsspec.filesystem("s3")).clear_instance_cache()
-    name = "b" + str(abs(hash(tmp_path)))
-    fsspec.filesystem("s3").mkdir(name)
-    yield f"s3://{name}"
-    type(fsspec.filesystem("s3")).clear_instance_cache()
 
 
 @pytest.fixture(params=["memory", "s3"])

@@ -10,7 +10,6 @@ from pipeline.core.disk_errors import DiskError
 from pipeline.storage.addresses import place
 from pipeline.storage.folders import Folder, UnfitFile, folder_at
 from tests.fixtures.images import save_image
-from tests.storage.test_store_listing import bucket, server  # noqa: F401 - fixtures
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

@@ -15,7 +15,6 @@ from pipeline.storage import lease, store_lease, stores
 from pipeline.storage.addresses import place
 from pipeline.storage.lease import LOCK, LedgerError
 from pipeline.storage.store_lease import Claim, Times, acquire, held, require
-from tests.storage.test_store_listing import bucket, server  # noqa: F401 - fixtures
 
 T = TypeVar("T")
 ROUNDS = int(os.environ.get("NIGHTSHIFT_LOCK_ROUNDS", "20"))

@@ -1,7 +1,6 @@
 """A store's folder is listed as a local one with the same content: same files, same order, never all at once."""
 
 import itertools
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,24 +17,7 @@ from pipeline.storage.store_listing import in_folder_order
 from pipeline.storage.store_listing import list_images as list_store
 from pipeline.storage.stores import StoreError
 from tests.fixtures.images import save_image
-from tests.fixtures.stores import environment_of, s3_server, upload
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    with s3_server() as running:
-        yield running
-
-
-@pytest.fixture
-def bucket(server: tuple[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name, value in environment_of(server[0]).items():
-        monkeypatch.setenv(name, value)
-    type(fsspec.filesystem("s3")).clear_instance_cache()
-    name = "b" + str(abs(hash(tmp_path)))
-    fsspec.filesystem("s3").mkdir(name)
-    yield f"s3://{name}"
-    type(fsspec.filesystem("s3")).clear_instance_cache()
+from tests.fixtures.stores import forget_clients, lead_to, upload
 
 
 def paths(address: str) -> list[str]:
@@ -88,12 +70,10 @@ def test_what_is_no_folder_of_a_store_is_said(bucket: str) -> None:
 
 def test_a_store_that_does_not_answer_is_asked_again_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "PAUSES", (0.01, 0.01))
-    for name, value in environment_of("http://127.0.0.1:9").items():
-        monkeypatch.setenv(name, value)
-    type(fsspec.filesystem("s3")).clear_instance_cache()
+    lead_to("http://127.0.0.1:9", monkeypatch)
     with pytest.raises(StoreError, match=r"its store does not answer .*tried 3 times.*run the same command again"):
         paths("s3://bucket/x")
-    type(fsspec.filesystem("s3")).clear_instance_cache()
+    forget_clients()
 
 
 NAMES = st.text("ab! -./0", min_size=1, max_size=4).filter(lambda name: not name.startswith("."))

@@ -8,8 +8,11 @@ from playwright.sync_api import expect
 
 from pipeline.night.rows import read_rows
 from tests.fixtures.browser import browser, give_alias, keep_picture
-from tests.fixtures.project import copy_of, draw_shape, nightshift
-from tests.fixtures.up import services, short, wait_until
+from tests.fixtures.forked import nightshift
+from tests.fixtures.project import draw_shape
+from tests.fixtures.up import Up, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
 
 
 def version_of(night: Path) -> str:
@@ -19,40 +22,40 @@ def version_of(night: Path) -> str:
 
 
 def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows_counts_from_the_next_one(
-    three_versions: Path, tmp_path_factory: pytest.TempPathFactory
+    up: Up,
 ) -> None:
-    project = copy_of(three_versions, short(tmp_path_factory))
     for number in range(10):
-        draw_shape(project / "photos" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
-    with services(project) as up:
-        with browser(up.prefect) as page:
-            page.goto("/deployments")
-            names = page.locator("a.deployment-list__name")
-            for name in ("training", "nightly", "nights", "data-watch", "tidy"):
-                expect(names.get_by_text(name, exact=True)).to_be_visible()
-            keep_picture(page, "prefect_deployments")
-            names.get_by_text("nightly", exact=True).click()
-            page.get_by_role("button", name="Run", exact=True).click()
-            page.get_by_text("Quick run").click()
-            page.get_by_role("dialog").get_by_role("button", name="Run", exact=True).click()
-            nights = {"flows": {"name": {"any_": ["nightly"]}}, "flow_runs": {"start_time": {"is_null_": False}}}
-            wait_until(lambda: up.api("flow_runs/filter", **nights))
-            [run] = up.api("flow_runs/filter", **nights)
-            assert up.end_of(run["id"]) == "Completed"
-            page.goto(f"/runs/flow-run/{run['id']}")
-            expect(page.get_by_text("Completed").first).to_be_visible()
-            page.get_by_text("Artifacts", exact=True).first.click()
-            for key in ("summary", "predictions", "morning", "review"):
-                expect(page.get_by_role("link").get_by_text(key, exact=True)).to_be_visible()
-            keep_picture(page, "prefect_night")
-        [night] = project.glob("predictions/*")
-        assert version_of(night) == "1"
-        with browser(up.mlflow) as page:
-            give_alias(page, 2, "champion")
-            keep_picture(page, "mlflow_promoted")
-        assert up.end_of(up.begin("nightly", source="photos", output="predictions/next")) == "Completed"
-        assert version_of(project / "predictions/next") == "2"
-        assert version_of(night) == "1", "what was answered stays answered"
-        said = nightshift("status", cwd=project).stdout
-        assert re.search(r"last: \d{4}-\d\d-\d\d \d\d:\d\d UTC, Completed", said)
-        assert re.search(r"^  2 +@challenger @champion", said, re.MULTILINE)
+        draw_shape(up.project / "photos" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
+    with browser(up.prefect) as page:
+        page.goto("/deployments")
+        names = page.locator("a.deployment-list__name")
+        for name in ("training", "nightly", "nights", "data-watch", "tidy"):
+            expect(names.get_by_text(name, exact=True)).to_be_visible()
+        keep_picture(page, "prefect_deployments")
+        nights = {"flows": {"name": {"any_": ["nightly"]}}, "flow_runs": {"start_time": {"is_null_": False}}}
+        runs = {run["id"] for run in up.api("flow_runs/filter", **nights)}
+        earlier = set(up.project.glob("predictions/*"))
+        names.get_by_text("nightly", exact=True).click()
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.get_by_text("Quick run").click()
+        page.get_by_role("dialog").get_by_role("button", name="Run", exact=True).click()
+        wait_until(lambda: len(up.api("flow_runs/filter", **nights)) > len(runs))
+        [run] = {run["id"] for run in up.api("flow_runs/filter", **nights)} - runs
+        assert up.end_of(run) == "Completed"
+        page.goto(f"/runs/flow-run/{run}")
+        expect(page.get_by_text("Completed").first).to_be_visible()
+        page.get_by_text("Artifacts", exact=True).first.click()
+        for key in ("summary", "predictions", "morning", "review"):
+            expect(page.get_by_role("link").get_by_text(key, exact=True)).to_be_visible()
+        keep_picture(page, "prefect_night")
+    [night] = set(up.project.glob("predictions/*")) - earlier
+    assert version_of(night) == "1"
+    with browser(up.mlflow) as page:
+        give_alias(page, 2, "champion")
+        keep_picture(page, "mlflow_promoted")
+    nightshift("classify", "photos", "predictions/next", cwd=up.project, PREFECT_API_URL=f"{up.prefect}/api")
+    assert version_of(up.project / "predictions/next") == "2"
+    assert version_of(night) == "1", "what was answered stays answered"
+    said = nightshift("status", cwd=up.project).stdout
+    assert re.search(r"last: \d{4}-\d\d-\d\d \d\d:\d\d UTC, Completed", said)
+    assert re.search(r"^  2 +@challenger @champion", said, re.MULTILINE)

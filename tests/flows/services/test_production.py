@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +16,14 @@ import fsspec
 import httpx
 import pytest
 
+from tests.fixtures.forked import nightshift
 from tests.fixtures.postgres import PASSWORD, USER, Postgres, postgres
-from tests.fixtures.project import REPOSITORY, draw_shape, environment, new_project, nightshift, rows_of
+from tests.fixtures.project import REPOSITORY, change_params, copy_of, draw_shape, environment, rows_of
 from tests.fixtures.serving import wait_for
-from tests.fixtures.stores import environment_of, free_port, s3_server, upload
+from tests.fixtures.stores import environment_of, free_port, upload
 from tests.fixtures.up import services, short
 
+pytestmark = pytest.mark.xdist_group("production")
 SECRET = "correct horse battery"  # noqa: S105
 PAGE = (REPOSITORY / "docs/production.md").read_text()
 
@@ -37,9 +40,16 @@ def variables_of(file: str) -> list[str]:
     return re.findall(r"^(\w+)=", block, re.MULTILINE)
 
 
+class Server(NamedTuple):
+    """One that was started."""
+
+    address: str
+    process: "subprocess.Popen[bytes]"
+
+
 @contextmanager
-def server(program: str, check: str, folder: Path, known: dict[str, str], variables: list[str]) -> Iterator[str]:
-    """A server of the page, with exactly the variables that the page sets; its address."""
+def server(program: str, folder: Path, known: dict[str, str], variables: list[str]) -> Iterator[Server]:
+    """A server of the page, which is only started, with exactly the variables that the page sets."""
     port = str(free_port())
     words = [port if word in ("5000", "4200") else word for word in command_of(program)]
     given = {name: known[name] for name in variables}
@@ -49,8 +59,7 @@ def server(program: str, check: str, folder: Path, known: dict[str, str], variab
         start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            wait_for(f"http://127.0.0.1:{port}{check}", process)
-            yield f"http://127.0.0.1:{port}"
+            yield Server(f"http://127.0.0.1:{port}", process)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
 
@@ -64,9 +73,9 @@ class Site(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    with postgres() as database, s3_server() as (store, _):
+    with postgres() as database:
         for name in ("mlflow", "mlflow_auth", "prefect"):
             database.make(name)
         at = f"{USER}:{quote(PASSWORD)}@127.0.0.1:{database.port}"
@@ -74,7 +83,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ini = folder / "mlflow.ini"
         # As in every such file, a per cent sign is written twice.
         ini.write_text(re.sub("://.*/", f"://{at}/".replace("%", "%%"), settings, count=1))
-        keys = environment_of(store)
+        keys = environment_of(s3)
         known = {
             **keys,
             "MLFLOW_BACKEND_STORE_URI": f"postgresql://{at}/mlflow",
@@ -86,28 +95,39 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "PREFECT_SERVER_API_AUTH_STRING": f"admin:{SECRET}",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         }
-        fs = fsspec.filesystem("s3", client_kwargs={"endpoint_url": store}, key="test", secret="test")  # noqa: S106
+        fs = fsspec.filesystem("s3", client_kwargs={"endpoint_url": s3}, key="test", secret="test")  # noqa: S106
         for name in ("models", "photos"):
             fs.mkdir(name)
         to_s3 = [*variables_of("mlflow.env"), *keys]
         with (
-            server("mlflow", "/health", folder, known, to_s3) as mlflow,
-            server("prefect", "/api/health", folder, known, variables_of("prefect.env")) as prefect,
+            server("mlflow", folder, known, to_s3) as mlflow,
+            server("prefect", folder, known, variables_of("prefect.env")) as prefect,
         ):
+            wait_for(f"{mlflow.address}/health", mlflow.process)
+            wait_for(f"{prefect.address}/api/health", prefect.process)
             worker = {
-                "MLFLOW_TRACKING_URI": mlflow, "MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": SECRET,
-                "PREFECT_API_URL": f"{prefect}/api", "PREFECT_API_AUTH_STRING": f"admin:{SECRET}", **keys,
-            }  # fmt: skip
+                "MLFLOW_TRACKING_URI": mlflow.address,
+                "MLFLOW_TRACKING_USERNAME": "admin",
+                "MLFLOW_TRACKING_PASSWORD": SECRET,
+                "PREFECT_API_URL": f"{prefect.address}/api",
+                "PREFECT_API_AUTH_STRING": f"admin:{SECRET}",
+                **keys,
+            }
             yield Site(database, worker, folder)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_a_project_trains_and_has_its_night_by_servers_on_postgresql_and_s3(
-    site: Site, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    site: Site, untouched: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The images are checked and cut already: what speaks to the servers is `train`, and what follows it."""
     for name, value in site.worker.items():
         monkeypatch.setenv(name, value)
-    project, photos, output = new_project(short(tmp_path_factory)), tmp_path / "photos", tmp_path / "out"
+    project, photos, output = copy_of(untouched, short(tmp_path_factory)), tmp_path / "photos", tmp_path / "out"
+    (project / "mlflow.db").unlink()
+    shutil.rmtree(project / "mlartifacts")
+    change_params(project, {"train": {"head": {"epochs": 29}}})
     for number in range(12):
         draw_shape(photos / f"{number:02d}.png", ("circle", "square")[number % 2], seed=number)
     (photos / "12.png").write_bytes(b"no picture")
@@ -143,19 +163,18 @@ def test_a_project_trains_and_has_its_night_by_servers_on_postgresql_and_s3(
     assert quote(PASSWORD) not in everything
 
 
-def test_without_the_password_nobody_gets_in_and_is_told_so(site: Site, tmp_path: Path) -> None:
+def test_without_the_password_nobody_gets_in_and_is_told_so(site: Site, trained: Path, tmp_path: Path) -> None:
     assert httpx.get(f"{site.worker['MLFLOW_TRACKING_URI']}/", timeout=30).status_code == 401
     assert httpx.post(f"{site.worker['PREFECT_API_URL']}/flow_runs/filter", json={}, timeout=30).status_code == 401
-    project = new_project(tmp_path / "project")
     wrong = {**site.worker, "MLFLOW_TRACKING_PASSWORD": "wrong password"}
-    done = nightshift("status", cwd=project, check=False, **wrong)
+    done = nightshift("status", cwd=trained, check=False, **wrong)
     assert done.returncode == 1
     assert "MLFLOW_TRACKING_USERNAME" in done.stderr
     assert "wrong password" not in done.stderr + done.stdout
     (tmp_path / "photos").mkdir()
     draw_shape(tmp_path / "photos/1.png", "circle", seed=1)
     wrong = {**site.worker, "PREFECT_API_AUTH_STRING": "admin:wrong password"}
-    done = nightshift("classify", str(tmp_path / "photos"), str(tmp_path / "out"), cwd=project, check=False, **wrong)
+    done = nightshift("classify", str(tmp_path / "photos"), str(tmp_path / "out"), cwd=trained, check=False, **wrong)
     assert done.returncode == 1
     assert "PREFECT_API_AUTH_STRING" in done.stderr
     assert "Traceback" not in done.stderr
