@@ -12,7 +12,7 @@ from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from tests.fixtures.project import REPOSITORY, copy_of
 
-pytest_plugins = ["tests.fixtures.prefect_server", "tests.fixtures.stores", "tests.fixtures.up", "tests.fixtures.web"]
+pytest_plugins = ["tests.fixtures.stores", "tests.fixtures.prefect_server", "tests.fixtures.up", "tests.fixtures.web"]
 
 # No example is timed: on a busy machine a right answer may take its time.
 settings.register_profile("untimed", deadline=None)
