@@ -215,7 +215,7 @@ def test_a_failure_inside_frees_the_output_and_stays_what_it_is(output: UPath) -
 
 
 def test_a_server_that_does_not_refuse_is_found_out(
-    bucket: str,  # noqa: F811 - the fixture
+    bucket: str,
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     output = place(f"{bucket}/night")
