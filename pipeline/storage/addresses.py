@@ -33,7 +33,10 @@ def is_address(source: str) -> bool:
 
 
 def filesystem(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """What opens `address`, and the path by which it does. Raises AddressError for a protocol that is not at hand."""
+    """What opens `address`, and the path by which it does.
+
+    Raises AddressError for an unknown protocol, or one whose package is not installed.
+    """
     protocol = address.partition("://")[0]
     if "::" in address and "://" in address.rpartition("::")[2]:
         raise AddressError(f"{address}: addresses inside addresses are not read. Name the archive or folder itself.")
@@ -62,7 +65,7 @@ def local_path(source: str) -> Path | None:
 
 
 def place(source: str | Path) -> Place:
-    """What `source`, a path or an address, means. Raises AddressError for a protocol that is not at hand."""
+    """What `source`, a path or an address, means. Raises AddressError for a protocol whose package is not installed."""
     file = local_path(str(source))
     if file is not None:
         return file
@@ -72,13 +75,13 @@ def place(source: str | Path) -> Place:
 
 
 def size_of(about: dict[str, Any]) -> int | None:
-    """Bytes, where the server tells."""
+    """Its length in bytes; None where the server does not tell."""
     size = about.get("size")
     return None if size is None else int(size)
 
 
 def modified_ns_of(about: dict[str, Any]) -> int | None:
-    """When a remote file was written, in whole nanoseconds since 1970, where the server tells."""
+    """When a remote file was written, in whole nanoseconds since 1970; None where the server does not tell."""
     for key in ("LastModified", "last_modified", "mtime", "updated", "modified"):
         value = about.get(key)
         if isinstance(value, datetime):
@@ -124,7 +127,7 @@ class Stream(io.RawIOBase):
         return self._opened.tell()
 
     def readable(self) -> bool:
-        """It is."""
+        """Always."""
         return True
 
     def seekable(self) -> bool:

@@ -77,7 +77,12 @@ def sync(path: Path) -> None:
 def write_json(path: Place, value: Any) -> None:
     """Write `value` as indented JSON, whole."""
     with replacing(path) as beside:
-        beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.write_bytes(as_json(value))
+
+
+def as_json(value: Any) -> bytes:
+    """`value` as indented JSON in UTF-8, as it stands in files for people."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_json(path: Place) -> Any:

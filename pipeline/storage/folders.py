@@ -4,12 +4,14 @@ A folder is a value: it compares by its address, travels to other processes, and
 Names are relative to it, with `/` between their parts; without one, what is meant is the folder itself.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+from pipeline.storage import files
 from pipeline.storage.addresses import place
 from pipeline.storage.listing import Listed
 from pipeline.storage.stores import Place
@@ -25,9 +27,9 @@ class UnfitFile(Exception):  # noqa: N818 - what it is
 
 
 class Folder(ABC):
-    """A folder of this machine, or of a store. Its methods raise OSError, and StoreError when a store is silent."""
+    """A folder of this machine, or of a store. Methods raise OSError, and StoreError when a store does not answer."""
 
-    threads: ClassVar[int]  # that are worth reading with: a disk is as fast with one, a store is not
+    threads: ClassVar[int]  # that read at once: a disk is as fast with one, a store is not
     keeps_whole: ClassVar[bool]  # whether what was written once is whole for ever; a disk may lose it in a power cut
     path: Place
 
@@ -38,6 +40,15 @@ class Folder(ABC):
     def __truediv__(self, name: str) -> Self:
         """The folder of this name in this one."""
         return type(self)(self.path / name)  # type: ignore[call-arg]
+
+    @property
+    def name(self) -> str:
+        """The last part of the address."""
+        return self.path.name
+
+    def absolute(self) -> Self:
+        """The same folder, whatever the working folder is."""
+        return type(self)(self.path.absolute())  # type: ignore[call-arg]
 
     @property
     def local(self) -> Path | None:
@@ -61,8 +72,17 @@ class Folder(ABC):
         with self.replacing(name) as beside:
             beside.write_bytes(data)
 
+    def write_json(self, name: str, value: Any) -> None:
+        """Write `value` as indented JSON, whole or not at all."""
+        with self.replacing(name) as beside:
+            beside.write_bytes(files.as_json(value))
+
+    def read_json(self, name: str) -> Any:
+        """The value written by `write_json`."""
+        return json.loads(self.read(name))
+
     @abstractmethod
-    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+    def write_all(self, contents: Iterable[tuple[str, bytes]]) -> None:
         """Write all (name, bytes) as this folder's files. They count when the caller writes what names them."""
 
     @abstractmethod
@@ -91,10 +111,14 @@ class Folder(ABC):
 
     @abstractmethod
     def hold(self) -> AbstractContextManager[str | None]:
-        """Keep other runs from writing here. Gives the name of the run before, if it was killed (a store is silent).
+        """Keep other runs from writing here. Gives the name of the run before, if it was killed; a store does not.
 
         Raises LedgerError naming the holder when there is one.
         """
+
+    @abstractmethod
+    def require(self) -> None:
+        """Raise LedgerError when this process wrote here under a claim that another run has taken over."""
 
     @abstractmethod
     def at_hand(self) -> AbstractContextManager[Path]:
@@ -122,7 +146,7 @@ class Folder(ABC):
 
 
 def folder_at(where: str | Place) -> Folder:
-    """The folder that a path or an address means. Raises AddressError for a protocol that is not at hand."""
+    """The folder that a path or an address means. Raises AddressError for a protocol whose package is not installed."""
     from pipeline.storage.local_folder import LocalFolder  # they know this module
     from pipeline.storage.store_folder import StoreFolder
 

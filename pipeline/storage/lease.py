@@ -1,9 +1,9 @@
 """Who may write to an output folder: one run at a time, also when the folder is on a network disk.
 
-Two locks, since neither is enough alone. The operating system's (flock) is let go of the moment its holder dies, but
-another machine may not see it. The lease is a file that names its holder, who touches it every BEAT seconds: another
-machine takes it over when that has not happened for LEASE seconds. Who lost it, say to a network that was gone for
-minutes, finds out before it writes anything more.
+Two locks, since neither is enough alone. The operating system releases the first one (flock) the moment its holder
+dies, but another machine may not see it. The second one, the lease, is a file that names its holder, who touches it
+every BEAT seconds: another machine takes it over when that has not happened for LEASE seconds. A holder that lost it,
+for example because its network was gone for minutes, finds out before it writes anything more.
 """
 
 import os
@@ -34,10 +34,10 @@ _tokens: dict[Place, str] = {}  # output -> the claim under which this process w
 
 @contextmanager
 def held(output: Path) -> Iterator[str | None]:
-    """Keep other runs off `output`, and put its disk's errors into words. Gives the last holder if it was killed.
+    """Keep other runs off `output`; put its disk's errors into words. Gives the last holder's name if it was killed.
 
-    A holder that died on this machine holds nothing any more, however it died; one on another machine, LEASE seconds
-    after its last sign of life. Raises LedgerError naming the holder when there is one, and DiskError.
+    A holder that died on this machine has released its lock, however it died; one on another machine loses it LEASE
+    seconds after its last sign of life. Raises LedgerError naming the holder when there is one, and DiskError.
     """
     with explained(output):
         make_folder(output)
@@ -70,8 +70,8 @@ def _acquire(lease: SoftFileLease, output: Path) -> str | None:
     except Timeout:
         left = max(1.0, LEASE - _age(output))
         raise LedgerError(
-            f"{output} is in use by {_name(lease)}. If that one is dead, its lease expires in {left:.0f} s: run the "
-            "same command then. If not, wait until it has ended, or name another folder."
+            f"{output} is in use by {_name(lease)}. If that process is dead, its lease expires in {left:.0f} s: "
+            "run the same command then. If not, wait until it has ended, or name another folder."
         ) from None
     _tokens[output.absolute()] = str(lease.token)
     return killed
@@ -109,7 +109,7 @@ def join(output: Place, token: str) -> None:
 
 
 def leave(output: Place) -> None:
-    """Write to `output` under no claim any more."""
+    """Forget the claim under which this process wrote to `output`."""
     _tokens.pop(output.absolute(), None)
 
 

@@ -26,7 +26,7 @@ class ListingError(NightshiftError):
 class Listed:
     """One file, as it was when listed."""
 
-    path: str  # relative to the folder, `/` between the parts; bytes that are no text as surrogate escapes
+    path: str  # relative to the folder, `/` between the parts; bytes that are not text as surrogate escapes
     bytes: int
     modified_ns: int
     changed_ns: int  # of content, name or rights; unlike the time of modification it cannot be set back
@@ -35,7 +35,7 @@ class Listed:
 def list_images(folder: Path) -> Iterator[Listed]:
     """The image files below `folder`, depth first, each folder's entries in the order of their bytes.
 
-    Raises ListingError when `folder` is no readable folder.
+    Raises ListingError when `folder` is not a readable folder.
     """
     return (listed for listed, image in list_files(folder) if image)
 
@@ -43,7 +43,7 @@ def list_images(folder: Path) -> Iterator[Listed]:
 def list_files(folder: Path) -> Iterator[tuple[Listed, bool]]:
     """Every file below `folder` that is not hidden, in the order of `list_images`, and whether it is an image.
 
-    Raises ListingError when `folder` is no readable folder.
+    Raises ListingError when `folder` is not a readable folder.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -52,7 +52,7 @@ def list_files(folder: Path) -> Iterator[tuple[Listed, bool]]:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is no image of the user, nor holds one, whatever is inside."""
+    """Whether a file or folder of this name is left aside, whatever is inside."""
     return name.startswith(".") or name in IGNORED
 
 

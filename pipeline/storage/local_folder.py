@@ -48,11 +48,11 @@ class LocalFolder(Folder):
         """A path beside the file or folder `name`, which takes its place on success."""
         return files.replacing(self.path / name)
 
-    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+    def write_all(self, contents: Iterable[tuple[str, bytes]]) -> None:
         """Write all files into a new folder, which takes the place of this one."""
         with self.replacing("") as beside:
             beside.mkdir()
-            for name, data in files:
+            for name, data in contents:
                 (beside / name).write_bytes(data)
 
     def names(self, name: str = "") -> list[str]:
@@ -86,6 +86,10 @@ class LocalFolder(Folder):
     def hold(self) -> AbstractContextManager[str | None]:
         """Keep other runs from writing here."""
         return lease.held(self.path)
+
+    def require(self) -> None:
+        """Raise LedgerError when another run has taken over."""
+        lease.require(self.path)
 
     @contextmanager
     def at_hand(self) -> Iterator[Path]:

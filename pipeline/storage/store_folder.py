@@ -64,9 +64,9 @@ class StoreFolder(Folder):
         """Write an object."""
         stores.write_bytes(self.path / name, data)
 
-    def write_all(self, files: Iterable[tuple[str, bytes]]) -> None:
+    def write_all(self, contents: Iterable[tuple[str, bytes]]) -> None:
         """Write one object for each file, many at once."""
-        for _ in ordered_map(lambda file: self.write(*file), files, self.threads):
+        for _ in ordered_map(lambda file: self.write(*file), contents, self.threads):
             pass
 
     def names(self, name: str = "") -> list[str]:
@@ -95,6 +95,10 @@ class StoreFolder(Folder):
     def hold(self) -> AbstractContextManager[str | None]:
         """Keep other runs from writing here."""
         return store_lease.held(self.path)
+
+    def require(self) -> None:
+        """Raise LedgerError when another run has taken over."""
+        store_lease.require(self.path)
 
     @contextmanager
     def at_hand(self) -> Iterator[Path]:

@@ -26,7 +26,8 @@ S3 = ("s3", "s3a")
 def list_images(source: UPath) -> Iterator[Listed]:
     """The image files below `source`, in the order in which a local folder with the same content is listed.
 
-    Raises ListingError when `source` is an object, AddressError when the store refuses, StoreError when it is silent.
+    Raises ListingError when `source` is an object, AddressError when the store refuses, StoreError when it does not
+    answer.
     """
     with explained(str(source)):
         if attempt(source, lambda: source.fs.isfile(source.path)):

@@ -9,6 +9,7 @@ import pytest
 from pipeline.core.disk_errors import DiskError
 from pipeline.storage.addresses import place
 from pipeline.storage.folders import Folder, UnfitFile, folder_at
+from pipeline.storage.lease import LedgerError
 from tests.fixtures.images import save_image
 
 
@@ -30,6 +31,8 @@ def test_a_folder_is_a_value_that_travels_and_prints_as_it_was_typed(folder: Fol
     assert folder == folder_at(place(address)) == pickle.loads(pickle.dumps(folder))  # noqa: S301 - ours
     assert len({folder, folder_at(address), folder / "deep"}) == 2
     assert str(folder / "deep" / "er") == f"{address}/deep/er"
+    assert (folder.name, (folder / "deep").name) == ("a folder", "deep")
+    assert folder.absolute() == folder
 
 
 def test_what_is_written_is_read_listed_and_deleted(folder: Folder) -> None:
@@ -121,3 +124,19 @@ def test_what_killed_processes_left_beside_is_swept(tmp_path: Path) -> None:
     folder_at(tmp_path).sweep()
     files = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()}
     assert files == {".nightshift/parts/1.csv", "b.tmp/b"}
+
+
+def test_json_comes_back(folder: Folder) -> None:
+    folder.write_json("a.json", {"ä": [1, None]})
+    assert folder.read("a.json") == '{\n  "ä": [\n    1,\n    null\n  ]\n}\n'.encode()
+    assert folder.read_json("a.json") == {"ä": [1, None]}
+
+
+def test_a_folder_is_held_by_one_run(folder: Folder) -> None:
+    folder.require()
+    with folder.hold():
+        folder.require()
+        with pytest.raises(LedgerError, match=r"a folder is in use by process \d+ on"), folder.hold():
+            pass
+    with folder.hold():
+        pass

@@ -141,7 +141,7 @@ def test_a_live_run_on_another_machine_keeps_its_output_however_long_it_takes(ou
         hide_flock(output)
         time.sleep(LEASE + 1)
         refused = pytest.raises(
-            LedgerError, match=r"process \d+ on otherhost. If that one is dead, .* expires in [23] s"
+            LedgerError, match=r"process \d+ on otherhost. If that process is dead, .* expires in [23] s"
         )
         with refused, ledger.held(output):
             pass
