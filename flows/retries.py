@@ -1,4 +1,4 @@
-"""Which failures of a task may pass by themselves, and how long to wait for that. Retries nothing itself."""
+"""Which failures of a task deserve a retry, and how long to wait before it. Prefect does the retry."""
 
 from typing import Any
 
@@ -9,21 +9,21 @@ from pipeline.core.errors import NightshiftError
 from pipeline.registry.store import TrackingError
 from pipeline.storage.stores import StoreError
 
-PASSING = (StoreError, TrackingError)  # of a network, or of a server that is started again meanwhile
+PASSING = (StoreError, TrackingError)  # the network failed, or a server is restarting
 
 
 def can_pass(error: BaseException) -> bool:
-    """Whether the same work may succeed later: no error that a person has to mend."""
+    """Whether a retry may succeed: not after an error that a person must fix."""
     return isinstance(error, PASSING) or not isinstance(error, NightshiftError)
 
 
 def retry(task: "Task[..., Any]", run: TaskRun, state: "State[Any]") -> bool:
-    """Prefect's question after a task has failed."""
+    """Whether Prefect retries a task that has failed."""
     error = state.result(raise_on_failure=False)
     return not isinstance(error, BaseException) or can_pass(error)
 
 
-# After 5, 10 and 20 seconds, each up to a half longer: not all who wait for a server ask it at once.
+# Retry after 5, 10 and 20 seconds, each up to 50 % longer, so that not all tasks ask a restarted server at once.
 RETRIES: dict[str, Any] = {
     "retries": 3,
     "retry_delay_seconds": exponential_backoff(5),

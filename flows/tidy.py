@@ -1,4 +1,4 @@
-"""The flow that deletes what is old, and says what takes room."""
+"""The flow that deletes old data, and says what takes disk space."""
 
 from prefect import flow, get_run_logger
 
@@ -8,5 +8,5 @@ from pipeline.params.file import load_params
 
 @flow(name="tidy", flow_run_name="tidy")
 def tidy(nights: int | None = None, runs: int | None = None, cache: bool = False) -> None:
-    """Delete folders of nights and their MLflow runs that are older than so many days; cache: data no commit names."""
+    """Delete nights' folders and MLflow runs older than so many days; cache: also cached data that no commit names."""
     housekeeping.tidy(load_params().register_.model_name, nights, runs, cache, get_run_logger().info)

@@ -1,4 +1,4 @@
-"""The commands `nightshift up`, `down`, `logs`, and what `status` says of services. Each imports what it needs."""
+"""The commands `nightshift up`, `down`, `logs`, and the services in `status`. Each imports what it needs."""
 
 import os
 import time
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-LIMIT = 180.0  # seconds in which each service has to answer; a first start on a slow disk takes 30
+LIMIT = 180.0  # seconds in which each service must answer; a first start on a slow disk takes 30
 POLL = 0.5  # seconds between two looks
 
 
 class Service(StrEnum):
-    """What `up` runs."""
+    """A service that `up` runs."""
 
     MLFLOW = "mlflow"
     PREFECT = "prefect"
@@ -28,24 +28,24 @@ class Service(StrEnum):
 @app.command()
 def up(
     mlflow_port: Annotated[
-        int, typer.Option(min=1, max=65535, envvar="NIGHTSHIFT_MLFLOW_PORT", help="Of MLflow's pages.")
+        int, typer.Option(min=1, max=65535, envvar="NIGHTSHIFT_MLFLOW_PORT", help="Port of MLflow's pages.")
     ] = 5000,
     prefect_port: Annotated[
-        int, typer.Option(min=1, max=65535, envvar="NIGHTSHIFT_PREFECT_PORT", help="Of Prefect's pages.")
+        int, typer.Option(min=1, max=65535, envvar="NIGHTSHIFT_PREFECT_PORT", help="Port of Prefect's pages.")
     ] = 4200,
 ) -> None:
     """Start MLflow's and Prefect's servers and a worker in the background, with the schedules of prefect.yaml.
 
-    They answer on this machine alone, and are started again when they die. A server that MLFLOW_TRACKING_URI or
-    PREFECT_API_URL names is used instead.
+    They listen on this machine only, and start again when they die. If MLFLOW_TRACKING_URI or PREFECT_API_URL names a
+    server, Nightshift uses that one and starts none.
     """
     from flows.services import processes
     from pipeline.params.file import load_params
 
-    load_params()  # nothing is started outside a project
+    load_params()  # fails outside a project, before anything starts
     if (running := processes.addresses()) and processes.is_up():
         names = ", ".join(f"{one.name} {one.state.lower()}" for one in processes.processes())
-        typer.echo(f"Nightshift already runs here ({names}). `nightshift down` stops it.")
+        typer.echo(f"Nightshift is already running here ({names}). `nightshift down` stops it.")
         _print_addresses(running)
         return
     wanted = _wanted(mlflow_port, prefect_port)
@@ -56,11 +56,11 @@ def up(
     except BaseException:
         processes.stop()
         raise
-    typer.echo(f"Logs: `nightshift logs`, in {processes.LOGS}. `nightshift down` stops it all.")
+    typer.echo(f"`nightshift logs` shows the logs ({processes.LOGS}). `nightshift down` stops everything.")
 
 
 def _wanted(mlflow_port: int, prefect_port: int) -> "Addresses":
-    """Which servers are ours and where; that the ports are free, and that servers elsewhere answer."""
+    """Decide which servers to start, and where. Checks that their ports are free and that servers elsewhere answer."""
     from prefect.settings import PREFECT_API_URL
 
     from flows.services import processes
@@ -84,7 +84,7 @@ def _wanted(mlflow_port: int, prefect_port: int) -> "Addresses":
 
 
 def _start_all(wanted: "Addresses") -> None:
-    """Servers first, side by side; then what Prefect has to know; then the worker."""
+    """Start the servers in parallel, then register pool and deployments with Prefect, then start the worker."""
     from datetime import UTC, datetime
 
     from flows.services import prefect as server
@@ -111,7 +111,7 @@ def _start_all(wanted: "Addresses") -> None:
 
 
 def _wait(name: str, is_there: Callable[[], bool]) -> None:
-    """Until a service answers. Raises ServicesError with its last lines when it has ended, or its time is up."""
+    """Wait until a service answers. Raises ServicesError with its last log lines when it ended or takes too long."""
     from flows.services import processes
 
     deadline, pid = time.monotonic() + LIMIT, 0
@@ -119,7 +119,7 @@ def _wait(name: str, is_there: Callable[[], bool]) -> None:
         pid = processes.require_alive(name, pid)
         if time.monotonic() > deadline:
             raise processes.ServicesError(
-                f"{name} does not answer after {LIMIT:.0f} s. It said last:\n{processes.last_lines(name)}"
+                f"{name} did not answer within {LIMIT:.0f} s. Its last log lines:\n{processes.last_lines(name)}"
             )
         time.sleep(POLL)
 
@@ -131,7 +131,7 @@ def _print_addresses(running: "Addresses") -> None:
 
 @app.command()
 def down() -> None:
-    """Stop what `nightshift up` started. A night that is being classified goes on with the next run."""
+    """Stop what `nightshift up` started. The next run continues a night that this interrupts."""
     from flows.services import processes
 
     count = processes.stop()
@@ -140,11 +140,11 @@ def down() -> None:
 
 @app.command()
 def logs(
-    service: Annotated[Service | None, typer.Argument(help="One of them; without it, all.", show_default=False)] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="And whatever comes, until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of each.")] = 50,
+    service: Annotated[Service | None, typer.Argument(help="One service; without it, all.", show_default=False)] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new lines, until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Lines to show of each service.")] = 50,
 ) -> None:
-    """Show what the services said last."""
+    """Show the last lines of the services' logs."""
     from flows.services import processes
     from pipeline.core.errors import NightshiftError
 

@@ -1,4 +1,4 @@
-"""What Prefect's server is told and asked: the pool, the deployments, what becomes of dead runs, the nights."""
+"""Requests to Prefect's server: the work pool, the deployments, dead runs, the nights. Starts and stops no service."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NIGHTS = ("nightly", "nights")  # the deployments that classify
 ZOMBIES = "Nightshift: runs without a sign of life have crashed"
-SILENCE = timedelta(seconds=90)  # three signs of life missed
+SILENCE = timedelta(seconds=90)  # three missed heartbeats
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def client_of(api: str) -> "Iterator[SyncPrefectClient]":
 
 
 def make_pool(api: str, name: str) -> None:
-    """The work pool, if there is none yet: its worker runs each flow as a process of this machine."""
+    """Create the work pool if it is missing. Its worker runs each flow as a process of this machine."""
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
@@ -44,18 +44,18 @@ def make_pool(api: str, name: str) -> None:
 
 
 def deploy(environment: dict[str, str]) -> None:
-    """Tell the server of the deployments in prefect.yaml. Raises NightshiftError with Prefect's words."""
+    """Register the deployments in prefect.yaml with the server. Raises NightshiftError with Prefect's message."""
     words = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     done = subprocess.run(words, env=environment, text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         last = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
-        raise NightshiftError(f"The deployments in prefect.yaml were refused (`prefect deploy --all`):\n{last}")
+        raise NightshiftError(f"Prefect refused the deployments in prefect.yaml (`prefect deploy --all`):\n{last}")
 
 
 def watch_for_zombies(api: str) -> None:
-    """Let the server mark a run as crashed that died without a word: its machine, or it and its worker, were killed.
+    """Let the server mark a run as crashed when its heartbeats stop: its machine, or the run and its worker, died.
 
-    Until then it would be `Running` for ever. Made once; a change of it here reaches the server too.
+    Without this the run would stay `Running` for ever. Creates the automation once, and updates it when it has changed.
     """
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState
@@ -76,7 +76,7 @@ def watch_for_zombies(api: str) -> None:
         ),
         actions=[
             ChangeFlowRunState(
-                state=StateType.CRASHED, name=None, message="No sign of life: it was killed.", force=False
+                state=StateType.CRASHED, name=None, message="No heartbeat: the run was killed.", force=False
             )
         ],
     )
@@ -84,7 +84,9 @@ def watch_for_zombies(api: str) -> None:
         known = client.read_automations_by_name(ZOMBIES)
         if not known:
             client.create_automation(automation)
-        elif _plain(known[0].trigger) != _plain(automation.trigger):  # an update forgets whom it waits for
+        elif _plain(known[0].trigger) != _plain(
+            automation.trigger
+        ):  # only then: an update forgets the runs it waits for
             client.update_automation(known[0].id, automation)
 
 
@@ -93,7 +95,7 @@ def _plain(trigger: "BaseModel") -> object:
 
 
 def worker_is_online(api: str, pool: str, name: str, since: datetime) -> bool:
-    """Whether the worker has given a sign of life after `since`."""
+    """Whether the worker has sent a heartbeat after `since`."""
     with client_of(api) as client:
         workers = client.read_workers_for_work_pool(pool)
     return any(one.name == name and one.last_heartbeat_time and one.last_heartbeat_time > since for one in workers)

@@ -1,6 +1,7 @@
-"""MLflow's server, Prefect's server and the worker as processes of this project, under supervisord. Asks no server.
+"""MLflow's server, Prefect's server and the worker as processes of this project, run by supervisord.
 
-All of it lives in `.nightshift/`, readable by its owner alone: configuration, socket, logs, Prefect's own database.
+Their files are in `.nightshift/`, which only the owner can read: configuration, socket, logs, Prefect's database.
+Knows nothing about a server but its address and its health check.
 """
 
 import os
@@ -30,18 +31,18 @@ SERVERS, WORKER, POOL = ("mlflow", "prefect"), "worker", "nightshift"
 SERVICES = (*SERVERS, WORKER)
 LOOPBACK = "127.0.0.1"
 LONGEST_SOCKET = 107  # bytes of a socket's path on Linux
-MARK = "NIGHTSHIFT_SERVICES"  # in the environment of all our processes, and of those that they start: the folder
-HEARTBEAT = 30  # seconds between two signs of life of a flow run; Prefect allows no fewer
-FLOWS_END = 30.0  # seconds in which a flow run that is told to end writes down how far it is
+MARK = "NIGHTSHIFT_SERVICES"  # environment variable of all our processes and their children: the folder
+HEARTBEAT = 30  # seconds between two heartbeats of a flow run; Prefect's minimum
+FLOWS_END = 30.0  # seconds that a flow run has to save its progress after it is told to end
 
 
 class ServicesError(NightshiftError):
-    """A service does not start, or cannot be reached; names it and what it said last."""
+    """A service does not start, or does not answer; the message names it and shows its last log lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the servers are; those of this project are started and stopped with it, others are only used."""
+    """Where the servers are. `up` and `down` start and stop those in `ours`, and only use the others."""
 
     mlflow: str
     prefect: str  # of its page; the API is below /api
@@ -59,13 +60,13 @@ class Process:
 
 
 def configuration(addresses: Addresses) -> str:
-    """What supervisord is told: a program a service. The worker waits until it is told to start."""
+    """supervisord's configuration: one program per service, which starts when `start` says so."""
     here = Path.cwd()
     python = [sys.executable, "-m"]
-    alone = [*python, "flows.services.restart", f"mlflow {here}"]  # without what a killed one left behind
+    alone = [*python, "flows.services.restart", f"mlflow {here}"]  # ends what a killed server left behind
     artifacts = (here / LOCAL_ARTIFACTS).as_uri()
     commands = {
-        # Its store is in the environment: an address may hold a password, which a list of processes would show.
+        # Its store is in the environment: the address may hold a password, which the list of processes would show.
         "mlflow": [*alone, *python, "mlflow", "server", "--no-serve-artifacts",
                    "--default-artifact-root", artifacts, "--workers", "1", "--host", LOOPBACK,
                    "--port", _port(addresses.mlflow)],
@@ -99,10 +100,10 @@ def _program(name: str, command: Sequence[str]) -> str:
             f"[program:{name}]",
             f"command={_escaped(shlex.join(command))}",
             f"directory={_escaped(str(here))}",
-            "autostart=false",  # each in its turn
+            "autostart=false",  # `up` starts each in its turn
             "autorestart=true",
             "startsecs=3",
-            "startretries=1000",  # with longer and longer pauses: a night must not depend on a bad hour
+            "startretries=1000",  # with growing pauses: a server that fails for an hour must come back before the night
             "stopasgroup=true",
             "killasgroup=true",
             "stopwaitsecs=20",
@@ -110,13 +111,13 @@ def _program(name: str, command: Sequence[str]) -> str:
             f"stdout_logfile={_escaped(str(here / log_file(name)))}",
             "stdout_logfile_maxbytes=10MB",
             "stdout_logfile_backups=5",
-            "umask=022",  # the files that a night writes are no secret
+            "umask=022",  # other users may read the files that a night writes
         ]
     )
 
 
 def _escaped(text: str) -> str:
-    """As supervisord's configuration has it."""
+    """`text` for supervisord's configuration, where % begins a variable."""
     return text.replace("%", "%%")
 
 
@@ -125,17 +126,17 @@ def _port(address: str) -> str:
 
 
 def worker_name() -> str:
-    """One worker a machine and project, whatever became of earlier ones."""
+    """The worker's name: the same at every start on this machine in this project."""
     return f"{socket.gethostname()} {Path.cwd().name}"
 
 
 def log_file(name: str) -> Path:
-    """The newest lines of a service; older ones are beside it, as .1 to .5."""
+    """The log of a service; older lines are beside it, in .1 to .5."""
     return LOGS / f"{name}.log"
 
 
 def environment(addresses: Addresses) -> dict[str, str]:
-    """What the services run with: this Python's commands first, our servers, Prefect's own files in this project."""
+    """The services' environment: this Python's commands first, the servers, Prefect's own files in this project."""
     commands = str(Path(sys.executable).parent)
     found = {
         **os.environ,
@@ -146,9 +147,9 @@ def environment(addresses: Addresses) -> dict[str, str]:
         "PREFECT_API_URL": f"{addresses.prefect}/api",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes, 1.5 GB, for the judging of language models
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes, 1.5 GB, to evaluate language models
     }
-    if "prefect" in addresses.ours:  # a server elsewhere may need the keys of a person's own profile
+    if "prefect" in addresses.ours:  # a server elsewhere may need the API key in the user's profile
         found["PREFECT_HOME"] = str(Path.cwd() / HOME / "prefect")
     if "mlflow" in addresses.ours:
         found["MLFLOW_BACKEND_STORE_URI"] = Store.of_project().address
@@ -156,22 +157,22 @@ def environment(addresses: Addresses) -> dict[str, str]:
 
 
 def require_free(port: int, service: str) -> None:
-    """Raise ServicesError when somebody else listens on `port` of this machine."""
+    """Raise ServicesError when another process listens on `port` of this machine."""
     try:
         socket.create_server((LOOPBACK, port)).close()
     except PermissionError:
         raise ServicesError(
-            f"Port {port} is not for everybody. Choose one above 1023: `nightshift up --{service}-port {port + 8000}`."
+            f"Port {port} needs root's rights. Choose one above 1023: `nightshift up --{service}-port {port + 8000}`."
         ) from None
     except OSError:
         raise ServicesError(
-            f"Port {port}, where {service} is to answer, is taken by {_listener(port)}. Stop it, or choose another: "
+            f"Port {port}, where {service} must listen, is in use by {_listener(port)}. Stop it, or choose another: "
             f"`nightshift up --{service}-port {port + 1}` (or NIGHTSHIFT_{service.upper()}_PORT={port + 1})."
         ) from None
 
 
 def answers(address: str) -> bool:
-    """Whether a server says at `address` that it is well."""
+    """Whether a server answers at `address` that it is healthy."""
     try:
         return httpx.get(address, timeout=5).is_success
     except httpx.HTTPError:
@@ -182,8 +183,8 @@ def require_answer(address: str, variable: str) -> None:
     """Raise ServicesError when a server elsewhere, which `variable` names, does not answer."""
     if not answers(address):
         raise ServicesError(
-            f"The server that {variable} names does not answer at {address}. Start it, correct {variable}, or unset it "
-            "to have one here."
+            f"The server that {variable} names does not answer at {address}. Start it, correct {variable}, or unset "
+            "it, so that `nightshift up` starts one here."
         )
 
 
@@ -198,7 +199,7 @@ def _listener(port: int) -> str:
 
 
 def supervisor() -> Any:
-    """supervisord's remote procedures, by the socket; calling one raises OSError where it does not run."""
+    """supervisord's remote procedures, through its socket; a call raises OSError when supervisord does not run."""
     from supervisor.xmlrpc import SupervisorTransport
 
     transport = SupervisorTransport("", "", f"unix://{SOCKET.absolute()}")
@@ -214,7 +215,7 @@ def is_up() -> bool:
 
 
 def addresses() -> Addresses | None:
-    """Where the servers of the last `up` are."""
+    """Where the servers of the last `up` are; None before the first."""
     if not ADDRESSES.is_file():
         return None
     found = read_json(ADDRESSES)
@@ -222,10 +223,10 @@ def addresses() -> Addresses | None:
 
 
 def start_supervisor(wanted: Addresses) -> None:
-    """Start supervisord in the background, with nothing under it yet. Raises ServicesError."""
+    """Start supervisord in the background, without any service yet. Raises ServicesError."""
     if len(os.fsencode(SOCKET.absolute())) > LONGEST_SOCKET:
         raise ServicesError(
-            f"{SOCKET.absolute()} is too long for the address of a socket, which has at most {LONGEST_SOCKET} bytes. "
+            f"{SOCKET.absolute()} is too long for the path of a socket, which has at most {LONGEST_SOCKET} bytes. "
             "Move the project to a folder with a shorter path."
         )
     LOGS.mkdir(parents=True, exist_ok=True)
@@ -254,14 +255,14 @@ def start(name: str) -> None:
 
 
 def require_alive(name: str, pid: int = 0) -> int:
-    """The process of a service. Raises ServicesError with its last lines when it has ended instead of starting.
+    """The process id of a service. Raises ServicesError with its last log lines when it ended instead of starting.
 
-    pid: of the process that was asked for; another one is a second attempt.
+    pid: what the previous call returned, 0 at first; another process now means that the first attempt failed.
     """
     found = supervisor().getProcessInfo(name)
     state = found["statename"] if not pid or found["pid"] == pid else "EXITED"
     if state not in ("STARTING", "RUNNING"):
-        raise ServicesError(f"{name} does not start ({state}). It said last:\n{last_lines(name)}")
+        raise ServicesError(f"{name} does not start ({state}). Its last log lines:\n{last_lines(name)}")
     return int(found["pid"])
 
 
@@ -296,8 +297,8 @@ def _megabytes(pid: int) -> int:
 
 
 def stop() -> int:
-    """Stop everything that `up` started, flow runs first: they write down how far they are. Returns how many."""
-    count = _end(_flow_runs())  # while the worker and the server still hear what becomes of them
+    """Stop everything that `up` started, flow runs first: they save their progress. Returns how many processes."""
+    count = _end(_flow_runs())  # while the worker and the server can still record how they end
     if is_up():
         running = [one["name"] for one in supervisor().getAllProcessInfo() if one["pid"]]
         count += len(running)
@@ -319,12 +320,12 @@ def _wait_for_end(pid: int) -> None:
         return
     except psutil.TimeoutExpired:
         raise ServicesError(
-            f"supervisord (process {pid}) does not end. `kill -9 {pid}`, then `nightshift down`."
+            f"supervisord (process {pid}) does not end. Run `kill -9 {pid}`, then `nightshift down`."
         ) from None
 
 
 def _marked() -> Iterator[psutil.Process]:
-    """Processes that come from this project's services, whoever their parent is by now."""
+    """Processes that this project's services started, directly or not, even if their parent has ended."""
     for one in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if one.environ().get(MARK) == str(Path.cwd()) and one.pid != os.getpid():
@@ -332,7 +333,7 @@ def _marked() -> Iterator[psutil.Process]:
 
 
 def _flow_runs() -> Iterator[psutil.Process]:
-    """Those of them that run a flow, without the processes that help these."""
+    """The marked processes that run a flow, without their helper processes."""
     for one in _marked():
         with suppress(psutil.Error):
             if one.cmdline()[-1:] == ["prefect.engine"]:
@@ -340,7 +341,7 @@ def _flow_runs() -> Iterator[psutil.Process]:
 
 
 def _end(found: Iterator[psutil.Process]) -> int:
-    """Tell processes to end, wait, and kill those that do not; returns how many."""
+    """Tell processes to end, wait, and kill those that do not; returns how many there were."""
     told = list(found)
     for one in told:
         _signal(one.terminate)
@@ -357,6 +358,6 @@ def _signal(send: Any) -> None:
 
 
 def show_logs(names: Sequence[str], lines: int, *, follow: bool) -> None:
-    """Show the end of the logs, and with `follow` what comes, across their rotation; in the place of this process."""
+    """Show the end of the logs, and with `follow` new lines too, also after a rotation. Ends this process."""
     words = ["tail", "-n", str(lines), *(["-F"] if follow else []), *(str(log_file(name)) for name in names)]
     os.execvp("tail", words)  # noqa: S606 - fixed words

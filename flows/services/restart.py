@@ -1,8 +1,8 @@
-"""Start a server in the place of this process, once nothing is left of its predecessor.
+"""Start a server in place of this process, after killing what its predecessor left behind.
 
     python -m flows.services.restart NAME WORD...
 
-A server that was killed may leave a child that still has its port: the next one would end at once, again and again.
+A killed server may leave a child that still holds its port: the next server would fail at once, again and again.
 """
 
 import os
@@ -11,11 +11,11 @@ from contextlib import suppress
 
 import psutil
 
-NAME = "NIGHTSHIFT_SERVICE"  # in the environment of a server and its children: which one, of which project
+NAME = "NIGHTSHIFT_SERVICE"  # environment variable of a server and its children: which server of which project
 
 
 def end_predecessor(name: str) -> None:
-    """Kill what carries `name`: supervisord starts this process only when the server itself is gone."""
+    """Kill all processes that carry `name`. supervisord starts this process only after the server itself has ended."""
     left = []
     for one in psutil.process_iter():
         with suppress(psutil.Error, OSError):

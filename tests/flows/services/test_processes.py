@@ -58,7 +58,7 @@ def test_one_command_starts_all_and_the_pages_show_the_projects_models_and_sched
 def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> None:
     before = the_process(up.project, "worker").pid
     again = nightshift("up", cwd=up.project).stdout
-    assert "already runs here (mlflow running, prefect running, worker running)" in again
+    assert "is already running here (mlflow running, prefect running, worker running)" in again
     assert up.prefect in again
     assert the_process(up.project, "worker").pid == before
     # The scheduler plans within a minute.
@@ -247,7 +247,7 @@ def test_a_port_that_is_taken_is_named_with_its_owner_and_another(trained: Path)
         port = server.getsockname()[1]
         done = nightshift("up", *options(port, free_port()), cwd=trained, check=False)
     assert done.returncode == 1
-    assert f"Port {port}, where mlflow is to answer, is taken by process {os.getpid()}" in done.stderr
+    assert f"Port {port}, where mlflow must listen, is in use by process {os.getpid()}" in done.stderr
     assert f"nightshift up --mlflow-port {port + 1}" in done.stderr
     assert list(processes(trained)) == []
 
@@ -269,7 +269,7 @@ def test_a_service_that_does_not_start_is_named_with_its_last_words_and_nothing_
     store = {"MLFLOW_TRACKING_URI": "sqlite:////dev/null/mlflow.db"}
     done = nightshift("up", *options(free_port(), free_port()), cwd=project, check=False, **store)
     assert done.returncode == 1
-    assert re.search(r"mlflow does not start \((BACKOFF|FATAL|EXITED)\)\. It said last:\n(  .*\n)+", done.stderr)
+    assert re.search(r"mlflow does not start \((BACKOFF|FATAL|EXITED)\)\. Its last log lines:\n(  .*\n)+", done.stderr)
     assert "/dev/null" in done.stderr
     assert "(.nightshift/logs/mlflow.log)" in done.stderr
     assert list(processes(project)) == []
