@@ -62,7 +62,7 @@ class Repeated:
     answer: Mapping[str, str]  # the row's columns but OF_THIS_FILE
 
 
-Outcome = Classified | Unreadable | Repeated  # of one file
+FileOutcome = Classified | Unreadable | Repeated  # of one file
 Row = Mapping[str, str]  # of a CSV: column -> text
 
 
@@ -93,7 +93,7 @@ def listed_path(text: str) -> str:
     )
 
 
-def to_row(outcome: Outcome, stamp: Stamp) -> list[str]:
+def to_row(outcome: FileOutcome, stamp: Stamp) -> list[str]:
     """One line of the CSV, in the order of COLUMNS."""
     end = [stamp.model_name, stamp.model_version, stamp.classified_at]
     match outcome:

@@ -19,7 +19,7 @@ from pipeline.model.reference import Reference, read_reference
 from pipeline.night.ledger import Done, Run, known_of, model_of
 from pipeline.night.reading import Decoded, Decoder, Read, Reading, read_images
 from pipeline.night.repeats import Known
-from pipeline.night.rows import COLUMNS, RANKS, Classified, Outcome, answer_of, to_row
+from pipeline.night.rows import COLUMNS, RANKS, Classified, FileOutcome, answer_of, to_row
 from pipeline.params.file import Params
 from pipeline.params.model import Compute
 from pipeline.storage import stores
@@ -84,7 +84,9 @@ def classify_alone(run: Run, number: int, params: Params) -> int:
     return files
 
 
-def judge(reads: Iterator[Read], engine: Engine, size: int, reference: Reference | None = None) -> Iterator[Outcome]:
+def judge(
+    reads: Iterator[Read], engine: Engine, size: int, reference: Reference | None = None
+) -> Iterator[FileOutcome]:
     """One outcome a file, in order; what could not be read never reaches the model.
 
     reference: what the images are compared with; None: they have no outlier score and no flags.

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from pipeline.night.counts import Counted, Counts, LabelsError, Truth, feed, read_labels
-from pipeline.night.rows import COLUMNS, Outcome, Unreadable, read_rows, to_row, write_rows
+from pipeline.night.rows import COLUMNS, FileOutcome, Unreadable, read_rows, to_row, write_rows
 from pipeline.night.summary import Compared
 from tests.night.test_rows import STAMP, classified
 
-NIGHT: list[Outcome] = [
+NIGHT: list[FileOutcome] = [
     classified("1.jpg"), classified("2.jpg", "dog", unsure=True), Unreadable("3.jpg", "empty"), classified("4.jpg"),
 ]  # fmt: skip
 
@@ -19,7 +19,7 @@ NIGHT: list[Outcome] = [
 PATHS = [outcome.path for outcome in NIGHT]
 
 
-def rows(outcomes: list[Outcome]) -> list[dict[str, str]]:
+def rows(outcomes: list[FileOutcome]) -> list[dict[str, str]]:
     return [dict(zip(COLUMNS, to_row(outcome, STAMP), strict=True)) for outcome in outcomes]
 
 
@@ -37,7 +37,7 @@ def test_every_row_is_counted_once() -> None:
 
 def test_outliers_and_rows_with_other_flags_are_counted() -> None:
     flags = [("outlier",), ("outlier", "dark"), ("dark", "small"), (), ("blurred",)]
-    outcomes: list[Outcome] = [
+    outcomes: list[FileOutcome] = [
         replace(classified(f"{number}.jpg"), outlier_score=0.5, flags=words) for number, words in enumerate(flags)
     ]
     found = counted(rows(outcomes), [outcome.path for outcome in outcomes])
@@ -58,7 +58,7 @@ def test_a_night_without_files_reconciles() -> None:
     [NIGHT[1:], [*NIGHT, NIGHT[0]], [], [NIGHT[0], NIGHT[0], NIGHT[2], NIGHT[3]], [*NIGHT[:2], NIGHT[3], NIGHT[2]]],
     ids=["missing", "doubled", "none", "one doubled and one missing", "two exchanged"],
 )
-def test_a_missing_or_doubled_row_is_noticed(outcomes: list[Outcome]) -> None:
+def test_a_missing_or_doubled_row_is_noticed(outcomes: list[FileOutcome]) -> None:
     assert counted(rows(outcomes), PATHS).reconciled is False
 
 
@@ -68,7 +68,7 @@ def test_a_row_of_no_known_status_is_noticed() -> None:
 
 
 def test_answers_are_compared_by_content_with_what_is_known(tmp_path: Path) -> None:
-    outcomes: list[Outcome] = [
+    outcomes: list[FileOutcome] = [
         classified("right.jpg", "cat", sha256="1"),
         classified("right-unsure.jpg", "cat", unsure=True, sha256="1"),
         classified("wrong.jpg", "dog", sha256="1"),

@@ -26,7 +26,7 @@ from pipeline.night.review import (
     why_of,
     write_review,
 )
-from pipeline.night.rows import COLUMNS, Classified, Outcome, Stamp, Unreadable, read_rows, to_row, write_rows
+from pipeline.night.rows import COLUMNS, Classified, FileOutcome, Stamp, Unreadable, read_rows, to_row, write_rows
 from pipeline.night.summary import Drift, ReviewCounts
 from pipeline.params.data import Images
 from pipeline.storage.files import sha256_of_file
@@ -47,11 +47,11 @@ def image(
     return Classified(path, "ab", 40, 30, ranked, unsure, score, tuple(flags.split()))
 
 
-def row(outcome: Outcome) -> dict[str, str]:
+def row(outcome: FileOutcome) -> dict[str, str]:
     return dict(zip(COLUMNS, to_row(outcome, STAMP), strict=True))
 
 
-NIGHT: list[Outcome] = [
+NIGHT: list[FileOutcome] = [
     image("fine"),
     image("dark", flags="dark"),
     image("sure outlier", score=0.3, flags="outlier"),
@@ -119,7 +119,7 @@ def test_what_is_cut_off_leaves_each_kind_its_share_and_the_first_of_it() -> Non
     assert choose(map(row, many), 0).rows == []
 
 
-def some_outcomes() -> st.SearchStrategy[list[Outcome]]:
+def some_outcomes() -> st.SearchStrategy[list[FileOutcome]]:
     numbers = st.sampled_from([0.1, 0.5, 0.6])
     one = st.one_of(
         st.just(Unreadable("", "why")),
@@ -134,7 +134,7 @@ def some_outcomes() -> st.SearchStrategy[list[Outcome]]:
 
 
 @given(outcomes=some_outcomes(), most=st.integers(0, 45))
-def test_a_shorter_review_is_the_longer_one_with_rows_left_out(outcomes: list[Outcome], most: int) -> None:
+def test_a_shorter_review_is_the_longer_one_with_rows_left_out(outcomes: list[FileOutcome], most: int) -> None:
     rows = [*map(row, outcomes)]
     whole, short = choose(rows, 1000), choose(rows, most)
     needed = [one["path"] for one in rows if kind_of(one)]
@@ -172,7 +172,7 @@ def output(tmp_path: Path) -> Path:
     folder = tmp_path / "night"
     for number, name in enumerate(("a.png", "b.png", "=c.jpg", "d.png")):
         save_image(folder / name, seed=number, width=80, height=40)
-    outcomes: list[Outcome] = [
+    outcomes: list[FileOutcome] = [
         replace(image(name, 0.6, unsure=True), sha256=sha256_of_file(folder / name), width=80, height=40)
         for name in ("a.png", "b.png", "=c.jpg", "d.png")
     ]
@@ -218,7 +218,7 @@ HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}.pn
 
 
 def test_no_name_label_or_reason_becomes_markup() -> None:
-    outcomes: list[Outcome] = [
+    outcomes: list[FileOutcome] = [
         Unreadable(HOSTILE, HOSTILE),
         replace(image(HOSTILE, 0.6, unsure=True), ranked=((HOSTILE, 0.6), ("b", 0.4))),
         image(HOSTILE, flags="outlier"),

@@ -12,7 +12,7 @@ from pipeline.images.measures import Light
 from pipeline.night.rows import (
     COLUMNS,
     Classified,
-    Outcome,
+    FileOutcome,
     Stamp,
     Unreadable,
     csv_path,
@@ -130,7 +130,7 @@ THREE = (("cat", 0.5), ("dog", 0.3000004), ("ant", 0.1999996))
     ],
     ids=["ok", "unsure, two classes", "unreadable", "not even bytes"],
 )
-def test_an_outcome_becomes_its_row(outcome: Outcome, row: list[str]) -> None:
+def test_an_outcome_becomes_its_row(outcome: FileOutcome, row: list[str]) -> None:
     assert to_row(outcome, STAMP) == row
     assert len(row) == len(COLUMNS)
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline.model.contract import Contract
 from pipeline.night.counts import feed
 from pipeline.night.review import Candidates, write_review
-from pipeline.night.rows import Classified, Outcome, Stamp, Unreadable, csv_path, read_rows, to_row, write_rows
+from pipeline.night.rows import Classified, FileOutcome, Stamp, Unreadable, csv_path, read_rows, to_row, write_rows
 from pipeline.params.data import Images
 from pipeline.sources.folders import SourceError
 from pipeline.storage.files import sha256_of_file
@@ -28,7 +28,7 @@ CONTRACT = Contract(
 def review(tmp_path: Path) -> Path:
     """The review of a night over pictures of odd names, and one file that is none."""
     folder, output = tmp_path / "night photos", tmp_path / "out"
-    outcomes: list[Outcome] = [Unreadable("text.png", "not an image in a known format", "ab")]
+    outcomes: list[FileOutcome] = [Unreadable("text.png", "not an image in a known format", "ab")]
     for number, name in enumerate(NAMES):
         file = save_image(folder / name, seed=number)
         ranked = (("cat", 0.6), ("dog", 0.4))
