@@ -133,11 +133,12 @@ def decode_only(folder: Path, _output: Path) -> None:
     from pipeline.model.contract import read_contract
     from pipeline.night.reading import Reading, read_images
     from pipeline.params.file import load_params
+    from pipeline.storage.folders import folder_at
     from pipeline.storage.listing import list_images
 
     params, paths = load_params(), [listed.path for listed in list_images(folder)]
     threads = params.compute.threads
-    for _ in read_images(folder, paths, read_contract(MODEL).images, Reading(threads, 2 * BATCH_SIZE, 60)):
+    for _ in read_images(folder_at(folder), paths, read_contract(MODEL).images, Reading(threads, 2 * BATCH_SIZE, 60)):
         pass
 
 

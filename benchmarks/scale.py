@@ -120,6 +120,7 @@ def books(name: str, source: Any, output: Any, costs: Costs, shard_size: int = S
     from pipeline.night.ledger import Run, RunPlan
     from pipeline.night.rows import Classified, read_rows, to_row
     from pipeline.storage import store_listing
+    from pipeline.storage.folders import folder_at
     from pipeline.storage.listing import list_images
 
     lister = list_images if isinstance(source, Path) else store_listing.list_images
@@ -132,7 +133,7 @@ def books(name: str, source: Any, output: Any, costs: Costs, shard_size: int = S
             started_at="2026-01-01T00:00:00+00:00",
         )  # fmt: skip
 
-    seconds, run = timed(lambda: Run.begin(output, found, shard_size, settle))
+    seconds, run = timed(lambda: Run.begin(folder_at(output), found, shard_size, settle))
     files, shards = run.plan.files, run.plan.shards
     costs.line(f"{name}: write the shards", seconds, shards, "shard")
     ranked = (("defective", 0.9), ("functional", 0.1))

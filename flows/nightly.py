@@ -30,8 +30,7 @@ from pipeline.night.workers import classify_shards
 from pipeline.notices import around, messages
 from pipeline.notices.send import tell
 from pipeline.params.file import Params, load_params
-from pipeline.storage.addresses import place
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder, folder_at
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -120,7 +119,7 @@ def finish_shadow(run: Run, beside: Run, found: Results, params: Params) -> Resu
 
 
 @task(task_run_name="record", cache_policy=NO_CACHE)
-def record(output: Place, summary: NightSummary) -> None:
+def record(output: Folder, summary: NightSummary) -> None:
     """Keep the night in MLflow."""
     order.record(output, summary, str(flow_run.id or ""))
 
@@ -163,9 +162,9 @@ def nightly(  # each option is a parameter: deployments and Prefect's pages name
     and how they differ. runner `dask`: on the cluster at `dask_address`, or a local one of so many `workers`.
     model_name: a registered model other than register.model_name.
     """
-    params, images = load_params(), place(source)
+    params, images = load_params(), folder_at(source)
     options = NightOptions(
-        images, place(output) if output else folder_for(images), labels, since_last, until, with_shadow, model_name,
+        images, folder_at(output or folder_for(images)), labels, since_last, until, with_shadow, model_name,
         Cluster(dask_address, workers) if runner == "dask" else None,
     )  # fmt: skip
     try:
@@ -180,9 +179,9 @@ def nightly(  # each option is a parameter: deployments and Prefect's pages name
     return summary
 
 
-def publish(output: Place, summary: NightSummary) -> None:
+def publish(output: Folder, summary: NightSummary) -> None:
     """The night on the page of its flow run."""
     create_markdown_artifact(summary_markdown(summary), key="summary")
-    create_link_artifact((output / PREDICTIONS_CSV).as_uri(), key="predictions", link_text="predictions.csv")
-    create_link_artifact((output / MORNING_PAGE).as_uri(), key="morning", link_text="the morning page")
-    create_link_artifact((output / REVIEW_PAGE).as_uri(), key="review", link_text="what to look at first")
+    create_link_artifact((output.path / PREDICTIONS_CSV).as_uri(), key="predictions", link_text="predictions.csv")
+    create_link_artifact((output.path / MORNING_PAGE).as_uri(), key="morning", link_text="the morning page")
+    create_link_artifact((output.path / REVIEW_PAGE).as_uri(), key="review", link_text="what to look at first")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from flows.nightly import nightly
 from pipeline.core.errors import NightshiftError
 from pipeline.night.ledger import folder_for
-from pipeline.storage.addresses import place
+from pipeline.storage.folders import folder_at
 
 
 class Input(BaseModel):
@@ -24,8 +24,8 @@ class Input(BaseModel):
 
 def output_of(one: Input) -> str:
     """Where its rows go: each folder has an output of its own in predictions/, called by the date and its name."""
-    source = place(one.source)
-    return one.output or str(folder_for(source, f"-{source.name}"))
+    source = folder_at(one.source)
+    return one.output or str(folder_for(source, f"-{source.path.name}"))
 
 
 @flow(name="nights", flow_run_name="nights")

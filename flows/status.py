@@ -16,6 +16,7 @@ from pipeline.registry import champions
 from pipeline.registry.gate import GATE_TAG, REFUSED
 from pipeline.registry.store import Store
 from pipeline.storage.files import read_json
+from pipeline.storage.folders import folder_at
 
 FIRST_ROWS = 5  # of the latest CSV
 SHOWN_VERSIONS = 10  # newest first, and whatever has an alias
@@ -67,7 +68,7 @@ def status_lines() -> list[str]:
 
 
 def _night_lines(folder: Path) -> list[str]:
-    if not (summary := read_summary(folder)):
+    if not (summary := read_summary(folder_at(folder))):
         return []
     result, lines = folder / PREDICTIONS_CSV, ["Latest predictions:"]
     lines += [*(f"  {line}" for line in summary_lines(summary)), f"  {result}"]

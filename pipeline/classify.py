@@ -15,14 +15,14 @@ from pipeline.night.run import Steps, night
 from pipeline.night.summary import NightSummary
 from pipeline.notices import around
 from pipeline.params.file import Params
-from pipeline.storage.addresses import place
+from pipeline.storage.folders import folder_at
 
 
 def main() -> None:
     """Classify the images in INPUT into OUTPUT/predictions.csv; a run that was interrupted goes on."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.classify", description=main.__doc__)
-    parser.add_argument("input", type=place, help="a folder of images, or its address")
-    parser.add_argument("output", type=place, help="a folder for predictions.csv and summary.json, or its address")
+    parser.add_argument("input", type=folder_at, help="a folder of images, or its address")
+    parser.add_argument("output", type=folder_at, help="a folder for predictions.csv and summary.json, or its address")
     parser.add_argument("--since-last", action="store_true", help="repeat answers for unchanged files")
     parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command goes on")
     asked = parser.parse_args()

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.paths import CHECKPOINTS, PREDICTIONS
-from pipeline.night.ledger import Run, held
+from pipeline.night.ledger import Run
 from pipeline.night.summary import read_summary
 from pipeline.registry.history import EXPERIMENT
 from pipeline.registry.store import LOCAL_ARTIFACTS, LOCAL_STORE, Store
+from pipeline.storage.folders import folder_at
 from pipeline.versions import dvc
 
 DVC_CACHE = Path(".dvc/cache")
@@ -84,15 +85,15 @@ def old_nights(days: int, now: datetime.datetime) -> list[Path]:
 
 def _last_sign(folder: Path) -> datetime.datetime | None:
     """When the night in `folder` ended, or began if it has not ended; None if it holds no night."""
-    if run := Run.unfinished_in(folder):
+    if run := Run.unfinished_in(folder_at(folder)):
         return datetime.datetime.fromisoformat(run.plan.started_at)
-    summary = read_summary(folder)
+    summary = read_summary(folder_at(folder))
     return datetime.datetime.fromisoformat(summary.finished_at) if summary else None
 
 
 def delete_night(folder: Path) -> None:
     """Delete a night's folder. Raises LedgerError while a run is working in it."""
-    with held(folder):
+    with folder_at(folder).hold():
         pass  # no run is working in it
     going = folder.with_name(f"{GOING}{folder.name}")  # so that a half-deleted folder never counts as a night
     folder.rename(going)

@@ -17,7 +17,6 @@ from pipeline.core.disk_errors import DiskError
 from pipeline.core.errors import NightshiftError
 from pipeline.model.engine import load_engine
 from pipeline.model.reference import read_reference
-from pipeline.night import ledger
 from pipeline.night.planning import ClassifyError
 from pipeline.night.reading import Reading, read_images
 from pipeline.night.results import finish
@@ -29,6 +28,8 @@ from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
 from pipeline.registry.store import Store
 from pipeline.sources.demo import copy_test_images
+from pipeline.storage.folders import folder_at
+from pipeline.storage.lease import LedgerError
 from tests.fixtures.forked import nightshift
 from tests.fixtures.images import save_image
 from tests.fixtures.models import write_colour_model
@@ -102,7 +103,9 @@ def test_a_model_of_an_earlier_version_answers_without_scores(rules: Images, tmp
     engine = load_engine(folder, Compute(device="cpu", precision="float32", workers=1), embedding=True)
     for number in range(3):
         save_image(tmp_path / "night" / f"{number}.png", seed=number)
-    reads = read_images(tmp_path / "night", ["0.png", "1.png", "2.png", "gone.png"], rules, Reading(1, 4, 10))
+    reads = read_images(
+        folder_at(tmp_path / "night"), ["0.png", "1.png", "2.png", "gone.png"], rules, Reading(1, 4, 10)
+    )
     outcomes = [*judge(reads, engine, 2, read_reference(folder, engine.contract))]
     assert [type(outcome) for outcome in outcomes] == [Classified, Classified, Classified, Unreadable]
     for outcome in outcomes[:3]:
@@ -142,7 +145,7 @@ def test_labels_filled_into_the_review_become_training_images(
 def test_a_file_that_is_gone_or_became_a_pipe_since_the_listing_has_a_row(
     here: Params, night: Path, tmp_path: Path
 ) -> None:
-    with ledger.held(tmp_path / "out"):
+    with folder_at(tmp_path / "out").hold():
         run = begun(night, tmp_path / "out", here)
         (night / "3.png").unlink()
         (night / "5.png").unlink()
@@ -177,15 +180,15 @@ def test_a_second_run_on_the_same_output_is_refused_with_the_holders_name(
     holder = f"""
 import time
 from pathlib import Path
-from pipeline.night.ledger import held
-with held(Path({str(tmp_path / "out")!r})):
+from pipeline.storage.folders import folder_at
+with folder_at({str(tmp_path / "out")!r}).hold():
     print("held", flush=True)
     time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE) as first:
         assert first.stdout
         first.stdout.readline()
-        with pytest.raises(ledger.LedgerError, match=f"in use by process {first.pid} on"):
+        with pytest.raises(LedgerError, match=f"in use by process {first.pid} on"):
             classify(night, tmp_path / "out", here)
         first.kill()
     classify(night, tmp_path / "out", here)
@@ -193,7 +196,7 @@ with held(Path({str(tmp_path / "out")!r})):
 
 
 def test_an_unfinished_run_over_another_folder_is_not_taken_over(here: Params, night: Path, tmp_path: Path) -> None:
-    with ledger.held(tmp_path / "out"):
+    with folder_at(tmp_path / "out").hold():
         begun(night, tmp_path / "out", here)
     other = tmp_path / "other"
     save_image(other / "1.jpg")

@@ -8,9 +8,9 @@ import mlflow
 import pytest
 
 from pipeline import tidy
-from pipeline.night import ledger
 from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, write_json
+from pipeline.storage.folders import folder_at
 from pipeline.storage.lease import LedgerError
 from tests.fixtures.forked import nightshift
 from tests.fixtures.nights import classify
@@ -38,7 +38,7 @@ def test_an_old_night_goes_and_a_young_one_stays(nights: Path) -> None:
 
 
 def test_a_night_that_somebody_works_in_stays(nights: Path) -> None:
-    with ledger.held(Path("predictions/old")), pytest.raises(LedgerError, match="in use by process"):
+    with folder_at("predictions/old").hold(), pytest.raises(LedgerError, match="in use by process"):
         tidy.delete_night(Path("predictions/old"))
     assert Path("predictions/old/predictions.csv").is_file()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.night.options import NightOptions
     from pipeline.night.summary import NightSummary
     from pipeline.params.file import Params
-    from pipeline.storage.stores import Place
+    from pipeline.storage.folders import Folder
 
 app = typer.Typer()
 
@@ -82,12 +82,12 @@ def classify(
     from pipeline.night.rows import PREDICTIONS_CSV
     from pipeline.night.summary import summary_lines
     from pipeline.notices import around
-    from pipeline.storage.addresses import place
+    from pipeline.storage.folders import folder_at
 
     if runner is Runner.HERE and (dask_address or workers):
         raise NightshiftError("--dask-address and --workers are for a Dask cluster. Add --runner dask.")
 
-    results = place(output)
+    results = folder_at(output)
     if prefect:
         words = (source, output, labels, since_last, until, shadow, runner.value, dask_address, workers, model)
         summary = _as_flow(results, words)
@@ -95,7 +95,7 @@ def classify(
         cluster = Cluster(dask_address, workers) if runner is Runner.DASK else None
 
         def run(params: "Params") -> "NightSummary":
-            options = NightOptions(place(source), results, labels, since_last, until, shadow, model, cluster)
+            options = NightOptions(folder_at(source), results, labels, since_last, until, shadow, model, cluster)
             return _plainly(options, params)
 
         summary = around.night(results, run)
@@ -106,7 +106,7 @@ def classify(
         typer.echo(results / REVIEW_PAGE)
 
 
-def _as_flow(results: "Place", words: tuple[Any, ...]) -> "NightSummary":
+def _as_flow(results: "Folder", words: tuple[Any, ...]) -> "NightSummary":
     """The night as a run of the flow `nightly`, with these parameters."""
     from flows.hooks import STOPPED
     from flows.nightly import nightly
@@ -115,7 +115,7 @@ def _as_flow(results: "Place", words: tuple[Any, ...]) -> "NightSummary":
     from pipeline.notices import messages
 
     failed = partial(messages.of_failed_night, results)
-    with with_server(failed, results / SUMMARY if isinstance(results, Path) else None):
+    with with_server(failed, results.local and results.local / SUMMARY):
         state = nightly(*words, return_state=True)
         if state.name == STOPPED:
             raise OutOfTime(state.message or "")
@@ -146,11 +146,11 @@ def report(
     from flows.status import latest_night
     from pipeline.night import morning
     from pipeline.params.file import load_params
-    from pipeline.storage.addresses import place
+    from pipeline.storage.folders import folder_at
 
-    folder = place(output) if output else latest_night()
+    folder = output or latest_night()
     if folder is None:
         raise morning.MorningError(
             "predictions/ holds no finished night. Name the folder of one, or run `nightshift classify INPUT OUTPUT`."
         )
-    typer.echo(morning.draw_again(folder, load_params()))
+    typer.echo(morning.draw_again(folder_at(folder), load_params()))

@@ -23,10 +23,7 @@ from pipeline.params.model import Batch
 from pipeline.registry import history as nights
 from pipeline.registry.history import Night
 from pipeline.registry.store import Store
-from pipeline.storage import stores
-from pipeline.storage.addresses import place
-from pipeline.storage.files import replacing
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder, folder_at
 
 PAGE = "morning.html"  # beside predictions.csv
 TEMPLATE = "night/morning.html"
@@ -83,10 +80,10 @@ def alarms(summary: NightSummary, batch: Batch) -> list[str]:
     return found
 
 
-def draw_safely(output: Place, summary: NightSummary, batch: Batch, pictures: Mapping[str, str]) -> None:
+def draw_safely(output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, str]) -> None:
     """Write the page at the end of a night; whatever goes wrong is only warned of."""
     try:
-        stores.delete(output / PAGE)  # an earlier night's would speak for this one
+        output.delete(PAGE)  # an earlier night's would speak for this one
         draw(output, summary, batch, pictures)
     except Exception as error:  # noqa: BLE001 - whole rows are not given up for a page on them
         log.warning(
@@ -95,7 +92,7 @@ def draw_safely(output: Place, summary: NightSummary, batch: Batch, pictures: Ma
         )  # fmt: skip
 
 
-def draw_again(output: Place, params: Params) -> Place:
+def draw_again(output: Folder, params: Params) -> Folder:
     """Write the page of a finished night again; returns it. Raises MorningError when there is none in `output`.
 
     Its pictures are made again from the images; of one that is gone, or another one by now, there is none.
@@ -105,7 +102,7 @@ def draw_again(output: Place, params: Params) -> Place:
             f"{output} holds no finished night: summary.json is missing. Name the folder of one, or run "
             f"`nightshift classify INPUT {output}`."
         )
-    source = place(listed_path(summary.input))
+    source = folder_at(listed_path(summary.input))
     pictures = thumbnails(source, _review_of(output), _rules_of(summary, params), params.compute.threads)
     return draw(output, summary, params.batch, pictures)
 
@@ -119,21 +116,21 @@ def _rules_of(summary: NightSummary, params: Params) -> Images:
     return contract.images if contract.hash == summary.contract_hash else params.images
 
 
-def draw(output: Place, summary: NightSummary, batch: Batch, pictures: Mapping[str, str]) -> Place:
+def draw(output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, str]) -> Folder:
     """Write the page beside predictions.csv in `output`; returns it. Raises OSError, StoreError.
 
     pictures: of the rows of the review, by their paths.
     """
     kinds = by_kind(on_page(_review_of(output)), pictures)
     written = page(summary, kinds, past_of(summary, batch), alarms(summary, batch), model_card(summary))
-    with replacing(output / PAGE) as beside:
+    with output.replacing(PAGE) as beside:
         beside.write_text(written, encoding="utf-8")
     return output / PAGE
 
 
-def _review_of(output: Place) -> list[dict[str, str]]:
+def _review_of(output: Folder) -> list[dict[str, str]]:
     """What a person should look at; earlier versions did not write it."""
-    return list(read_rows(output / REVIEW)) if stores.exists(output / REVIEW) else []
+    return list(read_rows(output.path / REVIEW)) if output.exists(REVIEW) else []
 
 
 def past_of(summary: NightSummary, batch: Batch) -> Past:

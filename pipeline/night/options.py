@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.night.deadline import time_of_day
 from pipeline.params.file import Params
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder, folder_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Cluster:
 class NightOptions:
     """A night over the images in `source`, whose rows go into `output`. Raises NightshiftError for a wrong time."""
 
-    source: Place
-    output: Place  # made absolute: a worker has another working folder
+    source: Folder
+    output: Folder  # made absolute: a worker has another working folder
     labels: Path | None = None  # a Parquet table with columns sha256 and label, to count right answers with
     since_last: bool = False  # repeat the last run's answers where a file's content and the model are the same
     until: str | None = None  # time of day, such as 06:00, after which no further shard begins
@@ -31,7 +31,7 @@ class NightOptions:
 
     def __post_init__(self) -> None:
         """Refuse a wrong time before anything runs."""
-        object.__setattr__(self, "output", self.output.absolute())
+        object.__setattr__(self, "output", folder_at(self.output.path.absolute()))
         if self.until:
             time_of_day(self.until)
 

@@ -1,26 +1,19 @@
 """How a run begins: the model and the files are settled here, once. Classifies nothing."""
 
 import datetime
-from collections.abc import Iterator
-from pathlib import Path
 
-from pipeline.core.disk_errors import require_room
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.model.contract import ContractError, read_contract
-from pipeline.night import ledger
 from pipeline.night.counts import read_labels
-from pipeline.night.ledger import Run, RunPlan, books_of, model_of
+from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, known_of
 from pipeline.night.options import NightOptions
 from pipeline.night.repeats import remember_last
 from pipeline.night.shard import model_folder
 from pipeline.params.file import Params
 from pipeline.registry import champions, versions
 from pipeline.registry.versions import Registered
-from pipeline.storage import store_listing
-from pipeline.storage.files import replacing
-from pipeline.storage.listing import Listed, list_images
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder
 
 BYTES_A_ROW = 800  # in its part and in predictions.csv
 
@@ -39,9 +32,9 @@ def begin(options: NightOptions, params: Params) -> Run:
     refuse_odd_places(source, output)
     if options.labels:
         read_labels(options.labels)  # a wrong table is said before hours are spent
-    ledger.sweep(output)
+    output.sweep()
     if run := Run.unfinished_in(output):
-        if run.plan.input != str(source.absolute()):
+        if run.plan.input != str(source.path.absolute()):
             raise ClassifyError(
                 f"{output} holds an unfinished run over {run.plan.input}. Finish it with `nightshift classify "
                 f"{run.plan.input} {output}`, name another folder, or delete {books_of(output)} to give it up."
@@ -49,13 +42,13 @@ def begin(options: NightOptions, params: Params) -> Run:
         log.info("Going on with the run of %s (model version %s).", run.plan.started_at, run.plan.model_version)
         _mend_model(run)
         return run
-    if options.since_last and not isinstance(output, Path):
+    if options.since_last and not output.local:
         raise ClassifyError("--since-last needs an OUTPUT on this machine or a shared disk, where it looks things up.")
 
     def settle(files: int, shards: int) -> RunPlan:
         return _settle(options, params, files, shards)
 
-    return Run.begin(output, _images_in(source), params.batch.shard_size, settle)
+    return Run.begin(output, source.list_images(), params.batch.shard_size, settle)
 
 
 def _settle(options: NightOptions, params: Params, files: int, shards: int) -> RunPlan:
@@ -63,15 +56,14 @@ def _settle(options: NightOptions, params: Params, files: int, shards: int) -> R
     source, output = options.source, options.output
     if not files:
         raise ClassifyError(f"{source} holds no images (files with an image's extension or first bytes).")
-    if isinstance(output, Path):
-        require_room(output, files * BYTES_A_ROW, f"a night over {files:,} files")
+    output.require_room(files * BYTES_A_ROW, f"a night over {files:,} files")
     model = champions.champion(params.register_.model_name)
-    with replacing(model_of(output)) as beside:
+    with books_of(output).replacing(MODEL) as beside:
         contract = read_contract(versions.fetch_model(model, beside))
-    if options.since_last and isinstance(output, Path):
-        remember_last(source, output, contract.hash)
+    if options.since_last and output.local and (known := known_of(output)):
+        remember_last(source, output.local, known, contract.hash)
     return RunPlan(
-        input=str(source.absolute()),
+        input=str(source.path.absolute()),
         model_name=model.name,
         model_version=str(model.version),
         contract_hash=contract.hash,
@@ -81,28 +73,20 @@ def _settle(options: NightOptions, params: Params, files: int, shards: int) -> R
     )
 
 
-def _images_in(source: Place) -> Iterator[Listed]:
-    return list_images(source) if isinstance(source, Path) else store_listing.list_images(source)
-
-
-def refuse_odd_places(source: Place, output: Place) -> None:
+def refuse_odd_places(source: Folder, output: Folder) -> None:
     """Raises ClassifyError when results in `output` would be taken for a file, or for images of `source`."""
-    if output.suffix.lower() == ".csv" or (isinstance(output, Path) and output.is_file()):
+    if output.path.suffix.lower() == ".csv" or output.is_file():
         raise ClassifyError(
             f"{output} must be a folder: it receives predictions.csv and summary.json. Name one without .csv."
         )
-    if isinstance(source, Path) and isinstance(output, Path):
-        inside = output.absolute().resolve().is_relative_to(source.absolute().resolve())
-    else:
-        inside = f"{output}/".startswith(f"{source}/")
-    if inside:
+    if source.contains(output):
         raise ClassifyError(f"{output} lies inside {source}. Results among the images would be read the next night.")
 
 
 def _mend_model(run: Run) -> None:
     """Fetch the run's model once more when its copy is not whole: a disk may have lost it in a power cut."""
     output, plan = run.output, run.plan
-    if not isinstance(output, Path):
+    if output.keeps_whole:
         return
     try:
         with model_folder(output) as folder:
@@ -111,5 +95,5 @@ def _mend_model(run: Run) -> None:
     except ContractError:
         pass
     log.warning("The copy of model version %s in %s is damaged: fetching it again.", plan.model_version, output)
-    with replacing(model_of(output)) as beside:
+    with books_of(output).replacing(MODEL) as beside:
         versions.fetch_model(Registered(plan.model_name, int(plan.model_version), run_id="", aliases=()), beside)

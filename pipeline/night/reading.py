@@ -5,7 +5,6 @@ Knows no model. What it yields for a path depends on that path alone.
 
 import errno
 import os
-import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,9 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-
-from upath import UPath
 
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import Picture, UnreadableImage, decode
@@ -23,9 +19,8 @@ from pipeline.images.measures import Light, measure_light
 from pipeline.night.repeats import Answer
 from pipeline.night.rows import Repeated, Unreadable
 from pipeline.params.data import Images
-from pipeline.storage import stores
 from pipeline.storage.files import sha256
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder, UnfitFile
 
 BYTES_A_PIXEL, HEADER_BYTES = 16, 64_000_000  # what a file of the largest allowed image may have, not compressed
 MOST_HANGING = 8  # files in a row; then it is the disk or the network that hangs, and no file's fault
@@ -73,7 +68,7 @@ class Reading:
     known: Lookup = nothing_known  # what need not be decoded
 
 
-def read_images(source: Place, paths: Iterable[str], rules: Images, how: Reading) -> Iterator[Read]:
+def read_images(source: Folder, paths: Iterable[str], rules: Images, how: Reading) -> Iterator[Read]:
     """What each of `paths`, relative to `source`, holds, in their order.
 
     Raises ReadingError when `source` is gone or `MOST_HANGING` files in a row hang, StoreError when it is a store that
@@ -98,7 +93,7 @@ def read_images(source: Place, paths: Iterable[str], rules: Images, how: Reading
             waiting.extend(submit(_Job(path)) for path in islice(coming, 1))
             hanging = 0 if found else hanging + 1
             if not found:
-                _require_store(source)
+                source.require_answer()
                 if hanging == MOST_HANGING:
                     raise ReadingError(
                         f"{hanging} files in a row of {source} could not be read within {timeout:g} s each, the last "
@@ -110,17 +105,11 @@ def read_images(source: Place, paths: Iterable[str], rules: Images, how: Reading
                 for other in waiting:
                     if other.future.cancel():
                         submit(other)
-            elif isinstance(found, Unreadable) and not found.sha256 and not stores.exists(source):
+            elif isinstance(found, Unreadable) and not found.sha256 and not source.exists():
                 raise ReadingError(f"{source} is gone. When it is there, run the same command again.")
             yield found or Unreadable(job.path, f"the file could not be read within {timeout:g} s")
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _require_store(source: Place) -> None:
-    """Raises StoreError when `source` is in a store that does not answer: no file is to blame for that."""
-    if not isinstance(source, Path):
-        stores.exists(source)
 
 
 def _result(job: _Job, timeout: float) -> Read | None:
@@ -139,21 +128,22 @@ def _result(job: _Job, timeout: float) -> Read | None:
 
 
 def read_image(
-    source: Place, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = nothing_known
+    source: Folder, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = nothing_known
 ) -> Read:
     """The file's picture, its answer if that is `known`, or the reason why there is neither.
 
     The bytes that are hashed are those that are decoded.
     """
-    digest = ""
+    digest, most = "", int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES
     try:
-        most = int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES
-        data = _bytes(source / path, most) if isinstance(source, Path) else _object(source, path, most)
+        data = source.read_at_most(path, most)
         digest = sha256(data)
         if answer := known(digest):
             return Repeated(path, digest, answer)
         picture = decoder(data, rules)
         return Decoded(path, digest, picture, measure_light(picture.pixels))
+    except UnfitFile as error:
+        return Unreadable(path, _unfit(error, most))
     except OSError as error:
         return Unreadable(path, f"the file cannot be read: {error.strerror or _reason(error)}")
     except UnreadableImage as error:
@@ -168,39 +158,7 @@ def _reason(error: OSError) -> str:
     return str(error)
 
 
-def _object(source: UPath, path: str, most: int) -> bytes:
-    """The bytes of an object, by one request; most: as of a file."""
-    name = f"{source.path}/{path}"  # not `source / path`: a key may hold what means something in a path, `a//b.jpg`
-
-    def read() -> bytes:
-        try:
-            return bytes(source.fs.cat_file(name, start=0, end=most + 1))
-        except stores.OF_THE_FILE:
-            raise
-        except stores.backend_errors():
-            if source.fs.info(name)["size"] != 0:  # None: the store does not say
-                raise
-            return b""  # of an empty object a store gives no part
-
-    data = stores.attempt(source, read)
-    if len(data) > most:
-        raise UnreadableImage(_too_long("its", most))
-    return data
-
-
-def _too_long(size: int | str, most: int) -> str:
-    return f"{size} bytes are more than images.max_megapixels allows a file ({most})"
-
-
-def _bytes(file: Path, most: int) -> bytes:
-    """The bytes of a regular file. A pipe that took its place since the listing would keep us waiting for ever.
-
-    most: bytes; of a longer file none is read, as it would take more memory than the machine has.
-    """
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
-        about = os.fstat(opened.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise UnreadableImage("no longer a regular file")
-        if about.st_size > most:
-            raise UnreadableImage(_too_long(about.st_size, most))
-        return opened.read()
+def _unfit(error: UnfitFile, most: int) -> str:
+    if not error.is_regular:
+        return "no longer a regular file"
+    return f"{error.bytes or 'its'} bytes are more than images.max_megapixels allows a file ({most})"

@@ -11,17 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.core.log import log
-from pipeline.night.ledger import known_of
 from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, answer_of, csv_path, read_rows
 from pipeline.night.summary import SummaryError, read_summary
 from pipeline.storage.files import replacing
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder, folder_at
 
 Answer = Mapping[str, str]  # the columns of a row that follow from the file's content and the model
 RECENT = 10_000  # answers; some 5 MB
 
 
-def write_known(file: Place, answers: Iterable[tuple[str, Answer]]) -> int:
+def write_known(file: Path, answers: Iterable[tuple[str, Answer]]) -> int:
     """Keep (sha256, answer) pairs in `file`; returns how many. Holds few in memory, whatever their number."""
     with replacing(file) as beside:
         table = sqlite3.connect(beside)
@@ -39,12 +38,12 @@ def write_known(file: Place, answers: Iterable[tuple[str, Answer]]) -> int:
 class Known:
     """What is known of a file's content. Threads may share it."""
 
-    def __init__(self, file: Place) -> None:
+    def __init__(self, file: Path | None) -> None:
         """Read `file`, made by `write_known`, if there is one."""
         self._lock = threading.Lock()
         self._recent: OrderedDict[str, Answer] = OrderedDict()
         self._table: sqlite3.Connection | None = None
-        if isinstance(file, Path) and file.is_file():
+        if file and file.is_file():
             self._table = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
     @property
@@ -79,29 +78,29 @@ class Known:
             self._table.close()
 
 
-def remember_last(source: Place, output: Path, contract_hash: str) -> None:
-    """Keep the answers of the last finished run over `source` for this one, if the same model gave them.
+def remember_last(source: Folder, beside: Path, known: Path, contract_hash: str) -> None:
+    """Keep the answers of the last finished run over `source` in `known`, if the same model gave them.
 
-    That run is in `output` or beside it.
+    beside: the folder of this run; that one is in it or beside it.
     """
-    last = last_finished(source, {*output.absolute().parent.glob("*"), output.absolute()})
+    last = last_finished(source, {*beside.parent.glob("*"), beside})
     if not last:
-        log.info("No finished run over %s is in %s or beside it: all files are classified.", source, output)
+        log.info("No finished run over %s is in %s or beside it: all files are classified.", source, beside)
         return
-    summary = read_summary(last)
+    summary = read_summary(folder_at(last))
     if summary is None or summary.contract_hash != contract_hash:
         log.info("The model is another one than in %s: all files are classified.", last)
         return
-    count = write_known(known_of(output), _answers(last / PREDICTIONS_CSV))
+    count = write_known(known, _answers(last / PREDICTIONS_CSV))
     log.info("%d answers of %s are at hand for files with the same content.", count, last)
 
 
-def last_finished(source: Place, folders: Iterable[Path]) -> Path | None:
+def last_finished(source: Folder, folders: Iterable[Path]) -> Path | None:
     """Which of `folders` has the run over `source` that was finished last; None when none has one."""
-    shown, candidates = csv_path(str(source.absolute())), []
+    shown, candidates = csv_path(str(source.path.absolute())), []
     for folder in folders:
         try:
-            summary = read_summary(folder)
+            summary = read_summary(folder_at(folder))
         except SummaryError:  # another program's file of that name
             continue
         if summary and summary.input == shown:

@@ -21,7 +21,7 @@ from pipeline.night.rows import PREDICTIONS_CSV, csv_path, read_rows
 from pipeline.night.shard import model_folder
 from pipeline.night.summary import NightSummary
 from pipeline.params.file import Params
-from pipeline.storage.addresses import place
+from pipeline.storage.folders import folder_at
 
 if TYPE_CHECKING:
     from pipeline.night.drift import Tonight
@@ -83,7 +83,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     feed(read_rows(file), [one for one in (counts, repeats, candidates, truth, drift) if one])
     known.close()
     review, moved = candidates.found(), drift.found() if drift else None
-    pictures = thumbnails(place(plan.input), review.rows, contract.images, params.compute.threads)
+    pictures = thumbnails(folder_at(plan.input), review.rows, contract.images, params.compute.threads)
     write_review(output, review, pictures, contract, moved)
     summary = NightSummary(
         **plan.model_dump(exclude={"files", "input"}),
@@ -114,7 +114,7 @@ def _drift_from(reference: Reference | None, most: float) -> "Tonight | None":
 
 def _close(run: Run, params: Params, summary: NightSummary) -> None:
     """Judge what is written, and close the books. Raises ClassifyError, TooManyUnreadable."""
-    file, files, most = run.output / PREDICTIONS_CSV, run.plan.files, params.batch.max_unreadable
+    file, files, most = run.output.path / PREDICTIONS_CSV, run.plan.files, params.batch.max_unreadable
     if not summary.reconciled:
         raise ClassifyError(f"{file} does not have one row for each of {files} listed files; see summary.json.")
     run.close()

@@ -20,8 +20,8 @@ from pipeline.night.reading import Decoded, Reading, ReadingError, read_images
 from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row, listed_path
 from pipeline.night.summary import Drift, ReviewCounts
 from pipeline.params.data import Images
-from pipeline.storage.files import replacing
-from pipeline.storage.stores import Place, StoreError
+from pipeline.storage.folders import Folder
+from pipeline.storage.stores import StoreError
 
 REVIEW, PAGE = "review.csv", "review.html"  # beside predictions.csv
 KINDS = ("unreadable", "outlier", "unsure", "flagged")  # the first that fits, in the order of the review
@@ -122,14 +122,14 @@ def _places(counts: Mapping[str, int], most: int) -> dict[str, int]:
 
 
 def write_review(
-    output: Place, review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None
+    output: Folder, review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None
 ) -> None:
     """Write review.csv and review.html into `output`. pictures: as `thumbnails` gives them."""
-    with replacing(output / REVIEW) as beside, beside.open("w", encoding="utf-8", newline="") as out:
+    with output.replacing(REVIEW) as beside, beside.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow([*COLUMNS, WHY, CORRECTION])
         writer.writerows([*(row[column] for column in COLUMNS), why_of(row), ""] for row in review.rows)
-    with replacing(output / PAGE) as beside:
+    with output.replacing(PAGE) as beside:
         beside.write_text(page(review, pictures, contract, drift), encoding="utf-8")
 
 
@@ -145,7 +145,7 @@ def on_page(rows: Iterable[Row]) -> list[Row]:
     return found
 
 
-def thumbnails(source: Place, rows: Iterable[Row], rules: Images, threads: int) -> dict[str, str]:
+def thumbnails(source: Folder, rows: Iterable[Row], rules: Images, threads: int) -> dict[str, str]:
     """Data addresses of small pictures of the rows on the page, by their paths.
 
     None where the file is gone, or another one by now.

@@ -1,8 +1,8 @@
 """The row of predictions.csv: its columns, how an outcome becomes one, how rows are written and read."""
 
 import csv
+import io
 import itertools
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -132,22 +132,20 @@ def read_rows(file: Place) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(source, restval="")
 
 
-def holds_rows_of(file: Path, paths: Iterable[str], stamp: Stamp) -> bool:
+def holds_rows_of(data: bytes, paths: Iterable[str], stamp: Stamp) -> bool:
     """Whether a CSV without a heading has one whole row for each of `paths`, in their order, of the run of `stamp`."""
     same = {COLUMNS.index(name): text for name, text in asdict(stamp).items()}
+    if not data.endswith(b"\r\n"):
+        return False
     try:
-        with file.open("rb") as source:
-            source.seek(-2, os.SEEK_END)
-            if source.read() != b"\r\n":
-                return False
-        with file.open(encoding="utf-8", newline="") as text:
-            return all(
-                path is not None
-                and row is not None
-                and len(row) == len(COLUMNS)
-                and row[0] == csv_path(path)
-                and all(row[column] == value for column, value in same.items())
-                for path, row in itertools.zip_longest(paths, csv.reader(text, strict=True))
-            )
-    except (OSError, ValueError, csv.Error):
+        rows = csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True)
+        return all(
+            path is not None
+            and row is not None
+            and len(row) == len(COLUMNS)
+            and row[0] == csv_path(path)
+            and all(row[column] == value for column, value in same.items())
+            for path, row in itertools.zip_longest(paths, rows)
+        )
+    except (ValueError, csv.Error):
         return False

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.core.log import log
-from pipeline.night import ledger, planning, results, shadow
+from pipeline.night import planning, results, shadow
 from pipeline.night.deadline import deadline_at, stop_if_late
 from pipeline.night.ledger import Run
 from pipeline.night.options import NightOptions
@@ -22,7 +22,7 @@ from pipeline.night.summary import NightSummary
 from pipeline.night.workers import Classifier, classify_shards, warm_up
 from pipeline.params.file import Params
 from pipeline.registry import history
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder
 
 Advance = Callable[[int, int], None]  # is told the number of a shard that is done, and its count of files
 
@@ -30,7 +30,7 @@ Advance = Callable[[int, int], None]  # is told the number of a shard that is do
 @contextmanager
 def progress_bar(run: Run, done: int) -> Iterator[Advance]:
     """A bar in the terminal. done: files whose rows are there already."""
-    with tqdm(desc=run.output.name, total=run.plan.files, initial=done, unit="image") as bar:
+    with tqdm(desc=run.output.path.name, total=run.plan.files, initial=done, unit="image") as bar:
 
         def advance(_number: int, files: int) -> None:
             bar.update(files)
@@ -38,13 +38,13 @@ def progress_bar(run: Run, done: int) -> Iterator[Advance]:
         yield advance
 
 
-def tell_nobody(_output: Place, _killed: str | None) -> None:
+def tell_nobody(_output: Folder, _killed: str | None) -> None:
     """Nobody wants to know of a run that was killed."""
 
 
-def record(output: Place, summary: NightSummary, flow_run: str = "") -> None:
+def record(output: Folder, summary: NightSummary, flow_run: str = "") -> None:
     """Keep the night in MLflow. flow_run: the orchestrator's name for this run, if it has one."""
-    history.record(output, summary.model_dump(exclude_none=True), flow_run)
+    history.record(output.path, summary.model_dump(exclude_none=True), flow_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Steps:
     classify: Classifier = classify_shards
     finish: Callable[[Run, Params, Path | None], Results] = results.finish
     finish_shadow: Callable[[Run, Run, Results, Params], Results] = results.finish_shadow
-    record: Callable[[Place, NightSummary], None] = record
-    tell_of_killed: Callable[[Place, str | None], None] = tell_nobody  # the output, the name of the run before
+    record: Callable[[Folder, NightSummary], None] = record
+    tell_of_killed: Callable[[Folder, str | None], None] = tell_nobody  # the output, the name of the run before
     progress: Callable[[Run, int], AbstractContextManager[Advance]] = progress_bar
 
 
@@ -70,7 +70,7 @@ def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightS
     A run that was interrupted goes on where it stopped, with the model and the files it began with. Raises OutOfTime.
     """
     deadline, params = deadline_at(options.until), options.applied_to(params)
-    with ledger.held(options.output) as killed:
+    with options.output.hold() as killed:
         steps.tell_of_killed(options.output, killed)
         if options.cluster is None:
             warm_up()

@@ -13,13 +13,12 @@ from collections.abc import Iterator
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.model.contract import read_contract
-from pipeline.night.ledger import Run, RunPlan, model_of
+from pipeline.night.ledger import MODEL, Run, RunPlan, books_of
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
 from pipeline.night.summary import ShadowFound
 from pipeline.registry import champions, versions
 from pipeline.registry.versions import Registered
-from pipeline.storage.files import replacing
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder
 
 SHADOW = "shadow"  # the folder beside predictions.csv
 DISAGREEMENTS = "disagreements.csv"
@@ -55,19 +54,19 @@ def begin(run: Run) -> Run | None:
         return None
 
 
-def _settle(run: Run, challenger: Registered, output: Place) -> RunPlan:
-    with replacing(model_of(output)) as copy:
+def _settle(run: Run, challenger: Registered, output: Folder) -> RunPlan:
+    with books_of(output).replacing(MODEL) as copy:
         contract = read_contract(versions.fetch_model(challenger, copy))
     return run.plan.model_copy(update={"model_version": str(challenger.version), "contract_hash": contract.hash})
 
 
-def compare(output: Place, most: int) -> ShadowFound:
+def compare(output: Folder, most: int) -> ShadowFound:
     """Write shadow/disagreements.csv, the most confident first, at most `most`; returns what the summary says."""
     shadow = output / SHADOW
     pairs: Counter[tuple[str, str]] = Counter()
 
     def different() -> Iterator[tuple[float, int, Row, Row]]:
-        both = zip(read_rows(output / PREDICTIONS_CSV), read_rows(shadow / PREDICTIONS_CSV), strict=True)
+        both = zip(read_rows(output.path / PREDICTIONS_CSV), read_rows(shadow.path / PREDICTIONS_CSV), strict=True)
         for number, (ours, theirs) in enumerate(both):
             if ours["sha256"] != theirs["sha256"]:  # it changed between the two readings
                 continue
@@ -77,13 +76,13 @@ def compare(output: Place, most: int) -> ShadowFound:
                 yield sure, -number, ours, theirs
 
     chosen = heapq.nlargest(most, different(), key=lambda found: found[:2])
-    with replacing(shadow / DISAGREEMENTS) as beside, beside.open("w", encoding="utf-8", newline="") as out:
+    with shadow.replacing(DISAGREEMENTS) as beside, beside.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(DISAGREEMENT_COLUMNS)
         writer.writerows(_row(ours, theirs) for _, _, ours, theirs in chosen)
     compared = pairs.total()
     agreed = sum(count for (ours, theirs), count in pairs.items() if ours == theirs)
-    first = next(itertools.islice(read_rows(shadow / PREDICTIONS_CSV), 1))
+    first = next(itertools.islice(read_rows(shadow.path / PREDICTIONS_CSV), 1))
     return ShadowFound(
         model_version=first["model_version"],
         compared=compared,

@@ -1,7 +1,6 @@
 """Files of a shard -> its part: read, asked about, written. Knows no registry: it starts in a fraction of a second."""
 
 import itertools
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,9 +21,7 @@ from pipeline.night.repeats import Known
 from pipeline.night.rows import COLUMNS, RANKS, Classified, FileOutcome, answer_of, to_row
 from pipeline.params.file import Params
 from pipeline.params.model import Compute
-from pipeline.storage import stores
-from pipeline.storage.addresses import place
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder, folder_at
 
 _one_at_a_time = threading.Lock()  # two shards would take turns at one network, and twice the memory
 
@@ -34,18 +31,14 @@ class OtherModelError(NightshiftError):
 
 
 @contextmanager
-def model_folder(output: Place) -> Iterator[Path]:
+def model_folder(output: Folder) -> Iterator[Path]:
     """The folder of a run's model on this machine, which `load_engine` takes; copied from a store for the while."""
-    with tempfile.TemporaryDirectory(prefix="nightshift.") as room:
-        folder: Place = model_of(output)
-        if not isinstance(folder, Path):
-            stores.download(folder, Path(room))
-            folder = Path(room)
+    with model_of(output).at_hand() as folder:
         yield next((file.parent for file in folder.rglob(CONTRACT)), folder)
 
 
 @lru_cache(maxsize=1)
-def _engine(output: Place, compute: Compute, batch_size: int, contract_hash: str) -> tuple[Engine, Reference | None]:
+def _engine(output: Folder, compute: Compute, batch_size: int, contract_hash: str) -> tuple[Engine, Reference | None]:
     with model_folder(output) as folder:  # a network is in memory once it is loaded
         engine = load_engine(folder, compute, embedding=True, batch_size=batch_size)
         reference = read_reference(folder, engine.contract)
@@ -59,10 +52,9 @@ def classify_here(run: Run, numbers: list[int], params: Params, decoder: Decoder
 
     Files of the next shard are read while the model is at the one before.
     """
-    source, size, threads = place(run.plan.input), params.batch.batch_size, params.compute.threads
+    source, size = folder_at(run.plan.input), params.batch.batch_size
     engine, reference = _engine(run.output, params.compute, size, run.plan.contract_hash)
-    if not isinstance(source, Path):  # threads wait for a store more than they work
-        threads = max(threads, stores.THREADS)
+    threads = max(params.compute.threads, source.threads)
     known = Known(known_of(run.output))
     paths = (path for number in numbers for path in run.shard(number))
     # Two batches in flight bound the memory.

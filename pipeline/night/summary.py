@@ -6,9 +6,8 @@ summary.json is a promise to its readers: a key keeps its name and its meaning, 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.errors import NightshiftError
-from pipeline.storage import stores
 from pipeline.storage.files import write_json
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder
 
 SUMMARY = "summary.json"
 
@@ -106,15 +105,15 @@ class NightSummary(Part):
         """Status -> rows."""
         return {"ok": self.ok, "unsure": self.unsure, "unreadable": self.unreadable}
 
-    def write(self, output: Place) -> None:
+    def write(self, output: Folder) -> None:
         """Write summary.json into `output`."""
-        write_json(output / SUMMARY, self.model_dump(exclude_none=True))
+        write_json(output.path / SUMMARY, self.model_dump(exclude_none=True))
 
 
-def read_summary(output: Place) -> NightSummary | None:
+def read_summary(output: Folder) -> NightSummary | None:
     """What the finished night in `output` came to; None where there is none. Raises SummaryError, StoreError."""
     try:
-        return NightSummary.model_validate_json(stores.read_bytes(output / SUMMARY))
+        return NightSummary.model_validate_json(output.read(SUMMARY))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValidationError as error:

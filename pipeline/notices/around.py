@@ -8,10 +8,10 @@ from pipeline.notices.send import tell, wants_all
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Batch
 from pipeline.registry.verdict import Registration
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder
 
 
-def night(output: Place, run: Callable[[Params], NightSummary]) -> NightSummary:
+def night(output: Folder, run: Callable[[Params], NightSummary]) -> NightSummary:
     """Run a night into `output` with params.yaml, tell how it ended, and return its summary or raise what it raised."""
     try:
         params = load_params()
@@ -24,16 +24,16 @@ def night(output: Place, run: Callable[[Params], NightSummary]) -> NightSummary:
     return summary
 
 
-def of_killed(output: Place, killed: str | None) -> None:
+def of_killed(output: Folder, killed: str | None) -> None:
     """Tell that the run before in `output` was killed in the middle, if one was: it could not say so itself.
 
-    killed: its name, as `ledger.held` gives it.
+    killed: its name, as `Folder.hold` gives it.
     """
     if killed:
         tell(lambda: messages.of_killed_night(output, killed))
 
 
-def of_night(output: Place, summary: NightSummary, batch: Batch) -> None:
+def of_night(output: Folder, summary: NightSummary, batch: Batch) -> None:
     """Tell of a finished night, if by these limits anybody needs to know."""
     tell(lambda: messages.of_night(output, summary, batch, wants_all()))
 

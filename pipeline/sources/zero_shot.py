@@ -26,6 +26,7 @@ from pipeline.night.reading import Decoded, Reading, read_images
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.storage.files import replacing
+from pipeline.storage.folders import folder_at
 from pipeline.storage.listing import list_images
 
 COLUMNS = ("path", "label", "confidence", "label_2", "confidence_2")
@@ -114,7 +115,9 @@ def label(folder: Path, table: Path, words: Words, preset: str, params: Params) 
         raise NightshiftError(f"{folder} holds no images. Name a folder that does.")
     model = load_preset(preset, words, params.images.max_megapixels)
     threads = params.compute.threads
-    reads = read_images(folder, paths, model.images, Reading(threads, 2 * BATCH_SIZE, params.batch.file_timeout))
+    reads = read_images(
+        folder_at(folder), paths, model.images, Reading(threads, 2 * BATCH_SIZE, params.batch.file_timeout)
+    )
     counts = dict.fromkeys(words.labels, 0)
     unreadable: list[str] = []
 

@@ -17,6 +17,7 @@ from pipeline.night.deadline import OutOfTime, next_time, time_of_day
 from pipeline.night.ledger import folder_for
 from pipeline.night.repeats import RECENT, Known, write_known
 from pipeline.params.file import Params
+from pipeline.storage.folders import folder_at
 from tests.fixtures.forked import run
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import begun, classify
@@ -140,11 +141,11 @@ def test_a_run_without_an_output_goes_on_with_the_unfinished_one(
 ) -> None:
     monkeypatch.setattr(ledger, "PREDICTIONS", tmp_path / "predictions")
     today = datetime.datetime.now().astimezone().date().isoformat()
-    assert folder_for(night) == tmp_path / "predictions" / today
-    with ledger.held(tmp_path / "predictions/2020-01-01"):
+    assert folder_for(folder_at(night)) == tmp_path / "predictions" / today
+    with folder_at(tmp_path / "predictions/2020-01-01").hold():
         begun(night, tmp_path / "predictions/2020-01-01", here)
-    assert folder_for(night) == tmp_path / "predictions/2020-01-01"
-    assert folder_for(tmp_path) == tmp_path / "predictions" / today
+    assert folder_for(folder_at(night)) == tmp_path / "predictions/2020-01-01"
+    assert folder_for(folder_at(tmp_path)) == tmp_path / "predictions" / today
 
 
 def test_known_answers_are_kept_and_the_latest_in_bounds(tmp_path: Path) -> None:

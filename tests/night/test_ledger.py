@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.night import ledger, shard_lists
-from pipeline.night.ledger import LedgerError, Run, RunPlan, books_of
+from pipeline.night import shard_lists
+from pipeline.night.ledger import WORK, LedgerError, Run, RunPlan, books_of
 from pipeline.night.rows import COLUMNS, Unreadable, to_row
+from pipeline.storage.folders import folder_at
 from pipeline.storage.listing import Listed
 
 NAMES = ["a.jpg", "\udcff\udcfe.jpg", "a\nb.jpg", "grün/ä.jpg", '"\\.jpg', "=1.jpg"]
@@ -29,7 +30,7 @@ def plan_of(files: int, shards: int) -> RunPlan:
 
 def begin(output: Path, paths: list[str], size: int) -> Run:
     """A run over these paths in shards of so many, begun."""
-    return Run.begin(output, listing(paths), size, plan_of)
+    return Run.begin(folder_at(output), listing(paths), size, plan_of)
 
 
 def row(path: str) -> list[str]:
@@ -61,13 +62,13 @@ def test_a_listing_is_taken_shard_by_shard(tmp_path: Path) -> None:
             yield Listed(f"{number}.jpg", 1, 1, 1)
 
     with pytest.raises(InterruptedError):
-        Run.begin(tmp_path, endless(), 10, plan_of)
+        Run.begin(folder_at(tmp_path), endless(), 10, plan_of)
     assert taken == list(range(26))
-    assert os.listdir(books_of(tmp_path)) == [], "half a listing is none"
+    assert os.listdir(tmp_path / WORK) == [], "half a listing is none"
 
 
 def test_new_shards_replace_those_of_a_plan_that_was_never_finished(tmp_path: Path) -> None:
-    shard_lists.write(books_of(tmp_path), listing(["a", "b", "c"]), 1)
+    shard_lists.write(books_of(folder_at(tmp_path)), listing(["a", "b", "c"]), 1)
     run = begin(tmp_path, ["d"], 1)
     assert (run.plan.files, run.plan.shards) == (1, 1)
     assert run.shard(0) == ["d"]
@@ -76,10 +77,10 @@ def test_new_shards_replace_those_of_a_plan_that_was_never_finished(tmp_path: Pa
 
 
 def test_a_plan_comes_back_and_stamps_its_rows(tmp_path: Path) -> None:
-    assert Run.unfinished_in(tmp_path) is None
+    assert Run.unfinished_in(folder_at(tmp_path)) is None
     run = begin(tmp_path, ["a", "b", "c", "d", "e"], 3)
     assert run.plan == plan_of(5, 2)
-    assert Run.unfinished_in(tmp_path) == run
+    assert Run.unfinished_in(folder_at(tmp_path)) == run
     stamp = plan_of(5, 2).stamp
     assert (stamp.model_name, stamp.model_version, stamp.classified_at) == (
         "nightshift", "3", "2026-01-01T00:00:00+00:00",
@@ -123,7 +124,7 @@ SPOILT = {
 def test_a_part_that_is_not_whole_or_another_runs_is_to_be_done_again(
     tmp_path: Path, spoil: Callable[[bytes], bytes]
 ) -> None:
-    run, part = begin(tmp_path, ["0a", "0b", "1\na", "1b"], 2), books_of(tmp_path) / "parts/00001.csv"
+    run, part = begin(tmp_path, ["0a", "0b", "1\na", "1b"], 2), tmp_path / WORK / "parts/00001.csv"
     for number, paths in enumerate((["0a", "0b"], ["1\na", "1b"])):
         run.write_part(number, map(row, paths))
     assert run.unfinished() == []
@@ -137,8 +138,8 @@ def test_a_part_that_is_not_whole_or_another_runs_is_to_be_done_again(
 @pytest.mark.parametrize("text", ["", "\0" * 300, '{"input": "/pho', "{}", "[1]"])
 def test_a_plan_that_a_power_cut_spoilt_is_none(tmp_path: Path, text: str) -> None:
     begin(tmp_path, ["a"], 1)
-    (books_of(tmp_path) / "plan.json").write_text(text)
-    assert Run.unfinished_in(tmp_path) is None
+    (tmp_path / WORK / "plan.json").write_text(text)
+    assert Run.unfinished_in(folder_at(tmp_path)) is None
 
 
 def test_what_a_killed_run_was_writing_is_swept_away_and_nothing_else(tmp_path: Path) -> None:
@@ -146,10 +147,10 @@ def test_what_a_killed_run_was_writing_is_swept_away_and_nothing_else(tmp_path: 
     run.write_part(0, [row("a")])
     (tmp_path / "predictions.csv").write_text("whole")
     kept = sorted(tmp_path.rglob("*"))
-    for place in (tmp_path, books_of(tmp_path), books_of(tmp_path) / "parts"):
+    for place in (tmp_path, tmp_path / WORK, tmp_path / WORK / "parts"):
         (place / ".half.csv.abc.tmp").mkdir()
         (place / ".half.csv.abc.tmp" / "half.csv").write_text("hal")
-    ledger.sweep(tmp_path)
+    folder_at(tmp_path).sweep()
     assert sorted(tmp_path.rglob("*")) == kept
 
 
@@ -170,6 +171,6 @@ def test_closing_removes_the_books_and_leaves_the_result(tmp_path: Path) -> None
     run.merge()
     run.close()
     assert os.listdir(tmp_path) == ["predictions.csv"]
-    assert Run.unfinished_in(tmp_path) is None
+    assert Run.unfinished_in(folder_at(tmp_path)) is None
     run.close()  # and again: nothing is there, nothing happens
     assert os.listdir(tmp_path) == ["predictions.csv"]

@@ -15,6 +15,7 @@ from pipeline.night.summary import NightSummary
 from pipeline.params.file import Params
 from pipeline.params.model import Batch
 from pipeline.registry.history import Night
+from pipeline.storage.folders import folder_at
 from tests.fixtures.forked import nightshift
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import classify
@@ -194,7 +195,7 @@ def test_without_a_history_the_page_says_why(
     assert "batch.track is false" in (tmp_path / "out/morning.html").read_text()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    draw_again(tmp_path / "out", here)
+    draw_again(folder_at(tmp_path / "out"), here)
     dead = (tmp_path / "out/morning.html").read_text()
     assert "MLflow&#39;s store did not answer" in dead or "MLflow's store did not answer" in dead
     assert "secret" not in dead
@@ -223,7 +224,7 @@ def test_a_night_over_its_limit_has_its_page_too(here: Params, tmp_path: Path) -
 
 def test_a_folder_without_a_night_is_named(defaults: Params, tmp_path: Path) -> None:
     with pytest.raises(MorningError, match="holds no finished night"):
-        draw_again(tmp_path, defaults)
+        draw_again(folder_at(tmp_path), defaults)
 
 
 def test_a_shadow_stands_on_the_page(registry_project: Path, night: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pipeline.night import reading
 from pipeline.night.reading import MOST_HANGING, Decoded, Read, Reading, ReadingError, read_images
 from pipeline.night.rows import Unreadable
 from pipeline.params.data import Images
+from pipeline.storage.folders import folder_at
 from tests.fixtures.images import save_image
 
 TIMEOUT = 0.3
@@ -49,7 +50,7 @@ def contents(folder: Path, paths: list[str]) -> set[bytes]:
 def test_every_path_has_its_own_outcome_in_order(folder: Path, rules: Images, threads: int, ahead: int) -> None:
     (folder / "05.png").write_text("no picture")
     paths = [*names(folder), "gone.png"]
-    found = list(read_images(folder, paths, rules, Reading(threads, ahead, TIMEOUT)))
+    found = list(read_images(folder_at(folder), paths, rules, Reading(threads, ahead, TIMEOUT)))
     assert [read.path for read in found] == paths
     assert [read.path for read in found if isinstance(read, Unreadable)] == ["05.png", "gone.png"]
     for read in found:
@@ -66,7 +67,7 @@ def test_a_file_that_hangs_is_unreadable_and_the_others_are_read(
     until = threading.Event()
     decoder = hanging_in(contents(folder, hanging), until)
     started = time.monotonic()
-    found = list(read_images(folder, names(folder), rules, Reading(threads, 2 * threads, TIMEOUT, decoder)))
+    found = list(read_images(folder_at(folder), names(folder), rules, Reading(threads, 2 * threads, TIMEOUT, decoder)))
     until.set()
     assert time.monotonic() - started < 10
     assert [read.path for read in found] == names(folder)
@@ -79,14 +80,14 @@ def test_a_slow_file_is_no_hanging_one(folder: Path, rules: Images) -> None:
         time.sleep(TIMEOUT / 3)
         return decode(data, rules)
 
-    found = read_images(folder, names(folder), rules, Reading(1, 20, TIMEOUT, slow))
+    found = read_images(folder_at(folder), names(folder), rules, Reading(1, 20, TIMEOUT, slow))
     assert all(isinstance(read, Decoded) for read in found), "waiting for others is not its own time"
 
 
 def test_where_nothing_answers_the_run_ends_and_says_so(folder: Path, rules: Images) -> None:
     until = threading.Event()
     decoder = hanging_in(contents(folder, names(folder)[3:]), until)
-    reads = read_images(folder, names(folder), rules, Reading(2, 8, TIMEOUT / 3, decoder))
+    reads = read_images(folder_at(folder), names(folder), rules, Reading(2, 8, TIMEOUT / 3, decoder))
     found: list[Read] = []
     with pytest.raises(ReadingError, match="the disk or the network hangs. When it answers, run the same"):
         found.extend(reads)
@@ -95,7 +96,7 @@ def test_where_nothing_answers_the_run_ends_and_says_so(folder: Path, rules: Ima
 
 
 def test_where_the_folder_is_gone_no_file_is_called_unreadable(folder: Path, rules: Images) -> None:
-    reads = read_images(folder, names(folder), rules, Reading(1, 2, TIMEOUT))
+    reads = read_images(folder_at(folder), names(folder), rules, Reading(1, 2, TIMEOUT))
     assert isinstance(next(reads), Decoded)
     folder.rename(folder.with_name("elsewhere"))
     with pytest.raises(ReadingError, match="is gone. When it is there, run the same command again"):
@@ -106,7 +107,7 @@ def test_a_file_larger_than_any_allowed_image_is_not_read(tmp_path: Path, rules:
     save_image(tmp_path / "a.png")
     with (tmp_path / "sparse.png").open("wb") as sparse:
         sparse.truncate(1 << 40)
-    first, second = read_images(tmp_path, ["a.png", "sparse.png"], rules, Reading(1, 2, TIMEOUT))
+    first, second = read_images(folder_at(tmp_path), ["a.png", "sparse.png"], rules, Reading(1, 2, TIMEOUT))
     assert isinstance(first, Decoded)
     assert second == Unreadable(
         "sparse.png", "1099511627776 bytes are more than images.max_megapixels allows a file (80000000)"
@@ -115,5 +116,5 @@ def test_a_file_larger_than_any_allowed_image_is_not_read(tmp_path: Path, rules:
 
 def test_a_file_whose_path_is_too_long_has_its_reason(tmp_path: Path, rules: Images) -> None:
     path = "a/" * 2500 + "b.jpg"
-    (found,) = read_images(tmp_path, [path], rules, Reading(1, 1, TIMEOUT))
+    (found,) = read_images(folder_at(tmp_path), [path], rules, Reading(1, 1, TIMEOUT))
     assert found == Unreadable(path, "the file cannot be read: File name too long")

@@ -11,7 +11,7 @@ import fsspec
 import pytest
 from upath import UPath
 
-from pipeline.night import ledger, shard
+from pipeline.night import shard
 from pipeline.night.ledger import Done, Run
 from pipeline.night.planning import ClassifyError
 from pipeline.night.reading import Decoded, Reading, ReadingError, read_image, read_images
@@ -23,6 +23,7 @@ from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.storage import stores
 from pipeline.storage.addresses import place
+from pipeline.storage.folders import folder_at
 from pipeline.storage.stores import StoreError
 from tests.fixtures.commands import rows_at
 from tests.fixtures.forked import nightshift
@@ -86,14 +87,14 @@ def test_of_an_object_that_is_too_long_no_more_is_read_than_is_allowed(
         return data
 
     monkeypatch.setattr(type(fs), "cat_file", counted)
-    found = {name: read_image(far(f"{bucket}/photos"), name, rules) for name in ("long.png", "longest.png")}
+    found = {name: read_image(folder_at(f"{bucket}/photos"), name, rules) for name in ("long.png", "longest.png")}
     for read in found.values():
         assert isinstance(read, Unreadable)
         assert read.error == f"its bytes are more than images.max_megapixels allows a file ({most})"
         assert read.sha256 == ""
     assert taken == [most + 1] * 2
     for name, reason in (("just.png", "not an image"), ("empty.png", "empty")):
-        read = read_image(far(f"{bucket}/photos"), name, rules)
+        read = read_image(folder_at(f"{bucket}/photos"), name, rules)
         assert isinstance(read, Unreadable)
         assert reason in read.error
         assert len(read.sha256) == 64
@@ -104,7 +105,7 @@ def test_an_unfinished_night_in_a_store_goes_on_with_its_own_model_and_files(
 ) -> None:
     upload(images, f"{bucket}/photos")
     source, output = far(f"{bucket}/photos"), far(f"{bucket}/out")
-    with ledger.held(output):
+    with folder_at(output).hold():
         run = begun(source, output, here)
         assert [*classify_shards(run, [1], here)] == [(1, 3)]
     assert run.unfinished() == [0, 2, 3, 4]
@@ -116,7 +117,7 @@ def test_an_unfinished_night_in_a_store_goes_on_with_its_own_model_and_files(
 
 def test_a_model_in_the_books_that_is_another_one_is_refused(here: Params, images: Path, bucket: str) -> None:
     output = far(f"{bucket}/out")
-    with ledger.held(output):
+    with folder_at(output).hold():
         run = begun(images, output, here)
     shard._engine.cache_clear()
     other = dataclasses.replace(run, plan=run.plan.model_copy(update={"contract_hash": "0" * 64}))
@@ -203,7 +204,7 @@ PATHS = ["1.png", "2.png", "gone.png", "4.png", "5.png", "deep.jpg", "7.png", "8
 
 
 def test_a_cut_network_is_no_files_fault(wire: Wire, bucket: str, rules: Images) -> None:
-    reads = read_images(far(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
+    reads = read_images(folder_at(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
     found = [next(reads) for _ in range(3)]
     assert found[2] == Unreadable("gone.png", "the file cannot be read: No such file or directory")
     wire.cut()
@@ -217,7 +218,7 @@ def test_a_network_that_is_back_in_time_costs_nothing(
     wire: Wire, bucket: str, rules: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stores, "PAUSES", (1.0,) * 20)
-    reads = read_images(far(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
+    reads = read_images(folder_at(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
     found = [next(reads)]
     wire.cut()
     threading.Timer(2, wire.mend).start()
@@ -229,7 +230,7 @@ def test_a_network_that_is_back_in_time_costs_nothing(
 
 def test_where_all_objects_are_gone_no_file_is_called_unreadable(images: Path, bucket: str, rules: Images) -> None:
     upload(images, f"{bucket}/photos")
-    reads = read_images(far(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
+    reads = read_images(folder_at(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
     assert isinstance(next(reads), Decoded)
     fsspec.filesystem("s3").rm(f"{bucket}/photos", recursive=True)
     with pytest.raises(ReadingError, match="is gone. When it is there, run the same command again"):

@@ -30,6 +30,7 @@ from pipeline.night.rows import COLUMNS, Classified, FileOutcome, Stamp, Unreada
 from pipeline.night.summary import Drift, ReviewCounts
 from pipeline.params.data import Images
 from pipeline.storage.files import sha256_of_file
+from pipeline.storage.folders import folder_at
 from tests.fixtures.images import save_image
 
 STAMP = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")
@@ -161,8 +162,8 @@ DRIFT = Drift.model_validate({
 def write(output: Path, most: int, drift: Drift | None = None) -> ReviewCounts:
     """The review of the night in `output`, over the images beside it."""
     review = choose(read_rows(output / "predictions.csv"), most)
-    pictures = thumbnails(output.parent / "night", review.rows, RULES, 2)
-    write_review(output, review, pictures, CONTRACT, drift)
+    pictures = thumbnails(folder_at(output.parent / "night"), review.rows, RULES, 2)
+    write_review(folder_at(output), review, pictures, CONTRACT, drift)
     return review.summary
 
 
@@ -206,12 +207,12 @@ def test_a_night_without_anything_to_look_at_says_so(tmp_path: Path) -> None:
 
 def test_pictures_are_of_the_files_that_were_judged_in_their_own_shape(output: Path) -> None:
     rows = [*read_rows(output / "predictions.csv")]
-    found = thumbnails(output.parent / "night", rows, RULES, 2)
+    found = thumbnails(folder_at(output.parent / "night"), rows, RULES, 2)
     assert found.keys() == {"a.png", "./=c.jpg"}, "not the one that is gone, nor the one that is another by now"
     with Image.open(io.BytesIO(base64.b64decode(found["a.png"].partition(",")[2]))) as picture:
         assert picture.size == (128, 64)
     shutil.rmtree(output.parent / "night")
-    assert thumbnails(output.parent / "night", rows, RULES, 2) == {}
+    assert thumbnails(folder_at(output.parent / "night"), rows, RULES, 2) == {}
 
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}.png'

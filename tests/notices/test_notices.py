@@ -19,6 +19,7 @@ from pipeline.notices.messages import Kind, Message
 from pipeline.registry.gate import Check, Decision
 from pipeline.registry.verdict import Refused, Registration
 from pipeline.registry.versions import Registered
+from pipeline.storage.folders import folder_at
 from tests.fixtures.commands import kill_at
 from tests.fixtures.flow_runs import left_by
 from tests.fixtures.forked import nightshift
@@ -139,7 +140,7 @@ def test_words_that_cannot_be_made_fail_nothing(web: Web, log: pytest.LogCapture
 
 
 def test_a_night_without_events_is_told_of_only_when_asked_for() -> None:
-    out = Path("/out/monday")
+    out = folder_at("/out/monday")
     assert messages.of_night(out, summary_of(), BATCH, always=False) is None
     short = messages.of_night(out, summary_of(), BATCH, always=True)
     assert short is not None
@@ -158,7 +159,7 @@ def test_a_night_without_events_is_told_of_only_when_asked_for() -> None:
 )
 def test_a_night_beyond_its_limits_is_told_of(changes: dict[str, Any], words: str) -> None:
     batch = BATCH.model_copy(update={"max_unsure": 0.9})
-    found = messages.of_night(Path("/out/monday"), summary_of(**changes), batch, always=False)
+    found = messages.of_night(folder_at("/out/monday"), summary_of(**changes), batch, always=False)
     assert found is not None
     assert found.kind is Kind.WARNING
     assert words in found.happened

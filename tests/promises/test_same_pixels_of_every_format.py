@@ -18,6 +18,7 @@ from pipeline.night.reading import Decoded, read_image
 from pipeline.params.data import Images
 from pipeline.preprocess import decode_all
 from pipeline.storage.files import sha256
+from pipeline.storage.folders import folder_at
 from tests.fixtures.dicom_files import dicom
 from tests.fixtures.images import noise, save_image
 
@@ -64,7 +65,7 @@ def test_training_and_the_night_see_the_same_pixels(folder: Path, tmp_path: Path
     ).images  # fmt: skip
     assert carried == rules
     for path, pixels in zip(paths, taught, strict=True):
-        read = read_image(folder, path, carried)
+        read = read_image(folder_at(folder), path, carried)
         assert isinstance(read, Decoded), read
         np.testing.assert_array_equal(read.picture.pixels, pixels)
         np.testing.assert_array_equal(decode((folder / path).read_bytes(), carried).pixels, pixels)

@@ -14,6 +14,7 @@ from pipeline.night.rows import Classified, FileOutcome, Stamp, Unreadable, csv_
 from pipeline.params.data import Images
 from pipeline.sources.folders import SourceError
 from pipeline.storage.files import sha256_of_file
+from pipeline.storage.folders import folder_at
 from tests.fixtures.images import save_image
 from tests.fixtures.sources import take, tree
 
@@ -39,7 +40,7 @@ def review(tmp_path: Path) -> Path:
     write_rows(output / "predictions.csv", [to_row(outcome, stamp) for outcome in outcomes])
     candidates = Candidates(500)
     feed(read_rows(output / "predictions.csv"), [candidates])
-    write_review(output, candidates.found(), {}, CONTRACT, None)
+    write_review(folder_at(output), candidates.found(), {}, CONTRACT, None)
     (output / "summary.json").write_text(json.dumps({"input": csv_path(str(folder))}))
     return output / "review.csv"
 

@@ -14,6 +14,7 @@ import pytest
 from pipeline.night import ledger
 from pipeline.night.ledger import LedgerError
 from pipeline.storage import lease
+from pipeline.storage.folders import folder_at
 from pipeline.storage.listing import Listed
 from tests.fixtures.project import REPOSITORY
 from tests.night.test_ledger import plan_of
@@ -24,13 +25,13 @@ LEASE = 3.0  # seconds, in all processes here
 HOLDER = f"""
 import sys
 from pathlib import Path
-from pipeline.night import ledger; from pipeline.storage import lease
+from pipeline.night import ledger; from pipeline.storage import lease; from pipeline.storage.folders import folder_at
 lease.LEASE, lease.BEAT = {LEASE}, 0.2
 output = Path(sys.argv[1])
 try:
-    with ledger.held(output):
+    with folder_at(output).hold():
         print("held", flush=True)
-        run = ledger.Run.unfinished_in(output)
+        run = ledger.Run.unfinished_in(folder_at(output))
         for word, *number in map(str.split, sys.stdin):
             if word == "end":
                 break
@@ -104,16 +105,16 @@ def hide_flock(output: Path) -> None:
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
     """One with a plan of two shards."""
-    ledger.Run.begin(tmp_path, iter([Listed("0", 1, 1, 1), Listed("1", 1, 1, 1)]), 1, plan_of)
+    ledger.Run.begin(folder_at(tmp_path), iter([Listed("0", 1, 1, 1), Listed("1", 1, 1, 1)]), 1, plan_of)
     return tmp_path
 
 
 def test_a_second_run_on_the_same_output_is_refused_and_told_who_holds_it(output: Path) -> None:
     with running(output) as first:
         refused = pytest.raises(LedgerError, match=f"is in use by process {first.process.pid} on .*Wait until it has")
-        with refused, ledger.held(output):
+        with refused, folder_at(output).hold():
             pass
-        with refused, ledger.held(output):
+        with refused, folder_at(output).hold():
             pass  # a refused run does not free the output
         assert first.tell("part 0") == "done", "nor does it disturb the holder"
 
@@ -122,7 +123,7 @@ def test_an_output_is_free_at_once_when_its_holder_was_killed(output: Path) -> N
     with running(output) as first:
         first.send(signal.SIGKILL)
         start = time.monotonic()
-        with ledger.held(output):
+        with folder_at(output).hold():
             assert f"pid={os.getpid()}\n" in (output / lease.HOLDER).read_text()
         assert time.monotonic() - start < LEASE - 1
     assert not (output / lease.HOLDER).exists()
@@ -143,7 +144,7 @@ def test_a_live_run_on_another_machine_keeps_its_output_however_long_it_takes(ou
         refused = pytest.raises(
             LedgerError, match=r"process \d+ on otherhost. If that process is dead, .* expires in [23] s"
         )
-        with refused, ledger.held(output):
+        with refused, folder_at(output).hold():
             pass
         hide_flock(output)
         assert first.tell("part 0") == "done"
@@ -191,11 +192,11 @@ def test_two_machines_that_take_over_at_the_same_time_do_not_both_get_it(output:
 import sys, time
 from pathlib import Path
 from filelock import FileLock
-from pipeline.night import ledger; from pipeline.storage import lease
+from pipeline.night import ledger; from pipeline.storage import lease; from pipeline.storage.folders import folder_at
 lease.LEASE, lease.BEAT = {LEASE}, 0.2
 lease.LOCK += sys.argv[2]
 try:
-    with ledger.held(Path(sys.argv[1])):
+    with folder_at(sys.argv[1]).hold():
         print("held", flush=True)
         time.sleep(2)
 except ledger.LedgerError as error:
@@ -211,7 +212,7 @@ except ledger.LedgerError as error:
 def test_a_holder_file_that_a_power_cut_emptied_is_no_obstacle_for_long(output: Path) -> None:
     (output / lease.HOLDER).touch()
     os.utime(output / lease.HOLDER, (time.time() - 60,) * 2)
-    with ledger.held(output):
+    with folder_at(output).hold():
         pass
 
 
