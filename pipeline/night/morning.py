@@ -138,7 +138,7 @@ def past_of(summary: NightSummary, batch: Batch) -> Past:
     if not batch.track:
         return Past(unknown=NO_PAST)
     try:
-        return Past(tuple(nights.earlier(summary.model_dump(exclude_none=True), NIGHTS)))
+        return Past(tuple(nights.earlier(summary.for_history, NIGHTS)))
     except NightshiftError as error:
         log.warning("The morning page has no earlier nights: %s", error)
         return Past(unknown="MLflow's store did not answer, so the earlier nights are not known.")
@@ -165,7 +165,8 @@ def version_page(store: str, name: str, version: str) -> str:
 def mixes(summary: NightSummary, past: Past) -> list[Mix]:
     """Each class's share tonight and usually, the most frequent first."""
     tonight = summary.labels
-    usual = {label: both[1] for label, both in ((summary.drift and summary.drift.labels) or {}).items()}
+    compared = summary.drift.labels if summary.drift else None
+    usual = {label: both[1] for label, both in (compared or {}).items()}
     answered, validated = sum(tonight.values()), sum(usual.values())
     kept = [night.numbers for night in past.nights if any(name.startswith("share.") for name in night.numbers)]
     found = [

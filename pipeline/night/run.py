@@ -44,7 +44,7 @@ def tell_nobody(_output: Folder, _killed: str | None) -> None:
 
 def record(output: Folder, summary: NightSummary, flow_run: str = "") -> None:
     """Keep the night in MLflow. flow_run: the orchestrator's name for this run, if it has one."""
-    history.record(output.path, summary.model_dump(exclude_none=True), flow_run)
+    history.record(output, summary.for_history, flow_run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ summary.json is a promise to its readers: a key keeps its name and its meaning, 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.errors import NightshiftError
+from pipeline.registry.history import Finished, share_of
 from pipeline.storage.files import write_json
 from pipeline.storage.folders import Folder
 
@@ -104,6 +105,19 @@ class NightSummary(Part):
     def counts(self) -> dict[str, int]:
         """Status -> rows."""
         return {"ok": self.ok, "unsure": self.unsure, "unreadable": self.unreadable}
+
+    @property
+    def for_history(self) -> Finished:
+        """What MLflow keeps of the night."""
+        answered, drift = sum(self.labels.values()), self.drift
+        counts = ("listed", "ok", "unsure", "unreadable", "outliers", "flagged", "repeated", "seconds")
+        numbers = {name: float(value) for name in counts if (value := getattr(self, name)) is not None}
+        numbers |= {share_of(label): count / answered for label, count in self.labels.items()}
+        numbers |= {f"drift.{one.measure}": one.statistic for one in (drift.measures if drift else ())}
+        return Finished(
+            self.model_name, self.model_version, self.contract_hash, self.input, self.started_at, self.finished_at,
+            drift.drifted if drift else (), numbers,
+        )  # fmt: skip
 
     def write(self, output: Folder) -> None:
         """Write summary.json into `output`."""

@@ -5,27 +5,33 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.registry.runs import CONTRACT_TAG
 from pipeline.registry.store import Store
-from pipeline.storage import stores
-from pipeline.storage.stores import Place
+from pipeline.storage.folders import Folder
 
 EXPERIMENT = "nights"  # after the model's name
 STARTED_TAG = "nightshift.started_at"  # by which a night knows itself in the history
-COUNTS = ("listed", "ok", "unsure", "unreadable", "outliers", "flagged", "repeated", "seconds")
-FILES = (
-    "summary.json",
-    "review.csv",
-    "review.html",
-    "morning.html",
-)  # no predictions.csv: it may be as large as it likes
+FILES = ("summary.json", "review.csv", "review.html", "morning.html")  # no predictions.csv: it may be of any size
 
 
-def record(output: Place, summary: dict[str, Any], flow_run: str = "") -> None:
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What is kept of a night beside its files."""
+
+    model_name: str
+    model_version: str
+    contract_hash: str
+    input: str
+    started_at: str  # ISO 8601, UTC
+    finished_at: str
+    drifted: tuple[str, ...]  # measures
+    numbers: Mapping[str, float]  # counts, `share_of` each class, how far each measure drifted
+
+
+def record(output: Folder, night: Finished, flow_run: str = "") -> None:
     """Keep a night's numbers and review; a store that does not answer is only warned of."""
     import mlflow
 
@@ -33,37 +39,27 @@ def record(output: Place, summary: dict[str, Any], flow_run: str = "") -> None:
         store = Store.of_project()
         with store.connected() as client:
             tags = {
-                CONTRACT_TAG: summary["contract_hash"],
-                "nightshift.model_version": summary["model_version"],
-                "nightshift.input": summary["input"],
-                STARTED_TAG: summary["started_at"],
-                "nightshift.drifted": " ".join(summary.get("drift", {}).get("drifted", [])),
+                CONTRACT_TAG: night.contract_hash,
+                "nightshift.model_version": night.model_version,
+                "nightshift.input": night.input,
+                STARTED_TAG: night.started_at,
+                "nightshift.drifted": " ".join(night.drifted),
                 "prefect.flow_run_id": flow_run,
             }
             with mlflow.start_run(
-                experiment_id=store.experiment(client, f"{summary['model_name']}-{EXPERIMENT}"),
-                run_name=output.name,
+                experiment_id=store.experiment(client, f"{night.model_name}-{EXPERIMENT}"),
+                run_name=output.path.name,
                 tags={name: value for name, value in tags.items() if value},
             ):
-                mlflow.log_metrics(numbers(summary))
+                mlflow.log_metrics(dict(night.numbers))
                 for name in FILES:
-                    if stores.exists(output / name):
+                    if output.exists(name):
                         with tempfile.TemporaryDirectory() as room:
                             copy = Path(room) / name
-                            copy.write_bytes(stores.read_bytes(output / name))
+                            copy.write_bytes(output.read(name))
                             mlflow.log_artifact(str(copy))
     except NightshiftError as error:
         log.warning("The rows are whole, but the night is not in MLflow's history: %s", error)
-
-
-def numbers(summary: dict[str, Any]) -> dict[str, float]:
-    """The metrics of a night: counts, the shares of the classes, how far each measure drifted."""
-    answered = sum(summary["labels"].values())
-    return {
-        **{name: float(summary[name]) for name in COUNTS if name in summary},
-        **{share_of(label): count / answered for label, count in summary["labels"].items()},
-        **{f"drift.{one['measure']}": one["statistic"] for one in summary.get("drift", {}).get("measures", [])},
-    }
 
 
 def share_of(label: str) -> str:
@@ -77,20 +73,20 @@ class Night:
 
     name: str  # of its folder
     model_version: str
-    numbers: Mapping[str, float]  # as `numbers` gave them
+    numbers: Mapping[str, float]  # as they were recorded
 
 
-def earlier(summary: dict[str, Any], most: int) -> list[Night]:
+def earlier(night: Finished, most: int) -> list[Night]:
     """The at most `most` nights recorded before this one, the newest first. Raises TrackingError.
 
     Looks only: an experiment that is not there is not made.
     """
     with Store.of_project().connected() as client:
-        experiment = client.get_experiment_by_name(f"{summary['model_name']}-{EXPERIMENT}")
+        experiment = client.get_experiment_by_name(f"{night.model_name}-{EXPERIMENT}")
         if experiment is None:
             return []
         # A night is recorded after its end, which is kept in whole seconds.
-        end = datetime.datetime.fromisoformat(summary["finished_at"]) + datetime.timedelta(seconds=1)
+        end = datetime.datetime.fromisoformat(night.finished_at) + datetime.timedelta(seconds=1)
         found = client.search_runs(
             [experiment.experiment_id],
             f"attributes.status = 'FINISHED' and attributes.start_time < {int(end.timestamp() * 1000)}",
@@ -100,5 +96,5 @@ def earlier(summary: dict[str, Any], most: int) -> list[Night]:
     return [
         Night(run.info.run_name, run.data.tags.get("nightshift.model_version", ""), run.data.metrics)
         for run in found
-        if run.data.tags.get(STARTED_TAG) != summary["started_at"] and run.data.metrics.get("listed")
+        if run.data.tags.get(STARTED_TAG) != night.started_at and run.data.metrics.get("listed")
     ][:most]
