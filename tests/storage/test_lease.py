@@ -130,9 +130,9 @@ def test_an_output_is_free_at_once_when_its_holder_was_killed(output: Path) -> N
 
 
 def test_an_output_is_free_after_a_failure_inside(tmp_path: Path) -> None:
-    with pytest.raises(InterruptedError), ledger.held(tmp_path / "new"):
+    with pytest.raises(InterruptedError), folder_at(tmp_path / "new").hold():
         raise InterruptedError
-    with ledger.held(tmp_path / "new"):
+    with folder_at(tmp_path / "new").hold():
         assert (tmp_path / "new" / lease.HOLDER).exists()
 
 
