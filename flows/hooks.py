@@ -14,7 +14,6 @@ from pipeline.night.repeats import last_finished
 from pipeline.night.results import TooManyUnreadable
 from pipeline.notices import messages
 from pipeline.notices.send import tell
-from pipeline.storage.addresses import place
 from pipeline.storage.folders import Folder, folder_at
 
 STOPPED = "Stopped"  # the state of a night that came to its hour
@@ -23,10 +22,10 @@ STOPPED = "Stopped"  # the state of a night that came to its hour
 def _results_of(parameters: dict[str, Any], *, finished: bool = False) -> Folder:
     """Where a run of the flow `nightly` with these parameters has its results."""
     if output := parameters.get("output"):
-        return folder_at(place(output).absolute())
+        return folder_at(output).absolute()
     source = folder_at(parameters["source"])
     last = last_finished(source, PREDICTIONS.glob("*")) if finished else None
-    return folder_at((last or folder_for(source)).absolute())
+    return folder_at(last or folder_for(source)).absolute()
 
 
 def _error_of(state: State[Any]) -> BaseException:

@@ -25,7 +25,7 @@ class Input(BaseModel):
 def output_of(one: Input) -> str:
     """Where its rows go: each folder has an output of its own in predictions/, called by the date and its name."""
     source = folder_at(one.source)
-    return one.output or str(folder_for(source, f"-{source.path.name}"))
+    return one.output or str(folder_for(source, f"-{source.name}"))
 
 
 @flow(name="nights", flow_run_name="nights")

@@ -105,7 +105,7 @@ class Run:
 
     @classmethod
     def _planned(cls, output: Folder, plan: RunPlan) -> "Run":
-        lease.require(output.path)
+        output.require()
         # ASCII, as the shards: the input's name may be no UTF-8.
         books_of(output).write(PLAN, (json.dumps(plan.model_dump(), indent=2) + "\n").encode("ascii"))
         return cls(output, plan, lease.token(output.path))
@@ -153,7 +153,7 @@ class Run:
         """Write the rows of a shard, whole or not at all."""
         with self._parts.replacing(_part(number)) as beside:
             write_rows(beside, rows, heading=False)
-            lease.require(self.output.path)
+            self.output.require()
 
     def merge(self) -> Place:
         """Write all parts, in order, as predictions.csv; returns its path. Raises LedgerError when one is missing."""
@@ -166,7 +166,7 @@ class Run:
             with beside.open("ab") as out:
                 names = map(_part, range(self.plan.shards))
                 out.writelines(ordered_map(self._parts.read, names, self.output.threads))
-            lease.require(self.output.path)
+            self.output.require()
         return self.output.path / PREDICTIONS_CSV
 
     def close(self) -> None:
@@ -199,7 +199,7 @@ def folder_for(source: Folder, suffix: str = "") -> Path:
     unfinished = [
         folder.parent
         for folder in PREDICTIONS.glob(f"*/{WORK}")
-        if (run := Run.unfinished_in(folder_at(folder.parent))) and run.plan.input == str(source.path.absolute())
+        if (run := Run.unfinished_in(folder_at(folder.parent))) and run.plan.input == str(source.absolute())
     ]
     today = datetime.datetime.now().astimezone().date().isoformat()
     return max(unfinished, default=PREDICTIONS / f"{today}{suffix}")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.night.deadline import time_of_day
 from pipeline.params.file import Params
-from pipeline.storage.folders import Folder, folder_at
+from pipeline.storage.folders import Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class NightOptions:
 
     def __post_init__(self) -> None:
         """Refuse a wrong time before anything runs."""
-        object.__setattr__(self, "output", folder_at(self.output.path.absolute()))
+        object.__setattr__(self, "output", self.output.absolute())
         if self.until:
             time_of_day(self.until)
 

@@ -34,7 +34,7 @@ def begin(options: NightOptions, params: Params) -> Run:
         read_labels(options.labels)  # a wrong table is said before hours are spent
     output.sweep()
     if run := Run.unfinished_in(output):
-        if run.plan.input != str(source.path.absolute()):
+        if run.plan.input != str(source.absolute()):
             raise ClassifyError(
                 f"{output} holds an unfinished run over {run.plan.input}. Finish it with `nightshift classify "
                 f"{run.plan.input} {output}`, name another folder, or delete {books_of(output)} to give it up."
@@ -63,7 +63,7 @@ def _settle(options: NightOptions, params: Params, files: int, shards: int) -> R
     if options.since_last and output.local and (known := known_of(output)):
         remember_last(source, output.local, known, contract.hash)
     return RunPlan(
-        input=str(source.path.absolute()),
+        input=str(source.absolute()),
         model_name=model.name,
         model_version=str(model.version),
         contract_hash=contract.hash,

@@ -97,7 +97,7 @@ def remember_last(source: Folder, beside: Path, known: Path, contract_hash: str)
 
 def last_finished(source: Folder, folders: Iterable[Path]) -> Path | None:
     """Which of `folders` has the run over `source` that was finished last; None when none has one."""
-    shown, candidates = csv_path(str(source.path.absolute())), []
+    shown, candidates = csv_path(str(source.absolute())), []
     for folder in folders:
         try:
             summary = read_summary(folder_at(folder))

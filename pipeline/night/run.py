@@ -30,7 +30,7 @@ Advance = Callable[[int, int], None]  # is told the number of a shard that is do
 @contextmanager
 def progress_bar(run: Run, done: int) -> Iterator[Advance]:
     """A bar in the terminal. done: files whose rows are there already."""
-    with tqdm(desc=run.output.path.name, total=run.plan.files, initial=done, unit="image") as bar:
+    with tqdm(desc=run.output.name, total=run.plan.files, initial=done, unit="image") as bar:
 
         def advance(_number: int, files: int) -> None:
             bar.update(files)

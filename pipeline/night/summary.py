@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.errors import NightshiftError
 from pipeline.registry.history import Finished, share_of
-from pipeline.storage.files import write_json
 from pipeline.storage.folders import Folder
 
 SUMMARY = "summary.json"
@@ -121,7 +120,7 @@ class NightSummary(Part):
 
     def write(self, output: Folder) -> None:
         """Write summary.json into `output`."""
-        write_json(output.path / SUMMARY, self.model_dump(exclude_none=True))
+        output.write_json(SUMMARY, self.model_dump(exclude_none=True))
 
 
 def read_summary(output: Folder) -> NightSummary | None:

@@ -66,12 +66,12 @@ def of_night(output: Folder, summary: NightSummary, batch: Batch, always: bool) 
     counts, kept = "; ".join(summary_lines(summary)), f"All {summary.listed} rows are in {output}."
     if wrong := alarms(summary, batch):
         words = "\n".join([*wrong, counts])
-        return Message(Kind.WARNING, f"Night {output.path.name} needs a look", words, kept, f"Look at {output / PAGE}.")
+        return Message(Kind.WARNING, f"Night {output.name} needs a look", words, kept, f"Look at {output / PAGE}.")
     if always:
         if bad := summary.unreadable:
-            title = f"Night {output.path.name} is done, {bad} files are unreadable"
+            title = f"Night {output.name} is done, {bad} files are unreadable"
             return Message(Kind.INFO, title, counts, kept, f"{output / PAGE} has the reasons.")
-        return Message(Kind.SUCCESS, f"Night {output.path.name}: all is well", counts, kept, "Nothing.")
+        return Message(Kind.SUCCESS, f"Night {output.name}: all is well", counts, kept, "Nothing.")
     return None
 
 
@@ -84,15 +84,13 @@ def of_killed_night(output: Folder, killed: str) -> Message | None:
         return None
     happened = f"The run before, {killed}, was killed in the middle: by the system for its memory, a restart, a person."
     do = "Nothing: this run goes on with it. If it happens again, look for the cause."
-    return Message(
-        Kind.WARNING, f"Night {output.path.name} was killed, and goes on now", happened, progress(output), do
-    )
+    return Message(Kind.WARNING, f"Night {output.name} was killed, and goes on now", happened, progress(output), do)
 
 
 def of_stopped(output: Folder, words: str) -> Message:
     """A night that came to its hour."""
     return Message(
-        Kind.WARNING, f"Night {output.path.name} stopped at its hour", words, progress(output),
+        Kind.WARNING, f"Night {output.name} stopped at its hour", words, progress(output),
         "Run the same command again, or wait for the next night: it goes on from there.",
     )  # fmt: skip
 
@@ -104,16 +102,16 @@ def of_failed_night(output: Folder, error: BaseException) -> Message:
             return of_stopped(output, str(error))
         case TooManyUnreadable():
             kept = f"All rows are written, those of the unreadable files with their reasons, in {output}."
-            title = f"Night {output.path.name}: too many unreadable files"
+            title = f"Night {output.name}: too many unreadable files"
             return Message(Kind.FAILURE, title, str(error), kept, f"Look at {output / PAGE}.")
-    title = f"Night {output.path.name} failed"
+    title = f"Night {output.name} failed"
     return Message(Kind.FAILURE, title, _words_of(error), progress(output), _what_to_do(error))
 
 
 def of_crashed_night(output: Folder, words: str) -> Message:
     """A night whose process was ended from outside."""
     do = "Run the same command again: it goes on where it stopped."
-    return Message(Kind.FAILURE, f"Night {output.path.name} crashed", words, progress(output), do)
+    return Message(Kind.FAILURE, f"Night {output.name} crashed", words, progress(output), do)
 
 
 def progress(output: Folder) -> str:

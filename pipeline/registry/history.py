@@ -48,7 +48,7 @@ def record(output: Folder, night: Finished, flow_run: str = "") -> None:
             }
             with mlflow.start_run(
                 experiment_id=store.experiment(client, f"{night.model_name}-{EXPERIMENT}"),
-                run_name=output.path.name,
+                run_name=output.name,
                 tags={name: value for name, value in tags.items() if value},
             ):
                 mlflow.log_metrics(dict(night.numbers))
