@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.checks.judgement import read_judgements
 from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
@@ -16,7 +17,7 @@ from pipeline.data.features import read_features
 from pipeline.data.prepared import SPLITS, read_dataset, read_split
 from pipeline.data.splits import unit_numbers
 from pipeline.params.file import load_params
-from pipeline.storage.files import read_json, replacing
+from pipeline.storage.files import replacing
 
 REGULARISATION = 0.003  # C of the logistic regression: of 0.0003 to 0.1 the best accuracy out of fold on the demo set
 COLUMNS = ("path", "label", "suggested", "suggested_confidence", "label_confidence")
@@ -104,7 +105,7 @@ def main() -> None:
         log.info("Labels are not audited: %s has no pretrained features to judge by.", params.model.backbone)
     with replacing(LABEL_ISSUES) as beside:
         (pd.DataFrame(columns=list(COLUMNS)) if suspects is None else suspects).to_csv(beside, index=False)
-    write_report(pd.read_parquet(MANIFEST), read_json(EXPECTATIONS), suspects, params)
+    write_report(pd.read_parquet(MANIFEST), read_judgements(EXPECTATIONS), suspects, params)
 
 
 if __name__ == "__main__":

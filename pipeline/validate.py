@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.checks.drift import compare
-from pipeline.checks.expectations import Outcome, checks, judge, quarantine, tables
+from pipeline.checks.expectations import checks, quarantine, tables
+from pipeline.checks.judgement import Judgement, judge
 from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
@@ -21,7 +22,6 @@ from pipeline.core.paths import (
     RAW,
     VALIDATION,
 )
-from pipeline.core.text import named
 from pipeline.data.duplicates import cluster
 from pipeline.data.manifest import InvalidData, build_manifest, with_metadata
 from pipeline.data.side_table import read_metadata
@@ -40,17 +40,7 @@ def look(params: Params, side: pd.DataFrame) -> pd.DataFrame:
     return manifest
 
 
-def sentence(outcome: Outcome) -> str:
-    """One line for a missed expectation: what was expected, how many miss it, the first of them."""
-    words = outcome.check.words
-    if outcome.error:
-        return f"{words} It could not be checked: {outcome.error}"
-    if outcome.observed:
-        return f"{words} Found: {outcome.observed}."
-    return f"{words} {len(outcome.faulty)} of {outcome.rows} miss this: {named(outcome.faulty)}."
-
-
-def numbers(manifest: pd.DataFrame, outcomes: list[Outcome]) -> dict[str, Any]:
+def numbers(manifest: pd.DataFrame, judged: list[Judgement]) -> dict[str, Any]:
     """What `dvc metrics show` shows of the data."""
     copies = manifest.groupby("cluster")["path"].transform("size")
     return {
@@ -59,9 +49,9 @@ def numbers(manifest: pd.DataFrame, outcomes: list[Outcome]) -> dict[str, Any]:
         "unreadable": int((~manifest["readable"]).sum()),
         "quarantined": int((manifest["quarantined"] != "").sum()),
         "images_with_near_duplicates": int((copies > 1).sum()),
-        "expectations": len(outcomes),
-        "expectations_met": sum(outcome.met for outcome in outcomes),
-        "faults": {outcome.check.fault: len(outcome.faulty) for outcome in outcomes},
+        "expectations": len(judged),
+        "expectations_met": sum(one.met for one in judged),
+        "faults": {one.fault: one.missed for one in judged},
     }
 
 
@@ -80,17 +70,16 @@ def main() -> None:
     drift = compare(manifest, before) if before is not None else pd.DataFrame()
     orphans = len(set(side["path"]) - set(manifest["path"]))
     with replacing(DATA_DOCS) as beside:
-        outcomes = judge(tables(manifest, drift, orphans, limits), checks(limits), beside)
-    judgement = [outcome.as_row() for outcome in outcomes]
-    write_json(EXPECTATIONS, judgement)
-    summary = numbers(manifest, outcomes)
+        judged = judge(tables(manifest, drift, orphans, limits), checks(limits), beside)
+    write_json(EXPECTATIONS, [one.model_dump() for one in judged])
+    summary = numbers(manifest, judged)
     write_json(VALIDATION, summary)
-    for outcome in outcomes:
-        if outcome.status == "warning":
-            log.warning("%s: %s", outcome.check.fault, sentence(outcome))
-    if errors := [f"{outcome.check.fault}: {sentence(outcome)}" for outcome in outcomes if outcome.status == "error"]:
-        write_report(manifest, judgement, None, params)
-        seen = f"Look at {DATA_REPORT}; all of it: {DATA_DOCS / 'index.html'}"
+    for one in judged:
+        if one.status == "warning":
+            log.warning("%s: %s", one.fault, one.sentence)
+    if errors := [f"{one.fault}: {one.sentence}" for one in judged if one.status == "error"]:
+        write_report(manifest, judged, None, params)
+        seen = f"Look at {DATA_REPORT}."
         raise InvalidData("\n  ".join(["The images are not fit to learn from:", *errors, seen]))
     log.info(
         "%(images)d images, %(classes)d classes; %(expectations_met)d of %(expectations)d expectations met.", summary

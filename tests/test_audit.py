@@ -1,6 +1,5 @@
 """Labels that were swapped are found, and the report on the data shows what is to be seen."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.audit import COLUMNS, label_issues, out_of_fold
+from pipeline.checks.judgement import read_judgements
 from pipeline.checks.report import Findings, write_report
 from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
 from pipeline.data.prepared import SPLITS, read_split
@@ -84,7 +84,8 @@ def test_the_report_shows_everything_and_needs_no_other_file(trained: Path) -> N
     for words in ("unreadable", "circle (30)", "square (30)", "Near-duplicates", "Darkest", "Suspected label errors"):
         assert words in page, words
     assert page.count("data:image/webp;base64,") >= 24
-    assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page)
+    assert re.findall(r"(?:src|href)=\"((?!data:|#)[^\"]*)", page) == ["data_docs/index.html"], "but for a link"
+    assert (trained / DATA_REPORT.parent / "data_docs/index.html").is_file()
     assert list(pd.read_csv(trained / LABEL_ISSUES).columns) == list(COLUMNS)
 
 
@@ -122,7 +123,7 @@ def test_odd_labels_and_lost_files_do_not_break_the_page(project: Path, monkeypa
     manifest["label"] = manifest["label"].replace("circle", "<script>alert(1)</script> & 'round'")
     for path in manifest["path"].head(30):
         (project / "data/raw" / path).unlink()
-    write_report(manifest, json.loads(EXPECTATIONS.read_text()), None, load_params())
+    write_report(manifest, read_judgements(EXPECTATIONS), None, load_params())
     page = DATA_REPORT.read_text(encoding="utf-8")
     assert "<script>" not in page
     assert "&lt;script&gt;" in page

@@ -1,26 +1,18 @@
-"""What is expected of the data, as one list of checks; their faults; and their judgement by Great Expectations.
+"""What is expected of the data: one list of checks, and the tables that they look at. Judges nothing.
 
 Every check is a range of one column of one table: `files` (a row a file), `classes`, `dataset` (one row) or `drift`
-(a row a measure). So one definition serves the expectation, its words, and the list of files that miss it.
+(a row a measure). One definition serves the expectation, its words, and the list of files that miss it.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import pandas as pd
 
-from pipeline.checks.data_docs import make_offline
 from pipeline.data.prepared import SPLITS
 from pipeline.params.data import Severity, Validate
 
-if TYPE_CHECKING:
-    from great_expectations import ExpectationSuite
-    from great_expectations.core import ExpectationSuiteValidationResult
-
 TableName = Literal["files", "classes", "dataset", "drift"]
-EXAMPLES = 20  # faulty rows that a report names
 KEYS: dict[TableName, str] = {"files": "path", "classes": "label", "dataset": "dataset", "drift": "measure"}
 
 
@@ -35,7 +27,15 @@ class Check:
     words: str  # what is expected, and what to do
     low: float | None = None
     high: float | None = None
-    max_share: float = 0.0
+    max_share: float = 0.0  # of the rows that may miss it, 0 to 1
+
+    @property
+    def expected(self) -> str:
+        """The range in words, such as `contrast at least 2; 1 % may miss it`."""
+        limits = [f"at least {self.low:g}"] if self.low is not None else []
+        limits += [f"at most {self.high:g}"] if self.high is not None else []
+        allowed = f"; {100 * self.max_share:g} % may miss it" if self.max_share else ""
+        return f"{self.column.replace('_', ' ')} {' and '.join(limits)}{allowed}"
 
     def faulty(self, table: pd.DataFrame) -> pd.Series:
         """Which rows miss it; a value that is not known misses nothing."""
@@ -46,39 +46,6 @@ class Check:
         if self.high is not None:
             faulty |= (values > self.high).fillna(False).astype(bool)
         return faulty
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a check went."""
-
-    check: Check
-    met: bool
-    rows: int
-    faulty: tuple[str, ...]  # keys of the rows that miss it: paths, labels, measures
-    observed: str  # for a table of one row, its value
-    error: str  # why it could not be judged
-
-    @property
-    def status(self) -> str:
-        """`met`, else the severity."""
-        return "met" if self.met else self.check.severity
-
-    @property
-    def found(self) -> str:
-        """What was found, in a word or two."""
-        return self.observed or f"{len(self.faulty)} of {self.rows}"
-
-    def as_row(self) -> dict[str, Any]:
-        """What a report says of it; of many faulty rows the first."""
-        return {
-            "fault": self.check.fault,
-            "words": self.check.words,
-            "status": self.status,
-            "found": self.found,
-            "examples": list(self.faulty[:EXAMPLES]),
-            "error": self.error,
-        }
 
 
 def checks(limits: Validate) -> list[Check]:
@@ -213,81 +180,3 @@ def quarantine(manifest: pd.DataFrame, limits: Validate) -> pd.Series:
         if check.fault in limits.quarantine:
             reasons = reasons.mask(check.faulty(table) & (reasons == ""), check.fault)
     return reasons.astype("str")
-
-
-def judge(found: dict[TableName, pd.DataFrame], every: list[Check], data_docs: Path) -> list[Outcome]:
-    """Let Great Expectations judge the tables and write its Data Docs into the folder `data_docs`."""
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    for site in list(context.list_data_docs_sites()):
-        context.delete_data_docs_site(site)
-    backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(data_docs.absolute())}
-    context.add_data_docs_site(
-        "nightshift",
-        {
-            "class_name": "SiteBuilder",
-            "store_backend": backend,
-            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        },
-    )
-    source = context.data_sources.add_pandas("raw")
-    outcomes: list[Outcome] = []
-    for name, frame in found.items():
-        asked = [check for check in every if check.table == name]
-        columns = [KEYS[name], *dict.fromkeys(check.column for check in asked)]
-        judged = frame[columns].astype(dict.fromkeys(columns[1:], "float64"))
-        batch = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)
-        suite = context.suites.add(_suite(name, asked))
-        definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
-        checkpoint = gx.Checkpoint(
-            name=name,
-            validation_definitions=[definition],
-            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": [KEYS[name]]},
-        )
-        run = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": judged})
-        (result,) = run.run_results.values()
-        outcomes.extend(_outcomes(result, asked, frame))
-    context.build_data_docs()
-    by_table = [[outcome for outcome in outcomes if outcome.check.table == name] for name in found]
-    make_offline(
-        data_docs,
-        [(name, sum(one.met for one in these), len(these)) for name, these in zip(found, by_table, strict=True)],
-    )
-    return outcomes
-
-
-def _suite(name: str, asked: Iterable[Check]) -> "ExpectationSuite":
-    from great_expectations import ExpectationSuite
-    from great_expectations import expectations as gxe
-    from great_expectations.expectations.metadata_types import FailureSeverity
-
-    severities = {"error": FailureSeverity.CRITICAL, "warning": FailureSeverity.WARNING}
-    expectations = [
-        gxe.ExpectColumnValuesToBeBetween(
-            column=check.column, min_value=check.low, max_value=check.high, mostly=1 - check.max_share,
-            severity=severities[check.severity], notes=check.words,
-        )
-        for check in asked
-    ]  # fmt: skip
-    return ExpectationSuite(name=name, expectations=expectations)
-
-
-def _outcomes(result: "ExpectationSuiteValidationResult", asked: list[Check], frame: pd.DataFrame) -> Iterator[Outcome]:
-    by_column = {
-        config.kwargs["column"]: outcome for outcome in result.results if (config := outcome.expectation_config)
-    }
-    for check in asked:
-        outcome = by_column[check.column]
-        keys = frame.loc[check.faulty(frame), KEYS[check.table]].astype(str)
-        observed = f"{frame[check.column].iloc[0]:g}" if check.table == "dataset" else ""
-        error = _exception(outcome.exception_info)
-        yield Outcome(check, bool(outcome.success), len(frame), tuple(keys), observed, error)
-
-
-def _exception(info: dict[str, Any]) -> str:
-    """Great Expectations' own failure, wherever it hides it."""
-    inner = [info, *(value for value in info.values() if isinstance(value, dict))]
-    return next((str(part["exception_message"]) for part in inner if part.get("exception_message")), "")

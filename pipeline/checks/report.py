@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
+from pipeline.checks.expectations import TableName
+from pipeline.checks.judgement import Judgement
 from pipeline.core.pages import data_uri, render
 from pipeline.core.parallel import ordered_map
-from pipeline.core.paths import DATA_REPORT, RAW
+from pipeline.core.paths import DATA_DOCS, DATA_REPORT, RAW
 from pipeline.images.decode import UnreadableImage, decode, without_enhancement
 from pipeline.params.file import Params
 from pipeline.storage.files import replacing
@@ -29,6 +31,12 @@ CLUSTERS, PER_CLUSTER = 24, 6  # clusters of near-duplicates, and images of each
 WORST = 8  # images by each measure
 SUSPECTS = 48  # suspected label errors
 LISTED = 200  # rows of a table of files
+NAMED = 5  # rows that miss an expectation
+WORST_FIRST = ("error", "warning", "met")
+ICONS = {"met": "✓", "warning": "!", "error": "✗"}
+TITLES: dict[TableName, str] = {
+    "files": "Files", "classes": "Classes", "dataset": "The data set as a whole", "drift": "Drift since the baseline",
+}  # fmt: skip
 WORST_BY = (  # title, column, whether the smallest values are the worst
     ("Darkest", "brightness", True),
     ("Brightest", "brightness", False),
@@ -58,28 +66,57 @@ class Row:
     images: tuple[Shown, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """One table that was judged: its expectations, the worst first."""
+
+    table: TableName
+    title: str
+    expectations: tuple[Judgement, ...]
+
+    @property
+    def judged(self) -> list[Judgement]:
+        """The expectations, the worst first."""
+        return sorted(self.expectations, key=lambda one: WORST_FIRST.index(one.status))
+
+    @property
+    def worst(self) -> str:
+        """The status of the worst."""
+        return self.judged[0].status
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table has."""
+        return self.expectations[0].rows
+
+    @property
+    def met(self) -> int:
+        """How many expectations are met."""
+        return sum(one.met for one in self.expectations)
+
+
 @dataclass(frozen=True)
 class Findings:
     """What the page shows, chosen from the tables; reads no image.
 
-    manifest: as `validate` writes it; expectations: `Outcome.as_row` of each; suspects: as `audit` writes, or None.
+    manifest: as `validate` writes it; suspects: as `audit` writes them, None before it has run.
     """
 
     manifest: pd.DataFrame
-    expectations: list[dict[str, Any]]
+    expectations: list[Judgement]
     suspects: pd.DataFrame | None
     seed: int
 
     @property
-    def judged(self) -> list[dict[str, Any]]:
-        """The expectations, the worst first."""
-        order = ("error", "warning", "met")
-        return sorted(self.expectations, key=lambda one: order.index(one["status"]))
+    def validations(self) -> list[Validation]:
+        """Each table that was judged, with its expectations."""
+        of = {table: [one for one in self.expectations if one.table == table] for table in TITLES}
+        return [Validation(table, TITLES[table], tuple(judged)) for table, judged in of.items() if judged]
 
     @property
     def verdict(self) -> str:
         """All expectations in a sentence."""
-        count = Counter(one["status"] for one in self.expectations)
+        count = Counter(one.status for one in self.expectations)
         return (
             f"Of {len(self.expectations)} expectations {count['met']} are met; {count['error']} errors, "
             f"{count['warning']} warnings."
@@ -190,7 +227,7 @@ def _name(path: str) -> str:
 
 
 def write_report(
-    manifest: pd.DataFrame, expectations: list[dict[str, Any]], suspects: pd.DataFrame | None, params: Params
+    manifest: pd.DataFrame, expectations: list[Judgement], suspects: pd.DataFrame | None, params: Params
 ) -> None:
     """Write the page to DATA_REPORT."""
     findings = Findings(manifest, expectations, suspects, params.seed)
@@ -199,7 +236,9 @@ def write_report(
         found=findings,
         thumbnails=thumbnails(RAW, findings.shown, params),
         sizes=_inline(draw_sizes(findings.images)),
-        icons={"met": "✓", "warning": "!", "error": "✗"},
+        icons=ICONS,
+        named=NAMED,
+        data_docs=(DATA_DOCS / "index.html").relative_to(DATA_REPORT.parent).as_posix(),
     )
     with replacing(DATA_REPORT) as beside:
         beside.write_text(page, encoding="utf-8")

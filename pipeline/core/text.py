@@ -7,10 +7,11 @@ PASSWORD = re.compile(r"(?<=://)[^\s/@]+@")  # user and password in an address
 EXAMPLES = 5  # names shown in a message; reports and tables list all
 
 
-def named(names: Iterable[str]) -> str:
-    """The first few of `names`, and how many more there are."""
+def named(names: Iterable[str], count: int | None = None) -> str:
+    """The first few of `names`, and how many more there are; `count`: of how many, where `names` are not all."""
     every = list(names)
-    more = f" and {len(every) - EXAMPLES:,} more" if len(every) > EXAMPLES else ""
+    count = len(every) if count is None else count
+    more = f" and {count - EXAMPLES:,} more" if count > EXAMPLES else ""
     return ", ".join(map(shown, every[:EXAMPLES])) + more
 
 

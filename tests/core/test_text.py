@@ -7,6 +7,7 @@ from pipeline.core.text import named, shown
 
 def test_messages_name_the_first_few_and_no_name_moves_the_cursor() -> None:
     assert named([f"{number}.jpg" for number in range(7)]) == "0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 2 more"
+    assert named(["0.jpg", "1.jpg"], count=9) == "0.jpg, 1.jpg and 4 more"
     assert shown("é猫\x1b[2J\n\udcff") == r"é猫\x1b[2J\n\udcff"
 
 

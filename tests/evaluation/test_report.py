@@ -91,5 +91,5 @@ def test_the_bad_slice_is_spoken_of_and_how_it_was_found(page: str) -> None:
 def test_it_reads_on_a_phone(page: str) -> None:
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
     assert len(re.findall(r"<table", page)) == len(
-        re.findall(r"<div class=\"scroll\"><table|<table class=\"headlines\"", page)
+        re.findall(r"<div class=\"scroll\"><table|<table class=\"full stacked\"", page)
     )
