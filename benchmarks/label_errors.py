@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from pipeline.audit import label_issues, out_of_fold, read_evidence
+from pipeline.checks.label_issues import label_issues, out_of_fold, read_evidence
 from pipeline.params.file import load_params
 
 

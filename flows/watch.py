@@ -4,7 +4,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.training import publish_data, reproduce, version_data
-from pipeline.versions.watching import images_changed
+from pipeline.versions.dvc import images_changed
 
 
 @task(task_run_name="look", cache_policy=NO_CACHE)

@@ -1,95 +1,17 @@
 """Look for wrong labels with the backbone's features, and write the report on the data. Changes no label."""
 
 import sys
-from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.checks.judgement import read_judgements
+from pipeline.checks.label_issues import COLUMNS, label_issues, out_of_fold, read_evidence
 from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
-from pipeline.core.paths import EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
-from pipeline.data.features import read_features
-from pipeline.data.prepared import SPLITS, read_dataset, read_split
-from pipeline.data.splits import unit_numbers
+from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST
 from pipeline.params.file import load_params
 from pipeline.storage.files import replacing
-
-REGULARISATION = 0.003  # C of the logistic regression: of 0.0003 to 0.1 the best accuracy out of fold on the demo set
-COLUMNS = ("path", "label", "suggested", "suggested_confidence", "label_confidence")
-
-
-def out_of_fold(
-    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int
-) -> NDArray[np.float64]:
-    """For each image the class probabilities of a model that has seen neither it nor its group.
-
-    features: (n, d); labels: (n,), index into the classes; groups: (n,). Returns (n, classes), rows sum to 1.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    classes = labels.max() + 1
-    answers = np.full((len(labels), classes), 1 / classes)
-    split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups)
-    for learnt, asked in tqdm(split, "audit", folds, unit="fold"):
-        # Rare classes count as much as others: else each of their images is suspected.
-        model = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=1000)
-        fitted = make_pipeline(StandardScaler(), model).fit(features[learnt], labels[learnt])
-        answers[np.ix_(asked, fitted.classes_)] = fitted.predict_proba(features[asked])
-    return answers
-
-
-def label_issues(
-    table: pd.DataFrame, labels: NDArray[np.int64], answers: NDArray[np.float64], class_names: tuple[str, ...]
-) -> pd.DataFrame:
-    """The images whose label is probably wrong, the likeliest first, with what they look like; columns COLUMNS.
-
-    By confident learning (Northcutt et al., 2021): of each class as many are suspected as the estimated joint
-    distribution of given and true labels says, those with the least probability of their label.
-    """
-    from cleanlab.filter import find_label_issues
-
-    found = find_label_issues(labels, answers, return_indices_ranked_by="self_confidence", n_jobs=1)
-    names = np.asarray(class_names)
-    rows = pd.DataFrame(
-        {
-            "path": table["path"],
-            "label": names[labels],
-            "suggested": names[answers.argmax(axis=1)],
-            "suggested_confidence": answers.max(axis=1),
-            "label_confidence": answers[np.arange(len(labels)), labels],
-        },
-        columns=list(COLUMNS),
-    )
-    suspects: pd.DataFrame = rows.iloc[found].reset_index(drop=True)
-    return suspects
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What labels are judged by; row i of each part is the same image, of any split."""
-
-    table: pd.DataFrame
-    features: NDArray[np.float32]  # (n, d), of the frozen backbone
-    labels: NDArray[np.int64]  # (n,), index into class_names
-    groups: NDArray[np.int64]  # (n,), the image's unit
-    class_names: tuple[str, ...]
-
-
-def read_evidence() -> Evidence:
-    """All images of all splits."""
-    splits = [read_split(PREPARED, name) for name in SPLITS]
-    table = pd.concat([split.table for split in splits], ignore_index=True)
-    features = np.concatenate([read_features(FEATURES, name) for name in SPLITS])
-    labels = np.concatenate([split.labels for split in splits])
-    return Evidence(table, features, labels, unit_numbers(table), read_dataset(PREPARED).class_names)
 
 
 def main() -> None:
@@ -100,7 +22,7 @@ def main() -> None:
         found = read_evidence()
         answers = out_of_fold(found.features, found.labels, found.groups, params.audit.folds, params.seed)
         suspects = label_issues(found.table, found.labels, answers, found.class_names)
-        log.info("%d labels are probably wrong; see reports/data.html.", len(suspects))
+        log.info("%d labels are probably wrong; see %s.", len(suspects), DATA_REPORT)
     else:
         log.info("Labels are not audited: %s has no pretrained features to judge by.", params.model.backbone)
     with replacing(LABEL_ISSUES) as beside:

@@ -14,7 +14,7 @@ from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREPARED, ROBUSTNESS, SLICES, TEST_PREDICTIONS
 from pipeline.data.prepared import Split, read_split
-from pipeline.data.splits import unit_numbers
+from pipeline.data.units import unit_numbers
 from pipeline.evaluation import contact_sheets
 from pipeline.evaluation.figures import diagrams
 from pipeline.evaluation.findings import Results

@@ -15,19 +15,13 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
-from pipeline.data.prepared import SPLITS, Dataset, write_dataset, write_split
+from pipeline.data.prepared import SPLITS, Dataset, dataset_sha256, write_dataset, write_split
 from pipeline.data.splits import LEFT_OUT, FrozenSplits, draw_splits
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
 from pipeline.params.file import load_params
-from pipeline.storage.files import read_json, read_validated, replacing, sha256, write_json
+from pipeline.storage.files import read_json, read_validated, replacing, write_json
 from pipeline.versions.dvc import locked_hashes
-
-
-def dataset_sha256(manifest: pd.DataFrame) -> str:
-    """One hash over every image's path, label and content, whatever the order of the rows."""
-    rows = manifest.sort_values("path")[["path", "label", "sha256"]]
-    return sha256(rows.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape"))
 
 
 def decode_all(raw: Path, table: pd.DataFrame, rules: Images, workers: int) -> Iterator[NDArray[np.uint8]]:
@@ -46,15 +40,14 @@ def read_frozen() -> FrozenSplits | None:
     except FileNotFoundError:
         if str(FROZEN_SPLITS) in locked_hashes():
             log.warning(
-                "dvc.lock knows a split that is not here; it is drawn anew, and test images may become training "
-                "images. To keep it: `nightshift data pull`, then again."
+                "dvc.lock names a split that is not here: a new one is drawn, and test images may become training "
+                "images. To keep the old one, run `nightshift data pull`, then this command again."
             )
         return None
     except ValueError as error:
         raise NightshiftError(
-            f"{FROZEN_SPLITS} is no split that can be read: {error}. Fetch it again "
-            f"(`dvc checkout --force {FROZEN_SPLITS}`), "
-            "or delete it to draw the split anew."
+            f"{FROZEN_SPLITS} is not a valid split: {error}. Fetch it again (`dvc checkout --force {FROZEN_SPLITS}`), "
+            "or delete it to draw a new split."
         ) from error
 
 

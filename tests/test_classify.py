@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline.core.disk_errors import DiskError
 from pipeline.core.errors import NightshiftError
+from pipeline.data.holdout import copy_test_images
 from pipeline.model.engine import load_engine
 from pipeline.model.reference import read_reference
 from pipeline.night.planning import ClassifyError
@@ -27,7 +28,6 @@ from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
 from pipeline.registry.store import Store
-from pipeline.sources.demo import copy_test_images
 from pipeline.storage.folders import folder_at
 from pipeline.storage.lease import LedgerError
 from tests.fixtures.forked import nightshift

@@ -22,7 +22,7 @@ from pipeline.core.paths import (
     SLICES,
     TEST_PREDICTIONS,
 )
-from pipeline.data.splits import unit_numbers
+from pipeline.data.units import unit_numbers
 from pipeline.evaluate import evaluate, headlines, per_class
 from pipeline.params.model import Intervals
 from tests.fixtures.evaluations import PARAMS, judge, tables, write_colour_model, write_images

@@ -69,7 +69,7 @@ def data_holdout(
     folder: Annotated[Path, typer.Argument(help="A new folder for the copies.")],
 ) -> None:
     """Copy the test images, which no model has learnt from, into a folder without their labels."""
-    from pipeline.sources.demo import copy_test_images
+    from pipeline.data.holdout import copy_test_images
 
     typer.echo(f"{copy_test_images(folder)} images in {folder}")
 

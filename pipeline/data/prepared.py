@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import NightshiftError
 from pipeline.params.data import Images
-from pipeline.storage.files import read_json, write_json
+from pipeline.storage.files import read_json, sha256, write_json
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
@@ -35,6 +35,12 @@ class Split:
     table: pd.DataFrame  # the manifest's columns
     images: NDArray[np.uint8]  # (n, height, width, 3), RGB, 0..255, read from disk as it is touched
     labels: NDArray[np.int64]  # (n,), index into class_names
+
+
+def dataset_sha256(manifest: pd.DataFrame) -> str:
+    """One hash over every image's path, label and content, whatever the order of the rows."""
+    rows = manifest.sort_values("path")[["path", "label", "sha256"]]
+    return sha256(rows.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape"))
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:

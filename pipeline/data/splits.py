@@ -1,7 +1,4 @@
-"""Which image is in which split: stratified, units kept whole, and once drawn for ever. Knows tables, opens no file.
-
-A unit is what no split may tear apart: near-duplicates, and the images of one group (a patient, a module, a site).
-"""
+"""Which image is in which split: stratified, units kept whole, and drawn once. Knows tables, opens no file."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -15,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named
-from pipeline.data.duplicates import components, joined
 from pipeline.data.prepared import SPLITS, SplitName
+from pipeline.data.units import largest_in_words, units
 from pipeline.params.data import Fractions
 
 LEFT_OUT = ""  # the split of a new image that would join two splits
@@ -28,7 +25,7 @@ class ImpossibleSplit(NightshiftError):  # noqa: N818 - a judgement of the reque
 
 
 class FrozenSplits(BaseModel):
-    """What has been drawn so far, and how: under another seed or other fractions everything is drawn anew."""
+    """What has been drawn so far, and how: under another seed or other fractions everything is drawn again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -109,19 +106,6 @@ def _given(manifest: pd.DataFrame) -> pd.Series:
     if "split" not in manifest:
         return pd.Series(None, index=manifest.index, dtype="object")
     return manifest["split"].astype("object").where(manifest["split"].notna(), None)
-
-
-def unit_numbers(manifest: pd.DataFrame) -> NDArray[np.int64]:
-    """The number, (n,), of each row's unit: rows that share a cluster or a group, directly or through others."""
-    keys = [manifest[name] for name in ("cluster", "group") if name in manifest]
-    return components(len(manifest), np.concatenate([joined(key) for key in keys]))
-
-
-def units(manifest: pd.DataFrame) -> list[NDArray[np.int64]]:
-    """The row numbers of each unit."""
-    numbers = unit_numbers(manifest)
-    order = np.argsort(numbers, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
 
 
 def _draw(seed: int, content: str) -> str:
@@ -207,7 +191,7 @@ def _remarks(manifest: pd.DataFrame, splits: pd.Series, fractions: Fractions, so
             if not some_given and abs(share - asked) > max(NOTABLE, 1 / row.sum()):
                 yield (
                     f"{name} has {share:.0%} of class {label} instead of {asked:.0%}: its groups and near-duplicates "
-                    f"are too large to be dealt better ({_largest(manifest[manifest['label'] == label])})."
+                    f"are too large to be dealt better ({largest_in_words(manifest[manifest['label'] == label])})."
                 )
 
 
@@ -215,15 +199,6 @@ def _why_absent(images: pd.DataFrame, label: str, name: str) -> str:
     pieces = len(units(images))
     return (
         f"Class {label} has no image for {name}: its {len(images)} images are {pieces} that can be told apart "
-        f"({_largest(images)}), and training, validation and test need at least one each. Add images of other groups "
-        "or scenes to the class, remove the class, or give the images' splits in data/raw/metadata.csv."
+        f"({largest_in_words(images)}); training, validation and test need at least one each. Add images of other "
+        "groups or scenes to the class, remove the class, or give the images' splits in data/raw/metadata.csv."
     )
-
-
-def _largest(images: pd.DataFrame) -> str:
-    """The largest unit, in words."""
-    rows = max(units(images), key=len)
-    first = images.iloc[rows[0]]
-    grouped = "group" in images and pd.notna(first["group"])
-    of = f"group {first['group']}" if grouped else f"what repeats {first['path']}"
-    return f"the largest piece is {of}, {len(rows)} of {len(images)}"

@@ -1,6 +1,5 @@
-"""The demo set -> `data/raw/<class>/`, and the test images out of it. Moves bytes; decodes no pixel."""
+"""The demo set -> `data/raw/<class>/`. Moves bytes; decodes no pixel."""
 
-import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -8,28 +7,27 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
-from pipeline.core.paths import METADATA, PREPARED, RAW
+from pipeline.core.paths import METADATA, RAW
 from pipeline.sources.copy import import_images, staging
 from pipeline.sources.folders import Found, Item
 from pipeline.sources.open import Files
-from pipeline.storage.files import replacing
 
 DEFECT_CUT = 0.5  # the published benchmark's cut between functional and defective cells
 
 
-class DatasetError(NightshiftError):
-    """A source is missing or would overwrite other images; says what to do."""
+class DemoError(NightshiftError):
+    """The demo set is missing, or would mix with other images; says what to do."""
 
 
 def write_demo(raw: Path = RAW) -> pd.Series:
     """Write the demo set, 2,624 photographs of solar cells, and its side table; returns the images per class.
 
-    Writing it again changes nothing. Raises DatasetError when the package is missing or `raw` holds other images.
+    Writing it again changes nothing. Raises DemoError when the package is missing or `raw` holds other images.
     """
     try:
         source = resources.files("elpv_dataset") / "data"
     except ModuleNotFoundError:
-        raise DatasetError(
+        raise DemoError(
             "The demo images come from the package elpv-dataset, which is not installed. Run `make install`, "
             "or `pip install 'nightshift[demo]'`."
         ) from None
@@ -53,32 +51,6 @@ def _refuse_other_images(raw: Path, ours: set[str]) -> None:
     """The demo set never mixes with, or replaces, somebody's own images."""
     others = [file for file in raw.rglob("*") if file.is_file() and file.relative_to(raw).as_posix() not in ours]
     if others:
-        raise DatasetError(
+        raise DemoError(
             f"{raw} holds other images already (for example {others[0]}). Move them away first: `mv {raw} my-images`."
         )
-
-
-def copy_test_images(destination: Path, raw: Path = RAW, prepared: Path = PREPARED) -> int:
-    """Copy the test split's files into `destination`, without their labels; returns how many.
-
-    Raises DatasetError when there is no split yet, or `destination` holds something else.
-    """
-    table = prepared / "test.parquet"
-    if not table.is_file():
-        raise DatasetError(f"{table} is missing: the images are not split yet. Run `nightshift train` first.")
-    paths = pd.read_parquet(table, columns=["path"])["path"]
-    # Two classes may each have a 001.jpg: a number keeps both, and tells nothing of the label.
-    names = {path: f"{number:06d}-{Path(path).name}" for number, path in enumerate(sorted(paths, key=_name))}
-    others = [file for file in destination.glob("*") if file.name not in names.values()]
-    if others:
-        raise DatasetError(f"{destination} holds other files already (for example {others[0]}). Name an empty folder.")
-    with replacing(destination) as beside:
-        beside.mkdir()
-        for path, name in tqdm(names.items(), "test images", unit="image"):
-            shutil.copyfile(raw / path, beside / name)
-    return len(names)
-
-
-def _name(path: str) -> tuple[str, str]:
-    """Sort by file name, then by the whole path, so that the order does not give the class away."""
-    return Path(path).name, path

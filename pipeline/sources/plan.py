@@ -19,7 +19,7 @@ class ImportingError(NightshiftError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ImportPlan:
     """What an import does with each path below data/raw."""
 
     new: tuple[str, ...]
@@ -60,7 +60,7 @@ def _is_possible(path: str) -> bool:
     return not any(part in (b"", b".", b"..") or b"\0" in part or len(part) > LONGEST_NAME for part in parts)
 
 
-def plan_import(placed: Placed, states: Mapping[str, State], replace: bool) -> Plan:
+def plan_import(placed: Placed, states: Mapping[str, State], replace: bool) -> ImportPlan:
     """Decide about every image, given what is there. Raises ImportingError on other content, unless `replace`."""
     other = [path for path in placed if states.get(path) == "other"]
     if other and not replace:
@@ -68,7 +68,7 @@ def plan_import(placed: Placed, states: Mapping[str, State], replace: bool) -> P
             f"{len(other):,} images would replace others of the same name: {named(other)}. Nothing was copied. Add "
             "--into NAME to keep both, or --replace to take the new ones."
         )
-    return Plan(
+    return ImportPlan(
         new=tuple(path for path in placed if path not in states),
         replaced=tuple(other),
         there=tuple(path for path in placed if states.get(path) == "same"),

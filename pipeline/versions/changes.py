@@ -21,7 +21,7 @@ FIRST_NAMES = 5  # of each kind of change, unless all are asked for
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class DataVersion:
     """One version of the images."""
 
     name: str  # for people: a revision, the working folder
@@ -198,7 +198,7 @@ def _rows(text: str) -> tuple[list[str], dict[tuple[str, int], dict[str, str]]]:
     return list(reader.fieldnames or []), rows
 
 
-def side_table_line(before: Snapshot, now: Snapshot) -> str:
+def side_table_line(before: DataVersion, now: DataVersion) -> str:
     """What differs in the side table, in one line; empty when nothing does."""
     if before.files.get(SIDE_TABLE) == now.files.get(SIDE_TABLE):
         return ""

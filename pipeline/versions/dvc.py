@@ -1,5 +1,6 @@
-"""The project's DVC commands: version the data, run a stage of `dvc.yaml`, say which versions lie here."""
+"""The project's DVC commands: version the data, run a stage of `dvc.yaml`, say which versions are here."""
 
+import json
 import os
 import subprocess
 import sys
@@ -41,6 +42,19 @@ def reproduce(stage: str, say: Callable[[str], None] = print) -> None:
 def reproduce_up_to(stage: str, say: Callable[[str], None] = print) -> None:
     """Run `stage` and what it needs, as far as anything has changed. Raises VersionsError."""
     _dvc("repro", stage, say=say)
+
+
+def images_changed() -> bool:
+    """Whether data/raw differs from what the stage `validate` last saw; no where there are none. Raises VersionsError.
+
+    Changed code and parameters are no new images: the next training sees to them.
+    """
+    if not RAW.is_dir():
+        return False
+    said: list[str] = []
+    run_python("-m", "dvc", "status", "validate", "--json", say=said.append)
+    found = json.loads(next(line for line in reversed(said) if line.startswith("{")))
+    return any(str(RAW) in changed.get("changed deps", {}) for changed in found.get("validate", []))
 
 
 def git_commit() -> str:

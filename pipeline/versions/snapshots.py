@@ -24,11 +24,11 @@ from dvc_data.hashfile.tree import Tree
 
 from pipeline.core.log import log
 from pipeline.core.paths import MANIFEST, RAW
-from pipeline.versions.changes import SIDE_TABLE, Snapshot
+from pipeline.versions.changes import SIDE_TABLE, DataVersion
 from pipeline.versions.dvc import VersionsError
 
 
-def of_revision(revision: str) -> Snapshot:
+def of_revision(revision: str) -> DataVersion:
     """The version that a git revision names. Raises VersionsError, also when the list is not in the local cache."""
     with opened() as repo:
         commit = resolve(repo, revision)
@@ -46,10 +46,10 @@ def of_revision(revision: str) -> Snapshot:
             files = _listed(tree)
             cached = SIDE_TABLE in files and Path(repo.cache.local.oid_to_path(files[SIDE_TABLE]))
             table = _text(cached) if cached else ""
-    return Snapshot(name, files, table)
+    return DataVersion(name, files, table)
 
 
-def of_working_folder() -> Snapshot:
+def of_working_folder() -> DataVersion:
     """What lies in `data/raw` now, versioned or not. Raises VersionsError."""
     if not RAW.is_dir():
         raise VersionsError(
@@ -65,7 +65,7 @@ def of_working_folder() -> Snapshot:
         except IgnoreInCollectedDirError as error:
             raise VersionsError(f"{error}. Move its lines to the .dvcignore beside dvc.yaml.") from error
         files = _listed(tree)
-    return Snapshot("the working folder", files, _text(RAW / SIDE_TABLE) if SIDE_TABLE in files else "")
+    return DataVersion("the working folder", files, _text(RAW / SIDE_TABLE) if SIDE_TABLE in files else "")
 
 
 def manifest_at(revision: str) -> pd.DataFrame | None:

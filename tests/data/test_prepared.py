@@ -6,11 +6,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.core.errors import NightshiftError
-from pipeline.data.prepared import SPLITS, Dataset, SplitName, read_dataset, read_split, write_dataset, write_split
+from pipeline.data.prepared import (
+    SPLITS,
+    Dataset,
+    SplitName,
+    dataset_sha256,
+    read_dataset,
+    read_split,
+    write_dataset,
+    write_split,
+)
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
+from pipeline.storage.files import sha256
 from tests.fixtures.images import save_image
 
 LABELS: dict[SplitName, list[str]] = {
@@ -67,3 +79,29 @@ def test_pixels_stay_on_disk_and_cannot_be_changed(prepared: Path) -> None:
 def test_a_missing_dataset_says_what_to_run(tmp_path: Path, read: Callable[[Path], object]) -> None:
     with pytest.raises(NightshiftError, match=r"the stage `preprocess` has not run. Run `dvc repro`"):
         read(tmp_path / "nothing")
+
+
+def manifest_of(**classes: int) -> pd.DataFrame:
+    """So many different images a class."""
+    rows = [
+        (f"{label}/{number}.jpg", label, sha256(f"{label}{number}".encode()))
+        for label, count in classes.items()
+        for number in range(count)
+    ]
+    return pd.DataFrame(rows, columns=["path", "label", "sha256"])
+
+
+@given(order=st.permutations(range(9)))
+def test_the_datasets_hash_does_not_depend_on_the_order_of_rows(order: list[int]) -> None:
+    manifest = manifest_of(cat=5, dog=4)
+    assert dataset_sha256(manifest.iloc[order]) == dataset_sha256(manifest)
+
+
+@pytest.mark.parametrize("column", ["path", "label", "sha256"])
+@pytest.mark.parametrize("row", [0, 4, 8])
+def test_the_datasets_hash_changes_with_anything_of_any_image(column: str, row: int) -> None:
+    manifest = manifest_of(cat=5, dog=4)
+    changed = manifest.copy()
+    changed.loc[row, column] = "another"
+    hashes = {dataset_sha256(table) for table in (manifest, changed, manifest.drop(index=row))}
+    assert len(hashes) == 3

@@ -262,7 +262,7 @@ def test_it_can_be_read_on_a_phone(output: Path, tmp_path: Path) -> None:
 
 def test_the_page_says_what_has_moved_away_from_training() -> None:
     made = page(choose([], 9), {}, CONTRACT, DRIFT)
-    assert '<b class="why">brightness</b> moved far' in made
+    assert '<b class="doubt">brightness</b> moved far' in made
     assert "width: 61%" in made
     assert "&lt;b&gt;cat" in made
     assert "Tonight against training" not in page(choose([], 9), {}, CONTRACT, None)

@@ -1,13 +1,11 @@
-"""The demo set lies in data/raw as published; test images are handed out without their labels."""
+"""The demo set is written to data/raw as published, and never mixes with other images."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pipeline.sources.demo import DatasetError, copy_test_images, write_demo
-from tests.fixtures.images import save_image
+from pipeline.sources.demo import DemoError, write_demo
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +64,7 @@ def test_an_image_that_was_lost_or_spoilt_comes_back(demo: Path) -> None:
 def test_images_of_somebody_are_never_mixed_with_the_demo_set(tmp_path: Path, name: str) -> None:
     (tmp_path / "raw" / name).parent.mkdir(parents=True)
     (tmp_path / "raw" / name).write_bytes(b"mine")
-    with pytest.raises(DatasetError, match=rf"holds other images already \(for example .*{name}\).*Move them away"):
+    with pytest.raises(DemoError, match=rf"holds other images already \(for example .*{name}\).*Move them away"):
         write_demo(tmp_path / "raw")
     assert list(files_of(tmp_path)) == [f"raw/{name}"]
 
@@ -78,50 +76,3 @@ def test_what_else_is_known_of_the_demo_images_stays(demo: Path) -> None:
     write_demo(demo / "raw")
     assert set(pd.read_csv(file)["group"]) == {"g"}
     file.write_bytes(before)
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """Six images in `raw`, four of them in the test split; two have the same name."""
-    names = ["cat/001.jpg", "cat/002.jpg", "cat/deep/7.jpg", "dog/001.jpg", "dog/003.jpg", "dog/004.jpg"]
-    for seed, name in enumerate(names):
-        save_image(tmp_path / "raw" / name, seed)
-    (tmp_path / "prepared").mkdir()
-    test = pd.DataFrame({"path": [names[3], names[0], names[2], names[4]]})
-    test.to_parquet(tmp_path / "prepared" / "test.parquet")
-    return tmp_path
-
-
-def hand_out(project: Path) -> int:
-    return copy_test_images(project / "night", project / "raw", project / "prepared")
-
-
-def test_test_images_are_handed_out_without_their_labels(project: Path) -> None:
-    assert hand_out(project) == 4
-    names = sorted(files_of(project / "night"))
-    assert names == ["000000-001.jpg", "000001-001.jpg", "000002-003.jpg", "000003-7.jpg"]
-    originals = ["cat/001.jpg", "dog/001.jpg", "dog/003.jpg", "cat/deep/7.jpg"]
-    for name, original in zip(names, originals, strict=True):
-        assert (project / "night" / name).read_bytes() == (project / "raw" / original).read_bytes()
-
-
-def test_handing_out_again_gives_the_same(project: Path) -> None:
-    hand_out(project)
-    names = sorted(os.listdir(project / "night"))
-    (project / "night" / names[0]).unlink()
-    assert hand_out(project) == 4
-    assert sorted(os.listdir(project / "night")) == names
-
-
-def test_a_folder_with_other_files_is_left_alone(project: Path) -> None:
-    save_image(project / "night" / "mine.jpg")
-    with pytest.raises(DatasetError, match=r"night holds other files already \(for example .*mine\.jpg\)"):
-        hand_out(project)
-    assert os.listdir(project / "night") == ["mine.jpg"]
-
-
-def test_without_a_split_the_error_says_what_to_run(project: Path) -> None:
-    (project / "prepared" / "test.parquet").unlink()
-    with pytest.raises(DatasetError, match="are not split yet. Run `nightshift train`"):
-        hand_out(project)
-    assert not (project / "night").exists()

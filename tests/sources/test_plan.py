@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline.data.labels import label_of
 from pipeline.sources.folders import Found, Item
-from pipeline.sources.plan import ImportingError, Plan, State, place, plan_import
+from pipeline.sources.plan import ImportingError, ImportPlan, State, place, plan_import
 
 
 def item(label: str, below: str) -> Item:
@@ -62,8 +62,8 @@ PLACED = {f"cat/{number}": item("cat", str(number)) for number in (1, 2, 3)}
 
 
 def test_what_is_there_is_not_done_again_and_other_content_needs_a_word() -> None:
-    assert plan_import(PLACED, STATES, replace=True) == Plan(("cat/1",), ("cat/3",), ("cat/2",))
-    assert plan_import(PLACED, {}, replace=False) == Plan(("cat/1", "cat/2", "cat/3"), (), ())
+    assert plan_import(PLACED, STATES, replace=True) == ImportPlan(("cat/1",), ("cat/3",), ("cat/2",))
+    assert plan_import(PLACED, {}, replace=False) == ImportPlan(("cat/1", "cat/2", "cat/3"), (), ())
     with pytest.raises(
         ImportingError, match=r"1 images would replace others of the same name: cat/3\. .*--into.*--rep"
     ):

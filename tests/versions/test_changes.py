@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pipeline.versions.changes import (
     SIDE_TABLE,
     Changes,
+    DataVersion,
     Move,
-    Snapshot,
     TableChanges,
     compare,
     compare_tables,
@@ -127,8 +127,8 @@ def test_rows_of_the_side_table_are_compared_by_their_path(before: str, now: str
     assert compare_tables(before, now) == expected
 
 
-def snapshot(content: str | None, table: str | None) -> Snapshot:
-    return Snapshot("a version", {SIDE_TABLE: content} if content else {}, table)
+def snapshot(content: str | None, table: str | None) -> DataVersion:
+    return DataVersion("a version", {SIDE_TABLE: content} if content else {}, table)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def snapshot(content: str | None, table: str | None) -> Snapshot:
         ),
     ],
 )  # fmt: skip
-def test_the_side_tables_change_is_one_line(before: Snapshot, now: Snapshot, line: str) -> None:
+def test_the_side_tables_change_is_one_line(before: DataVersion, now: DataVersion, line: str) -> None:
     assert side_table_line(before, now) == line
 
 

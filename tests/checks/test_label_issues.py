@@ -1,0 +1,74 @@
+"""Labels that were swapped are found, by models that have not seen them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.checks.label_issues import label_issues, out_of_fold
+from pipeline.core.paths import FEATURES, PREPARED
+from pipeline.data.prepared import SPLITS, read_split
+
+
+def two_clouds(count: int = 60, distance: float = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Features of two classes, (2 * count, 5), that are easy to tell apart, and their labels."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 1, (2 * count, 5)).astype(np.float32)
+    features[count:, 0] += distance
+    return features, np.repeat([0, 1], count)
+
+
+def test_no_image_is_judged_by_a_model_that_has_seen_it_or_its_group() -> None:
+    features, labels = two_clouds()
+    rng = np.random.default_rng(1)
+    # A column that tells each group apart, and nothing of the class: only a model that saw the group could use it.
+    groups = np.repeat(np.arange(30), 4)
+    group_labels = rng.integers(0, 2, 30)
+    telltale = np.eye(30, dtype=np.float32)[groups] * 20
+    answers = out_of_fold(telltale, group_labels[groups], groups, folds=5, seed=7)
+    assert abs((answers.argmax(axis=1) == group_labels[groups]).mean() - 0.5) < 0.25
+    assert np.allclose(out_of_fold(features, labels, np.arange(120), 5, 7).sum(axis=1), 1)
+
+
+def test_the_same_seed_gives_the_same_answers() -> None:
+    features, labels = two_clouds()
+    first, second, other = (out_of_fold(features, labels, np.arange(120), 5, seed) for seed in (7, 7, 8))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_swapped_labels_are_found_the_surest_first() -> None:
+    features, labels = two_clouds(distance=6)
+    swapped = np.array([3, 30, 65, 118])
+    spoilt = labels.copy()
+    spoilt[swapped] = 1 - spoilt[swapped]
+    table = pd.DataFrame({"path": [f"{number}.png" for number in range(120)]})
+    answers = out_of_fold(features, spoilt, np.arange(120), 5, 7)
+    suspects = label_issues(table, spoilt, answers, ("cat", "dog"))
+    assert {f"{number}.png" for number in swapped} <= set(suspects["path"])
+    assert len(suspects) <= 8
+    assert suspects["label_confidence"].is_monotonic_increasing
+    assert (suspects["label"] != suspects["suggested"]).mean() > 0.5
+
+
+def test_clean_labels_raise_next_to_no_suspicion() -> None:
+    features, labels = two_clouds(distance=8)
+    table = pd.DataFrame({"path": [f"{number}.png" for number in range(120)]})
+    assert len(label_issues(table, labels, out_of_fold(features, labels, np.arange(120), 5, 7), ("a", "b"))) <= 1
+
+
+def test_real_features_find_planted_label_errors(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
+    splits = [read_split(PREPARED, name) for name in SPLITS]
+    table = pd.concat([split.table for split in splits], ignore_index=True)
+    features = np.concatenate([np.load(FEATURES / f"{name}.npy") for name in SPLITS])
+    labels = np.concatenate([split.labels for split in splits])
+    planted = np.random.default_rng(3).choice(len(labels), 5, replace=False)
+    spoilt = labels.copy()
+    spoilt[planted] = 1 - spoilt[planted]
+    answers = out_of_fold(features, spoilt, np.arange(len(labels)), 5, 7)
+    suspects = set(label_issues(table, spoilt, answers, ("circle", "square"))["path"])
+    found = suspects & set(table["path"].iloc[planted])
+    assert len(found) >= 3, "recall"
+    assert len(found) >= 0.5 * len(suspects), "precision"

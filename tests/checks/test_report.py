@@ -1,0 +1,52 @@
+"""The report on the data shows what is to be seen, and no name can break it."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.checks.judgement import read_judgements
+from pipeline.checks.report import Findings, write_report
+from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, MANIFEST
+from pipeline.params.file import load_params
+
+
+def manifest_of(trained: Path) -> pd.DataFrame:
+    return pd.read_parquet(trained / MANIFEST)
+
+
+def findings(manifest: pd.DataFrame, suspects: pd.DataFrame | None = None) -> Findings:
+    return Findings(manifest, [], suspects, seed=7)
+
+
+def test_contradictions_stand_before_mere_repetitions(trained: Path) -> None:
+    manifest = manifest_of(trained).assign(split=None)
+    circles, squares = (list(manifest.index[manifest["label"] == label]) for label in ("circle", "square"))
+    manifest.loc[circles[:5], "cluster"] = "many of one class"
+    manifest.loc[[circles[6], circles[7]], "cluster"] = "two splits"
+    manifest.loc[circles[6], "split"], manifest.loc[circles[7], "split"] = "train", "test"
+    manifest.loc[[circles[9], squares[9]], "cluster"] = "two labels"
+    rows = findings(manifest).clusters
+    assert [row.title for row in rows[:3]] == ["2 images, two labels", "2 images, two splits", "5 images"]
+    assert [image.alarm for image in rows[0].images] == [True, True]
+    assert [image.alarm for image in rows[2].images] == [False] * 5
+
+
+def test_the_extremes_are_the_extremes(trained: Path) -> None:
+    manifest = manifest_of(trained)
+    darkest, brightest = (row.images[0].path for row in findings(manifest).worst[:2])
+    assert darkest == manifest.loc[manifest["brightness"].idxmin(), "path"]
+    assert brightest == manifest.loc[manifest["brightness"].idxmax(), "path"]
+
+
+def test_odd_labels_and_lost_files_do_not_break_the_page(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    manifest = manifest_of(project)
+    manifest["label"] = manifest["label"].replace("circle", "<script>alert(1)</script> & 'round'")
+    for path in manifest["path"].head(30):
+        (project / "data/raw" / path).unlink()
+    write_report(manifest, read_judgements(EXPECTATIONS), None, load_params())
+    page = DATA_REPORT.read_text(encoding="utf-8")
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "no longer readable" in page
