@@ -60,6 +60,7 @@ up: install  ## start MLflow, Prefect and a worker in the background, with the s
 down: install  ## stop them
 	$(BIN)/nightshift down
 
-clean:  ## delete what the pipeline made; images, models in MLflow and predictions stay
-	rm -rf data/manifest.parquet data/.measured data/prepared data/features models/current reports .mypy_cache .pytest_cache .ruff_cache
+clean:  ## delete what the pipeline made; images, models in MLflow, predictions and what git tracks stay
+	rm -rf data/manifest.parquet data/.measured data/prepared data/features models/current .mypy_cache .pytest_cache .ruff_cache
+	git clean -q -d -f -X reports
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -5,7 +5,7 @@ import sys
 import pandas as pd
 
 from pipeline.checks.judgement import read_judgements
-from pipeline.checks.label_issues import COLUMNS, label_issues, out_of_fold, read_evidence
+from pipeline.checks.label_issues import ISSUE_COLUMNS, label_issues, out_of_fold, read_evidence
 from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
@@ -26,7 +26,7 @@ def main() -> None:
     else:
         log.info("Labels are not audited: %s has no pretrained features to judge by.", params.model.backbone)
     with replacing(LABEL_ISSUES) as beside:
-        (pd.DataFrame(columns=list(COLUMNS)) if suspects is None else suspects).to_csv(beside, index=False)
+        (pd.DataFrame(columns=list(ISSUE_COLUMNS)) if suspects is None else suspects).to_csv(beside, index=False)
     write_report(pd.read_parquet(MANIFEST), read_judgements(EXPECTATIONS), suspects, params)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.checks.label_issues import COLUMNS
+from pipeline.checks.label_issues import ISSUE_COLUMNS
 from pipeline.core.paths import DATA_REPORT, LABEL_ISSUES
 from tests.fixtures.project import change_params, run_stage
 
@@ -17,7 +17,7 @@ def test_the_report_shows_everything_and_needs_no_other_file(trained: Path) -> N
     assert page.count("data:image/webp;base64,") >= 24
     assert re.findall(r"(?:src|href)=\"((?!data:|#)[^\"]*)", page) == ["data_docs/index.html"], "but for a link"
     assert (trained / DATA_REPORT.parent / "data_docs/index.html").is_file()
-    assert list(pd.read_csv(trained / LABEL_ISSUES).columns) == list(COLUMNS)
+    assert list(pd.read_csv(trained / LABEL_ISSUES).columns) == list(ISSUE_COLUMNS)
 
 
 def test_a_network_from_scratch_leaves_the_labels_unaudited_and_says_so(project: Path) -> None:

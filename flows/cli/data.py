@@ -109,7 +109,7 @@ def data_diff(
     now = snapshots.of_revision(other) if other else snapshots.of_working_folder()
     found = changes.compare(before.files, now.files)
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for name in changes.COLUMNS:
+    for name in changes.CHANGE_COLUMNS:
         table.add_column(name, justify="left" if name == "label" else "right", overflow="fold")
         table.columns[-1].min_width = max(map(len, name.split()))
     for row in changes.table_rows(found):

@@ -16,7 +16,7 @@ from pipeline.data.prepared import SPLITS, read_dataset, read_split
 from pipeline.data.units import unit_numbers
 
 REGULARISATION = 0.003  # C of the logistic regression: of 0.0003 to 0.1 the best accuracy out of fold on the demo set
-COLUMNS = ("path", "label", "suggested", "suggested_confidence", "label_confidence")
+ISSUE_COLUMNS = ("path", "label", "suggested", "suggested_confidence", "label_confidence")
 
 
 def out_of_fold(
@@ -45,7 +45,7 @@ def out_of_fold(
 def label_issues(
     table: pd.DataFrame, labels: NDArray[np.int64], answers: NDArray[np.float64], class_names: tuple[str, ...]
 ) -> pd.DataFrame:
-    """The images whose label is probably wrong, the likeliest first, with what they look like; columns COLUMNS.
+    """The images whose label is probably wrong, the likeliest first, with what they look like; columns ISSUE_COLUMNS.
 
     By confident learning (Northcutt et al., 2021): of each class as many are suspected as the estimated joint
     distribution of given and true labels says, those with the least probability of their label.
@@ -62,7 +62,7 @@ def label_issues(
             "suggested_confidence": answers.max(axis=1),
             "label_confidence": answers[np.arange(len(labels)), labels],
         },
-        columns=list(COLUMNS),
+        columns=list(ISSUE_COLUMNS),
     )
     suspects: pd.DataFrame = rows.iloc[found].reset_index(drop=True)
     return suspects

@@ -29,7 +29,7 @@ from pipeline.storage.files import replacing
 from pipeline.storage.folders import folder_at
 from pipeline.storage.listing import list_images
 
-COLUMNS = ("path", "label", "confidence", "label_2", "confidence_2")
+PROPOSAL_COLUMNS = ("path", "label", "confidence", "label_2", "confidence_2")
 BATCH_SIZE = 32
 ARTICLES = ("a ", "an ", "the ")
 NAMED = 20  # unreadable files
@@ -130,7 +130,7 @@ def label(folder: Path, table: Path, words: Words, preset: str, params: Params) 
 
     with replacing(table) as beside, beside.open("w", encoding="utf-8", newline="", errors="surrogateescape") as out:
         writer = csv.writer(out)
-        writer.writerow(COLUMNS)
+        writer.writerow(PROPOSAL_COLUMNS)
         found = readable()
         while batch := list(itertools.islice(found, BATCH_SIZE)):
             answers = probabilities(model.infer(np.stack([read.picture.pixels for read in batch])), 1.0)

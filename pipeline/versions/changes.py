@@ -13,7 +13,7 @@ from pipeline.core.text import shown
 from pipeline.data.labels import label_of
 
 SIDE_TABLE = "metadata.csv"  # in data/raw: one row an image, keyed by `path`; no image itself
-COLUMNS = (
+CHANGE_COLUMNS = (
     "label", "before", "added", "removed", "relabelled in", "relabelled out", "changed", "moved", "now",
 )  # fmt: skip
 MANY_LABELS = 40  # a table that still fits on a screen
@@ -52,7 +52,7 @@ class LabelCounts:
     now: int
 
     def numbers(self) -> tuple[int, ...]:
-        """All but the label, in the order of COLUMNS."""
+        """All but the label, in the order of CHANGE_COLUMNS."""
         return astuple(self)[1:]
 
 
@@ -209,7 +209,7 @@ def side_table_line(before: DataVersion, now: DataVersion) -> str:
 
 
 def table_rows(changes: Changes) -> list[tuple[str, ...]]:
-    """One row a label, in the order of COLUMNS, and their sum; of very many labels only those with a change."""
+    """One row a label, in the order of CHANGE_COLUMNS, and their sum; of very many labels only those with a change."""
     listed, others = list(changes.labels), []
     if len(listed) > MANY_LABELS:
         others = [counts for counts in listed if not any(counts.numbers()[1:-1])]
@@ -221,7 +221,7 @@ def table_rows(changes: Changes) -> list[tuple[str, ...]]:
 
 
 def _sum(counts: Iterable[LabelCounts]) -> tuple[int, ...]:
-    return tuple(map(sum, zip(*(label.numbers() for label in counts), strict=True))) or (0,) * (len(COLUMNS) - 1)
+    return tuple(map(sum, zip(*(label.numbers() for label in counts), strict=True))) or (0,) * (len(CHANGE_COLUMNS) - 1)
 
 
 def _cells(numbers: tuple[int, ...]) -> list[str]:

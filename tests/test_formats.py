@@ -1,0 +1,72 @@
+"""docs/formats.md says what the code writes: every field of every format, in its order."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from pipeline.checks.judgement import Judgement
+from pipeline.checks.label_issues import ISSUE_COLUMNS
+from pipeline.data.manifest import MEASURED
+from pipeline.data.splits import FrozenSplits
+from pipeline.evaluation import robustness, slices
+from pipeline.model.contract import Contract
+from pipeline.night.ledger import RunPlan
+from pipeline.night.rows import COLUMNS, CORRECTION, WHY
+from pipeline.night.summary import NightSummary
+from pipeline.validate import numbers
+from tests.fixtures.project import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "formats.md").read_text(encoding="utf-8")
+MANIFEST = ("path", "label", "bytes", *MEASURED, "cluster", "quarantined")
+
+
+def documented(name: str) -> list[str]:
+    """The fields of a section of the page; its heading has the format's version."""
+    (section,) = re.findall(rf"^## {re.escape(name)} \(version \d+\)$(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+
+
+def tracked(name: str) -> list[str]:
+    """The fields of a report of the demo that git keeps."""
+    return list(json.loads((REPOSITORY / "reports" / name).read_text()))
+
+
+def of_numbers() -> list[str]:
+    files = pd.DataFrame({"path": ["a"], "label": ["b"], "readable": [True], "quarantined": [""], "cluster": ["c"]})
+    return list(numbers(files, []))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("predictions.csv", COLUMNS),
+        ("review.csv", (WHY, CORRECTION)),
+        ("summary.json", NightSummary.model_fields),
+        (".nightshift/plan.json", RunPlan.model_fields),
+        ("contract.json", Contract.model_fields),
+        ("data/manifest.parquet", MANIFEST),
+        ("data/splits.json", FrozenSplits.model_fields),
+        ("reports/expectations.json", Judgement.model_fields),
+        ("reports/label_issues.csv", ISSUE_COLUMNS),
+        ("reports/validation.json", of_numbers()),
+        ("reports/validation.json", tracked("validation.json")),
+        ("reports/training.json", tracked("training.json")),
+        ("reports/evaluation.json", tracked("evaluation.json")),
+        ("reports/slices.csv", slices.COLUMNS),
+        ("reports/robustness.csv", robustness.COLUMNS),
+    ],
+)
+def test_the_page_has_every_field_of_a_format_in_its_order(name: str, fields: object) -> None:
+    assert documented(name) == list(fields)  # type: ignore[call-overload]
+
+
+def test_the_page_has_every_tag_in_mlflow() -> None:
+    code = "".join(file.read_text() for file in (REPOSITORY / "pipeline" / "registry").glob("*.py"))
+    tags = set(re.findall(r"\"((?:nightshift|prefect)\.[a-z_0-9]+|mlflow\.source\.git\.commit)\"", code))
+    assert set(documented("MLflow tags")) == tags
+
+
+def test_every_format_has_its_version() -> None:
+    assert all(re.search(r" \(version \d+\)$", line) for line in PAGE.splitlines() if line.startswith("## "))
