@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from pipeline.checks.label_issues import label_issues, out_of_fold
-from pipeline.core.paths import FEATURES, PREPARED
-from pipeline.data.prepared import SPLITS, read_split
+from pipeline.images.decode import decode
+from pipeline.params.data import Images
+from pipeline.params.model import Model
+from tests.fixtures.project import draw_shape
 
 
 def two_clouds(count: int = 60, distance: float = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -58,12 +59,17 @@ def test_clean_labels_raise_next_to_no_suspicion() -> None:
     assert len(label_issues(table, labels, out_of_fold(features, labels, np.arange(120), 5, 7), ("a", "b"))) <= 1
 
 
-def test_real_features_find_planted_label_errors(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(trained)
-    splits = [read_split(PREPARED, name) for name in SPLITS]
-    table = pd.concat([split.table for split in splits], ignore_index=True)
-    features = np.concatenate([np.load(FEATURES / f"{name}.npy") for name in SPLITS])
-    labels = np.concatenate([split.labels for split in splits])
+def test_real_features_find_planted_label_errors(tmp_path: Path) -> None:
+    from pipeline.backbones.build import build_backbone
+
+    rules = Images(width=64, height=64, fit="stretch", max_megapixels=1)
+    labels = np.repeat([0, 1], 30)
+    table = pd.DataFrame({"path": [f"{number}.png" for number in range(len(labels))]})
+    for path, label, seed in zip(table["path"], labels, range(60), strict=True):
+        draw_shape(tmp_path / path, ("circle", "square")[label], seed)
+    images = np.stack([decode((tmp_path / path).read_bytes(), rules).pixels for path in table["path"]])
+    backbone = build_backbone(Model(backbone="efficientnet_lite0", weights="package"), rules)
+    features = np.asarray(backbone(images.astype(np.float32)))
     planted = np.random.default_rng(3).choice(len(labels), 5, replace=False)
     spoilt = labels.copy()
     spoilt[planted] = 1 - spoilt[planted]
