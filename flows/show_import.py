@@ -44,7 +44,7 @@ def print_imported(done: Imported) -> None:
     """The table, what was not taken, and the next command."""
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(done))
     if done.left_aside:
-        print(f"{done.left_aside:,} other files of the source are no images and were left aside.")  # noqa: T201
+        print(f"{done.left_aside:,} other files of the source are not images and were left out.")  # noqa: T201
     if not done.new and not done.replaced:
         print("All images are there already; nothing was copied.")  # noqa: T201
     print("Next: nightshift train")  # noqa: T201

@@ -97,7 +97,7 @@ def test_a_row_of_the_side_table_without_its_image_is_a_warning(data: Path, capl
     METADATA.write_text("path,site\ncircle/000.png,north\nlost.png,south\n")
     caplog.set_level("INFO", "nightshift")
     main()
-    assert "orphaned_metadata: Rows of metadata.csv belong to an image" in caplog.text
+    assert "orphaned_metadata: Every row of metadata.csv belongs to an image" in caplog.text
 
 
 def test_without_an_earlier_version_there_is_no_drift(data: Path, caplog: pytest.LogCaptureFixture) -> None:

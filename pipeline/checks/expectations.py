@@ -18,7 +18,7 @@ KEYS: dict[TableName, str] = {"files": "path", "classes": "label", "dataset": "d
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One expectation: `column` of `table` lies between `low` and `high`, but for a share of the rows."""
+    """One expectation: `column` of `table` is between `low` and `high`, except for a share of the rows."""
 
     fault: str  # what a row that misses it suffers from; the key in params.yaml
     table: TableName
@@ -31,9 +31,9 @@ class Check:
 
     @property
     def expected(self) -> str:
-        """The range in words, such as `contrast at least 2; 1 % may miss it`."""
-        limits = [f"at least {self.low:g}"] if self.low is not None else []
-        limits += [f"at most {self.high:g}"] if self.high is not None else []
+        """The range in words, such as `contrast ≥ 2; 1 % may miss it`."""
+        limits = [f"≥ {self.low:g}"] if self.low is not None else []
+        limits += [f"≤ {self.high:g}"] if self.high is not None else []
         allowed = f"; {100 * self.max_share:g} % may miss it" if self.max_share else ""
         return f"{self.column.replace('_', ' ')} {' and '.join(limits)}{allowed}"
 
@@ -61,7 +61,7 @@ def checks(limits: Validate) -> list[Check]:
         share("small", "shorter_side", "Images are large enough to judge (pixels).", low=of.small.below),
         share(
             "odd_size", "size_ratio",
-            "Images are of like size (times larger or smaller than the median). Others are often no photographs.",
+            "Images are of similar size (times larger or smaller than the median). Others are often not photographs.",
             high=of.odd_size.above,
         ),
         share("wrong_extension", "extension_matches", "A file is what its name says. Rename the others.", low=1),
@@ -72,7 +72,7 @@ def checks(limits: Validate) -> list[Check]:
         share("blank", "contrast", "Images show something (contrast).", low=of.blank.below),
         share("dark", "brightness", "Images are not too dark (mean of 0..255).", low=of.dark.below),
         share("blurred", "sharpness", "Images are in focus (variance of the Laplacian).", low=of.blurred.below),
-        share("duplicate", "copy", "No image is there twice in its class. Delete the copies.", high=0),
+        share("duplicate", "copy", "No class holds the same image twice. Delete the copies.", high=0),
         share(
             "conflicting_duplicate", "labels_of_content",
             "No identical file carries two labels. Decide which is right and delete the other copy.", high=1,
@@ -83,8 +83,8 @@ def checks(limits: Validate) -> list[Check]:
         ),
         share(
             "leaking_duplicate", "less_held_out",
-            "No image of a given split is (nearly) repeated in another: it would be learnt and then examined. "
-            "Delete one of them, or quarantine them.", high=0,
+            "No image of a given split is (nearly) repeated in another: the model would learn it and then be tested "
+            "on it. Delete one of them, or quarantine them.", high=0,
         ),
         Check(
             "few_images", "classes", "images", of.few_images.severity,
@@ -95,10 +95,10 @@ def checks(limits: Validate) -> list[Check]:
             "No class is far rarer than the largest. Add images of it; class weights help only so far.",
             high=of.imbalance.at_most,
         ),
-        Check("few_classes", "dataset", "classes", "error", "There are at least two classes to tell apart.", low=2),
+        Check("few_classes", "dataset", "classes", "error", "There are at least two classes.", low=2),
         Check(
             "orphaned_metadata", "dataset", "metadata_without_image", of.orphaned_metadata.severity,
-            "Rows of metadata.csv belong to an image. Mend their paths, or delete them.",
+            "Every row of metadata.csv belongs to an image. Correct the paths of the others, or delete the rows.",
             high=of.orphaned_metadata.at_most,
         ),
         Check(
@@ -108,8 +108,8 @@ def checks(limits: Validate) -> list[Check]:
         ),
         Check(
             "drift", "drift", "statistic", of.drift.severity,
-            f"Images are like those of {limits.baseline} (0: same distribution, 1: disjoint). Is a new camera or site "
-            "wanted?", high=of.drift.at_most,
+            f"Images are like those of {limits.baseline} (0: same distribution, 1: disjoint). Does a new camera or "
+            "site explain it?", high=of.drift.at_most,
         ),
     ]  # fmt: skip
     return [check for check in every if check.severity != "off"]

@@ -24,7 +24,7 @@ def copy_test_images(destination: Path, raw: Path = RAW, prepared: Path = PREPAR
     if not table.is_file():
         raise HoldoutError(f"{table} is missing: the images are not split yet. Run `nightshift train` first.")
     paths = pd.read_parquet(table, columns=["path"])["path"]
-    # Two classes may each have a 001.jpg: a number keeps both, and tells nothing of the label.
+    # Two classes may each have a 001.jpg: a number keeps both, and does not give the label away.
     names = {path: f"{number:06d}-{Path(path).name}" for number, path in enumerate(sorted(paths, key=_name))}
     others = [file for file in destination.glob("*") if file.name not in names.values()]
     if others:

@@ -21,7 +21,7 @@ class LabelError(NightshiftError):
 def folder_of(label: str) -> str:
     """The name of the folder for images of `label`; `label_of` gives the label back.
 
-    Raises LabelError when the label is empty, is no UTF-8, or its folder's name would be too long.
+    Raises LabelError when the label is empty, is not UTF-8, or its folder's name would be too long.
     """
     if not label:
         raise LabelError("A label is empty. Give every image a label of at least one character.")
@@ -38,7 +38,7 @@ def folder_of(label: str) -> str:
         )
         length = len(folder.encode())
     except UnicodeEncodeError:
-        raise LabelError(f"The label {label!r} is no UTF-8, which tables cannot hold. Rename it.") from None
+        raise LabelError(f"The label {label!r} is not UTF-8, and tables hold only UTF-8. Rename it.") from None
     if length > LONGEST_NAME:
         raise LabelError(
             f"The label {label[:40]!r}… needs a folder name of {length} bytes; {LONGEST_NAME} are possible. Shorten it."
@@ -47,11 +47,11 @@ def folder_of(label: str) -> str:
 
 
 def label_of(folder: str) -> str:
-    """The label whose images lie in `folder`: what `folder_of` was given, or the name as it is if a person chose it."""
+    """The label whose images are in `folder`: what `folder_of` was given, or the name as it is if a person chose it."""
     try:
         label = _ESCAPE.sub(lambda found: bytes.fromhex(found[0].replace("%", "")).decode(), folder)
         return label if folder_of(label) == folder else folder
-    except (UnicodeDecodeError, LabelError):  # no name that `folder_of` gives
+    except (UnicodeDecodeError, LabelError):  # `folder_of` gives no such name
         return folder
 
 

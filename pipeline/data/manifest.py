@@ -94,8 +94,8 @@ def build_manifest(raw: Path, rules: Images, workers: int, memory: Path) -> pd.D
 def with_metadata(manifest: pd.DataFrame, side: pd.DataFrame, group_column: str | None) -> pd.DataFrame:
     """The manifest with the side table's columns, by path: `split` as given, `group`, and what else is known.
 
-    A column that the manifest has too gets the ending `_metadata`. Raises InvalidData for a path that is there twice,
-    a split that is none, and a group column that is missing.
+    A column that the manifest has too gets the ending `_metadata`. Raises InvalidData for a path that has two rows,
+    an unknown split, and a group column that is missing.
     """
     if len(twice := side["path"][side["path"].duplicated()]):
         raise InvalidData(f"{METADATA} has more than one row for {named([*twice.unique()])}. Keep one of each.")
@@ -107,7 +107,7 @@ def with_metadata(manifest: pd.DataFrame, side: pd.DataFrame, group_column: str 
         )
     if group_column not in (None, *side.columns, "group"):
         raise InvalidData(
-            f"params.yaml: preprocess.group_column is {group_column!r}, which is no column of {METADATA} "
+            f"params.yaml: preprocess.group_column is {group_column!r}, which is not a column of {METADATA} "
             f"({', '.join(side.columns)}). Name one of these, or null."
         )
     if group_column in side.columns:
@@ -119,10 +119,10 @@ def with_metadata(manifest: pd.DataFrame, side: pd.DataFrame, group_column: str 
 
 def _refuse_odd_places(raw: Path, paths: list[str]) -> None:
     if stray := [path for path in paths if "/" not in path]:
-        raise InvalidData(f"{named(stray)} lie directly in {raw}. Move each into a folder named for its label.")
+        raise InvalidData(f"{named(stray)} are directly in {raw}. Move each into a folder named for its label.")
     as_text = (os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths)
     if odd := [text for path, text in zip(paths, as_text, strict=True) if path != text]:
-        raise InvalidData(f"The names of {named(odd)} are no UTF-8, which tables cannot hold. Rename them.")
+        raise InvalidData(f"The names of {named(odd)} are not UTF-8, and tables hold only UTF-8. Rename them.")
     if not paths:
         raise InvalidData(
             f"{raw} holds no images. Bring yours in: `nightshift data import FOLDER`; or try `nightshift data demo`."

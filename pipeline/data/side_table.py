@@ -1,6 +1,6 @@
 """The side table of the images, `data/raw/metadata.csv`: one row an image, `path` and what else is known of it.
 
-It lies beside the images so that one data version holds both. All values are text, as they were given.
+It is beside the images so that one data version holds both. All values are text, as given.
 """
 
 from collections.abc import Mapping
@@ -33,8 +33,8 @@ def read_metadata(file: Path) -> pd.DataFrame:
         return pd.DataFrame({"path": []}, dtype="str")
     try:
         table = pd.read_csv(file, dtype="str", keep_default_na=False)
-    except (ValueError, OSError) as error:  # pandas' own errors, and bytes that are no UTF-8, are ValueErrors
-        raise MetadataError(f"{file} cannot be read: {error}. Mend it, or move it away.") from error
+    except (ValueError, OSError) as error:  # pandas' own errors, and bytes that are not UTF-8, are ValueErrors
+        raise MetadataError(f"Could not read {file}: {error}. Repair it, or move it away.") from error
     if "path" not in table.columns:
         raise MetadataError(f"{file} has no column path; its columns are {', '.join(table.columns)}. Add it.")
     return table

@@ -168,7 +168,7 @@ def _refuse_torn_groups(groups: pd.Series, known: pd.Series) -> None:
         if len(there := sorted(set(splits.dropna()))) > 1:
             raise ImpossibleSplit(
                 f"Group {group} has images in {' and in '.join(there)}: they were split before they were known to be "
-                "of one group. Draw anew: change `seed` in params.yaml."
+                "of one group. Draw the split again: change `seed` in params.yaml."
             )
 
 

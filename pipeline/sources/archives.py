@@ -258,4 +258,4 @@ def _explained(name: str) -> Iterator[None]:
         # An error number is the disk's or the network's, but for a seek to where nothing can be.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        raise SourceError(f"{name} is damaged or cut short: {error}. Fetch it, or pack it, once more.") from error
+        raise SourceError(f"{name} is damaged or cut short: {error}. Download it, or pack it, again.") from error

@@ -45,7 +45,7 @@ class Imported:
     there: Counter[str]
     total: Counter[str]  # all images in data/raw now
     splits: Counter[tuple[str, str]]  # (label, split) of the source's images
-    left_aside: int  # files of the source that are no images
+    left_aside: int  # files of the source that are not images
 
 
 def import_from(
@@ -125,8 +125,8 @@ def _refuse_itself(address: str, raw: Path) -> None:
         source, target = folder.resolve(), raw.resolve()
         if source.is_relative_to(target) or target.is_relative_to(source):
             raise ImportingError(
-                f"{shown(address)} and {raw} lie in one another. Images in {raw} are the project's already; to import "
-                "others, name a folder outside of it."
+                f"One of {shown(address)} and {raw} is inside the other. Images in {raw} are already the "
+                "project's; to import others, name a folder outside of it."
             )
 
 
@@ -159,7 +159,7 @@ def _states(placed: Placed, source: Source, raw: Path) -> dict[str, State]:
 def is_settled(far: Found, about: os.stat_result) -> bool:
     """Whether a file of another machine has the size and time that an import from there left here.
 
-    Not if it was written shortly before it was copied: servers tell whole seconds, so a second change could hide.
+    Not if it was written shortly before it was copied: servers give whole seconds, so a second change could hide.
     """
     same = (far.bytes, far.modified_ns) == (about.st_size, about.st_mtime_ns)
     return same and about.st_ctime_ns - about.st_mtime_ns > SETTLED_NS
@@ -194,7 +194,7 @@ def _check_links(todo: Placed, source: Source, room: Path) -> None:
     disk = room.stat().st_dev
     if far := [item.file.place for item in todo.values() if Path(item.file.place).stat().st_dev != disk]:
         raise ImportingError(
-            f"--link needs the images on the disk of the project; {len(far):,} lie on another: {named(far)}. Leave "
+            f"--link needs the images on the disk of the project; {len(far):,} are on another: {named(far)}. Leave "
             "--link out: the images are copied then."
         )
 
@@ -203,18 +203,18 @@ def _check_room(todo: Placed, room: Path, max_gb: float) -> None:
     size = sum(item.file.bytes or 0 for item in todo.values())
     if size > max_gb * GB:
         raise ImportingError(
-            f"The images have {size / GB:.3g} GB; the limit is {max_gb:g} GB. Nothing was copied. If that is right, "
+            f"The images are {size / GB:.3g} GB; the limit is {max_gb:g} GB. Nothing was copied. If that is right, "
             "give a higher limit with --max-gb."
         )
     if size > (free := shutil.disk_usage(room).free):
         raise ImportingError(
-            f"The images have {size / GB:.3g} GB; the disk of {room.parent} has {free / GB:.3g} GB free. Nothing was "
-            "copied. Make room, or add --link if they lie on the same disk."
+            f"The images are {size / GB:.3g} GB; the disk of {room.parent} has {free / GB:.3g} GB free. Nothing was "
+            "copied. Make room, or add --link if they are on the same disk."
         )
 
 
 def _write_rows(rows: Mapping[str, Mapping[str, str]], raw: Path, room: Path) -> None:
-    """Bring the side table up to date, if the source tells anything."""
+    """Bring the side table up to date, if the source says anything."""
     if not rows:
         return
     file = raw / METADATA.name
@@ -259,7 +259,7 @@ class _Budget:
             self._left -= size
             if self._left < 0:
                 raise ImportingError(
-                    f"The images have more than {self._max_bytes / GB:g} GB. What is copied already stays. If that is "
+                    f"The images are more than {self._max_bytes / GB:g} GB. What is copied already stays. If that is "
                     "right, give a higher limit with --max-gb and repeat the command."
                 )
 
@@ -272,7 +272,7 @@ def _link(source: Path, file: Path, room: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise
         raise ImportingError(
-            f"{source} cannot be linked: {os.strerror(error.errno)}. Leave --link out: the images are copied then."
+            f"Could not link {source}: {os.strerror(error.errno)}. Leave --link out: the images are copied then."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The files of a source -> its labelled images, by the folders they lie in. Pure: knows paths, opens nothing.
+"""The files of a source -> its labelled images, by their folders. Pure: knows paths, opens nothing.
 
 Two layouts are read: `<class>/**/<image>`, and the same below folders named for the splits, `train/<class>/**/<image>`.
 """
@@ -28,12 +28,12 @@ class Found:
     path: str  # below the source, `/` between the parts
     place: str  # what the source opens it by: a file, an address, a member of an archive
     bytes: int | None = None  # None: not known before it is read
-    modified_ns: int | None = None  # of remote files whose server tells
+    modified_ns: int | None = None  # of remote files, where the server says
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An image with its label, and what else its source tells of it."""
+    """An image with its label, and what else its source says of it."""
 
     label: str
     below: str  # its path below the label's folder
@@ -64,12 +64,12 @@ def without_enclosing(files: Sequence[Found]) -> list[Found]:
 def by_folders(files: Iterable[Found], source: str) -> list[Item]:
     """The images with the labels, and splits, that their folders say.
 
-    Raises SourceError when an image lies in no class folder, or folders are splits and classes at once.
+    Raises SourceError when an image is outside every class folder, or folders are splits and classes at once.
     """
     parts = [(file, file.path.split("/")) for file in files]
     if stray := [file.path for file, names in parts if len(names) == 1]:
         raise SourceError(
-            f"{len(stray):,} images lie directly in {source}: {named(stray)}. Move each into a folder named for its "
+            f"{len(stray):,} images are directly in {source}: {named(stray)}. Move each into a folder named for its "
             "label, or name a table with the columns path and label instead."
         )
     tops = sorted({names[0] for _, names in parts})
@@ -85,7 +85,7 @@ def by_folders(files: Iterable[Found], source: str) -> list[Item]:
         return [Item(label_of(names[0]), "/".join(names[1:]), file) for file, names in parts]
     if stray := [file.path for file, names in parts if len(names) == 2]:
         raise SourceError(
-            f"{len(stray):,} images of {source} lie directly in a split's folder, without a class: {named(stray)}. "
+            f"{len(stray):,} images of {source} are directly in a split's folder, without a class: {named(stray)}. "
             "Expected is <split>/<class>/<image>. Move each into a folder named for its label; if a folder such as "
             f"{splits[0]}/ is a class itself, name a table with the columns path and label instead."
         )

@@ -51,7 +51,7 @@ class Source(Protocol):
 
     @property
     def left_aside(self) -> int:
-        """Other files, which are no images."""
+        """How many other files there are, which are not images."""
 
     @property
     def local(self) -> bool:
@@ -88,7 +88,7 @@ class Files:
 def open_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
     """The source at `address`. An archive of another machine is fetched into `room` if it cannot be read in parts.
 
-    Raises SourceError when there is no such thing, or it is not what it seems, and AddressError.
+    Raises SourceError when there is nothing at the address or it is not what its name says, and AddressError.
     """
     file = local_path(address)
     if file is None:
@@ -110,7 +110,7 @@ def open_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
 
 
 def _review(file: Path, address: str) -> Source | None:
-    """A night's review with the labels that a person filled in; None where the file is no review."""
+    """A night's review with the labels that a person filled in; None where the file is not a review."""
     if not file.name.lower().endswith((".csv", ".tsv")):
         return None
     columns, cells = tables.separated(file.read_bytes(), shown(address), file.suffix.lower().removeprefix("."))
@@ -123,7 +123,7 @@ def _open_remote_source(address: str, room: Path, max_bytes: int) -> Iterator[So
     fs.invalidate_cache()
     is_http = address.lower().startswith(("http://", "https://"))
     with explained(address):
-        # An HTTP server does not tell a page that lists a folder from any other page; only the address does.
+        # Over HTTP only the address says whether a page lists a folder.
         about = {"type": "directory" if address.endswith("/") else "file"} if is_http else fs.info(path)
     if about["type"] == "directory":
         yield _remote_folder(fs, path, address, is_http)
@@ -155,8 +155,8 @@ def _archive(stream: BinaryIO, address: str, name: str, max_bytes: int) -> Sourc
     if not is_archive(stream):
         if name.lower().endswith(archives.ENDINGS):
             raise SourceError(
-                f"{shown(address)} has an archive's name, but its content is no zip or tar file. Fetch it, or pack "
-                "it, once more."
+                f"{shown(address)} has an archive's name, but its content is not a zip or tar file. Download "
+                "it, or pack it, again."
             )
         raise SourceError(f"{shown(address)} is neither a table nor an archive. {EXPECTED}")
     return Archive(shown(address), stream, max_bytes)
@@ -174,7 +174,7 @@ def _local_folder(folder: Path, address: str) -> Source:
 
 def _remote_folder(fs: Any, path: str, address: str, is_http: bool) -> Source:
     with explained(address):
-        fs.ls(path, detail=False)  # says what is wrong; `find` takes a folder that it cannot list for an empty one
+        fs.ls(path, detail=False)  # raises what is wrong; `find` would return an empty list
         listed = fs.find(path, detail=True)
     root = path.rstrip("/") + "/"
     files = {name.removeprefix(root): (name, about) for name, about in sorted(listed.items()) if name.startswith(root)}

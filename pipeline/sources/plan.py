@@ -30,7 +30,9 @@ class ImportPlan:
 def place(items: Sequence[Item], into: str = "") -> dict[str, Item]:
     """Where each image goes, below data/raw. Raises ImportingError when two want one place, or a name is impossible."""
     if into and (folder_of(into) != into or is_hidden(into)):
-        raise ImportingError(f"--into {shown(into)} is no folder's name. Choose one without / \\ % and leading dots.")
+        raise ImportingError(
+            f"--into {shown(into)} is not a valid folder name. Choose one without / \\ % and leading dots."
+        )
     placed: dict[str, Item] = {}
     for item in items:
         path = "/".join([folder_of(item.label), *([into] if into else []), item.below])

@@ -1,7 +1,7 @@
 """A review.csv with labels that a person filled in -> labelled images of the night's folder. Copies nothing.
 
-Rows without a label are left aside. A label is for the bytes that the person looked at: a file that is another one by
-now is refused.
+Rows without a label are left out. A label is for the bytes that the person looked at: a file that has
+changed since is refused.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ def corrections(columns: Sequence[str], cells: Sequence[Sequence[str]], file: Pa
     if not filled:
         raise SourceError(
             f"{shown(str(file))} has no labels in the column {CORRECTION}. Write the right label there for the images "
-            "that are to be learnt from; rows without one are left aside."
+            "to learn from; rows without one are left out."
         )
     labels: dict[str, str] = {}
     for row in filled:
@@ -59,8 +59,8 @@ def corrections(columns: Sequence[str], cells: Sequence[Sequence[str]], file: Pa
         )
     if changed:
         raise SourceError(
-            f"{len(changed):,} files of {shown(folder)} are others than the night classified: {named(changed)}. Their "
-            f"labels in {shown(str(file))} may be wrong. Classify the folder again, or empty their {CORRECTION}; "
+            f"{len(changed):,} files of {shown(folder)} have changed since that night: {named(changed)}. "
+            f"Their labels in {shown(str(file))} may be wrong. Classify the folder again, or empty their {CORRECTION}; "
             "nothing was copied."
         )
     return items, len(rows) - len(filled)
@@ -98,5 +98,5 @@ def _digest(place: str) -> tuple[str, int]:
 
 
 def _named(path: str) -> str:
-    """The path as an image below its label's folder: bytes that are no UTF-8, which no table holds, as escapes."""
+    """The path as an image below its label's folder: bytes that are not UTF-8 as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -36,7 +36,7 @@ def read_table(data: bytes, name: str) -> list[Row]:
     _check_columns(columns, name)
     numbered = {
         number: dict(zip(columns, row, strict=True)) for number, row in enumerate(cells, start=2) if any(row)
-    }  # a row without anything in it is no row
+    }  # empty rows do not count
     for column in ("path", "label"):
         empty = [number for number, row in numbered.items() if not row[column].strip()]
         if empty:
@@ -102,9 +102,9 @@ def separated(data: bytes, name: str, ending: str) -> tuple[list[str], list[list
         lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if ending == "tsv" else ",", strict=True)
         columns, *cells = list(lines) or [[]]
     except UnicodeDecodeError as error:
-        raise SourceError(f"{name} is no UTF-8 text: {error}. Save it as UTF-8.") from error
+        raise SourceError(f"{name} is not UTF-8 text: {error}. Save it as UTF-8.") from error
     except csv.Error as error:
-        raise SourceError(f"{name} is no {ending.upper()}: {error}. Save it once more.") from error
+        raise SourceError(f"{name} is not valid {ending.upper()}: {error}. Save it again.") from error
     cells = [row or [""] * len(columns) for row in cells]
     if uneven := [number for number, row in enumerate(cells, start=2) if len(row) != len(columns)]:
         raise SourceError(
@@ -121,7 +121,7 @@ def _parquet(data: bytes, name: str) -> tuple[list[str], list[list[str]]]:
     try:
         table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{name} is no Parquet file: {error}. Save it once more.") from error
+        raise SourceError(f"{name} is not a valid Parquet file: {error}. Save it again.") from error
     values = [[_as_text(value) for value in column.to_pylist()] for column in table.columns]
     return list(table.column_names), [list(row) for row in zip(*values, strict=True)]
 

@@ -52,7 +52,7 @@ class TextAndImages:
 
 
 def read_words(text: str) -> Words:
-    """`a cat, a dog` or `cat=a photo of a cat, dog=a photo of a dog`. Raises NightshiftError when they are no two."""
+    """`a cat, a dog` or `cat=a photo of a cat, dog=a photo of a dog`. Raises NightshiftError for one."""
     pairs = [(left.strip(), right.strip()) for left, _, right in (part.partition("=") for part in text.split(","))]
     labels = tuple(label if prompt else _without_article(label) for label, prompt in pairs)
     if len(set(labels)) != len(labels) or len(labels) < 2 or not all(labels):
@@ -81,16 +81,18 @@ def load_preset(preset: str, words: Words, max_megapixels: float) -> TextAndImag
         backbone: Any = hub.models.Backbone.from_preset(source)
         kind = type(backbone).__name__.removesuffix("Backbone")
         if not hasattr(backbone, "get_text_embeddings"):
-            raise PresetError(f"The preset {preset} ({kind}) knows no text. CLIP, MetaCLIP 2 and SigLIP presets do.")
+            raise PresetError(
+                f"The preset {preset} ({kind}) does not read text. CLIP, MetaCLIP 2 and SigLIP presets do."
+            )
         preprocessor = getattr(hub.models, f"{kind}Preprocessor").from_preset(source)
         scale, offset = scaling_of(hub, source, preset)
     except faults() as error:
         raise PresetError(
-            f"The preset {preset} cannot be loaded. --preset takes a name that KerasHub knows (it is downloaded), "
+            f"The preset {preset} could not be loaded. --preset takes a name that KerasHub knows (it is downloaded), "
             f"hf://owner/name, or a folder with a model, its tokenizer and its preprocessing. {first_line(error)}"
         ) from error
     height, width = backbone.vision_encoder.image_shape[:2]
-    none = np.zeros((len(words.prompts), height, width, 3), np.float32)  # it will not do without images
+    none = np.zeros((len(words.prompts), height, width, 3), np.float32)  # it needs images too
     tokens = preprocessor({"prompts": list(words.prompts), "images": none})["token_ids"]
     text = backbone.get_text_embeddings(tokens)
     head = next(layer for layer in backbone.layers if layer.name.endswith("_head"))
@@ -141,7 +143,8 @@ def label(folder: Path, table: Path, words: Words, preset: str, params: Params) 
                 writer.writerow([folder.absolute() / read.path, *best])
     if unreadable:
         log.warning(
-            "%d files cannot be read and have no row: %s%s", len(unreadable), ", ".join(map(shown, unreadable[:NAMED])),
+            "%d files could not be read and have no row: %s%s",
+            len(unreadable), ", ".join(map(shown, unreadable[:NAMED])),
             ", ..." if len(unreadable) > NAMED else "",
         )  # fmt: skip
     return counts

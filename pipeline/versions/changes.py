@@ -41,7 +41,7 @@ class Move:
 class LabelCounts:
     """One label's images; before + added + relabelled_in - removed - relabelled_out = now."""
 
-    label: str  # empty: files that lie in no class folder
+    label: str  # empty: files outside every class folder
     before: int
     added: int
     removed: int
@@ -94,7 +94,7 @@ class TableChanges:
 
 
 def label_of_path(path: str) -> str:
-    """The label of an image; empty for a file that lies in no class folder."""
+    """The label of an image; empty for a file outside every class folder."""
     folder, slash, _ = path.partition("/")
     return label_of(folder) if slash else ""
 

@@ -47,7 +47,7 @@ def reproduce_up_to(stage: str, say: Callable[[str], None] = print) -> None:
 def images_changed() -> bool:
     """Whether data/raw differs from what the stage `validate` last saw; no where there are none. Raises VersionsError.
 
-    Changed code and parameters are no new images: the next training sees to them.
+    Changed code and parameters do not count: the next training handles them.
     """
     if not RAW.is_dir():
         return False

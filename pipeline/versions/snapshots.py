@@ -50,7 +50,7 @@ def of_revision(revision: str) -> DataVersion:
 
 
 def of_working_folder() -> DataVersion:
-    """What lies in `data/raw` now, versioned or not. Raises VersionsError."""
+    """What is in `data/raw` now, versioned or not. Raises VersionsError."""
     if not RAW.is_dir():
         raise VersionsError(
             f"{RAW} is missing here. `dvc checkout {RAW}.dvc` brings back the version that {RAW}.dvc names, "
@@ -69,7 +69,7 @@ def of_working_folder() -> DataVersion:
 
 
 def manifest_at(revision: str) -> pd.DataFrame | None:
-    """The manifest as it was at a git revision; None, with a word in the log, where it cannot be had."""
+    """The manifest as it was at a git revision; None, with the reason in the log, where it is not available."""
     try:
         with opened() as repo:
             commit = resolve(repo, revision)
@@ -88,7 +88,7 @@ def opened() -> Iterator[Repo]:
         repo = Repo(config=Config.from_cwd())  # today's remotes for every revision; DVC would take each one's own
     except NotDvcRepoError:
         raise VersionsError(
-            f"{Path.cwd()} is in no DVC repository. Change to the folder of your Nightshift project (the one with "
+            f"{Path.cwd()} is not in a DVC repository. Change to the folder of your Nightshift project (the one with "
             "dvc.yaml); a new one needs `git init` and `dvc init`."
         ) from None
     except SCMError:
@@ -97,9 +97,7 @@ def opened() -> Iterator[Repo]:
         if isinstance(repo.scm, NoSCM):
             raise VersionsError(_no_git())
         if repo.scm.no_commits:
-            raise VersionsError(
-                "This git repository has no commit yet: there is no version to look at. Make one first."
-            )
+            raise VersionsError("This git repository has no commit yet: there is no version to compare. Commit first.")
         try:
             yield repo
         except DvcException as error:
@@ -108,7 +106,7 @@ def opened() -> Iterator[Repo]:
 
 def _no_git() -> str:
     return (
-        f"{Path.cwd()} is in no git repository, so there are no versions to compare. `git init`, then commit "
+        f"{Path.cwd()} is not in a git repository, so there are no versions to compare. `git init`, then commit "
         f"{RAW}.dvc; or change to the folder of your Nightshift project."
     )
 
@@ -126,7 +124,7 @@ def resolve(repo: Repo, revision: str) -> str:
         close = difflib.get_close_matches(revision, names, n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else f"tags and branches: {', '.join(names[:10])}."
         raise VersionsError(
-            f"{revision!r} is no revision of this git repository; {hint} `git log --oneline` lists the commits."
+            f"{revision!r} is not a revision of this git repository; {hint} `git log --oneline` lists the commits."
         ) from None
 
 

@@ -1,5 +1,7 @@
 """The report on the data shows what is to be seen, and no name can break it."""
 
+import re
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -50,3 +52,23 @@ def test_odd_labels_and_lost_files_do_not_break_the_page(project: Path, monkeypa
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "no longer readable" in page
+
+
+def test_the_page_has_an_index_of_the_tables_and_every_figure_of_the_results(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    judged = read_judgements(EXPECTATIONS)
+    missed = judged[0].model_copy(
+        update={"status": "warning", "missed": 9, "examples": ("a.png", "b.png"), "values": (0.25, 3.0), "unknown": 4}
+    )
+    write_report(manifest_of(project), [missed, *judged[1:]], None, load_params())
+    page = DATA_REPORT.read_text(encoding="utf-8")
+    for table in {one.table for one in judged}:
+        assert page.count(f'href="#table-{table}"') == page.count(f'id="table-{table}"') == 1
+    assert "a.png (0.25), b.png (3)" in page
+    assert "4 rows have no value" in page
+    assert all(escape(one.expected) in page for one in judged)
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert "fetch styles and scripts from other servers" in page

@@ -80,7 +80,7 @@ def test_the_longest_name_is_possible_and_one_more_is_not() -> None:
         folder_of("/" * 86)
 
 
-@pytest.mark.parametrize(("label", "match"), [("", "A label is empty"), ("a\udcff", r"'a\\udcff' is no UTF-8")])
+@pytest.mark.parametrize(("label", "match"), [("", "A label is empty"), ("a\udcff", r"'a\\udcff' is not UTF-8")])
 def test_what_is_no_label_is_refused(label: str, match: str) -> None:
     with pytest.raises(LabelError, match=match):
         folder_of(label)

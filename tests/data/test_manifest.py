@@ -182,14 +182,14 @@ def test_a_memory_that_is_damaged_is_no_obstacle(raw: Path, damage: bytes) -> No
 
 def test_a_file_without_a_class_is_named(raw: Path) -> None:
     save_image(raw / "stray.jpg")
-    with pytest.raises(InvalidData, match=r"stray\.jpg lie directly in .* Move each into a folder"):
+    with pytest.raises(InvalidData, match=r"stray\.jpg are directly in .* Move each into a folder"):
         built(raw)
 
 
 def test_many_files_without_a_class_are_counted(tmp_path: Path) -> None:
     for number in range(7):
         save_image(tmp_path / "raw" / f"{number}.jpg")
-    with pytest.raises(InvalidData, match=r"0\.jpg, 1\.jpg, 2\.jpg, 3\.jpg, 4\.jpg and 2 more lie directly"):
+    with pytest.raises(InvalidData, match=r"0\.jpg, 1\.jpg, 2\.jpg, 3\.jpg, 4\.jpg and 2 more are directly"):
         built(tmp_path / "raw")
 
 
@@ -237,7 +237,7 @@ def test_groups_are_whole_only_where_they_are_asked_for() -> None:
         ),
         pytest.param(side(split=["tset", "train"]), None, "split is 'tset' for dog/c.png; allowed: train, val, test",
                      id="no split"),
-        pytest.param(side(site=["a", "b"]), "patient", r"'patient', which is no column of .* \(path, site\)",
+        pytest.param(side(site=["a", "b"]), "patient", r"'patient', which is not a column of .* \(path, site\)",
                      id="no such group column"),
     ],
 )  # fmt: skip

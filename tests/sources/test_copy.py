@@ -188,7 +188,7 @@ def test_links_need_files_of_this_disk(tmp_path: Path) -> None:
 def test_links_to_another_disk_are_refused_before_anything_is_done(tmp_path: Path) -> None:
     elsewhere = Path("/dev/shm", f"nightshift-{os.getpid()}")  # noqa: S108 - another file system, on any Linux
     try:
-        with pytest.raises(ImportingError, match=r"images on the disk of the project; 3 lie on another: /dev/shm"):
+        with pytest.raises(ImportingError, match=r"images on the disk of the project; 3 are on another: /dev/shm"):
             take(write_files(elsewhere, *PETS), tmp_path, link=True)
     finally:
         shutil.rmtree(elsewhere)
@@ -197,7 +197,7 @@ def test_links_to_another_disk_are_refused_before_anything_is_done(tmp_path: Pat
 
 def test_the_limit_holds_before_anything_is_copied(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "pets", *PETS)
-    with pytest.raises(ImportingError, match=r"images have 5e-08 GB; the limit is 1e-08 GB\. Nothing was copied"):
+    with pytest.raises(ImportingError, match=r"images are 5e-08 GB; the limit is 1e-08 GB\. Nothing was copied"):
         take(folder, tmp_path, max_gb=1e-8)
     assert raw(tmp_path) == {}
 
@@ -228,7 +228,7 @@ def test_an_image_where_a_folder_is_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", [".", "data", "data/raw", "data/raw/cat"])
 def test_the_project_does_not_import_itself(tmp_path: Path, source: str) -> None:
     write_files(tmp_path / "data" / "raw", "cat/1.jpg")
-    with pytest.raises(ImportingError, match="lie in one another"):
+    with pytest.raises(ImportingError, match="is inside the other"):
         take(tmp_path / source, tmp_path)
 
 

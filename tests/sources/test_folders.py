@@ -41,9 +41,9 @@ def test_folders_say_label_and_split(paths: list[str], expected: list[tuple[str,
 @pytest.mark.parametrize(
     ("paths", "match"),
     [
-        (["1.jpg", "cat/1.jpg", "2.jpg"], r"2 images lie directly in SRC: 1\.jpg, 2\.jpg\. Move each into a folder"),
-        (["train/cat/1.jpg", "test/2.jpg"], r"1 images of SRC lie directly in a split's folder.*: test/2\.jpg"),
-        (["train/1.jpg", "test/2.jpg"], r"2 images of SRC lie directly in a split's folder"),
+        (["1.jpg", "cat/1.jpg", "2.jpg"], r"2 images are directly in SRC: 1\.jpg, 2\.jpg\. Move each into a folder"),
+        (["train/cat/1.jpg", "test/2.jpg"], r"1 images of SRC are directly in a split's folder.*: test/2\.jpg"),
+        (["train/1.jpg", "test/2.jpg"], r"2 images of SRC are directly in a split's folder"),
         (["train/cat/1.jpg", "val/cat/1.jpg", "extra/1.jpg"], r"splits \(train, val\) beside others \(extra\)"),
     ],
 )

@@ -124,11 +124,11 @@ def test_files_keep_the_folders_below_their_common_one(places: list[str], below:
         ("none", r"none does not exist\. Expected is a folder with a folder for each class, a table .* or an archive"),
         ("notes.txt", "notes.txt is neither a table nor an archive. Expected is"),
         ("picture.jpg", "picture.jpg is neither a table nor an archive. Expected is"),
-        ("fake.zip", "fake.zip has an archive's name, but its content is no zip or tar file"),
-        ("fake.tar.gz", "fake.tar.gz has an archive's name, but its content is no zip or tar file"),
+        ("fake.zip", "fake.zip has an archive's name, but its content is not a zip or tar file"),
+        ("fake.tar.gz", "fake.tar.gz has an archive's name, but its content is not a zip or tar file"),
         ("empty.zip", "empty.zip has an archive's name"),
         ("pipe", "pipe is neither a file nor a folder"),
-        ("stray", r"2 images lie directly in .*stray: 1\.jpg, 2\.jpg"),
+        ("stray", r"2 images are directly in .*stray: 1\.jpg, 2\.jpg"),
     ],
 )
 @pytest.mark.timeout(10)
@@ -254,7 +254,7 @@ def test_bytes_whose_number_no_server_told_are_counted_as_they_are_written(
 ) -> None:
     address, folder = web
     write_files(folder / "pets", *PETS)
-    with pytest.raises(ImportingError, match=r"The images have more than 2e-08 GB\. What is copied already stays"):
+    with pytest.raises(ImportingError, match=r"The images are more than 2e-08 GB\. What is copied already stays"):
         take(f"{address}/pets/", tmp_path, max_gb=2e-8)
     assert sum(map(len, tree(tmp_path / "data").values())) <= 20
     assert take(f"{address}/pets/", tmp_path).total == {"cat": 2, "dog": 1}

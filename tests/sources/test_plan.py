@@ -53,7 +53,7 @@ def test_images_that_cannot_be_placed_are_refused(items: list[Item], match: str)
 
 @pytest.mark.parametrize("into", ["a/b", "..", ".x", "__MACOSX", "a ", "a%b"])
 def test_into_is_one_plain_folder(into: str) -> None:
-    with pytest.raises(ImportingError, match="is no folder's name"):
+    with pytest.raises(ImportingError, match="is not a valid folder name"):
         place([item("cat", "1.jpg")], into)
 
 

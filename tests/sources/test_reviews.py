@@ -112,7 +112,10 @@ def two_labels(folder: Path, review: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (changed, r"1 files of .*night photos are others than the night classified: 1\.png\..*nothing was copied"),
+        (
+            changed,
+            r"1 files of .*night photos have changed since that night: 1\.png\..*nothing was copied",
+        ),
         (gone, r"names 1 files that cannot be read in .*night photos: 1\.png\. .*nothing was copied"),
         (folder_gone, "night photos, the folder of the images in .*review.csv, is not there"),
         (summary_gone, r"summary.json does not say which folder review.csv is a review of"),

@@ -77,7 +77,7 @@ def test_a_row_that_says_the_same_again_is_no_second_image() -> None:
             "split is night, x in rows 3, 5. Expected is train, val or test",
             id="unknown split",
         ),
-        pytest.param('path,label\n"a,b\n', "is no CSV", id="open quote"),
+        pytest.param('path,label\n"a,b\n', "is not valid CSV", id="open quote"),
     ],
 )
 def test_a_wrong_table_is_refused_with_the_place(text: str, match: str) -> None:
@@ -88,8 +88,8 @@ def test_a_wrong_table_is_refused_with_the_place(text: str, match: str) -> None:
 @pytest.mark.parametrize(
     ("data", "name", "match"),
     [
-        (b"path,label\n\xff.jpg,cat\n", "t.csv", "t.csv is no UTF-8 text"),
-        (b"path,label\n", "t.parquet", "t.parquet is no Parquet file"),
+        (b"path,label\n\xff.jpg,cat\n", "t.csv", "t.csv is not UTF-8 text"),
+        (b"path,label\n", "t.parquet", "t.parquet is not a valid Parquet file"),
     ],
 )
 def test_bytes_that_are_no_table_are_refused(data: bytes, name: str, match: str) -> None:

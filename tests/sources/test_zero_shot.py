@@ -114,9 +114,9 @@ def test_words_that_tell_nothing_apart_are_refused(text: str) -> None:
 
 def test_what_cannot_be_used_is_named_and_nothing_is_written(presets: Path, images: Path, tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
-    with pytest.raises(PresetError, match=r"vit \(ViT\) knows no text"):
+    with pytest.raises(PresetError, match=r"vit \(ViT\) does not read text"):
         label(images, table, WORDS, str(presets / "vit"), load_params())
-    with pytest.raises(PresetError, match="preset nowhere cannot be loaded. --preset takes"):
+    with pytest.raises(PresetError, match="preset nowhere could not be loaded. --preset takes"):
         label(images, table, WORDS, "nowhere", load_params())
     (tmp_path / "empty").mkdir()
     with pytest.raises(NightshiftError, match="holds no images"):

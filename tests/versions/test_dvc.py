@@ -53,7 +53,7 @@ def test_the_command_shows_a_table_the_names_and_the_side_table(data_project: Pa
     [
         pytest.param("frist", "did you mean first\\?", id="a slip"),
         pytest.param("v9.9", "tags and branches: .*first, second", id="nothing like it"),
-        pytest.param("-x", "is no revision", id="an option"),
+        pytest.param("-x", "is not a revision", id="an option"),
     ],
 )
 def test_an_unknown_revision_is_answered_with_those_there_are(
@@ -68,10 +68,10 @@ def test_outside_a_project_in_one_without_git_and_in_one_without_commits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(VersionsError, match="is in no DVC repository.*dvc.yaml"):
+    with pytest.raises(VersionsError, match="is not in a DVC repository.*dvc.yaml"):
         snapshots.of_revision("HEAD")
     dvc("init", "--no-scm", cwd=tmp_path)
-    with pytest.raises(VersionsError, match="is in no git repository.*git init"):
+    with pytest.raises(VersionsError, match="is not in a git repository.*git init"):
         snapshots.of_revision("HEAD")
     (tmp_path / ".dvc/config").write_text("")
     run("git", "init", "--quiet", cwd=tmp_path)
@@ -81,7 +81,7 @@ def test_outside_a_project_in_one_without_git_and_in_one_without_commits(
 
 def test_git_that_is_gone_is_named(data_project: Path) -> None:
     shutil.rmtree(data_project / ".git")
-    with pytest.raises(VersionsError, match="is in no git repository.*git init"):
+    with pytest.raises(VersionsError, match="is not in a git repository.*git init"):
         snapshots.of_revision("HEAD")
 
 
