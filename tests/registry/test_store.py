@@ -1,0 +1,65 @@
+"""The store's address, patience and words."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.registry.store import Store, TrackingError
+
+PATIENCE = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", *PATIENCE):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_a_project_has_its_own_store_unless_another_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Store.of_project().address == f"sqlite:///{folder}/mlflow.db"
+    assert Store.of_project().is_file
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example.com")
+    assert Store.of_project().is_server
+    assert "secret" not in Store.of_project().shown
+
+
+def test_only_a_projects_own_store_keeps_files_in_the_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.of_project()
+    with store.connected() as client:
+        own = client.get_experiment(store.experiment(client, "shapes")).artifact_location
+        assert store.experiment(client, "shapes") == store.experiment(client, "shapes")
+    assert own == (folder / "mlartifacts/shapes").as_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/other.db")
+    store = Store.of_project()
+    with store.connected() as client:
+        assert client.get_experiment(store.experiment(client, "shapes")).artifact_location != own
+
+
+def test_patience_holds_while_connected_and_what_a_person_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PATIENCE[1], "7")
+    with Store.in_passing().connected():
+        assert [os.environ[name] for name in PATIENCE] == ["1", "7"]
+        with Store.of_project().connected():
+            assert [os.environ[name] for name in PATIENCE] == ["1", "7"]
+        assert [os.environ[name] for name in PATIENCE] == ["1", "7"]
+    assert [os.environ.get(name) for name in PATIENCE] == [None, "7"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("UNAUTHENTICATED", "refused the request: .* MLFLOW_TRACKING_PASSWORD must name a user who has the right"),
+     ("INTERNAL_ERROR", "failed: .* MLFLOW_TRACKING_URI names it")],
+    ids=["no right", "anything else"],
+)  # fmt: skip
+def test_what_goes_wrong_names_the_store_and_what_helps_and_no_password(status: str, words: str) -> None:
+    from mlflow import MlflowException
+    from mlflow.protos import databricks_pb2
+
+    error = MlflowException("no, says https://me:secret@host", getattr(databricks_pb2, status))
+    expected = f"^The MLflow store sqlite:///.* {words}"
+    with pytest.raises(TrackingError, match=expected) as raised, Store.of_project().connected():
+        raise error
+    assert "secret" not in str(raised.value)
