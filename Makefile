@@ -8,7 +8,7 @@ NIGHT := predictions/demo
 EXTRAS := dask demo dev dicom heic hub s3 server tiff
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test system lint lock audit up down clean
+.PHONY: help install run quick test system lint lock audit up down clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,8 +30,11 @@ run: install  ## the demo: images, training, registration, and a folder classifi
 	@echo
 	@$(BIN)/nightshift status
 
-test: install system  ## all tests
-	$(BIN)/python -m pytest -n logical --dist worksteal
+quick: install  ## the tests for while you work: none that is slow, needs servers or a browser
+	$(BIN)/python -m pytest -q -n logical --dist loadgroup -m "not slow and not services and not browser"
+
+test: install system  ## all tests, and which took longest
+	$(BIN)/python -m pytest -n logical --dist loadgroup --durations 30 --durations-min 5
 
 system:  ## Chromium and PostgreSQL, for the tests of pages and of servers, if there is none
 	@missing=$$(command -v chromium >/dev/null || echo chromium; \

@@ -40,7 +40,7 @@ from tests.fixtures.project import (
 )
 from tests.fixtures.stores import free_port
 from tests.fixtures.up import Up, kill_with_its_runs, services, wait_until
-from tests.notices.test_notices import Post, Web
+from tests.fixtures.web import Post, Web
 
 SHARD = 20  # images
 DISK = 256 << 20  # bytes

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,53 @@ from tests.fixtures.project import REPOSITORY, copy_of
 
 pytest_plugins = ["tests.fixtures.stores", "tests.fixtures.prefect_server", "tests.fixtures.up", "tests.fixtures.web"]
 
-# No example is timed: on a busy machine a right answer may take its time.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# No example is timed: on a busy machine a right answer may take its time. `--hypothesis-profile=many` for a long look.
+settings.register_profile("few", deadline=None, max_examples=25)
+settings.register_profile("many", deadline=None, max_examples=1000)
+settings.load_profile("few")
+
+LONGEST = 20.0  # seconds that a test may take; a longer one says so with the mark `slow`
+AND_BUSY = 0.5  # and this share of them its processes computed: a test that only had to wait its turn was not slow
+TIMES = pytest.StashKey[tuple[float, float]]()
+
+
+def processor_seconds() -> float:
+    """What this process and the processes that it has waited for have computed so far."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Take the time of the test itself, without its fixtures."""
+    began, computed = time.monotonic(), processor_seconds()
+    try:
+        yield
+    finally:
+        item.stash[TIMES] = time.monotonic() - began, processor_seconds() - computed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """In CI a test that takes too long, and does not say so, fails."""
+    report = yield
+    seconds, computed = item.stash.get(TIMES, (0.0, 0.0))
+    too_long = seconds > LONGEST and computed > LONGEST * AND_BUSY and not item.get_closest_marker("slow")
+    if report.when == "call" and report.passed and too_long and os.environ.get("CI"):
+        report.outcome = "failed"
+        report.longrepr = f"{seconds:.0f} s, {computed:.0f} s of them computing: make it faster, or mark it `slow`."
+    return report
+
+
+SERVERS = {"s3", "bucket", "prefect_api", "up"}  # fixtures
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs servers; and the long ones first, so that no worker is left with one when the others are done."""
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.services)
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True)

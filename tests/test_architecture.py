@@ -184,3 +184,16 @@ def test_no_output_of_a_stage_is_in_git() -> None:
 def test_the_lock_names_no_place_to_fetch_from() -> None:
     lock = (REPOSITORY / "requirements.lock").read_text()
     assert not [word for word in ("--index", "--extra-index", "--find-links", " @ ") if word in lock]
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_what_tests_share_lies_in_the_fixtures_and_no_test_module_is_imported(folder: str) -> None:
+    found = [
+        f"{file.relative_to(REPOSITORY)}: {module}"
+        for file in sorted((REPOSITORY / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names])
+        if module.startswith("tests.") and any(part.startswith("test_") for part in module.split("."))
+    ]
+    assert found == []

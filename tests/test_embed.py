@@ -1,5 +1,6 @@
 """The stage that computes features: those of images, and of augmented views of the training images."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from pipeline.embed import embed, frozen_network, view
 from pipeline.model.engine import Network
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment
+from tests.fixtures.backbone import FEATURES as FEATURES_OF_ONE
+from tests.fixtures.backbone import SIZE
 from tests.fixtures.images import noise
 from tests.fixtures.project import change_params, dvc, run_stage
 
@@ -23,12 +26,13 @@ def params(trained: Path) -> Params:
 
 
 @pytest.fixture(scope="module")
-def network(params: Params) -> Network:
-    return frozen_network(params)
+def network(params: Params, trained: Path) -> Network:
+    with contextlib.chdir(trained):
+        return frozen_network(params)
 
 
 def images(count: int) -> NDArray[np.uint8]:
-    return np.stack([noise(64, 64, seed) for seed in range(count)])
+    return np.stack([noise(SIZE, SIZE, seed) for seed in range(count)])
 
 
 def together(network: Network, pictures: NDArray[np.uint8], *change: object) -> NDArray[np.float32]:
@@ -41,7 +45,7 @@ def together(network: Network, pictures: NDArray[np.uint8], *change: object) -> 
 def test_row_i_is_of_image_i_in_whole_batches_and_the_last(network: Network) -> None:
     pictures = images(35)
     found = together(network, pictures)
-    assert found.shape == (35, 1280)
+    assert found.shape == (35, FEATURES_OF_ONE)
     assert found.dtype == np.float32
     for number in (0, 31, 32, 34):
         np.testing.assert_allclose(found[number], network(pictures[number : number + 1])[0], atol=1e-4)
@@ -52,7 +56,7 @@ def test_a_view_is_the_augmented_image_and_the_same_each_time(params: Params) ->
     change = view(params.augment, 7, 0)
     first, last = change(pictures[:32]), change(pictures[32:])
     assert first.dtype == np.uint8
-    assert first.shape == (32, 64, 64, 3)
+    assert first.shape == (32, SIZE, SIZE, 3)
     again = view(params.augment, 7, 0)
     np.testing.assert_array_equal(again(pictures[:32]), first)
     np.testing.assert_array_equal(again(pictures[32:]), last)
@@ -83,7 +87,7 @@ def test_the_stage_writes_the_views_asked_for_and_more_of_them_keep_the_first(
         run_stage("embed", project)
         written[views] = {file.name: file.read_bytes() for file in sorted(FEATURES.iterdir())}
         if views:
-            assert read_training_rows(FEATURES).views.shape == (views, count, 1280)
+            assert read_training_rows(FEATURES).views.shape == (views, count, FEATURES_OF_ONE)
     plain = {f"{name}.npy" for name in SPLITS}
     assert set(written[0]) == plain
     assert set(written[2]) == set(written[3]) == {*plain, "train_views.npy"}

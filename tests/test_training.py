@@ -9,16 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from mlflow import MlflowClient
 from PIL import Image
 
 from pipeline.data.prepared import read_split
 from pipeline.model.engine import load_engine
+from pipeline.model.export import largest_difference
 from pipeline.model.nearest import unit
 from pipeline.model.reference import read_reference
 from pipeline.params.model import Compute
 from pipeline.registry import champions, versions
 from pipeline.registry.store import Store
-from tests.fixtures.project import change_params, draw_shape, dvc, environment, nightshift, run
+from pipeline.versions import remote
+from tests.fixtures.project import change_params, draw_shape, dvc, environment, nightshift, run, stage
 
 STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
 
@@ -37,7 +41,7 @@ def test_training_ends_with_a_champion_and_everything_that_the_design_names(trai
     for file in (
         "data/manifest.parquet", "data/raw.dvc", "dvc.lock", "models/current/contract.json",
         "models/current/model.keras", "models/current/openvino/model.xml", "reports/data_docs/index.html",
-        "reports/curves.png", "reports/figures/confusion_matrix.png", "reports/figures/evidence.png",
+        "reports/curves.png", "reports/figures/confusion_matrix.png",
         "reports/evaluation.html", "reports/model_card.md", "reports/slices.csv", "reports/robustness.csv",
     ):  # fmt: skip
         assert (trained / file).is_file(), file
@@ -83,7 +87,9 @@ def test_metrics_and_plots_are_declared(project: Path) -> None:
 
 def test_a_change_to_the_head_reruns_from_train_only(project: Path) -> None:
     change_params(project, {"train": {"head": {"dropout": 0.1}, "fine_tune": {"epochs": 0}}})
-    assert ran(dvc("repro", cwd=project).stdout) == ["train", "evaluate"]
+    assert ran(dvc("repro", "--dry", cwd=project).stdout) == ["train"]
+    assert "models/current" in yaml.safe_load((project / "dvc.yaml").read_text())["stages"]["evaluate"]["deps"]
+    stage("train", project)
     # With the backbone as it came, the features that the head was taught with are the embeddings to compare with, to
     # the digits of bfloat16 where that is used.
     features = np.load(project / "data/features/train.npy")
@@ -125,8 +131,13 @@ def test_what_images_were_like_travels_in_the_registered_model(
 def test_one_changed_image_reruns_what_it_must(project: Path) -> None:
     draw_shape(project / "data/raw/circle/000.png", "circle", seed=424242)
     dvc("add", "data/raw", cwd=project)
-    assert ran(dvc("repro", "embed", cwd=project).stdout) == ["validate", "preprocess", "embed"]
-    assert ran(dvc("repro", "--dry", cwd=project).stdout) == ["audit", "train", "evaluate"]
+    assert ran(dvc("repro", "--dry", cwd=project).stdout) == ["validate", "preprocess", "audit"]
+    for name in ("validate", "preprocess"):
+        stage(name, project)
+    stale = dvc("status", cwd=project).stdout
+    assert [name for name in STAGES if re.search(rf"^{name}:\n\tchanged deps:", stale, re.MULTILINE)] == [
+        "validate", "preprocess", "embed", "audit", "train", "evaluate",
+    ]  # fmt: skip
 
 
 def test_a_dataset_that_grows_keeps_its_splits_and_is_compared_with_the_version_before(project: Path) -> None:
@@ -138,19 +149,22 @@ def test_a_dataset_that_grows_keeps_its_splits_and_is_compared_with_the_version_
         draw_shape(file, "circle", seed=number)
         with Image.open(file) as image:
             image.point(lambda value: value // 3).save(file)
-    dvc("add", "data/raw", cwd=project)
-    said = dvc("repro", "preprocess", cwd=project)
+    said = stage("validate", project).stderr
+    stage("preprocess", project)
     after = json.loads((project / "data/splits.json").read_text())["contents"]
     assert all(set(before[name]) <= set(after[name]) for name in before)
     assert sum(map(len, after.values())) == 100
-    drifted = re.search("drift: Images are like those of HEAD.*", said.stdout + said.stderr)
+    drifted = re.search("drift: Images are like those of HEAD.*", said)
     assert drifted
     assert "brightness" in drifted[0]
 
 
-def test_data_and_outputs_go_to_a_configured_remote_and_come_back(project: Path, tmp_path: Path) -> None:
+def test_data_and_outputs_go_to_a_configured_remote_and_come_back(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dvc("remote", "add", "--default", "backup", str(tmp_path / "remote"), cwd=project)
-    run(sys.executable, "-c", "from pipeline.versions import remote; assert remote.push()", cwd=project)
+    monkeypatch.chdir(project)
+    assert remote.push()
     shutil.rmtree(project / "data/raw")
     shutil.rmtree(project / ".dvc/cache")
     dvc("pull", cwd=project)
@@ -159,7 +173,7 @@ def test_data_and_outputs_go_to_a_configured_remote_and_come_back(project: Path,
 
 def test_the_same_seed_gives_the_same_model(project: Path) -> None:
     before = json.loads((project / "models/current/contract.json").read_text())
-    dvc("repro", "--force", "--single-item", "train", cwd=project)
+    stage("train", project, in_process=False)
     after = json.loads((project / "models/current/contract.json").read_text())
     assert after["weights_sha256"] == before["weights_sha256"]
     assert after["temperature"] == before["temperature"]
@@ -169,7 +183,9 @@ def test_the_same_seed_gives_the_same_model(project: Path) -> None:
 
 def test_the_tutorials_network_trains_from_scratch(project: Path) -> None:
     change_params(project, {"model": {"backbone": "cnn", "weights": "none"}, "train": {"scratch": {"epochs": 2}}})
-    assert ran(dvc("repro", cwd=project).stdout) == ["embed", "audit", "train", "evaluate"]
+    assert ran(dvc("repro", "--dry", cwd=project).stdout) == ["embed", "audit", "train", "evaluate"]
+    for name in ("embed", "train"):
+        stage(name, project)
     assert list((project / "data/features").iterdir()) == []
     assert json.loads((project / "models/current/contract.json").read_text())["backbone"] == "cnn"
     assert_reference_is_the_networks(project, project / "models/current")
@@ -187,7 +203,7 @@ def test_bad_data_stop_the_flow_and_name_the_files(project: Path) -> None:
 def test_weights_that_are_not_the_contracts_are_refused(project: Path) -> None:
     weights = project / "models/current/openvino/model.bin"
     weights.write_bytes(weights.read_bytes()[:-100])
-    done = run(sys.executable, "-m", "pipeline.evaluate", cwd=project, check=False)
+    done = stage("evaluate", project, check=False)
     assert done.returncode == 1
     assert "are not the ones" in done.stderr
 
@@ -201,14 +217,9 @@ def test_an_mlflow_store_that_is_down_is_named(project: Path, address: str) -> N
 
 
 def test_lineage_leads_from_the_version_to_run_data_and_code(trained: Path) -> None:
-    code = """
-from mlflow import MlflowClient
-client = MlflowClient("sqlite:///mlflow.db")
-version = client.get_model_version_by_alias("nightshift", "champion")
-import json
-print(json.dumps([version.tags, client.get_run(version.run_id).to_dictionary()]))
-"""
-    version_tags, mlflow_run = json.loads(run(sys.executable, "-c", code, cwd=trained).stdout.splitlines()[-1])
+    client = MlflowClient(f"sqlite:///{trained}/mlflow.db")
+    version = client.get_model_version_by_alias("nightshift", "champion")
+    version_tags, mlflow_run = version.tags, client.get_run(version.run_id).to_dictionary()
     tags = mlflow_run["data"]["tags"]
     commit = run("git", "rev-parse", "HEAD", cwd=trained).stdout.strip()
     assert version_tags["nightshift.contract"] == tags["nightshift.contract"]
@@ -216,20 +227,16 @@ print(json.dumps([version.tags, client.get_run(version.run_id).to_dictionary()])
     assert tags["dvc.data.raw"].endswith(".dir")
     assert len(tags["prefect.flow_run_id"]) == 36
     assert mlflow_run["data"]["metrics"]["test_accuracy_low"] <= mlflow_run["data"]["metrics"]["test_accuracy"]
-    assert mlflow_run["data"]["params"]["model.backbone"] == "efficientnet_lite0"
+    assert mlflow_run["data"]["params"]["model.backbone"] == "keras_file"
     assert mlflow_run["inputs"]["dataset_inputs"], "the dataset is an input of the run"
 
 
 def test_the_exported_network_answers_as_keras_does(trained: Path) -> None:
-    code = """
-from pipeline.core import paths
-from pipeline.model.export import largest_difference
-from pipeline.data.prepared import read_split
-print(largest_difference(paths.MODEL, read_split(paths.PREPARED, "test").images))
-"""
-    assert float(run(sys.executable, "-c", code, cwd=trained).stdout) < 1e-4
+    images = read_split(trained / "data/prepared", "test").images
+    assert largest_difference(trained / "models/current", images) < 1e-4
 
 
+@pytest.mark.services
 def test_mlflow_serves_the_champion(trained: Path) -> None:
     from tests.fixtures.serving import answer_of_server
 
@@ -253,4 +260,4 @@ def test_two_trainings_at_once_do_not_mix(project: Path) -> None:
     said = [one.communicate()[0].decode() for one in both]
     assert all(one.returncode == 0 or "busy" in words for one, words in zip(both, said, strict=True)), said
     dvc("repro", cwd=project)
-    assert ran(dvc("repro", cwd=project).stdout) == []
+    assert "up to date" in dvc("status", cwd=project).stdout

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import keras_hub
 import numpy as np
 import pytest
 from huggingface_hub import constants
@@ -21,37 +20,13 @@ from pipeline.model.engine import openvino_network
 from pipeline.model.export import export_openvino
 from tests.fixtures.images import noise
 from tests.fixtures.project import REPOSITORY
-
-SMALL = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8}
-TOWER = {**SMALL, "intermediate_dim": 16, "patch_size": 16, "image_shape": (32, 32, 3)}
-SCALE, OFFSET = [0.01, 0.02, 0.03], [-1.0, -2.0, -3.0]
-models, converters = keras_hub.models, keras_hub.layers
-
-
-def vit(**more: Any) -> Any:
-    return models.ViTBackbone(**SMALL, mlp_dim=16, patch_size=16, image_shape=(32, 32, 3), **more)
+from tests.fixtures.towers import OFFSET, SCALE, TOWER, clip, converters, models, siglip, vit
 
 
 def dinov2() -> Any:
     return models.DINOV2Backbone(
         **{**TOWER, "patch_size": 14, "image_shape": (28, 28, 3)}, position_embedding_shape=(28, 28, 3)
     )
-
-
-def clip() -> Any:
-    text = models.CLIPTextEncoder(
-        vocabulary_size=9, embedding_dim=8, hidden_dim=8, num_layers=1, num_heads=2, intermediate_dim=16,
-        max_sequence_length=4,
-    )  # fmt: skip
-    return models.CLIPBackbone(models.CLIPVisionEncoder(**TOWER), text, projection_dim=4)
-
-
-def siglip() -> Any:
-    text = models.SigLIPTextEncoder(
-        vocabulary_size=9, embedding_dim=8, hidden_dim=8, num_layers=1, num_heads=2, intermediate_dim=16,
-        max_sequence_length=4,
-    )  # fmt: skip
-    return models.SigLIPBackbone(models.SigLIPVisionEncoder(**TOWER), text)
 
 
 def densenet() -> Any:

@@ -15,7 +15,7 @@ from PIL import Image, features
 
 from pipeline.images.decode import Picture, UnreadableImage, decode
 from pipeline.params.data import Images
-from tests.fixtures.images import noise
+from tests.fixtures.images import difference, noise
 from tests.fixtures.nasty_formats import encoded, with_orientation
 
 Colour = tuple[int, int, int]
@@ -36,11 +36,6 @@ def palette(*, transparent: bool) -> bytes:
     image = plain("P", 1)
     image.putpalette([0, 0, 0, 10, 200, 30])
     return encoded(image, "PNG", **({"transparency": 1} if transparent else {}))
-
-
-def difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Mean over all values, of 255."""
-    return float(np.abs(first.astype(int) - second.astype(int)).mean())
 
 
 PHOTO = Image.fromarray(noise())

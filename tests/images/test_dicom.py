@@ -13,7 +13,6 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image
 from pydicom.pixels.utils import pack_bits
 from pydicom.uid import (
@@ -32,28 +31,10 @@ from pipeline.images.decode import UnreadableImage, decode
 from pipeline.images.dicom import windowed
 from pipeline.params.data import Images
 from tests.fixtures.dicom_files import PATIENT, dicom, item, jpeg, without_preamble
+from tests.fixtures.dicom_values import CT, GRAIN, HEIGHT, PHOTO, RULES, STORED, VOI_LUT, WIDTH, row_of, shown
 from tests.fixtures.images import noise
 
-WIDTH, HEIGHT = 16, 12
-RULES = Images(width=WIDTH, height=HEIGHT, fit="stretch", max_megapixels=1)  # the files' size: nothing is resized
-
-
-def row_of(values: list[float], dtype: type = np.int16) -> NDArray[Any]:
-    """A picture, WIDTH x HEIGHT, whose rows begin with `values` and go on with the last of them."""
-    row = values + [values[-1]] * (WIDTH - len(values))
-    return np.tile(np.array(row, dtype), (HEIGHT, 1))
-
-
-def shown(data: bytes, count: int, rules: Images = RULES) -> list[int]:
-    """The first grey values of the middle row; every row is the same, and grey."""
-    pixels = decode(data, rules).pixels
-    assert (pixels == pixels[:1, :, :1]).all()
-    return pixels[HEIGHT // 2, :count, 0].tolist()
-
-
-CT = {"RescaleSlope": 1, "RescaleIntercept": -1024}
 MODALITY_LUT = item(LUTDescriptor=[4, 0, 16], ModalityLUTType="US", LUTData=struct.pack("<4H", 0, 10, 100, 1000))
-VOI_LUT = item(LUTDescriptor=[4, 10, 8], LUTData=struct.pack("<4H", 0, 51, 204, 255))
 ENHANCED = {
     "SharedFunctionalGroupsSequence": [
         item(PixelValueTransformationSequence=[item(RescaleSlope=2, RescaleIntercept=-100, RescaleType="HU")])
@@ -154,7 +135,6 @@ def test_one_bit_and_floating_pixels_are_read() -> None:
     assert shown(buffer.getvalue(), 3) == [0, 128, 255]
 
 
-PHOTO = noise(WIDTH, HEIGHT)
 GREY16 = PHOTO[:, :, 0].astype(np.uint16) * 257
 
 
@@ -240,28 +220,6 @@ def test_what_holds_no_pixels_is_refused_with_that_reason() -> None:
         decode(without_preamble(dicom(None, Modality="SR")), RULES)
 
 
-GRAIN = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
-STORED = {
-    "plain": dicom(GRAIN),
-    "implicit": dicom(GRAIN, ImplicitVRLittleEndian),
-    "colour": dicom(PHOTO),
-    "deflated": dicom(GRAIN, DeflatedExplicitVRLittleEndian),
-    "RLE": dicom(GRAIN, RLELossless),
-    "JPEG": dicom(GRAIN, JPEGBaseline8Bit),
-    "JPEG lossless": dicom(GRAIN, JPEGLosslessSV1),
-    "JPEG-LS": dicom(GRAIN, JPEGLSLossless),
-    "JPEG 2000": dicom(GRAIN, JPEG2000Lossless),
-    "frames": dicom(np.stack([GRAIN] * 3), NumberOfFrames=3),
-    "windows": dicom(
-        GRAIN.astype(np.int16), **CT, WindowCenter=[40, 80], WindowWidth=[400, 9], VOILUTSequence=[VOI_LUT]
-    ),
-    "no preamble": without_preamble(dicom(GRAIN)),
-    "palette": dicom(
-        GRAIN % 2, PhotometricInterpretation="PALETTE COLOR",
-        **{f"{name}PaletteColorLookupTableDescriptor": [2, 0, 16] for name in ("Red", "Green", "Blue")},
-        **{f"{name}PaletteColorLookupTableData": b"\0\0\xff\xff" for name in ("Red", "Green", "Blue")},
-    ),
-}  # fmt: skip
 TRAILING = {"RLE": 8, "JPEG": 9, "JPEG lossless": 9, "JPEG-LS": 9, "JPEG 2000": 9}  # the end of the sequence of frames
 
 

@@ -17,7 +17,7 @@ from pydicom.uid import (
 
 from pipeline.images.decode import UnreadableImage, decode
 from tests.fixtures.dicom_files import dicom
-from tests.images.test_dicom import GRAIN, PHOTO, RULES, STORED, row_of, shown
+from tests.fixtures.dicom_values import GRAIN, PHOTO, RULES, STORED, row_of, shown
 
 
 def test_a_compression_that_no_package_reads_is_named() -> None:

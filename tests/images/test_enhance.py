@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.images.decode import decode, without_enhancement
 from pipeline.images.enhance import enhance
 from pipeline.params.data import Images
 from tests.fixtures.images import noise
+from tests.fixtures.nasty_formats import encoded
 
-from tests.images.test_decode import encoded, PHOTO  # isort: skip
-
+PHOTO = Image.fromarray(noise())
 RULES = Images(width=48, height=36, fit="stretch", max_megapixels=1)
 EVERY_WAY = [
     {"denoise": "median"},

@@ -20,9 +20,8 @@ from PIL import ExifTags, Image
 from pipeline.images.decode import UnreadableImage, decode
 from pipeline.images.formats import extension_matches
 from pipeline.params.data import Images
-from tests.fixtures.images import noise
+from tests.fixtures.images import difference, noise
 from tests.fixtures.nasty_formats import STORED_AS, encoded, tiff, with_orientation
-from tests.images.test_decode import difference
 
 RULES = Images(width=64, height=48, fit="stretch", max_megapixels=1)
 PHOTO = Image.fromarray(noise(64, 48))

@@ -136,6 +136,7 @@ def free_ports(count: int) -> list[int]:
         return [held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_two_machines_train_what_two_devices_of_one_do_and_the_first_one_writes(project: Path) -> None:
     fit = {"epochs": 2, "batch_size": 8, "patience": 2}
     change_params(project, {"model": {"backbone": "cnn", "weights": "none"}, "train": {"scratch": fit}})

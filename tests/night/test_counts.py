@@ -9,7 +9,7 @@ import pytest
 from pipeline.night.counts import Counted, Counts, LabelsError, Truth, feed, read_labels
 from pipeline.night.rows import COLUMNS, FileOutcome, Unreadable, read_rows, to_row, write_rows
 from pipeline.night.summary import Compared
-from tests.night.test_rows import STAMP, classified
+from tests.fixtures.rows import STAMP, classified
 
 NIGHT: list[FileOutcome] = [
     classified("1.jpg"), classified("2.jpg", "dog", unsure=True), Unreadable("3.jpg", "empty"), classified("4.jpg"),

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.night import shard_lists
-from pipeline.night.ledger import WORK, LedgerError, Run, RunPlan, books_of
-from pipeline.night.rows import COLUMNS, Unreadable, to_row
+from pipeline.night.ledger import WORK, LedgerError, Run, books_of
+from pipeline.night.rows import COLUMNS
 from pipeline.storage.folders import folder_at
 from pipeline.storage.listing import Listed
+from tests.fixtures.ledgers import plan_of, row
 
 NAMES = ["a.jpg", "\udcff\udcfe.jpg", "a\nb.jpg", "grün/ä.jpg", '"\\.jpg', "=1.jpg"]
 
@@ -21,21 +22,9 @@ def listing(paths: list[str]) -> Iterator[Listed]:
     return (Listed(path, 1, 1, 1) for path in paths)
 
 
-def plan_of(files: int, shards: int) -> RunPlan:
-    return RunPlan(
-        input="/photos", model_name="nightshift", model_version="3", contract_hash="ab",
-        started_at="2026-01-01T00:00:00+00:00", files=files, shards=shards,
-    )  # fmt: skip
-
-
 def begin(output: Path, paths: list[str], size: int) -> Run:
     """A run over these paths in shards of so many, begun."""
     return Run.begin(folder_at(output), listing(paths), size, plan_of)
-
-
-def row(path: str) -> list[str]:
-    """Of the run of `plan_of`."""
-    return to_row(Unreadable(path, "no image"), plan_of(1, 1).stamp)
 
 
 @given(count=st.integers(0, 40), size=st.integers(1, 45))

@@ -20,30 +20,8 @@ from tests.fixtures.forked import nightshift
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import classify
 from tests.fixtures.project import draw_shape
-from tests.night.test_review import HOSTILE, NIGHT, choose, row
-
-BATCH = Batch(shard_size=1, batch_size=1, file_timeout=1, max_unreadable=0.5, review=9)
-SUMMARY: dict[str, Any] = {
-    "model_name": "nightshift", "model_version": "3", "contract_hash": "c" * 64, "shards": 4, "input": "/photos",
-    "started_at": "2026-01-02T02:00:00+00:00", "finished_at": "2026-01-02T02:00:05+00:00", "seconds": 5.0,
-    "listed": 10, "ok": 6, "unsure": 2, "unreadable": 2, "reconciled": True, "outliers": 2, "flagged": 5, "repeated": 1,
-    "labels": {"cat": 6, "dog": 2},
-    "review": {"rows": 9, "of": 9, "unreadable": 2, "outlier": 2, "unsure": 2, "flagged": 3},
-}  # fmt: skip
-DRIFT = {
-    "images": 8,
-    "measures": [
-        {"measure": "label", "statistic": 0.25, "p_value": 0.2},
-        {"measure": "outlier_score", "statistic": 0.61, "p_value": 1e-9, "tonight": 0.4, "usual": 0.1},
-    ],
-    "drifted": ["outlier_score"],
-    "labels": {"cat": [6, 10], "dog": [2, 30]},
-}
-
-
-def summary_of(**changes: Any) -> NightSummary:
-    """The night of SUMMARY, but for some changes."""
-    return NightSummary.model_validate({**SUMMARY, **changes})
+from tests.fixtures.reviews import HOSTILE, NIGHT, choose, row
+from tests.fixtures.summaries import BATCH, DRIFT, summary_of
 
 
 def made(summary: NightSummary, past: Past | None = None, batch: Batch = BATCH) -> str:

@@ -4,7 +4,6 @@ import base64
 import csv
 import io
 import shutil
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.model.contract import Contract
-from pipeline.night.counts import feed
 from pipeline.night.review import (
     KINDS,
     PICTURES,
-    Candidates,
     Review,
     kind_of,
     page,
@@ -26,14 +23,14 @@ from pipeline.night.review import (
     why_of,
     write_review,
 )
-from pipeline.night.rows import COLUMNS, Classified, FileOutcome, Stamp, Unreadable, read_rows, to_row, write_rows
+from pipeline.night.rows import COLUMNS, FileOutcome, Unreadable, read_rows, to_row, write_rows
 from pipeline.night.summary import Drift, ReviewCounts
 from pipeline.params.data import Images
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import folder_at
 from tests.fixtures.images import save_image
+from tests.fixtures.reviews import HOSTILE, NIGHT, STAMP, choose, image, row
 
-STAMP = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")
 RULES = Images(width=32, height=24, fit="stretch", max_megapixels=1)
 CONTRACT = Contract(
     class_names=("cat", "dog"), images=RULES, backbone="cnn", temperature=1.0, unsure_below=0.7,
@@ -41,39 +38,10 @@ CONTRACT = Contract(
 )  # fmt: skip
 
 
-def image(
-    path: str, confidence: float = 0.9, *, unsure: bool = False, score: float | None = 0.1, flags: str = ""
-) -> Classified:
-    ranked = (("cat", confidence), ("dog", 1 - confidence))
-    return Classified(path, "ab", 40, 30, ranked, unsure, score, tuple(flags.split()))
-
-
-def row(outcome: FileOutcome) -> dict[str, str]:
-    return dict(zip(COLUMNS, to_row(outcome, STAMP), strict=True))
-
-
-NIGHT: list[FileOutcome] = [
-    image("fine"),
-    image("dark", flags="dark"),
-    image("sure outlier", score=0.3, flags="outlier"),
-    image("unsure", 0.6, unsure=True),
-    Unreadable("empty", "the file is empty"),
-    image("darker and small", 0.8, flags="dark small"),
-    image("far outlier", 0.5, unsure=True, score=0.8, flags="outlier blurred"),
-    image("most unsure", 0.51, unsure=True, flags="dark"),
-    Unreadable("text", "not an image in a known format"),
-    image("dark and less sure", 0.75, flags="dark"),
-]
 ORDER = [
     "empty", "text", "far outlier", "sure outlier", "most unsure", "unsure", "darker and small", "dark and less sure",
     "dark",
 ]  # fmt: skip
-
-
-def choose(rows: Iterable[dict[str, str]], most: int) -> Review:
-    candidates = Candidates(most)
-    feed(rows, [candidates])
-    return candidates.found()
 
 
 def paths(review: Review) -> list[str]:
@@ -213,9 +181,6 @@ def test_pictures_are_of_the_files_that_were_judged_in_their_own_shape(output: P
         assert picture.size == (128, 64)
     shutil.rmtree(output.parent / "night")
     assert thumbnails(folder_at(output.parent / "night"), rows, RULES, 2) == {}
-
-
-HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}.png'
 
 
 def test_no_name_label_or_reason_becomes_markup() -> None:

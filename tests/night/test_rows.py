@@ -13,7 +13,6 @@ from pipeline.night.rows import (
     COLUMNS,
     Classified,
     FileOutcome,
-    Stamp,
     Unreadable,
     csv_path,
     listed_path,
@@ -21,8 +20,8 @@ from pipeline.night.rows import (
     to_row,
     write_rows,
 )
+from tests.fixtures.rows import STAMP, classified
 
-STAMP = Stamp("nightshift", "3", "2026-01-01T00:00:00+00:00")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -79,10 +78,6 @@ def test_any_path_survives_the_csv(tmp_path_factory: pytest.TempPathFactory, pat
 def test_lines_end_as_rfc_4180_says(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.csv", [["a,b", 'c"d']], heading=False)
     assert (tmp_path / "a.csv").read_bytes() == b'"a,b","c""d"\r\n'
-
-
-def classified(path: str, label: str = "cat", *, unsure: bool = False, sha256: str = "ab") -> Classified:
-    return Classified(path, sha256, 40, 30, ((label, 0.75), ("other", 0.25)), unsure)
 
 
 END = ["nightshift", "3", "2026-01-01T00:00:00+00:00"]

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Message as MailHandler
 
 from pipeline.core.errors import NightshiftError
 from pipeline.notices import messages, send
@@ -25,22 +24,11 @@ from tests.fixtures.flow_runs import left_by
 from tests.fixtures.forked import nightshift
 from tests.fixtures.project import draw_shape
 from tests.fixtures.stores import free_port
-from tests.fixtures.web import SECRET, Web
-from tests.night.test_morning import BATCH, DRIFT, summary_of
+from tests.fixtures.summaries import BATCH, DRIFT, summary_of
+from tests.fixtures.web import SECRET, Post, Web
 
 DEAD = f"json://user:{SECRET}@127.0.0.1:9/{SECRET}"
 WORDS = Message(Kind.FAILURE, "Night x failed", "It broke.", "Nine rows.", "Mend it.")
-
-
-class Post(MailHandler):
-    """Keeps the mail."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.got: list[Mail] = []
-
-    def handle_message(self, message: Mail) -> None:
-        self.got.append(message)
 
 
 @pytest.fixture

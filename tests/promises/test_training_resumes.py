@@ -13,14 +13,14 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from tests.fixtures.project import change_params, environment, run
+from tests.fixtures.project import change_params, environment, stage
 
 TRAIN = [sys.executable, "-m", "pipeline.train"]
 RECIPE = {
     "train": {
         "label_smoothing": 0.1,
         "head": {"epochs": 20},
-        "fine_tune": {"epochs": 4, "patience": 4, "batch_size": 16, "ema": 0.9, "layer_decay": 0.3, "clip_norm": 1.0},
+        "fine_tune": {"epochs": 40, "patience": 40, "batch_size": 16, "ema": 0.9, "layer_decay": 0.3, "clip_norm": 1.0},
     },
     "augment": {"rotation": 0.1, "mix_up": 0.2},
 }
@@ -50,10 +50,11 @@ def kill_after_next(project: Path, phase: str, seconds: float) -> bool:
     return killed
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_training_killed_three_times_ends_as_an_undisturbed_one(project: Path) -> None:
     change_params(project, RECIPE)
-    run(*TRAIN, cwd=project)
+    stage("train", project, in_process=False)  # names in its files count what a process built before
     undisturbed = results(project)
     assert list(project.glob("models/checkpoints/*/")) == []
     for file in ("models/current", "reports/curves.png"):
@@ -65,10 +66,10 @@ def test_a_training_killed_three_times_ends_as_an_undisturbed_one(project: Path)
     chance = np.random.default_rng(11)
     killed = [
         kill_after_next(project, phase, chance.uniform(0, longest))
-        for phase, longest in (("head", 0.5), ("fine_tune", 0.5), ("fine_tune", 0.5))
+        for phase, longest in (("head", 0.1), ("fine_tune", 0.1), ("fine_tune", 0.1))
     ]
     assert killed == [True] * 3
-    said = run(*TRAIN, cwd=project)
+    said = stage("train", project, in_process=False)
     assert "fine_tune goes on after epoch" in said.stderr
     assert results(project) == undisturbed
     assert list(project.glob("models/checkpoints/*/")) == []
@@ -86,7 +87,7 @@ def test_two_trainings_in_one_project_do_not_mix(project: Path) -> None:
     folder = project / "models/checkpoints"
     folder.mkdir(exist_ok=True)
     with FileLock(folder / "lock"):
-        done = run(*TRAIN, cwd=project, check=False)
+        done = stage("train", project, check=False)
     assert done.returncode == 1
     assert "A training is at work in" in done.stderr
     assert "Traceback" not in done.stderr

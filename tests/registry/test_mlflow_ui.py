@@ -7,19 +7,43 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from pipeline.registry.store import Store
 from tests.fixtures.browser import browser, give_alias, keep_picture, open_version
-from tests.fixtures.project import nightshift
+from tests.fixtures.project import copy_of, nightshift
 from tests.fixtures.serving import mlflow_server
+
+pytestmark = [pytest.mark.browser, pytest.mark.services, pytest.mark.xdist_group("mlflow_ui")]
+
+
+@pytest.fixture(scope="module")
+def served(three_versions: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Page]]:
+    """A copy of the project, and a browser at an MLflow server over its store."""
+    project = copy_of(three_versions, tmp_path_factory.mktemp("served") / "project")
+    with (
+        mlflow_server(project, "server", "--workers", "1", check="/health") as address,
+        browser(address) as found,
+    ):
+        yield project, found
 
 
 @pytest.fixture
-def page(registry_project: Path) -> Iterator[Page]:
-    """A browser at an MLflow server over the project's store."""
-    with (
-        mlflow_server(registry_project, "server", "--workers", "1", check="/health") as address,
-        browser(address) as found,
-    ):
-        yield found
+def project(served: tuple[Path, Page], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project with the aliases that it began with: version 1 is champion, 2 the challenger."""
+    monkeypatch.chdir(served[0])
+    with Store.of_project().connected() as client:
+        for alias in client.get_registered_model("nightshift").aliases:
+            client.delete_registered_model_alias("nightshift", alias)
+        for tag in [tag for tag in client.get_registered_model("nightshift").tags if tag.startswith("nightshift.")]:
+            client.delete_registered_model_tag("nightshift", tag)
+        client.set_registered_model_alias("nightshift", "champion", "1")
+        client.set_registered_model_alias("nightshift", "challenger", "2")
+    assert aliases_of(served[0]) == {"3": "", "2": "@challenger", "1": "@champion"}
+    return served[0]
+
+
+@pytest.fixture
+def page(served: tuple[Path, Page], project: Path) -> Page:
+    return served[1]
 
 
 def aliases_of(project: Path) -> dict[str, str]:
@@ -30,7 +54,7 @@ def aliases_of(project: Path) -> dict[str, str]:
 
 
 def test_why_a_version_was_refused_is_read_on_its_page_and_a_person_may_choose_it_all_the_same(
-    page: Page, registry_project: Path
+    page: Page, project: Path
 ) -> None:
     page.goto("/#/models/nightshift")
     row = page.get_by_role("row").filter(has=page.get_by_role("link", name="Version 3", exact=True))
@@ -46,23 +70,21 @@ def test_why_a_version_was_refused_is_read_on_its_page_and_a_person_may_choose_i
     expect(tag.get_by_role("cell", name="refused", exact=True)).to_be_visible()
     keep_picture(page, "refused")
     give_alias(page, 3, "champion")
-    said = nightshift("status", cwd=registry_project).stdout
+    said = nightshift("status", cwd=project).stdout
     assert "WARNING: nightshift version 3 is in production although the gate refused it: max_loss" in said
-    assert aliases_of(registry_project)["1"] == "@previous"
-    nightshift("rollback", cwd=registry_project)
-    assert "WARNING" not in nightshift("status", cwd=registry_project).stdout
+    assert aliases_of(project)["1"] == "@previous"
+    nightshift("rollback", cwd=project)
+    assert "WARNING" not in nightshift("status", cwd=project).stdout
 
 
-def test_moving_the_champion_on_the_page_is_a_promotion_that_can_be_rolled_back(
-    page: Page, registry_project: Path
-) -> None:
-    assert aliases_of(registry_project) == {"3": "", "2": "@challenger", "1": "@champion"}
+def test_moving_the_champion_on_the_page_is_a_promotion_that_can_be_rolled_back(page: Page, project: Path) -> None:
+    assert aliases_of(project) == {"3": "", "2": "@challenger", "1": "@champion"}
     open_version(page, 2)
     expect(page.get_by_role("main").get_by_text("The gate: passed.")).to_be_visible()
     give_alias(page, 2, "champion")
-    assert aliases_of(registry_project) == {"3": "", "2": "@challenger @champion", "1": "@previous"}
-    assert "version 1 is in production again" in nightshift("rollback", cwd=registry_project).stdout
-    assert aliases_of(registry_project) == {"3": "", "2": "@challenger @previous", "1": "@champion"}
+    assert aliases_of(project) == {"3": "", "2": "@challenger @champion", "1": "@previous"}
+    assert "version 1 is in production again" in nightshift("rollback", cwd=project).stdout
+    assert aliases_of(project) == {"3": "", "2": "@challenger @previous", "1": "@champion"}
     page.reload()
     expect(page.get_by_role("main").get_by_role("status", name="previous", exact=True)).to_be_visible()
     expect(page.get_by_role("main").get_by_role("status", name="champion", exact=True)).to_be_hidden()

@@ -14,7 +14,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.registry import champions, versions
 from pipeline.registry.gate import GATE_TAG
 from pipeline.registry.store import Store, TrackingError
-from tests.fixtures.project import change_contract, change_params, dvc, environment, nightshift, run
+from tests.fixtures.project import change_contract, change_params, dvc, environment, nightshift, run, stage
 
 NAME = "nightshift"
 REGISTER = (sys.executable, "-m", "pipeline.register")
@@ -81,11 +81,11 @@ def test_a_training_that_ends_refused_shows_the_gates_table_and_ends_with_the_re
 
 def test_registering_a_refused_model_again_changes_nothing_until_its_limits_change(registry_project: Path) -> None:
     before = champions.known_versions(NAME)
-    assert run(*REGISTER, cwd=registry_project, check=False).returncode == 1
+    assert stage("register", registry_project, check=False).returncode == 1
     assert champions.known_versions(NAME) == before
     gate = {"max_loss": 1.0, "max_calibration_loss": 1.0, "max_class_loss": 1.0}
     change_params(registry_project, {"register": {"gate": gate}})
-    run(*REGISTER, cwd=registry_project)
+    stage("register", registry_project)
     assert aliases() == {3: ("challenger",), 2: (), 1: ("champion",)}
     with Store.of_project().connected() as client:
         third = versions.by_number(client, NAME, 3)
@@ -100,7 +100,7 @@ def test_registering_an_older_model_again_moves_nothing(registry_project: Path) 
     shutil.copytree(fetched, "models/current")
     champions.promote(NAME, 2)
     before = champions.known_versions(NAME)
-    run(*REGISTER, cwd=registry_project)
+    stage("register", registry_project)
     assert champions.known_versions(NAME) == before
 
 
@@ -246,7 +246,7 @@ def test_a_registration_killed_before_the_version_goes_on_with_its_run(registry_
     assert done.returncode == 9
     assert aliases() == START
     assert len(runs()) == 4
-    assert run(*REGISTER, cwd=registry_project, check=False).returncode == 1
+    assert stage("register", registry_project, check=False).returncode == 1
     assert sorted(aliases()) == [1, 2, 3, 4]
     assert len(runs()) == 4, "the same run, not another"
     with Store.of_project().connected() as client:
@@ -270,7 +270,7 @@ def test_a_registration_killed_after_the_version_is_completed(registry_project: 
     done = run(sys.executable, "-c", KILLED_AFTER_THE_VERSION, cwd=registry_project, check=False)
     assert done.returncode == 9
     assert aliases() == {4: (), **START}
-    run(*REGISTER, cwd=registry_project)
+    stage("register", registry_project)
     assert aliases() == {4: ("challenger",), 3: (), 2: (), 1: ("champion",)}
     with Store.of_project().connected() as client:
         assert "**The gate: passed.**" in versions.by_number(client, NAME, 4).description
@@ -288,7 +288,7 @@ def test_a_model_of_other_classes_is_never_promoted_by_itself(registry_project: 
         made = client.create_model_version(NAME, str(source), tags={"nightshift.contract": "by hand"})
         client.set_registered_model_alias(NAME, "champion", made.version)
     change_contract(registry_project, code_commit="of two other classes")
-    done = run(*REGISTER, cwd=registry_project)
+    done = stage("register", registry_project)
     assert "cannot be compared: its classes are others; added: circle, removed: triangle" in done.stderr
     assert aliases() == {5: ("challenger",), 4: ("champion",), 3: (), 1: ("previous",)}
     with Store.of_project().connected() as client:
@@ -300,26 +300,25 @@ def test_a_better_model_is_promoted_by_itself_where_that_is_asked_for(registry_p
     champions.promote(NAME, 3, force=True)
     change_params(registry_project, {"register": {"promote": "auto"}})
     change_contract(registry_project, code_commit="as good as version 3")
-    run(*REGISTER, cwd=registry_project)
+    stage("register", registry_project)
     assert aliases() == {4: ("challenger", "champion"), 3: ("previous",), 2: (), 1: ()}
 
 
-def test_a_store_that_dies_in_the_middle_is_an_error_and_leaves_nothing_half_done(registry_project: Path) -> None:
+def test_a_store_that_dies_in_the_middle_is_an_error_and_leaves_nothing_half_done(
+    registry_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change_contract(registry_project, code_commit="a store that dies")
-    code = """
-import sys
-from pipeline import register; from pipeline.registry import versions as registry
-from pipeline.core.command import run
-fetch = registry.fetch_model
-def dies(*given):
-    found = fetch(*given)
-    open("mlflow.db", "r+b").write(b"dead" * 1000)
-    return found
-registry.fetch_model = dies
-sys.exit(run(register.main))
-"""
-    whole = Path("mlflow.db").read_bytes()
-    done = run(sys.executable, "-c", code, cwd=registry_project, check=False)
+    whole, fetch = Path("mlflow.db").read_bytes(), versions.fetch_model
+
+    def dies(*given: Any) -> Path:
+        found = fetch(*given)
+        with Path("mlflow.db").open("r+b") as store:
+            store.write(b"dead" * 1000)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(versions, "fetch_model", dies)
+        done = stage("register", registry_project, check=False)
     assert done.returncode == 1
     assert "The MLflow store sqlite:///" in done.stderr
     assert "Traceback" not in done.stderr

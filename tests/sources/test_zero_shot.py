@@ -18,8 +18,8 @@ from pipeline.params.data import Images
 from pipeline.params.file import load_params
 from pipeline.sources.copy import import_from
 from pipeline.sources.zero_shot import Words, label, read_words
-from tests.backbones.test_hub import OFFSET, SCALE, clip, siglip, vit
 from tests.fixtures.images import save_image
+from tests.fixtures.towers import OFFSET, SCALE, clip, siglip, vit
 
 models, converters = keras_hub.models, keras_hub.layers
 WORDS = Words(("cat", "dog", "toad"), ("a cat", "a dog", "a toad"))

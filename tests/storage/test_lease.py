@@ -16,8 +16,8 @@ from pipeline.night.ledger import LedgerError
 from pipeline.storage import lease
 from pipeline.storage.folders import folder_at
 from pipeline.storage.listing import Listed
+from tests.fixtures.ledgers import plan_of
 from tests.fixtures.project import REPOSITORY
-from tests.night.test_ledger import plan_of
 
 LEASE = 3.0  # seconds, in all processes here
 
@@ -39,7 +39,7 @@ try:
                 if word == "merge":
                     run.merge()
                 else:
-                    from tests.night.test_ledger import row
+                    from tests.fixtures.ledgers import row
                     run.write_part(int(number[0]), [row(number[0])])
                 print("done", flush=True)
             except ledger.LedgerError as error:

@@ -1,6 +1,7 @@
 """Epochs of gradient descent on a few small rows: batches, judging, stopping, going on; without images."""
 
 import math
+import shutil
 from pathlib import Path
 
 import keras
@@ -17,6 +18,7 @@ from pipeline.training.fitting import (
     Diverged,
     Epoch,
     Examples,
+    OnEpoch,
     Task,
     as_table,
     averaged,
@@ -55,12 +57,8 @@ def network() -> keras.Model:
 
 
 def fitted(
-    how: Fit, train: Train, checkpoints: Checkpoints | None = None, stop_after: int | None = None
+    how: Fit, train: Train, checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None
 ) -> tuple[keras.Model, list[Epoch]]:
-    def on_epoch(_: str, epoch: Epoch) -> None:
-        if epoch["epoch"] == stop_after:
-            raise InterruptedError
-
     model = network()
     optimiser = build_optimiser(model, how, warm_up_and_cosine(how, how.epochs * 4), layer_decay=0.5)
     return model, fit(model, optimiser, task(), how, train, checkpoints, on_epoch)
@@ -146,17 +144,29 @@ def test_the_best_weights_are_left_and_validation_is_plain_cross_entropy(default
         assert epoch["gap_loss"] == epoch["val_loss"] - epoch["train_loss"]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(defaults: Params, tmp_path_factory: pytest.TempPathFactory) -> tuple[keras.Model, list[Epoch], Path]:
+    """A fit that nothing stops, its epochs, and its checkpoints as they lay there after each epoch, by number."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pipeline.training.checkpoints.COST", math.inf)  # every epoch is written, however short
+        checkpoints = Checkpoints(folder / "now")
+
+        def keep(_: str, epoch: Epoch) -> None:
+            shutil.copytree(folder / "now", folder / str(epoch["epoch"]))
+
+        return *fitted(HOW, defaults.train, checkpoints, keep), folder
+
+
 @pytest.mark.parametrize("stop_after", range(1, HOW.epochs + 1))
 def test_a_fit_that_goes_on_ends_as_one_that_was_never_disturbed(
-    defaults: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+    defaults: Params, undisturbed: tuple[keras.Model, list[Epoch], Path], tmp_path: Path, stop_after: int
 ) -> None:
-    monkeypatch.setattr("pipeline.training.checkpoints.COST", math.inf)  # every epoch is written, however short
-    model, history = fitted(HOW, defaults.train)
-    checkpoints = Checkpoints(tmp_path)
-    with pytest.raises(InterruptedError):
-        fitted(HOW, defaults.train, checkpoints, stop_after)
+    model, history, folder = undisturbed
+    checkpoints = Checkpoints(Path(shutil.copytree(folder / str(stop_after), tmp_path / "stopped")))
     before = checkpoints.load("head")
     assert before is not None
+    assert len(before.history) == stop_after
     again, resumed = fitted(HOW, defaults.train, checkpoints)
     assert resumed[:stop_after] == before.history, "epochs that were over are not fitted again"
     assert as_table(resumed, "head").equals(as_table(history, "head"))

@@ -1,0 +1,45 @@
+"""Promise: the parameters as they are shipped lead from images to a night. The other tests make everything smaller."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.data.prepared import read_split
+from pipeline.model.export import largest_difference
+from tests.fixtures.project import draw_shape, new_project, nightshift, rows_of
+
+# Of ten test images one that is doubtful already weighs too much.
+LIMITS = {"register": {"gate": {"max_log_loss": 5.0, "max_expected_calibration_error": 1.0}}}
+
+
+@pytest.mark.slow
+def test_a_project_as_it_is_shipped_trains_and_has_its_night(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "project", LIMITS)
+    said = nightshift("train", "--no-prefect", cwd=project, in_process=False).stdout
+    assert "nightshift version 1: challenger, champion" in said
+    contract = json.loads((project / "models/current/contract.json").read_text())
+    assert contract["backbone"] == "efficientnet_lite0"
+    assert (contract["images"]["width"], contract["images"]["height"]) == (224, 224)
+    images = read_split(project / "data/prepared", "test").images
+    assert np.load(project / "data/features/test.npy").shape == (len(images), 1280)
+    assert largest_difference(project / "models/current", images) < 1e-4
+    evaluation = json.loads((project / "reports/evaluation.json").read_text())
+    assert evaluation["accuracy"]["value"] >= 0.7
+    assert "corrupted_balanced_accuracy" in evaluation
+    assert len(pd.read_csv(project / "reports/robustness.csv")) == 1 + 18
+    drawn = {file.stem for file in (project / "reports/figures").glob("*.png")}
+    assert {"confusion_matrix", "robustness", "corruptions", "evidence"} <= drawn
+
+    for number in range(6):
+        draw_shape(tmp_path / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
+    (tmp_path / "night" / "9.png").write_text("no image")
+    nightshift(
+        "classify", str(tmp_path / "night"), str(tmp_path / "out"), "--no-prefect", cwd=project, in_process=False
+    )
+    rows = rows_of(tmp_path / "out")
+    assert [row["path"] for row in rows] == [*(f"{number}.png" for number in range(6)), "9.png"]
+    assert rows[-1]["status"] == "unreadable"
+    assert [row["label"] for row in rows[:-1]].count("circle") in (2, 3, 4)
