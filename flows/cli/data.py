@@ -36,7 +36,8 @@ def data_import(
         ),
     ],
     into: Annotated[
-        str, typer.Option(metavar="NAME", help="Keep this source apart, in data/raw/<class>/NAME/.", show_default=False)
+        str,
+        typer.Option(metavar="NAME", help="Keep the source apart, in data/raw/<class>/NAME/.", show_default=False),
     ] = "",
     link: Annotated[
         bool,
@@ -51,7 +52,7 @@ def data_import(
 ) -> None:
     """Bring labelled images into data/raw/<class>/. The source is not changed.
 
-    The same command again copies only what is missing; so an import that was interrupted is completed.
+    Run the same command again to complete an interrupted import: it copies only what is missing.
     """
     from flows.show_import import print_imported
     from pipeline.params.file import load_params
@@ -68,7 +69,7 @@ def data_import(
 def data_holdout(
     folder: Annotated[Path, typer.Argument(help="A new folder for the copies.")],
 ) -> None:
-    """Copy the test images, which no model has learnt from, into a folder without their labels."""
+    """Copy the test images, from which no model has learnt, into a folder, without their labels."""
     from pipeline.data.holdout import copy_test_images
 
     typer.echo(f"{copy_test_images(folder)} images in {folder}")
@@ -92,9 +93,11 @@ def data_diff(
         str, typer.Argument(metavar="[REV]", help="A git revision: a tag, a branch, a commit.")
     ] = "HEAD",
     other: Annotated[
-        str | None, typer.Argument(metavar="[OTHER]", help="A second one; without it, the working folder.")
+        str | None, typer.Argument(metavar="[OTHER]", help="A second revision; without it, the working folder.")
     ] = None,
-    names: Annotated[bool, typer.Option("--names", help="List every file, not the first few of each kind.")] = False,
+    names: Annotated[
+        bool, typer.Option("--names", help="List all files, not only the first few of each kind.")
+    ] = False,
 ) -> None:
     """Show how the images have changed since a git revision: per label, and the files' names."""
     from rich import box
@@ -132,7 +135,7 @@ def data_pull(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that no data version holds.")] = False,
 ) -> None:
-    """Fetch the images from the DVC remote and lay them out in data/raw/."""
+    """Fetch the images from the DVC remote into data/raw/."""
     from pipeline.versions import remote
 
     if rev:
@@ -143,7 +146,7 @@ def data_pull(
 
 @data.command("push")
 def data_push() -> None:
-    """Send the images, and what training made of them, to the DVC remote."""
+    """Send the images, and the outputs of the stages, to the DVC remote."""
     from pipeline.versions import remote
     from pipeline.versions.dvc import VersionsError
 

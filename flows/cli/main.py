@@ -25,7 +25,7 @@ for commands in (models, services):
 
 
 def main() -> None:
-    """The command's entry: errors that a person can mend are shown as words."""
+    """Run the command. An error that a person can fix is shown as a message, without a traceback."""
     from pipeline.core.command import run
 
     sys.exit(run(lambda: app(standalone_mode=True)))

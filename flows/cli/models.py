@@ -44,9 +44,9 @@ def seen(
         int | None, typer.Option(help="A model version's number; without one, the one in production.")
     ] = None,
 ) -> None:
-    """Say of each image whether a model was made with it: train, val, test or no.
+    """Say for each image in which split of a model's data it was: train, val, test or no.
 
-    Content is compared byte for byte: another copy of the file is found, a resized or re-saved one is not.
+    The comparison is byte for byte: it finds another copy of a file, but not a resized or re-saved one.
     """
     from flows.show_models import print_seen
     from pipeline.params.file import load_params
@@ -59,14 +59,14 @@ def seen(
 def similar(
     image: Annotated[Path, typer.Argument(help="An image.")],
     count: Annotated[int, typer.Option(min=1, max=100, help="How many training images to find.")] = 5,
-    picture: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to draw them side by side.")] = Path(
+    picture: Annotated[Path, typer.Option(metavar="FILE.png", help="The file to draw them into, side by side.")] = Path(
         "similar.png"
     ),
     version: Annotated[
         int | None, typer.Option(help="A model version's number; without one, the one in production.")
     ] = None,
 ) -> None:
-    """Find the training images that a model sees as most like an image, and draw them beside it."""
+    """Find the training images that a model finds most similar to an image, and draw them beside it."""
     from pipeline.core.text import shown
     from pipeline.params.file import load_params
     from pipeline.registry.lookup import draw
@@ -90,13 +90,13 @@ def label(
     folder: Annotated[Path, typer.Argument(help="A folder of images without labels.")],
     table: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="Where to write path, label and confidence.")],
     zero_shot: Annotated[
-        str, typer.Option(help='What to tell apart: "a cat, a dog", or "cat=a photo of a cat, dog=a photo of a dog".')
+        str, typer.Option(help='The classes: "a cat, a dog", or "cat=a photo of a cat, dog=a photo of a dog".')
     ],
     preset: Annotated[
         str, typer.Option(help="CLIP or SigLIP: a preset of KerasHub, hf://owner/name, or a folder with one.")
     ] = "clip_vit_base_patch32",
 ) -> None:
-    """Give images first labels by words alone (CLIP, SigLIP); look through them, then `nightshift data import` them.
+    """Label images from a description of each class (CLIP, SigLIP); check the labels, then `nightshift data import`.
 
     Needs pip install '.[hub]'. The weights are downloaded once.
     """
@@ -107,4 +107,4 @@ def label(
 
     for name, count in label_images(folder, table, read_words(zero_shot), preset, load_params()).items():
         typer.echo(f"{shown(name)}: {count}")
-    typer.echo(f"{table}: look through it, then `nightshift data import {table}`")
+    typer.echo(f"Check the labels in {table}, then run `nightshift data import {table}`")

@@ -32,7 +32,7 @@ def classify(
         str,
         typer.Argument(
             metavar="INPUT",
-            help="A folder of images, or its address (s3://, gs://, az://, …); folders in it are read too.",
+            help="A folder of images, or its address (s3://, gs://, az://, …), with all its subfolders.",
         ),
     ],
     output: Annotated[
@@ -46,20 +46,20 @@ def classify(
         bool,
         typer.Option(
             "--since-last",
-            help="Repeat the last run's answers, from OUTPUT or a folder beside it, where a file's content and the "
+            help="Reuse the last run's answer, from OUTPUT or a folder beside it, where a file's content and the "
             "model are the same.",
         ),
     ] = False,
     until: Annotated[
         str | None,
-        typer.Option(metavar="HH:MM", help="Stop at this time of day, with exit status 75; the same command goes on."),
+        typer.Option(metavar="HH:MM", help="Stop at this time of day, with exit status 75; run it again to continue."),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="A registered model; without it, register.model_name of params.yaml."),
     ] = None,
     shadow: Annotated[
-        bool, typer.Option("--shadow", help="Then ask @challenger about the same files, and say where they differ.")
+        bool, typer.Option("--shadow", help="Also run @challenger on the same files, and report where it differs.")
     ] = False,
     runner: Annotated[
         Runner, typer.Option(help="Classify in this process, or on the workers of a Dask cluster.")
@@ -69,13 +69,13 @@ def classify(
         typer.Option(help="The cluster's scheduler (tcp://host:8786); without it, a cluster on this machine."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes of the cluster on this machine; without it, one a core.")
+        int | None, typer.Option(min=1, help="Processes of the cluster on this machine; without it, one per core.")
     ] = None,
     prefect: WithPrefect = True,
 ) -> None:
-    """Classify every image in a folder into one CSV, one row a file; a file that cannot be read has its reason.
+    """Classify every image in a folder into one CSV, one row per file; an unreadable file gets a row with the reason.
 
-    If the run is interrupted, the same command goes on where it stopped.
+    If the run is interrupted, the same command continues where it stopped.
     """
     from pipeline.night.options import Cluster, NightOptions
     from pipeline.night.review import PAGE as REVIEW_PAGE
@@ -142,7 +142,7 @@ def report(
         typer.Argument(help="A finished night's folder, or its address; without one, the newest below predictions/."),
     ] = None,
 ) -> None:
-    """Write a night's morning.html again: is all well, what ran, what to look at, beside what is usual."""
+    """Write a night's morning.html again: whether all is well, what ran, what to look at, compared with the usual."""
     from flows.status import latest_night
     from pipeline.night import morning
     from pipeline.params.file import load_params

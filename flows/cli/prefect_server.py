@@ -19,7 +19,10 @@ WithPrefect = Annotated[
 
 
 def _require_server() -> None:
-    """Where a Prefect server is named, it must let us in; where none is, Prefect starts one for the time of the run."""
+    """Raise NightshiftError when PREFECT_API_URL names a server that does not answer, or refuses the credentials.
+
+    Without PREFECT_API_URL, Prefect starts a server for the time of the run.
+    """
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL
@@ -27,7 +30,7 @@ def _require_server() -> None:
     if not (address := PREFECT_API_URL.value()):
         return
     try:
-        # Asked plainly first: Prefect's own client tries a server that hangs again and again.
+        # A plain request first: Prefect's own client would retry a server that hangs again and again.
         httpx.get(f"{address.rstrip('/')}/health", timeout=10).raise_for_status()
     except httpx.HTTPError as error:
         raise NightshiftError(
@@ -39,17 +42,17 @@ def _require_server() -> None:
             client.hello()
     except httpx.HTTPStatusError as error:
         raise NightshiftError(
-            f"The Prefect server {address} refuses us ({error.response.status_code}): PREFECT_API_AUTH_STRING must be "
-            "user:password as the server has it (PREFECT_API_KEY for Prefect Cloud). Or add --no-prefect."
+            f"The Prefect server {address} refused the request ({error.response.status_code}): PREFECT_API_AUTH_STRING "
+            "must be the server's user:password (PREFECT_API_KEY for Prefect Cloud). Correct it, or add --no-prefect."
         ) from error
 
 
 @contextmanager
 def with_server(failed: Callable[[NightshiftError], "Message"], result: Path | None = None) -> Iterator[None]:
-    """A flow's run. Where a Prefect server is named it must answer at the start, and is named when it stops to.
+    """Run a flow in this block. Raises NightshiftError when its Prefect server does not answer at the start or later.
 
-    failed: what people are told then, as the flow's own hooks cannot. result: the file that the run writes last.
-    Prefect itself goes on without its server until it has to report.
+    failed: makes the message that people then get, since the flow's own hooks cannot send one. result: the file that
+    the run writes last. Prefect itself goes on without its server until it has to report.
     """
     import httpx
     from prefect.settings import PREFECT_API_URL
@@ -70,7 +73,7 @@ def with_server(failed: Callable[[NightshiftError], "Message"], result: Path | N
         gone = NightshiftError(
             f"The Prefect server {PREFECT_API_URL.value() or 'of this run'} stopped answering in the middle: {error}. "
             + (
-                f"The run itself was finished without it: {result} is written."
+                f"The run itself finished without it and wrote {result}."
                 if done
                 else "What is done is kept. Start the server and run the same command again, or add --no-prefect."
             )

@@ -9,7 +9,7 @@ app = typer.Typer()
 
 @app.command()
 def notify() -> None:
-    """Send a test message to every address in NIGHTSHIFT_NOTIFY, and say which took it."""
+    """Send a test message to every address in NIGHTSHIFT_NOTIFY, and say which of them accepted it."""
     from pipeline.notices.send import NotifyError, try_all
 
     told = try_all()
@@ -17,18 +17,18 @@ def notify() -> None:
         typer.echo(f"{one.who}: {'sent' if one.arrived else 'NOT sent'}")
     if not all(one.arrived for one in told):
         raise NotifyError(
-            "Not every address took the test message. Check its user, password, host and port in NIGHTSHIFT_NOTIFY, "
-            "and that this machine may reach the service; then run `nightshift notify` again."
+            "Not every address accepted the test message. Check its user, password, host and port in "
+            "NIGHTSHIFT_NOTIFY, and that this machine can reach the service; then run `nightshift notify` again."
         )
 
 
 @app.command()
 def tidy(
     nights: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older folders of nights.")] = None,
-    runs: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older nights from MLflow.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older MLflow runs of nights.")] = None,
     cache: Annotated[bool, typer.Option("--cache", help="Delete data that no commit names from DVC's cache.")] = False,
 ) -> None:
-    """Show what takes room; with options, delete what is old. A night's rows exist in its folder only."""
+    """Show what takes disk space; with options, delete old data. A night's rows exist in its folder only."""
     from pipeline import tidy as housekeeping
     from pipeline.params.file import load_params
 
@@ -37,7 +37,7 @@ def tidy(
 
 @app.command()
 def status() -> None:
-    """Show where things are: models and their aliases, the latest CSV, reports, how to open MLflow, what runs."""
+    """Show the models and their aliases, the latest CSV, the reports, how to open MLflow, and which services run."""
     from flows.cli.services import service_lines
     from flows.show_models import print_versions
     from flows.status import status_lines, versions_table

@@ -14,9 +14,9 @@ app = typer.Typer()
 
 @app.command()
 def train(prefect: WithPrefect = True) -> None:
-    """Check the images, train a model, measure it, and register it in MLflow; the gate says whether it may be used.
+    """Check the images, train a model, evaluate it and register it in MLflow; the gate decides whether it may be used.
 
-    Work that is done already is not done again.
+    Stages whose inputs have not changed are skipped.
     """
     from flows.show_models import print_registration
     from pipeline.notices import around, messages
@@ -57,12 +57,12 @@ def tune(
         bool, typer.Option("--fine-tune", help="Whole trainings, not only heads on the frozen backbone: slow.")
     ] = False,
     write: Annotated[
-        bool, typer.Option("--write/--no-write", help="Change params.yaml to what was best, if it is better.")
+        bool, typer.Option("--write/--no-write", help="Write the best values into params.yaml, if they are better.")
     ] = True,
 ) -> None:
-    """Search better parameters in the ranges of params.yaml, judged on the validation images.
+    """Search for better parameters in the ranges of params.yaml, judged on the validation images.
 
-    If the search is interrupted, the same command goes on where it stopped; all trials are in MLflow.
+    If the search is interrupted, the same command continues where it stopped; all trials are in MLflow.
     """
     from flows.show_search import print_found
     from pipeline.params.file import load_params

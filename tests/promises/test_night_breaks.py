@@ -248,7 +248,7 @@ def test_a_prefect_server_that_dies_in_the_middle_is_named_and_the_run_is_finish
         status, said = go_on(process)
     assert status == 1
     assert f"\nError: The Prefect server {address} stopped answering in the middle: " in said
-    assert f"The run itself was finished without it: {on / 'summary.json'} is written." in said
+    assert f"The run itself finished without it and wrote {on / 'summary.json'}." in said
     assert rows(on) == undisturbed[1]
     assert len(parts(dead)) == 2
     again = nightshift(*also, "--no-prefect", cwd=trained, PREFECT_API_URL=address)
