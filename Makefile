@@ -1,4 +1,4 @@
-# What a person types. Every target makes the environment first, if it is missing or older than the lock.
+# The commands for a person. Every target first makes the environment, if it is missing or older than the lock.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -50,7 +50,7 @@ lint: install  ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-lock: install  ## requirements.lock anew from pyproject.toml
+lock: install  ## make requirements.lock again from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--upgrade --no-header $(EXTRAS:%=--extra %) pyproject.toml --output-file requirements.lock
 
@@ -60,7 +60,7 @@ audit: install  ## ask PyPI's advisories about every locked package; needs the n
 up: install  ## start MLflow, Prefect and a worker in the background, with the schedules of prefect.yaml
 	$(BIN)/nightshift up
 
-down: install  ## stop them
+down: install  ## stop what `make up` started
 	$(BIN)/nightshift down
 
 clean:  ## delete what the pipeline made; images, models in MLflow, predictions and what git tracks stay
