@@ -3,8 +3,8 @@
     python benchmarks/batch.py [FOLDER] [--count 1000] [--without loop] [--peers PYTHON] [--listed 100000]
 
 In a project with a champion (`make run`). FOLDER: images, by default the demo's; its files are copied under new names
-until there are as many as --count, each copy with a few bytes of its own at its end, which no decoder minds: identical
-files would be asked about once. Every way is a command of its own, start-up and imports included, and writes a CSV.
+until there are as many as --count. Each copy ends with a few bytes of its own, which decoders ignore: Nightshift would
+classify identical files once. Every way is a command of its own, start-up and imports included, and writes a CSV.
 
 nightshift    `nightshift classify --no-prefect`
 dataset       keras.utils.image_dataset_from_directory and model.predict
@@ -143,7 +143,7 @@ def decode_only(folder: Path, _output: Path) -> None:
 
 
 def model_only(folder: Path, _output: Path) -> None:
-    """Ask the model about as many pictures as there are files, as the night does."""
+    """Classify as many random images as there are files, as the night does."""
     from pipeline.core.paths import MODEL
     from pipeline.model.engine import load_engine
     from pipeline.params.file import load_params

@@ -25,7 +25,7 @@ ROUNDS, MOST = 3, 200
 
 
 def seconds(files: list[bytes], rules: Images) -> float:
-    """The least of some rounds, an image."""
+    """Seconds per image, in the fastest round."""
     taken = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -36,7 +36,7 @@ def seconds(files: list[bytes], rules: Images) -> float:
 
 
 def main(folder: Path) -> None:
-    """Print a line a way."""
+    """Print one line per enhancement."""
     names = sorted(file for file in folder.iterdir() if file.suffix.lower().lstrip(".") in EXTENSIONS)[:MOST]
     files = [file.read_bytes() for file in names]
     if not files:

@@ -1,6 +1,6 @@
 """How often the gate refuses a model that is truly so much worse than the champion, by `max_loss` and McNemar's test.
 
-python -m benchmarks.gate; the figures beside `max_loss` in params.yaml are its. Two classes of the same size.
+`python -m benchmarks.gate` prints the figures beside `max_loss` in params.yaml. Two classes of the same size.
 """
 
 import numpy as np

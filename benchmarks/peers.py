@@ -3,7 +3,7 @@
     python benchmarks/peers.py timm|timm-bf16|ultralytics FOLDER OUTPUT
 
 `pip install torch timm` or `pip install ultralytics` there, not in the project's environment. The networks have random
-weights: an answer takes as long as a right one, and nothing is downloaded.
+weights: a wrong answer takes as long as a right one, and nothing is downloaded.
 """
 
 import csv
