@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from flows.services.processes import Addresses
+    from flows.services.configuration import Addresses
 
 app = typer.Typer()
 
@@ -39,7 +39,7 @@ def up(
     They listen on this machine only, and start again when they die. If MLFLOW_TRACKING_URI or PREFECT_API_URL names a
     server, Nightshift uses that one and starts none.
     """
-    from flows.services import processes
+    from flows.services import configuration, processes
     from pipeline.params.file import load_params
 
     load_params()  # fails outside a project, before anything starts
@@ -56,39 +56,39 @@ def up(
     except BaseException:
         processes.stop()
         raise
-    typer.echo(f"`nightshift logs` shows the logs ({processes.LOGS}). `nightshift down` stops everything.")
+    typer.echo(f"`nightshift logs` shows the logs ({configuration.LOGS}). `nightshift down` stops everything.")
 
 
 def _wanted(mlflow_port: int, prefect_port: int) -> "Addresses":
     """Decide which servers to start, and where. Checks that their ports are free and that servers elsewhere answer."""
     from prefect.settings import PREFECT_API_URL
 
-    from flows.services import processes
+    from flows.services import configuration, listening
 
     api, store = PREFECT_API_URL.value() or "", os.environ.get("MLFLOW_TRACKING_URI", "")
-    mlflow, prefect = (f"http://{processes.LOOPBACK}:{port}" for port in (mlflow_port, prefect_port))
+    mlflow, prefect = (f"http://{configuration.LOOPBACK}:{port}" for port in (mlflow_port, prefect_port))
     ours = []
     if store.startswith(("http://", "https://")):
         mlflow = store.rstrip("/")
-        processes.require_answer(f"{mlflow}/health", "MLFLOW_TRACKING_URI")
+        listening.require_answer(f"{mlflow}/health", "MLFLOW_TRACKING_URI")
     else:
-        processes.require_free(mlflow_port, "mlflow")
+        listening.require_free(mlflow_port, "mlflow")
         ours.append("mlflow")
     if api and api.rstrip("/") != f"{prefect}/api":
         prefect = api.rstrip("/").removesuffix("/api")
-        processes.require_answer(f"{prefect}/api/health", "PREFECT_API_URL")
+        listening.require_answer(f"{prefect}/api/health", "PREFECT_API_URL")
     else:
-        processes.require_free(prefect_port, "prefect")
+        listening.require_free(prefect_port, "prefect")
         ours.append("prefect")
-    return processes.Addresses(mlflow, prefect, tuple(ours))
+    return configuration.Addresses(mlflow, prefect, tuple(ours))
 
 
 def _start_all(wanted: "Addresses") -> None:
     """Start the servers in parallel, then register pool and deployments with Prefect, then start the worker."""
     from datetime import UTC, datetime
 
+    from flows.services import configuration, listening, processes
     from flows.services import prefect as server
-    from flows.services import processes
 
     began, api = time.monotonic(), f"{wanted.prefect}/api"
     checks = {"mlflow": f"{wanted.mlflow}/health", "prefect": f"{api}/health"}
@@ -96,29 +96,29 @@ def _start_all(wanted: "Addresses") -> None:
         processes.start(name)
     for name, address in checks.items():
         if name in wanted.ours:
-            _wait(name, lambda address=address: processes.answers(address))  # type: ignore[misc]
+            _wait(name, lambda address=address: listening.answers(address))  # type: ignore[misc]
         of_ours = f"{time.monotonic() - began:.0f} s" if name in wanted.ours else "not started here"
         typer.echo(f"{name:8} {getattr(wanted, name)}  ({of_ours})")
     began = time.monotonic()
-    server.make_pool(api, processes.POOL)
-    server.deploy(processes.environment(wanted))
+    server.make_pool(api, configuration.POOL)
+    server.deploy(configuration.environment(wanted))
     server.watch_for_zombies(api)
     typer.echo(f"{'plan':8} the deployments of prefect.yaml  ({time.monotonic() - began:.0f} s)")
     began, since = time.monotonic(), datetime.now(UTC)
     processes.start("worker")
-    _wait("worker", lambda: server.worker_is_online(api, processes.POOL, processes.worker_name(), since))
-    typer.echo(f"{'worker':8} of the work pool {processes.POOL}  ({time.monotonic() - began:.0f} s)")
+    _wait("worker", lambda: server.worker_is_online(api, configuration.POOL, configuration.worker_name(), since))
+    typer.echo(f"{'worker':8} of the work pool {configuration.POOL}  ({time.monotonic() - began:.0f} s)")
 
 
 def _wait(name: str, is_there: Callable[[], bool]) -> None:
     """Wait until a service answers. Raises ServicesError with its last log lines when it ended or takes too long."""
-    from flows.services import processes
+    from flows.services import configuration, processes
 
     deadline, pid = time.monotonic() + LIMIT, 0
     while not is_there():
         pid = processes.require_alive(name, pid)
         if time.monotonic() > deadline:
-            raise processes.ServicesError(
+            raise configuration.ServicesError(
                 f"{name} did not answer within {LIMIT:.0f} s. Its last log lines:\n{processes.last_lines(name)}"
             )
         time.sleep(POLL)
@@ -145,14 +145,16 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Lines to show of each service.")] = 50,
 ) -> None:
     """Show the last lines of the services' logs."""
-    from flows.services import processes
+    from flows.services import configuration, processes
     from pipeline.core.errors import NightshiftError
 
     names = [
-        name for name in ([service.value] if service else processes.SERVICES) if processes.log_file(name).is_file()
+        name
+        for name in ([service.value] if service else configuration.SERVICES)
+        if configuration.log_file(name).is_file()
     ]
     if not names:
-        raise NightshiftError(f"There is no log in {processes.LOGS} yet. `nightshift up` starts the services.")
+        raise NightshiftError(f"There is no log in {configuration.LOGS} yet. `nightshift up` starts the services.")
     processes.show_logs(names, lines, follow=follow)
 
 
@@ -160,7 +162,7 @@ def service_lines() -> list[str]:
     """Which services run, since when, with how much memory; the last and the next night."""
     from datetime import datetime
 
-    from flows.services import processes
+    from flows.services import configuration, listening, processes
 
     where, running = processes.addresses(), processes.processes()
     if not where or not running:
@@ -170,9 +172,9 @@ def service_lines() -> list[str]:
         address = getattr(where, one.name, "")
         since = f"since {datetime.fromtimestamp(one.since).astimezone():%Y-%m-%d %H:%M}  {one.megabytes} MB"
         lines.append(f"  {one.name:8} {one.state.lower():8} {since if one.megabytes else ''}  {address}".rstrip())
-    elsewhere = [name for name in processes.SERVERS if name not in where.ours]
+    elsewhere = [name for name in configuration.SERVERS if name not in where.ours]
     lines += [f"  {name:8} elsewhere  {getattr(where, name)}" for name in elsewhere]
-    if not processes.answers(f"{where.prefect}/api/health"):
+    if not listening.answers(f"{where.prefect}/api/health"):
         return [*lines, "Nights:", "  unknown: Prefect's server does not answer"]
     from flows.services import prefect as server
 
