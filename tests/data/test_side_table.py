@@ -45,8 +45,8 @@ def test_no_file_is_no_rows(tmp_path: Path) -> None:
     ("data", "match"),
     [
         (b"file,group\n", "has no column path; its columns are file, group"),
-        (b"path\n\xff\n", "cannot be read"),
-        (b"", "cannot be read"),
+        (b"path\n\xff\n", "Could not read"),
+        (b"", "Could not read"),
     ],
 )
 def test_a_table_that_is_none_is_named(tmp_path: Path, data: bytes, match: str) -> None:
