@@ -15,12 +15,20 @@ PLUMBING = ("core", "params", "storage", "registry", "versions")
 def code_of(*modules: str) -> str:
     """A hash, 64 hexadecimal digits, of the code behind `modules`, such as `pipeline.data.manifest`.
 
-    Comments and layout do not count. Raises FileNotFoundError for a missing module.
+    Comments, docstrings and layout do not count. Raises FileNotFoundError for a missing module.
     """
     digest = sha256()
     for module, tree in sorted(_trees(*modules).items()):
-        digest.update(f"{module}\0{ast.dump(tree)}\0".encode())
+        digest.update(f"{module}\0{ast.dump(_without_docstrings(tree))}\0".encode())
     return digest.hexdigest()
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return tree
 
 
 def versions_of(*distributions: str) -> dict[str, str]:

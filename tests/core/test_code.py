@@ -36,7 +36,12 @@ def test_what_functions_import_counts_and_plumbing_does_not() -> None:
     [
         ("model/contract", "import json, os", False),
         ("training/fit", "def fit():\n    return None", False),
-        ("model/contract", "import json  # a comment\n\n", True),
+        ("model/contract", '"""What it is."""\n\nimport json  # a comment\n\n', True),
+        (
+            "training/fit",
+            'def fit():\n    """Fit."""\n    from pipeline.model.contract import read\n    return read()',
+            True,
+        ),
         ("registry/live", "def tell(): ...", True),
         ("night/page", "PAGE = 2", True),
     ],
