@@ -65,6 +65,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call() -> None:
+    """The process that classifies is kept for the next night as long as the environment is the same."""
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+
+
 @pytest.fixture(autouse=True)
 def store_of_this_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test writes into another's MLflow store: MLflow leaves the last address it used in the environment."""

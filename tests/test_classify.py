@@ -30,11 +30,10 @@ from pipeline.params.model import Compute
 from pipeline.registry.store import Store
 from pipeline.storage.folders import folder_at
 from pipeline.storage.lease import LedgerError
-from tests.fixtures.forked import nightshift
 from tests.fixtures.images import save_image
 from tests.fixtures.models import write_colour_model
 from tests.fixtures.nights import begun, classify
-from tests.fixtures.project import NIGHTSHIFT
+from tests.fixtures.project import NIGHTSHIFT, nightshift
 
 
 def rows(output: Path) -> list[dict[str, str]]:

@@ -12,9 +12,8 @@ from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, write_json
 from pipeline.storage.folders import folder_at
 from pipeline.storage.lease import LedgerError
-from tests.fixtures.forked import nightshift
 from tests.fixtures.nights import classify
-from tests.fixtures.project import draw_shape, dvc, run
+from tests.fixtures.project import draw_shape, dvc, nightshift, run
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def nights(project: Path, night: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_old_night_goes_and_a_young_one_stays(nights: Path) -> None:
-    said = nightshift("tidy", "--nights", "90", cwd=nights).stdout
+    said = nightshift("tidy", "--nights", "90", cwd=nights, in_process=False).stdout
     assert "deleted predictions/old" in said
     assert sorted(os.listdir("predictions")) == ["young"]
     assert "MB  predictions  (nights" in said

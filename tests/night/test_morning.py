@@ -16,10 +16,9 @@ from pipeline.params.file import Params
 from pipeline.params.model import Batch
 from pipeline.registry.history import Night
 from pipeline.storage.folders import folder_at
-from tests.fixtures.forked import nightshift
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import classify
-from tests.fixtures.project import draw_shape
+from tests.fixtures.project import draw_shape, nightshift
 from tests.fixtures.reviews import HOSTILE, NIGHT, choose, row
 from tests.fixtures.summaries import BATCH, DRIFT, summary_of
 
@@ -153,7 +152,7 @@ def test_a_night_writes_its_page_and_the_next_one_knows_of_it(
     assert f'href="{(project / "reports/model_card.md").as_uri()}"' in second
 
     Path("predictions/tuesday/morning.html").unlink()
-    said = nightshift("report", cwd=project)
+    said = nightshift("report", cwd=project, in_process=False)
     assert said.stdout.strip() == "predictions/tuesday/morning.html"
     assert Path("predictions/tuesday/morning.html").read_text() == second
     nightshift("report", "predictions/monday", cwd=project)

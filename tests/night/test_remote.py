@@ -26,10 +26,9 @@ from pipeline.storage.addresses import place
 from pipeline.storage.folders import folder_at
 from pipeline.storage.stores import StoreError
 from tests.fixtures.commands import rows_at
-from tests.fixtures.forked import nightshift
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import begun, classify
-from tests.fixtures.project import draw_shape
+from tests.fixtures.project import draw_shape, nightshift
 from tests.fixtures.stores import free_port, lead_to, upload
 
 
@@ -194,9 +193,9 @@ def wire(s3: str, bucket: str, images: Path, monkeypatch: pytest.MonkeyPatch) ->
     """The bucket's images behind a wire."""
     upload(images, f"{bucket}/photos")
     found = Wire(s3)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # of S3's own client, for each of ours
     lead_to(f"http://127.0.0.1:{found.port}", monkeypatch)
     monkeypatch.setattr(stores, "PAUSES", (0.1, 0.1))
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # of botocore, beside ours
     return found
 
 

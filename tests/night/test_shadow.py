@@ -11,8 +11,8 @@ from mlflow.entities import Run
 
 from pipeline.params.file import load_params
 from pipeline.registry.store import Store
-from tests.fixtures.forked import nightshift
 from tests.fixtures.nights import classify
+from tests.fixtures.project import nightshift
 
 
 @pytest.fixture

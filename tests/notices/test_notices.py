@@ -19,10 +19,9 @@ from pipeline.registry.gate import Check, Decision
 from pipeline.registry.verdict import Refused, Registration
 from pipeline.registry.versions import Registered
 from pipeline.storage.folders import folder_at
-from tests.fixtures.commands import kill_at
+from tests.fixtures.commands import AT_ONCE, kill_at
 from tests.fixtures.flow_runs import left_by
-from tests.fixtures.forked import nightshift
-from tests.fixtures.project import draw_shape
+from tests.fixtures.project import draw_shape, nightshift
 from tests.fixtures.stores import free_port
 from tests.fixtures.summaries import BATCH, DRIFT, summary_of
 from tests.fixtures.web import SECRET, Post, Web
@@ -174,7 +173,7 @@ def test_what_the_gate_decided_is_told() -> None:
 
 
 def test_the_command_says_who_took_the_test(web: Web, project: Path) -> None:
-    good = nightshift("notify", cwd=project, NIGHTSHIFT_NOTIFY=web.json)
+    good = nightshift("notify", cwd=project, in_process=False, NIGHTSHIFT_NOTIFY=web.json)
     assert good.stdout == "address 1 (JSON): sent\n"
     assert web.messages[0]["title"] == "Nightshift: a test"
     bad = nightshift("notify", cwd=project, check=False, NIGHTSHIFT_NOTIFY=f"{web.json} {DEAD}")
@@ -237,15 +236,13 @@ def test_a_prefect_server_that_is_down_is_told_of(web: Web, trained: Path, night
     assert "Nothing was begun" in message["message"]
 
 
-FLOWS = """
+FLOWS = (
+    AT_ONCE
+    + """
 import os, signal
 from pathlib import Path
 from flows.nightly import nightly
 import flows.nightly
-from prefect import Task
-for one in vars(flows.nightly).values():
-    if isinstance(one, Task):
-        one.retries = 0  # half a minute's patience, which other tests look at
 night = Path({night!r})
 
 def attempt(output, **options):
@@ -267,6 +264,7 @@ flows.nightly.classify_shards = second_breaks
 attempt(Path({out!r}))
 attempt(None)
 """
+)
 
 
 def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, prefect_api: str) -> None:

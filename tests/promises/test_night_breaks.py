@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from pipeline.night.rows import COLUMNS
 from pipeline.registry.store import Store
 from pipeline.storage.files import sha256_of_file
-from tests.fixtures.commands import go_on, kill_at, parts, stop_at
+from tests.fixtures.commands import AT_ONCE, IMPATIENT, go_on, kill_at, parts, stop_at
 from tests.fixtures.disk import Disk, disk
 from tests.fixtures.forked import Forked, nightshift, run
 from tests.fixtures.prefect_server import prefect_server
@@ -80,10 +80,10 @@ class OnDisk:
         self.words = ["classify", str(source), str(small.place / "out")]
         self.output = small.seen / "out"
 
-    def run(self, *more: str, **env: str) -> tuple[int, str]:
+    def run(self, *more: str, before: str = "", **env: str) -> tuple[int, str]:
         """Its exit status, and what it said."""
         words = [str(NIGHTSHIFT), *self.words, *(more or ["--no-prefect"])]
-        done = run(*words, cwd=self.project, check=False, before=self.disk.enter_it, **env)
+        done = run(*words, cwd=self.project, check=False, before=f"{self.disk.enter_it}\n{before}", **env)
         return done.returncode, done.stdout + done.stderr
 
     def plan(self) -> None:
@@ -144,7 +144,7 @@ def test_a_disk_that_is_full_fails_the_flow_in_the_same_words(
 ) -> None:
     night.plan()
     night.disk.fill(1)
-    status, said = night.run("--prefect", PREFECT_API_URL=prefect_api)
+    status, said = night.run("--prefect", before=AT_ONCE, PREFECT_API_URL=prefect_api)
     assert status == 1
     assert f"\nError: The disk at {night.disk.place} is full: " in said
     assert f"Free some space and {AGAIN}\n" in said
@@ -243,7 +243,7 @@ def test_a_prefect_server_that_dies_in_the_middle_is_named_and_the_run_is_finish
     with prefect_server(tmp_path / "prefect") as (address, server):
         there = {"PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "0"}
         kill_at("after 00001.csv", *also, cwd=trained, **there)
-        process = stop_at("after 00000.csv", *words, cwd=trained, **there)
+        process = stop_at("after 00000.csv", *words, cwd=trained, before=IMPATIENT, **there)
         os.killpg(server.pid, signal.SIGKILL)
         status, said = go_on(process)
     assert status == 1

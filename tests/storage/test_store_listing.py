@@ -70,6 +70,7 @@ def test_what_is_no_folder_of_a_store_is_said(bucket: str) -> None:
 
 def test_a_store_that_does_not_answer_is_asked_again_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "PAUSES", (0.01, 0.01))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # of S3's own client, for each of ours
     lead_to("http://127.0.0.1:9", monkeypatch)
     with pytest.raises(StoreError, match=r"its store does not answer .*tried 3 times.*run the same command again"):
         paths("s3://bucket/x")
