@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from pipeline.checks.expectations import TableName
 from pipeline.checks.judgement import Judgement
-from pipeline.core.pages import data_uri, render
+from pipeline.core.pages import data_uri, figure_uri, render
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import DATA_DOCS, DATA_REPORT, RAW
 from pipeline.images.decode import UnreadableImage, decode, without_enhancement
@@ -235,7 +235,7 @@ def write_report(
         TEMPLATE,
         found=findings,
         thumbnails=thumbnails(RAW, findings.shown, params),
-        sizes=_inline(draw_sizes(findings.images)),
+        sizes=figure_uri(draw_sizes(findings.images)),
         icons=ICONS,
         named=NAMED,
         data_docs=(DATA_DOCS / "index.html").relative_to(DATA_REPORT.parent).as_posix(),
@@ -278,9 +278,3 @@ def draw_sizes(images: pd.DataFrame) -> Figure:
     if len(sizes):
         axes.legend(fontsize=8)
     return figure
-
-
-def _inline(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return data_uri(buffer.getvalue(), "png")

@@ -1,7 +1,13 @@
 """How pages are made: one Jinja environment for all templates, and images inside a page. Knows no page's content."""
 
 import base64
-from typing import Any
+import io
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from matplotlib.figure import Figure
 
 
 def render(template: str, **values: Any) -> str:
@@ -10,6 +16,11 @@ def render(template: str, **values: Any) -> str:
     HTML templates escape every value; Markdown templates use the filter `cell`.
     Raises jinja2.UndefinedError when the template uses a value that is missing.
     """
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
@@ -17,7 +28,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["cell"] = as_cell
-    return environment.get_template(template).render(**values)
+    return environment
 
 
 def as_cell(value: object) -> str:
@@ -31,3 +42,10 @@ def as_cell(value: object) -> str:
 def data_uri(picture: bytes, form: str) -> str:
     """A `data:` address, which puts an image into a page. picture: its bytes, encoded as `form` (png, jpeg, webp)."""
     return f"data:image/{form};base64," + base64.b64encode(picture).decode("ascii")
+
+
+def figure_uri(figure: "Figure", form: str = "png", dots: int = 110) -> str:
+    """A figure as the address that stands in a page in its place; dots: per inch."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=form, dpi=dots)
+    return data_uri(buffer.getvalue(), form)

@@ -1,12 +1,11 @@
 """The evaluation as one HTML page that needs no other file, for people. Measures nothing."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from pipeline.core.pages import data_uri, render
+from pipeline.core.pages import figure_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.evaluation.corruptions import CORRUPTIONS
 from pipeline.evaluation.findings import Results, headline_rows, in_words
@@ -38,7 +37,7 @@ def write_report(
         resamples=params.evaluate.resamples,
         scenes=len(set(judged.groups.tolist())),
         contract=contract,
-        figures={name: inline(figure, *(SHEET if name in SHEETS else DIAGRAM)) for name, figure in figures.items()},
+        figures={name: figure_uri(figure, *(SHEET if name in SHEETS else DIAGRAM)) for name, figure in figures.items()},
         slices=results.slices.head(SLICES_LISTED).to_dict("records"),
         slice_count=len(results.slices),
         smallest_slice=params.evaluate.smallest_slice,
@@ -63,10 +62,3 @@ def robustness_rows(results: Results) -> list[dict[str, Any]]:
         of_this = table[table["corruption"] == name]
         rows.append({"name": name, "strengths": of_this.to_dict("records")})
     return rows
-
-
-def inline(figure: Figure, form: str, dots: int) -> str:
-    """The figure as a data address."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=dots)
-    return data_uri(buffer.getvalue(), form)
