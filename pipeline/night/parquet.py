@@ -7,23 +7,26 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipeline.night.rows import COLUMNS, NUMBERS
-from pipeline.storage.files import replacing
-from pipeline.storage.stores import Place
+from pipeline.night.rows import COLUMNS, NUMBERS, PREDICTIONS_CSV
+from pipeline.storage.folders import Folder
 
+PARQUET = "predictions.parquet"
 TYPES = {"int": pa.int32(), "float": pa.float64()}
 
 
-def write_parquet(csv: Place, file: Place) -> None:
-    """Write the rows of `csv` to `file`, in their order; empty numbers are null. Holds one block of rows at a time."""
+def write_parquet(output: Folder) -> None:
+    """Write the rows of predictions.csv to predictions.parquet, in their order; empty numbers are null.
+
+    Holds one block of rows at a time.
+    """
     types = {column: TYPES.get(NUMBERS.get(column, ""), pa.string()) for column in COLUMNS}
     types["classified_at"] = pa.timestamp("s", tz="UTC")
-    with csv.open("rb") as source:
+    with (output.path / PREDICTIONS_CSV).open("rb") as source:
         rows = pyarrow.csv.open_csv(
             source,
             parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
         )
-        with replacing(file) as beside, pq.ParquetWriter(beside, rows.schema, compression="zstd") as writer:
+        with output.replacing(PARQUET) as beside, pq.ParquetWriter(beside, rows.schema, compression="zstd") as writer:
             for batch in rows:
                 writer.write_batch(batch)

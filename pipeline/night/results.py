@@ -99,7 +99,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     if batch.parquet:
         from pipeline.night.parquet import write_parquet
 
-        write_parquet(file, file.with_suffix(".parquet"))
+        write_parquet(output)
     summary.write(output)
     return Results(summary, pictures)
 

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and what a file's bytes are called. Knows nothing of what is written."""
+"""Files of this machine, written whole or not at all; and hashes of bytes. Knows nothing of what is written."""
 
 import hashlib
 import json
@@ -12,22 +12,15 @@ from typing import Any
 
 from pipeline.core.disk_errors import WRITING
 from pipeline.core.errors import NightshiftError
-from pipeline.storage import stores
-from pipeline.storage.stores import Place
 
 
 @contextmanager
-def replacing(path: Place) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, a file or a folder for the caller to write, which takes its place on success.
 
     A killed process leaves the old file or the new, never half of one. A folder's old version is gone for the
-    instant between two renames. In a store each object is whole, old or new; a folder's come one after the other.
+    instant between two renames.
     """
-    if not isinstance(path, Path):
-        with tempfile.TemporaryDirectory(prefix="nightshift.") as far:
-            yield Path(far, path.name)
-            stores.upload(Path(far, path.name), path)
-        return
     make_folder(path.parent)
     # A folder of its own keeps the file's name and ending, which some writers look at.
     room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
@@ -74,7 +67,7 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Place, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole."""
     with replacing(path) as beside:
         beside.write_bytes(as_json(value))
@@ -85,9 +78,9 @@ def as_json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def read_json(path: Place) -> Any:
+def read_json(path: Path) -> Any:
     """The value written by `write_json`."""
-    return json.loads(stores.read_bytes(path))
+    return json.loads(path.read_bytes())
 
 
 def sha256(data: bytes) -> str:

@@ -113,13 +113,8 @@ def leave(output: Place) -> None:
     _tokens.pop(output.absolute(), None)
 
 
-def require(output: Place) -> None:
+def require(output: Path) -> None:
     """Raise LedgerError when the claim under which this process writes to `output` is somebody else's by now."""
-    if not isinstance(output, Path):
-        from pipeline.storage import store_lease
-
-        store_lease.require(output)
-        return
     if (mine := token(output)) and _token_on_disk(output) != mine:
         lease = SoftFileLease(output / HOLDER, lease_duration=LEASE)
         raise LedgerError(

@@ -1,10 +1,9 @@
-"""Files of this machine and of object stores alike: read, write, delete, and what a network failure means.
+"""Objects of a store: read, write, delete, and what a network failure means.
 
 A network failure is no file's fault: it is tried again, and then ends the run. Knows nothing of what is stored.
 """
 
 import contextlib
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -55,10 +54,8 @@ def attempt(place: object, action: Callable[[], T]) -> T:
     raise AssertionError("the last try returns or raises")
 
 
-def read_bytes(place: Place) -> bytes:
-    """The bytes of a file. Raises OSError, StoreError."""
-    if isinstance(place, Path):
-        return place.read_bytes()
+def read_bytes(place: UPath) -> bytes:
+    """The bytes of an object. Raises OSError, StoreError."""
     return attempt(place, lambda: bytes(place.fs.cat_file(place.path)))
 
 
@@ -86,39 +83,30 @@ def download(place: UPath, folder: Path) -> None:
         attempt(place, lambda path=path, target=target: place.fs.get_file(path, str(target)))  # type: ignore[misc]
 
 
-def names(folder: Place) -> list[str]:
+def names(folder: UPath) -> list[str]:
     """The names in a folder, in no order; none where there is no folder. Raises OSError, StoreError."""
     try:
-        if isinstance(folder, Path):
-            return [entry.name for entry in folder.iterdir()]
         found: list[str] = attempt(folder, lambda: folder.fs.ls(folder.path, detail=False))
     except FileNotFoundError:
         return []
     return [name.rstrip("/").rpartition("/")[2] for name in found]
 
 
-def exists(place: Place) -> bool:
-    """Whether there is such a file or folder and it may be read. Raises StoreError."""
-    if isinstance(place, Path):
-        return place.exists()
+def exists(place: UPath) -> bool:
+    """Whether there is such an object or folder and it may be read. Raises StoreError."""
     try:
         return attempt(place, lambda: bool(place.fs.exists(place.path)))
     except PermissionError:
         return False
 
 
-def delete(place: Place) -> None:
-    """Delete a file or object, if it is there. Raises OSError, StoreError."""
-    if isinstance(place, Path):
-        place.unlink(missing_ok=True)
-        return
+def delete(place: UPath) -> None:
+    """Delete an object, if it is there. Raises OSError, StoreError."""
     with contextlib.suppress(FileNotFoundError):
         attempt(place, lambda: place.fs.rm_file(place.path))
 
 
-def delete_tree(place: Place) -> None:
+def delete_tree(place: UPath) -> None:
     """Delete a folder and all that is in it, if it is there. Raises OSError, StoreError."""
-    if isinstance(place, Path):
-        shutil.rmtree(place, ignore_errors=True)
-    elif exists(place):
+    if exists(place):
         attempt(place, lambda: place.fs.rm(place.path, recursive=True))
