@@ -9,14 +9,13 @@ from pipeline.core.paths import (
     CURVES_FIGURE,
     DATA_DOCS,
     DATA_REPORT,
-    EVALUATION,
     EVALUATION_REPORT,
     EXPECTATIONS,
     FIGURES,
     LABEL_ISSUES,
     MODEL_CARD,
 )
-from pipeline.evaluation.metrics import as_text
+from pipeline.evaluation.results import read_evaluation
 from pipeline.night.summary import Drift, NightSummary, review_lines, shadow_lines
 from pipeline.storage.files import read_json
 
@@ -26,15 +25,15 @@ SUSPECTS = 20  # label errors on a page that is not the report
 
 def metrics_table() -> list[dict[str, str]]:
     """The headline metrics with their intervals, then each class, one row each."""
-    evaluation = read_json(EVALUATION)
+    evaluation = read_evaluation()
     rows = [
-        {"metric": name.replace("_", " "), "value": as_text(metric)}
-        for name, metric in evaluation.items()
-        if isinstance(metric, dict) and "low" in metric
+        {"metric": name.replace("_", " "), "value": str(metric)}
+        for name, metric in evaluation.metrics.items()
+        if metric
     ]
-    for label, of_class in evaluation["classes"].items():
-        value = ", ".join(f"{name} {of_class[name]:.3f}" for name in ("precision", "recall", "f1"))
-        rows.append({"metric": label, "value": f"{value} ({of_class['images']} images)"})
+    for label, one in evaluation.classes.items():
+        value = f"precision {one.precision:.3f}, recall {one.recall:.3f}, f1 {one.f1:.3f} ({one.images} images)"
+        rows.append({"metric": label, "value": value})
     return rows
 
 

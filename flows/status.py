@@ -8,14 +8,13 @@ from pathlib import Path
 
 from flows.artifacts import data_pages, model_pages
 from pipeline.core.paths import EVALUATION, FIGURES, PREDICTIONS
-from pipeline.evaluation.metrics import as_text
+from pipeline.evaluation.results import read_evaluation
 from pipeline.night.review import PAGE, REVIEW
 from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, read_rows
 from pipeline.night.summary import SUMMARY, read_summary, summary_lines
 from pipeline.registry import champions
 from pipeline.registry.gate import GATE_TAG, REFUSED
 from pipeline.registry.store import Store
-from pipeline.storage.files import read_json
 from pipeline.storage.folders import folder_at
 
 FIRST_ROWS = 5  # of the latest CSV
@@ -58,7 +57,7 @@ def status_lines() -> list[str]:
     """The latest CSV with its first rows, reports, how to open MLflow."""
     lines = _night_lines(found) if (found := latest_night()) else []
     if EVALUATION.is_file():
-        lines += ["Current model on the test images:", f"  accuracy {as_text(read_json(EVALUATION)['accuracy'])}"]
+        lines += ["Current model on the test images:", f"  accuracy {read_evaluation().of('accuracy')}"]
         lines.append(f"  figures in {FIGURES}")
     for page, _, words in (*model_pages(), *data_pages()):
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]

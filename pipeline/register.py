@@ -4,12 +4,13 @@ import sys
 
 from pipeline.core.command import run
 from pipeline.core.log import log
-from pipeline.core.paths import EVALUATION, MODEL, REGISTRATION, TRAINING_METRICS
+from pipeline.core.paths import MODEL, REGISTRATION
+from pipeline.evaluation.results import read_evaluation, read_training
 from pipeline.model.contract import read_contract
 from pipeline.params.file import Params, load_params
 from pipeline.registry.registration import Candidate, register
 from pipeline.registry.verdict import Registration
-from pipeline.storage.files import read_json, write_json
+from pipeline.storage.files import write_json
 
 
 def register_current(params: Params, flow_run: str = "") -> Registration:
@@ -17,7 +18,7 @@ def register_current(params: Params, flow_run: str = "") -> Registration:
 
     Raises TrackingError when the store does not answer.
     """
-    candidate = Candidate(MODEL, read_contract(MODEL), read_json(EVALUATION), read_json(TRAINING_METRICS), flow_run)
+    candidate = Candidate(MODEL, read_contract(MODEL), read_evaluation(), read_training(), flow_run)
     registration = register(candidate, params)
     write_json(REGISTRATION, registration.as_json())
     return registration

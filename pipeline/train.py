@@ -24,8 +24,8 @@ def main() -> None:
             return
         with live_run(params, data.dataset.sha256, checkpoints.folder) as live:
             trained = train(params, data, strategy, checkpoints, live.epoch)
-            contract, metrics = write_results(params, data, trained)
-            live.end(contract.hash, metrics)
+            contract, result = write_results(params, data, trained)
+            live.end(contract.hash, result.model_dump())
 
 
 if __name__ == "__main__":

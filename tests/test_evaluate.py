@@ -1,4 +1,4 @@
-"""The numbers of an evaluation, and that whatever the answers are like it ends with numbers and pages."""
+"""Whatever the answers are like, an evaluation ends with numbers and pages, the same ones every time."""
 
 import json
 import re
@@ -22,80 +22,16 @@ from pipeline.core.paths import (
     SLICES,
     TEST_PREDICTIONS,
 )
-from pipeline.data.units import unit_numbers
-from pipeline.evaluate import evaluate, headlines, per_class
-from pipeline.params.model import Intervals
-from tests.fixtures.evaluations import PARAMS, judge, tables, write_colour_model, write_images
+from pipeline.evaluation import headlines
+from pipeline.evaluation.headlines import HeadlineMetric, in_percent
+from pipeline.evaluation.metrics import Labels, Metric, Probabilities, Values, Weights
+from pipeline.evaluation.results import read_evaluation
+from pipeline.params.file import Params
+from pipeline.params.model import Gate
+from pipeline.registry.gate import decide
+from pipeline.registry.runs import on_test_images
+from tests.fixtures.evaluations import write_colour_model, write_images
 from tests.fixtures.project import REPOSITORY, change_params
-
-# Two a right, one a taken for a b (sure of it), one b right but unsure; no c among the images.
-JUDGED = judge([0, 0, 0, 1], [[0.9, 0.1, 0], [0.8, 0.1, 0.1], [0.05, 0.95, 0], [0.3, 0.4, 0.3]])
-
-
-def test_every_number_of_a_small_case_worked_by_hand() -> None:
-    found = evaluate(JUDGED, PARAMS, seed=1)
-    assert found["images"] == 4
-    assert found["accuracy"]["value"] == 0.75
-    assert found["balanced_accuracy"]["value"] == pytest.approx((2 / 3 + 1) / 2)
-    assert found["macro_precision"]["value"] == pytest.approx((1 + 1 / 2) / 2)
-    assert found["macro_f1"]["value"] == pytest.approx((4 / 5 + 2 / 3) / 2)
-    assert found["log_loss"]["value"] == pytest.approx(-np.log([0.9, 0.8, 0.05, 0.4]).mean(), rel=1e-6)
-    assert found["top_2_accuracy"]["value"] == 1.0
-    assert "top_3_accuracy" not in found, "there are no more than three classes"
-    # Of a: 0.9 and 0.8 are above b's 0.3, 0.05 is not. Of b: 0.4 is above 0.1 and 0.1, not above 0.95.
-    assert found["roc_auc"]["value"] == pytest.approx((2 / 3 + 2 / 3) / 2)
-    assert found["unsure_share"] == 0.25
-    assert found["accuracy_when_sure"] == pytest.approx(2 / 3)
-    assert found["classes"]["a"] == {
-        "precision": 1.0, "recall": pytest.approx(2 / 3), "f1": 0.8, "roc_auc": pytest.approx(2 / 3),
-        "average_precision": pytest.approx(1 / 3 + 1 / 3 + 1 / 3 * 3 / 4), "images": 3,
-    }  # fmt: skip
-    assert found["classes"]["b"]["precision"] == 0.5
-    assert found["classes"]["c"] == {
-        "precision": 0.0, "recall": 0.0, "f1": 0.0, "roc_auc": None, "average_precision": None, "images": 0,
-    }  # fmt: skip
-
-
-def test_when_nothing_is_sure_there_is_no_accuracy_of_the_sure() -> None:
-    unsure = judge(JUDGED.answers.labels, JUDGED.answers.probabilities, unsure_below=1.0)
-    assert evaluate(unsure, PARAMS, seed=1)["accuracy_when_sure"] is None
-
-
-def test_the_mean_of_the_classes_is_the_headline() -> None:
-    rng = np.random.default_rng(0)
-    labels, probabilities = rng.integers(0, 4, 60), rng.dirichlet(np.ones(4), 60)
-    judged = judge(labels, probabilities)
-    found = headlines(judged.answers, PARAMS, 1, judged.groups)
-    classes = per_class(judged.answers, judged.class_names).values()
-    pairs = {"balanced_accuracy": "recall", "macro_precision": "precision", "macro_f1": "f1"}
-    for headline, of_class in {**pairs, "roc_auc": "roc_auc", "average_precision": "average_precision"}.items():
-        assert found[headline]["value"] == pytest.approx(np.mean([one[of_class] for one in classes]), abs=1e-6)
-
-
-def test_images_of_one_scene_are_no_independent_evidence() -> None:
-    rng = np.random.default_rng(0)
-    labels, probabilities = np.repeat(rng.integers(0, 2, 40), 5), np.repeat(rng.dirichlet([1, 1], 40), 5, axis=0)
-    table = tables(["a"] * 200).assign(cluster=np.repeat(np.arange(40), 5).astype(str))
-    params = Intervals(interval_level=0.95, resamples=1000)
-
-    def width(groups: Any) -> float:
-        metric = headlines(judge(labels, probabilities).answers, params, 1, groups)["accuracy"]
-        return float(metric["high"] - metric["low"])
-
-    assert width(unit_numbers(table)) > 1.8 * width(np.arange(200))
-
-
-def test_a_large_test_split_ranks_fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, int] = {}
-
-    def counting(*known: Any) -> dict[str, None]:
-        asked.update(dict.fromkeys(known[2], known[3].resamples))
-        return {}
-
-    monkeypatch.setattr(stage, "intervals", counting)
-    monkeypatch.setattr(stage, "RANKED_WORK", 300 * 4 * 3)
-    headlines(JUDGED.answers, Intervals(interval_level=0.95, resamples=2000), 1, JUDGED.groups)
-    assert (asked["accuracy"], asked["roc_auc"]) == (2000, 300)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +109,7 @@ def test_the_same_run_gives_the_same_files(colours: Path, tmp_path: Path, monkey
 
 def test_what_is_not_asked_for_is_not_done(colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(stage, "explain", None)
+    monkeypatch.setattr("pipeline.evaluation.measure.explain", None)
     found = run_stage(tmp_path, colours / "sure", [0, 1], [0, 1], robustness=False, explained=0, slices=[])
     assert "corrupted_balanced_accuracy" not in found
     assert found["slices"] == {"compared": 0, "worse": 0}
@@ -181,3 +117,39 @@ def test_what_is_not_asked_for_is_not_done(colours: Path, tmp_path: Path, monkey
     assert "Not asked" in EVALUATION_REPORT.read_text()
     assert "Worse pictures were not tried" in MODEL_CARD.read_text()
     assert list(pd.read_csv(ROBUSTNESS).columns)[:2] == ["corruption", "strength"]
+
+
+@Metric
+def share_of_red(labels: Labels, probabilities: Probabilities, weights: Weights) -> Values:
+    """How often it says red."""
+    return weights @ (probabilities.argmax(axis=1) == 0) / weights.sum(axis=1)
+
+
+class GateOnRed(Gate):
+    """A limit more: a field that is named after the metric."""
+
+    max_said_red: float
+
+
+def test_a_new_entry_of_the_table_is_in_report_card_mlflow_and_gate(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defaults: Params
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entry = HeadlineMetric("said_red", share_of_red, "answers", "Says red", in_percent, "How fond it is of red.")
+    monkeypatch.setattr(headlines, "METRICS", (*headlines.METRICS, entry))
+    run_stage(tmp_path, colours / "sure", [0, 1, 2] * 8, [0, 1, 2] * 8, robustness=False, explained=0)
+    evaluation = read_evaluation()
+    said = evaluation.of("said_red")
+    assert said.low < said.value < said.high
+    assert said.value == pytest.approx(1 / 3)
+    for page in (EVALUATION_REPORT.read_text(), MODEL_CARD.read_text()):
+        assert "Says red" in page
+        assert "How fond it is of red." in page
+        assert f"{in_percent(said.low)} to {in_percent(said.high)}" in page
+    logged = on_test_images(evaluation)
+    assert (logged["test_said_red"], logged["test_said_red_low"]) == (said.value, said.low)
+    for limit, passed in ((0.3, False), (0.4, True)):
+        gate = GateOnRed(**defaults.register_.gate.model_dump(), max_said_red=limit)
+        checks = {check.name: check for check in decide(evaluation, 0.0, None, gate, 0.95).checks}
+        assert checks["max_said_red"].passed == passed
+        assert checks["max_said_red"].found == "said red on the test images is 0.333"

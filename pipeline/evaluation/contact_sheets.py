@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupted
+from pipeline.evaluation.robustness import CORRUPTIONS, STRENGTHS, corrupted
 from pipeline.model.answers import Judged
 
-COLUMNS = 6
+PER_LINE = 6  # pictures
 PER_SHEET = 18  # images
 NAME_LENGTH = 22  # characters of a file's name below its picture
 CELL = 1.75  # inches, of a picture and the space around it
@@ -62,9 +62,9 @@ def _short(path: str) -> str:
 
 def draw_sheet(shown: Sequence[Cell]) -> Figure:
     """A contact sheet."""
-    lines = max(1, -(-len(shown) // COLUMNS))
-    figure = Figure(figsize=(CELL * COLUMNS, (CELL + MARGIN) * lines), layout="constrained")
-    for axes in (grid := figure.subplots(lines, COLUMNS, squeeze=False)).flat:
+    lines = max(1, -(-len(shown) // PER_LINE))
+    figure = Figure(figsize=(CELL * PER_LINE, (CELL + MARGIN) * lines), layout="constrained")
+    for axes in (grid := figure.subplots(lines, PER_LINE, squeeze=False)).flat:
         axes.set_axis_off()
     for axes, cell in zip(grid.flat, shown, strict=False):
         axes.imshow(cell.pixels)
@@ -94,9 +94,9 @@ def draw_corruptions(pixels: NDArray[np.uint8], seed: int) -> Figure:
 
 def draw_evidence(shown: Sequence[Cell], heat: NDArray[np.float32]) -> Figure:
     """Each image beside itself under its map of evidence; heat: (n, height, width), 0..1."""
-    lines = max(1, -(-len(shown) // (COLUMNS // 2)))
-    figure = Figure(figsize=(CELL * COLUMNS, (CELL + MARGIN) * lines), layout="constrained")
-    grid = figure.subplots(lines, COLUMNS, squeeze=False)
+    lines = max(1, -(-len(shown) // (PER_LINE // 2)))
+    figure = Figure(figsize=(CELL * PER_LINE, (CELL + MARGIN) * lines), layout="constrained")
+    grid = figure.subplots(lines, PER_LINE, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     for place, (cell, warmth) in enumerate(zip(shown, heat, strict=True)):

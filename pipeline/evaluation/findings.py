@@ -1,20 +1,22 @@
 """What an evaluation found, and its headline numbers in words for people. Measures nothing."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
+from pipeline.evaluation import headlines
+from pipeline.evaluation.headlines import About, as_number, in_percent
+from pipeline.evaluation.results import Evaluation
 from pipeline.evaluation.saliency import Evidence
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class Findings:
     """All that the report and the model card tell of."""
 
-    metrics: dict[str, Any]  # as in reports/evaluation.json
+    evaluation: Evaluation
     slices: pd.DataFrame  # as slices.measure_slices gives them
     robustness: pd.DataFrame | None  # as robustness.measure_robustness gives it; None: not asked for
     evidence: Evidence | None
@@ -39,81 +41,28 @@ class Headline:
     meaning: str
 
 
-def _in_percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _as_number(value: float) -> str:
-    return f"{value:.3f}"
-
-
-Format = Callable[[float], str]
-MEANINGS: dict[str, tuple[str, Format, str]] = {
-    "accuracy": ("Accuracy", _in_percent, "The share of images that get the right class."),
-    "balanced_accuracy": (
-        "Balanced accuracy", _in_percent,
-        "The same with every class counted alike, so that a rare class weighs as much as a frequent one. "
-        "Guessing gives {guess_share}.",
-    ),
-    "top_2_accuracy": ("Top-2 accuracy", _in_percent, "The right class is among the 2 that it holds most likely."),
-    "top_3_accuracy": ("Top-3 accuracy", _in_percent, "The right class is among the 3 that it holds most likely."),
-    "top_5_accuracy": ("Top-5 accuracy", _in_percent, "The right class is among the 5 that it holds most likely."),
-    "macro_precision": (
-        "Precision, mean of the classes", _in_percent, "When it names a class: how often it is that class.",
-    ),
-    "macro_f1": (
-        "F1, mean of the classes", _as_number,
-        "Low when it misses images of a class or names the class wrongly; 1 is perfect.",
-    ),
-    "roc_auc": (
-        "ROC-AUC, mean of the classes", _as_number,
-        "Of an image of a class and one of another: how often the first is held likelier to be of the class. "
-        "0.5 is guessing, 1 perfect.",
-    ),
-    "average_precision": (
-        "Average precision, mean of the classes", _as_number,
-        "How pure a list of a class's likeliest images is on the way down until all are found; 1 is perfect, and "
-        "guessing gives the class's share of all images.",
-    ),
-    "log_loss": (
-        "Log loss", _as_number,
-        "How surprised it is by the truth: 0 is sure and right; holding all classes equally likely costs {guess_loss}.",
-    ),
-    "brier_score": (
-        "Brier score", _as_number,
-        "The squared distance of its probabilities from the truth, summed over the classes: 0 is sure and right, 2 "
-        "sure and wrong; holding all classes equally likely costs {guess_brier}.",
-    ),
-    "expected_calibration_error": (
-        "Expected calibration error", _as_number,
-        "How far, on average, the confidence it states is from the share of right answers. 0.03 means 3 points. "
-        "With few images it is never quite 0, however honest the model.",
-    ),
-}  # fmt: skip
-
-
-def headline_rows(metrics: dict[str, Any]) -> list[Headline]:
-    """The headline metrics that are defined, in the order of MEANINGS, with what each means."""
-    classes = len(metrics["classes"])
+def headline_rows(evaluation: Evaluation) -> list[Headline]:
+    """The metrics of the table that are defined, by what they are about, with what each means."""
+    classes = len(evaluation.classes)
     guesses = {
-        "guess_share": _in_percent(1 / classes),
-        "guess_loss": _as_number(float(np.log(classes))),
-        "guess_brier": _as_number(1 - 1 / classes),
+        "guess_share": in_percent(1 / classes),
+        "guess_loss": as_number(float(np.log(classes))),
+        "guess_brier": as_number(1 - 1 / classes),
     }
     rows = []
-    for name, (title, form, meaning) in MEANINGS.items():
-        if metric := metrics.get(name):
-            between = f"{form(metric['low'])} to {form(metric['high'])}"
-            rows.append(Headline(title, form(metric["value"]), between, meaning.format(**guesses)))
+    for one in sorted(headlines.METRICS, key=lambda one: get_args(About).index(one.about)):
+        if found := evaluation.metrics.get(one.name):
+            between = f"{one.form(found.low)} to {one.form(found.high)}"
+            rows.append(Headline(one.title, one.form(found.value), between, one.meaning.format(**guesses)))
     return rows
 
 
-def in_words(metrics: dict[str, Any], level: float) -> list[str]:
+def in_words(evaluation: Evaluation, level: float) -> list[str]:
     """The evaluation in a few sentences for somebody who knows no metric."""
-    accuracy, images = metrics["accuracy"], metrics["images"]
-    largest = max(one["images"] for one in metrics["classes"].values())
-    unsure, when_sure = metrics["unsure_share"], metrics["accuracy_when_sure"]
-    value, low, high = (f"{100 * accuracy[end]:.0f}" for end in ("value", "low", "high"))
+    accuracy, images = evaluation.of("accuracy"), evaluation.images
+    largest = max(one.images for one in evaluation.classes.values())
+    unsure, when_sure = evaluation.unsure_share, evaluation.accuracy_when_sure
+    value, low, high = (f"{100 * end:.0f}" for end in (accuracy.value, accuracy.low, accuracy.high))
     words = [
         f"Of 100 new images like these, the model can be expected to name about {value} right; with {level:.0%} "
         f"confidence between {low} and {high}, as far as {images:,} test images can tell. "
@@ -125,7 +74,7 @@ def in_words(metrics: dict[str, Any], level: float) -> list[str]:
         words.append("It is sure of every image.")
     else:
         words.append(f"It says “unsure” of {100 * unsure:.0f} of 100; of the others {100 * when_sure:.1f} % are right.")
-    if accuracy["low"] == accuracy["high"]:
+    if accuracy.low == accuracy.high:
         words.append(
             "All resamples agree on the accuracy, because there are too few images or no mistakes: the interval says "
             "less than it seems to."

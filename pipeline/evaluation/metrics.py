@@ -1,4 +1,4 @@
-"""Metrics of a classifier, and how far each can be trusted. Knows arrays only.
+"""Metrics of a classifier: each a function of labels and probabilities. Knows arrays only.
 
 Each metric is written once, for many weightings of the images at a time: the value has every weight 1, and a bootstrap
 resample's weights say how often each image was drawn. scikit-learn, called once a resample, gives the same in 100
@@ -6,13 +6,11 @@ times the time.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypedDict
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from pipeline.params.model import Intervals
 
 Labels = NDArray[np.int64]  # (n,), index into the classes
 Probabilities = NDArray[np.float32]  # (n, classes), rows sum to 1
@@ -21,15 +19,6 @@ Values = NDArray[np.float64]  # (r,), of each resample; NaN where it is not defi
 
 SMALLEST_PROBABILITY = 1e-12  # one sure mistake costs 28 nats, not infinitely many
 CALIBRATION_BINS = 15  # as in Guo et al., On Calibration of Modern Neural Networks, 2017
-WEIGHTS_AT_ONCE = 2_000_000  # of images times resamples: 16 MB, and a few times that while a metric is computed
-
-
-class Interval(TypedDict):
-    """A metric's value and the ends of its interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Metric:
@@ -193,67 +182,3 @@ def expected_calibration_error(
 def calibration_bin(confidence: NDArray[np.float64], bins: int = CALIBRATION_BINS) -> NDArray[np.int64]:
     """Which of `bins` of equal width over 0..1, open below and closed above, each confidence (n,) is in."""
     return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-
-
-def resamples(groups: NDArray[np.int64], count: int, seed: int) -> Iterator[Weights]:
-    """The weights (r, n) of `count` bootstrap resamples, some at a time: how often each image was drawn.
-
-    groups: (n,), the number of each image's group. Whole groups are drawn, as many as there are, with replacement:
-    images of one scene are no independent evidence (Field and Welsh, Bootstrapping clustered data, 2007).
-    """
-    rng = np.random.default_rng(seed)
-    _, group = np.unique(groups, return_inverse=True)
-    number = int(group.max()) + 1
-    at_once = max(1, WEIGHTS_AT_ONCE // len(groups))
-    for start in range(0, count, at_once):
-        rows = min(at_once, count - start)
-        drawn = rng.integers(0, number, (rows, number)) + number * np.arange(rows)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=rows * number).reshape(rows, number)
-        yield times[:, group].astype(np.float64)
-
-
-def intervals(
-    labels: Labels,
-    probabilities: Probabilities,
-    metrics: Mapping[str, Metric],
-    params: Intervals,
-    seed: int,
-    groups: NDArray[np.int64] | None = None,
-) -> dict[str, Interval | None]:
-    """Each metric's value with its percentile bootstrap interval (Efron, 1979); None where it is not defined.
-
-    groups: (n,), images of one number are drawn together, see `resamples`; None: each image by itself.
-    """
-    alone = np.arange(len(labels))
-    drawn: dict[str, list[Values]] = {name: [] for name in metrics}
-    for weights in resamples(alone if groups is None else groups, params.resamples, seed):
-        for name, metric in metrics.items():
-            drawn[name].append(metric.weighted(labels, probabilities, weights))
-    tail = (1 - params.interval_level) / 2
-    found: dict[str, Interval | None] = {}
-    for name, metric in metrics.items():
-        value, values = metric(labels, probabilities), np.concatenate(drawn[name])
-        if not np.isfinite(value):
-            found[name] = None
-            continue
-        known = values[np.isfinite(values)]  # a resample may lack a class
-        low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (value, value)
-        found[name] = {"value": value, "low": float(low), "high": float(high)}
-    return found
-
-
-def interval(
-    labels: Labels,
-    probabilities: Probabilities,
-    metric: Metric,
-    params: Intervals,
-    seed: int,
-    groups: NDArray[np.int64] | None = None,
-) -> Interval | None:
-    """One metric's interval, as `intervals`."""
-    return intervals(labels, probabilities, {"": metric}, params, seed, groups)[""]
-
-
-def as_text(metric: Interval | Mapping[str, float]) -> str:
-    """A headline for a person: the value, and its interval in brackets."""
-    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.core.pages import render
 from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
 from pipeline.data.prepared import SPLITS, SplitName
-from pipeline.evaluation.findings import Results, headline_rows, in_words
+from pipeline.evaluation.findings import Findings, headline_rows, in_words
 from pipeline.evaluation.robustness import CLEAN
 from pipeline.evaluation.slices import FALSE_ALARM
 from pipeline.model.contract import KERAS, Contract
@@ -29,7 +29,7 @@ WEIGHT_LICENCES = {
 }
 
 
-def write_model_card(results: Results, contract: Contract, params: Params) -> None:
+def write_model_card(findings: Findings, contract: Contract, params: Params) -> None:
     """Write it to MODEL_CARD."""
     tables = {name: pd.read_parquet(PREPARED / f"{name}.parquet") for name in SPLITS}
     card = render(
@@ -41,18 +41,18 @@ def write_model_card(results: Results, contract: Contract, params: Params) -> No
         licence=weights_licence(params),
         data_hash=locked_hashes().get(str(RAW), ""),
         intended_use=params.evaluate.intended_use.strip(),
-        words=in_words(results.metrics, params.evaluate.interval_level),
+        words=in_words(findings.evaluation, params.evaluate.interval_level),
         level=f"{params.evaluate.interval_level:.0%}",
-        headlines=headline_rows(results.metrics),
-        metrics=results.metrics,
+        headlines=headline_rows(findings.evaluation),
+        metrics=findings.evaluation,
         counts=class_counts(tables, contract.class_names),
         kinds=image_kinds(tables["train"]),
         sizes=image_sizes(tables["train"]),
-        worse=results.worse_slices,
-        slice_count=len(results.slices),
+        worse=findings.worse_slices,
+        slice_count=len(findings.slices),
         false_alarm=f"{FALSE_ALARM:.0%}",
-        fragile=fragile(results.robustness),
-        robust=results.robustness is not None,
+        fragile=fragile(findings.robustness),
+        robust=findings.robustness is not None,
         bits=params.validate_.near_duplicate_bits,
         grouped=params.preprocess.group_column if "group" in tables["test"] else None,
         target=f"{params.train.target_precision:.0%}",

@@ -7,9 +7,8 @@ from matplotlib.figure import Figure
 
 from pipeline.core.pages import figure_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
-from pipeline.evaluation.corruptions import CORRUPTIONS
-from pipeline.evaluation.findings import Results, headline_rows, in_words
-from pipeline.evaluation.robustness import CLEAN, MOST_IMAGES
+from pipeline.evaluation.findings import Findings, headline_rows, in_words
+from pipeline.evaluation.robustness import CLEAN, CORRUPTIONS, MOST_IMAGES
 from pipeline.evaluation.saliency import MOST_IMAGES as MOST_EXPLAINED
 from pipeline.evaluation.slices import FALSE_ALARM
 from pipeline.model.answers import Judged
@@ -24,10 +23,10 @@ SLICES_LISTED = 60  # rows; all are in the CSV
 
 
 def write_report(
-    results: Results, judged: Judged, figures: Mapping[str, Figure], contract: Contract, params: Params
+    findings: Findings, judged: Judged, figures: Mapping[str, Figure], contract: Contract, params: Params
 ) -> None:
     """Write the page to EVALUATION_REPORT."""
-    metrics = results.metrics
+    metrics = findings.evaluation
     page = render(
         TEMPLATE,
         metrics=metrics,
@@ -38,24 +37,24 @@ def write_report(
         scenes=len(set(judged.groups.tolist())),
         contract=contract,
         figures={name: figure_uri(figure, *(SHEET if name in SHEETS else DIAGRAM)) for name, figure in figures.items()},
-        slices=results.slices.head(SLICES_LISTED).to_dict("records"),
-        slice_count=len(results.slices),
+        slices=findings.slices.head(SLICES_LISTED).to_dict("records"),
+        slice_count=len(findings.slices),
         smallest_slice=params.evaluate.smallest_slice,
         false_alarm=f"{FALSE_ALARM:.0%}",
-        worse=results.worse_slices,
-        robustness=robustness_rows(results),
-        robustness_images=None if results.robustness is None else int(results.robustness["images"].iloc[0]),
+        worse=findings.worse_slices,
+        robustness=robustness_rows(findings),
+        robustness_images=None if findings.robustness is None else int(findings.robustness["images"].iloc[0]),
         most_images=MOST_IMAGES,
         most_explained=MOST_EXPLAINED,
-        evidence=results.evidence.method if results.evidence else "",
+        evidence=findings.evidence.method if findings.evidence else "",
     )
     with replacing(EVALUATION_REPORT) as beside:
         beside.write_text(page, encoding="utf-8")
 
 
-def robustness_rows(results: Results) -> list[dict[str, Any]]:
+def robustness_rows(findings: Findings) -> list[dict[str, Any]]:
     """One row a corruption: its name, and accuracy, balanced accuracy and share of unsure at each strength."""
-    if (table := results.robustness) is None:
+    if (table := findings.robustness) is None:
         return []
     rows = []
     for name in (CLEAN, *CORRUPTIONS):

@@ -24,7 +24,18 @@ BINS = 4  # of a column of numbers, with equally many images
 MOST_VALUES = 50  # of a column of words, the most frequent; a number with more than BIN_ABOVE values is put into bins
 BIN_ABOVE = 8
 FALSE_ALARM = 0.05  # chance that any slice is flagged when the model is equally good on all of them
-COLUMNS = ("column", "value", "images", "accuracy", "low", "high", "balanced_accuracy", "unsure_share", "p", "worse")
+SLICE_COLUMNS = (
+    "column",
+    "value",
+    "images",
+    "accuracy",
+    "low",
+    "high",
+    "balanced_accuracy",
+    "unsure_share",
+    "p",
+    "worse",
+)
 
 
 def slice_columns(table: pd.DataFrame, asked: list[str] | None) -> pd.DataFrame:
@@ -64,7 +75,7 @@ def slices_of(column: pd.Series) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 def measure_slices(columns: pd.DataFrame, judged: Judged, params: Evaluate) -> pd.DataFrame:
-    """One row a slice with enough images, as COLUMNS; the rows that are flagged as worse first, then by accuracy.
+    """One row a slice with enough images, as SLICE_COLUMNS; the rows that are flagged as worse first, then by accuracy.
 
     Accuracy with its Wilson interval; `p`: of the test against all other images (see `p_worse`), after Holm's
     correction for the number of slices; `worse`: below FALSE_ALARM. Slices that all images are in are left out.
@@ -84,7 +95,7 @@ def measure_slices(columns: pd.DataFrame, judged: Judged, params: Evaluate) -> p
                     p_worse(answers.correct, inside, judged.groups), False,
                 )
             )  # fmt: skip
-    found = pd.DataFrame(rows, columns=list(COLUMNS))
+    found = pd.DataFrame(rows, columns=list(SLICE_COLUMNS))
     corrected = holm(found["p"].to_numpy(dtype=np.float64))
     found = found.assign(p=corrected, worse=corrected < FALSE_ALARM)
     return found.sort_values(["worse", "accuracy"], ascending=[False, True], kind="stable", ignore_index=True)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from pipeline.evaluation.metrics import accuracy, balanced_accuracy, expected_calibration_error, resamples
+from pipeline.evaluation.intervals import resamples
+from pipeline.evaluation.metrics import accuracy, balanced_accuracy, expected_calibration_error
 from pipeline.params.model import Evaluate
 
 METRICS = {  # by their names in Comparison

@@ -5,9 +5,11 @@ A decision is settled once and travels as tags on the model's version, from whic
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.core.text import named, shown
+from pipeline.evaluation import headlines
+from pipeline.evaluation.results import Evaluation
 from pipeline.params.model import Gate
 
 if TYPE_CHECKING:  # what it compares with is slow to import, and a night only reads what was decided
@@ -81,13 +83,13 @@ class Incomparable:
 
 
 def decide(
-    evaluation: Mapping[str, Any], export_difference: float, champion: Contest | Incomparable | None, gate: Gate,
+    evaluation: Evaluation, export_difference: float, champion: Contest | Incomparable | None, gate: Gate,
     level: float,
 ) -> Decision:  # fmt: skip
     """The decision on a model.
 
-    evaluation: as in reports/evaluation.json. champion: None when there is none yet. level: of the intervals, e.g.
-    0.95; what chance brings about less often than 1 - level counts as beyond chance.
+    champion: None when there is none yet. level: of the intervals, e.g. 0.95; what chance brings about less often
+    than 1 - level counts as beyond chance.
     """
     checks = [*_absolute(evaluation, export_difference, gate)]
     match champion:
@@ -100,21 +102,27 @@ def decide(
             return Decision((*checks, *_relative(champion, gate, level)), _against(champion))
 
 
-def _absolute(evaluation: Mapping[str, Any], export_difference: float, gate: Gate) -> Iterator[Check]:
-    for metric in ("accuracy", "balanced_accuracy"):
-        value, least = evaluation[metric]["value"], getattr(gate, f"min_{metric}")
-        found = f"{metric.replace('_', ' ')} on the test images is {value:.3f}"
-        yield Check(f"min_{metric}", value >= least, found, f"at least {least:g}")
-    for metric in ("log_loss", "expected_calibration_error"):
-        value, most = evaluation[metric]["value"], getattr(gate, f"max_{metric}")
-        found = f"{metric.replace('_', ' ')} on the test images is {round(value, 3) + 0.0:.3f}"  # never -0.000
-        yield Check(f"max_{metric}", value <= most, found, f"at most {most:g}")
+def _absolute(evaluation: Evaluation, export_difference: float, gate: Gate) -> Iterator[Check]:
+    names = {one.name for one in headlines.METRICS}
+    for limit, value in gate:
+        bound, _, name = limit.partition("_")
+        if name in names:
+            yield _of_metric(evaluation, limit, name, value, is_least=bound == "min")
     yield Check(
         "max_export_difference",
         export_difference <= gate.max_export_difference,
         f"the exported network differs from Keras by {export_difference:.2g} in a class probability",
         f"at most {gate.max_export_difference:g}",
     )
+
+
+def _of_metric(evaluation: Evaluation, limit: str, name: str, bound: float, *, is_least: bool) -> Check:
+    words, asked = name.replace("_", " "), f"at {'least' if is_least else 'most'} {bound:g}"
+    if (found := evaluation.metrics.get(name)) is None:
+        return Check(limit, False, f"{words} is not defined on the test images", asked)
+    value = round(found.value, 3) + 0.0  # never -0.000
+    passed = found.value >= bound if is_least else found.value <= bound
+    return Check(limit, passed, f"{words} on the test images is {value:.3f}", asked)
 
 
 def _against(contest: Contest) -> str:

@@ -8,7 +8,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from filelock import FileLock
@@ -16,7 +16,7 @@ from filelock import FileLock
 from pipeline.core.log import log
 from pipeline.core.paths import PREPARED, RAW
 from pipeline.data.prepared import read_dataset, read_split
-from pipeline.evaluation.metrics import as_text
+from pipeline.evaluation.results import Evaluation, TrainingResult
 from pipeline.model.contract import Contract
 from pipeline.model.engine import load_engine
 from pipeline.model.export import largest_difference
@@ -49,8 +49,8 @@ class Candidate:
 
     folder: Path
     contract: Contract
-    evaluation: dict[str, Any]
-    training: dict[str, Any]
+    evaluation: Evaluation
+    training: TrainingResult
     flow_run: str = ""  # Prefect's, when one made it
 
 
@@ -178,7 +178,7 @@ def _limits(gate: Gate) -> str:
 
 
 def _headline_tags(candidate: Candidate) -> dict[str, str]:
-    return {f"nightshift.{name}": as_text(candidate.evaluation[name]) for name in HEADLINES}
+    return {f"nightshift.{name}": str(candidate.evaluation.of(name)) for name in HEADLINES}
 
 
 def _description(candidate: Candidate, decision: Decision) -> str:
@@ -186,8 +186,8 @@ def _description(candidate: Candidate, decision: Decision) -> str:
     contract, evaluation = candidate.contract, candidate.evaluation
     classes = f"{len(contract.class_names)} classes: {', '.join(contract.class_names[:10])}"
     words = (
-        f"{contract.backbone}, {classes}. Test accuracy {as_text(evaluation['accuracy'])}, "
-        f"balanced {as_text(evaluation['balanced_accuracy'])}, on {evaluation['images']} images.\n\n"
+        f"{contract.backbone}, {classes}. Test accuracy {evaluation.of('accuracy')}, "
+        f"balanced {evaluation.of('balanced_accuracy')}, on {evaluation.images} images.\n\n"
         f"{to_markdown(decision)}"
     )
     return words[:LONGEST_DESCRIPTION]

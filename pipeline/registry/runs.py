@@ -27,6 +27,7 @@ from pipeline.core.paths import (
     TRAINING_METRICS,
     VALIDATION,
 )
+from pipeline.evaluation.results import Evaluation, TrainingResult
 from pipeline.model.contract import Contract
 from pipeline.params.file import Params
 from pipeline.versions.dvc import git_commit, locked_hashes
@@ -115,8 +116,15 @@ def final(training: dict[str, Any]) -> dict[str, Any]:
     return {f"final_{name}": value for name, value in training.items()}
 
 
+def on_test_images(evaluation: Evaluation) -> dict[str, float]:
+    """Numbers of the finished model on the test split: `test_<name>`, and the ends of its interval."""
+    measured = flat(evaluation.model_dump(exclude={"classes"}))
+    named = {f"test_{name.replace('.', '_')}".removesuffix("_value"): value for name, value in measured.items()}
+    return {name: value for name, value in named.items() if value is not None}
+
+
 def log_training(
-    client: "MlflowClient", run_id: str, params: Params, evaluation: dict[str, Any], training: dict[str, Any]
+    client: "MlflowClient", run_id: str, params: Params, evaluation: Evaluation, training: TrainingResult
 ) -> None:
     """Log everything about how the current model came about into the active run, as far as the run lacks it."""
     import mlflow
@@ -125,11 +133,10 @@ def log_training(
     known = client.get_run(run_id).data
     settings = flat(params.model_dump(by_alias=True, exclude={"tune"}))
     mlflow.log_params({name: value for name, value in settings.items() if name not in known.params})
-    headlines = {name: value for name, value in evaluation.items() if name != "classes"}
-    numbers = {f"test_{name.replace('.', '_')}": value for name, value in flat(headlines).items()} | {
-        name: value for name, value in final(training).items() if name not in known.metrics
-    }
-    mlflow.log_metrics({name.removesuffix("_value"): value for name, value in numbers.items() if value is not None})
+    trained = final(training.model_dump())
+    mlflow.log_metrics(
+        on_test_images(evaluation) | {name: trained[name] for name in trained if name not in known.metrics}
+    )
     log_curves(client, run_id, pd.read_csv(CURVES))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hints on schemas for serving; this table is not served

@@ -7,15 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.log import log
-from pipeline.core.paths import AUGMENTED_FIGURE, CURVES, CURVES_FIGURE, MODEL, TRAINING_METRICS
+from pipeline.core.paths import AUGMENTED_FIGURE, CURVES, CURVES_FIGURE, MODEL
 from pipeline.data.prepared import Split
+from pipeline.evaluation.results import TrainingResult, write_training
 from pipeline.model.answers import in_batches, judged_of
 from pipeline.model.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.model.engine import Judging, Numbers, has_bfloat16, load_judging, on_gpu, probabilities
 from pipeline.model.export import compute_in_float32, export_openvino
 from pipeline.model.reference import Judged, Reference, make_reference, sampled, write_reference
 from pipeline.params.file import Params
-from pipeline.storage.files import replacing, sha256_of_file, write_json
+from pipeline.storage.files import replacing, sha256_of_file
 from pipeline.training.augment import draw_augmented
 from pipeline.training.calibration import HELD, Calibration, answers_hold, calibrate
 from pipeline.training.curves import write_curves
@@ -26,7 +27,7 @@ from pipeline.versions.dvc import git_commit
 JUDGED_AT_ONCE = 32  # images
 
 
-def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contract, dict[str, float]]:
+def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contract, TrainingResult]:
     """The model with its contract, the metrics, the curves and the picture of the augmentation."""
     dataset = data.dataset
     compute_in_float32(trained.model)
@@ -52,19 +53,19 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
             **reference,
         )
         write_contract(beside, contract)
-    metrics = {
+    result = TrainingResult(
         **found.metrics,
-        "temperature": found.temperature,
-        "unsure_below": found.unsure_below,
-        "gap_accuracy": trained.kept["gap_accuracy"],
-        "gap_loss": trained.kept["gap_loss"],
-        "epochs": len(trained.curves),
-    }
-    write_json(TRAINING_METRICS, metrics)
+        temperature=found.temperature,
+        unsure_below=found.unsure_below,
+        gap_accuracy=trained.kept["gap_accuracy"],
+        gap_loss=trained.kept["gap_loss"],
+        epochs=len(trained.curves),
+    )
+    write_training(result)
     write_curves(trained.curves, CURVES, CURVES_FIGURE)
     with replacing(AUGMENTED_FIGURE) as beside:
         draw_augmented(data.train.images, params.augment, params.seed).savefig(beside)
-    return contract, metrics
+    return contract, result
 
 
 def warn_of_gap(gap: float, max_gap: float) -> None:

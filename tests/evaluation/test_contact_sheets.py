@@ -11,7 +11,7 @@ from pipeline.evaluation.contact_sheets import (
     draw_sheet,
     mistakes,
 )
-from pipeline.evaluation.corruptions import CORRUPTIONS, STRENGTHS
+from pipeline.evaluation.robustness import CORRUPTIONS, STRENGTHS
 from tests.fixtures.evaluations import judge
 from tests.fixtures.images import noise
 

@@ -1,6 +1,4 @@
-"""The metrics are scikit-learn's, and each comes with an interval that means what it says."""
-
-from typing import Any
+"""The metrics are scikit-learn's, for resamples too."""
 
 import numpy as np
 import pytest
@@ -20,40 +18,16 @@ from sklearn.metrics import (
 )
 
 from pipeline.evaluation.metrics import (
-    Interval,
-    Metric,
     accuracy,
-    as_text,
     average_precision,
     balanced_accuracy,
     brier_score,
     expected_calibration_error,
-    interval,
-    intervals,
-    macro_f1,
-    macro_precision,
     mean_log_loss,
-    resamples,
     roc_auc,
     top_k_accuracy,
 )
-from pipeline.params.model import Intervals
-
-METRICS: dict[str, Metric] = {
-    "accuracy": accuracy, "balanced_accuracy": balanced_accuracy, "macro_precision": macro_precision,
-    "macro_f1": macro_f1, "roc_auc": roc_auc, "average_precision": average_precision, "log_loss": mean_log_loss,
-    "brier_score": brier_score, "expected_calibration_error": expected_calibration_error,
-}  # fmt: skip
-PARAMS = Intervals(interval_level=0.95, resamples=400)
-
-
-def table(count: int, classes: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Labels and probabilities of a model that is right more often than not."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, classes, count)
-    logits = rng.normal(0, 1, (count, classes)) + 1.5 * np.eye(classes)[labels]
-    powers = np.exp(logits)
-    return labels, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+from tests.fixtures.evaluations import METRICS, table
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")  # cases to agree on too
@@ -177,75 +151,4 @@ def test_a_weight_is_so_many_copies_of_the_image(name: str) -> None:
 def test_the_rank_metrics_of_one_class_alone_are_not_defined() -> None:
     labels, probabilities = np.zeros(4, np.int64), np.full((4, 2), 0.5, np.float32)
     assert np.isnan(roc_auc(labels, probabilities))
-    assert interval(labels, probabilities, roc_auc, PARAMS, seed=1) is None
-    assert interval(labels, probabilities, average_precision, PARAMS, seed=1) is None
-
-
-def found(name: str, count: int, seed: int = 7, **changes: Any) -> Interval:
-    labels, probabilities = table(count, 3, seed=1)
-    metric = interval(labels, probabilities, METRICS[name], PARAMS.model_copy(update=changes), seed)
-    assert metric
-    return metric
-
-
-@pytest.mark.parametrize("name", METRICS)
-@pytest.mark.parametrize("count", [20, 300])
-def test_an_interval_brackets_the_value(name: str, count: int) -> None:
-    labels, probabilities = table(count, 3, seed=1)
-    metric = found(name, count)
-    if name != "expected_calibration_error":  # a resample is never better calibrated than chance lets it look
-        assert metric["low"] < metric["value"] < metric["high"]
-    assert metric["value"] == METRICS[name](labels, probabilities)
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_an_interval_belongs_to_its_seed(name: str) -> None:
-    assert found(name, 100) == found(name, 100)
-    assert found(name, 100, seed=8) != found(name, 100)
-
-
-@pytest.mark.parametrize("name", [name for name in METRICS if name != "expected_calibration_error"])
-def test_more_images_and_a_lower_level_make_an_interval_narrower(name: str) -> None:
-    def width(**about: Any) -> float:
-        metric = found(name, **about)
-        return metric["high"] - metric["low"]
-
-    assert width(count=50) > 2 * width(count=800)
-    assert width(count=50, interval_level=0.99) > width(count=50, interval_level=0.6)
-
-
-def test_the_interval_of_a_share_is_about_as_wide_as_theory_says() -> None:
-    metric = found("accuracy", 400, resamples=2000)
-    theory = 2 * 1.96 * np.sqrt(metric["value"] * (1 - metric["value"]) / 400)
-    assert metric["high"] - metric["low"] == pytest.approx(theory, rel=0.1)
-
-
-def test_whole_groups_are_drawn() -> None:
-    groups = np.array([5, 5, 9, 5, 9, 7])
-    for weights in resamples(groups, 50, seed=3):
-        assert (weights[:, [0, 0]] == weights[:, [1, 3]]).all()
-        assert (weights[:, 2] == weights[:, 4]).all()
-        assert (weights[:, [0, 2, 5]].sum(axis=1) == 3).all()  # as many groups as there are
-
-
-def test_copies_of_an_image_are_no_further_evidence() -> None:
-    labels, probabilities = table(100, 3, seed=1)
-    copied, groups = (np.repeat(labels, 4), np.repeat(probabilities, 4, axis=0)), np.repeat(np.arange(100), 4)
-    once = intervals(labels, probabilities, METRICS, PARAMS, seed=1)
-    assert intervals(*copied, METRICS, PARAMS, seed=1, groups=groups) == {
-        name: pytest.approx(metric) for name, metric in once.items()
-    }
-    naive = interval(*copied, accuracy, PARAMS, seed=1)
-    assert naive
-    assert once["accuracy"]
-    assert naive["high"] - naive["low"] < 0.6 * (once["accuracy"]["high"] - once["accuracy"]["low"])
-
-
-def test_many_images_are_resampled_some_at_a_time_to_the_same_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = found("roc_auc", 60)
-    monkeypatch.setattr("pipeline.evaluation.metrics.WEIGHTS_AT_ONCE", 60 * 7)
-    assert found("roc_auc", 60) == pytest.approx(whole)
-
-
-def test_a_metric_as_text_shows_its_doubt() -> None:
-    assert as_text({"value": 0.87654, "low": 0.8, "high": 0.9123}) == "0.877 [0.800, 0.912]"
+    assert np.isnan(average_precision(labels, probabilities))

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from pipeline.core.paths import MODEL, MODEL_CARD
-from pipeline.evaluate import evaluate
 from pipeline.evaluation import model_card
-from pipeline.evaluation.findings import Results
+from pipeline.evaluation.findings import Findings
+from pipeline.evaluation.measure import evaluate
 from pipeline.evaluation.model_card import fragile, image_kinds, image_sizes, parameter_count, weights_licence
-from pipeline.evaluation.robustness import COLUMNS
+from pipeline.evaluation.robustness import ROBUSTNESS_COLUMNS
 from pipeline.evaluation.slices import measure_slices
 from pipeline.model.contract import KERAS, Contract
 from pipeline.params.file import Params
@@ -43,10 +43,11 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defaults: Params) -> s
     said = np.where(rng.random(120) < np.where(bad, 0.3, 0.97), labels, (labels + 1) % 3)
     judged = judge(labels, np.where(said[:, None] == np.arange(3), 0.9, 0.05))
     slices = measure_slices(pd.DataFrame({"si|te": np.where(bad, "*far*", "near")}), judged, defaults.evaluate)
-    metrics = evaluate(judged, defaults.evaluate.model_copy(update={"resamples": 100}), seed=1)
+    robustness = pd.DataFrame(ROBUSTNESS, columns=list(ROBUSTNESS_COLUMNS))
+    numbers = evaluate(judged, slices, robustness, defaults.evaluate.model_copy(update={"resamples": 100}), seed=1)
     contract = Contract.model_validate_json((MODEL / "contract.json").read_bytes())
-    results = Results(metrics, slices, pd.DataFrame(ROBUSTNESS, columns=list(COLUMNS)), None)
-    model_card.write_model_card(results, contract, defaults)
+    findings = Findings(numbers, slices, robustness, None)
+    model_card.write_model_card(findings, contract, defaults)
     return MODEL_CARD.read_text(encoding="utf-8")
 
 
@@ -80,7 +81,7 @@ def test_tables_have_equally_many_columns_in_each_row(card: str) -> None:
 
 
 def test_a_corruption_is_named_at_the_weakest_strength_that_costs_much() -> None:
-    found = fragile(pd.DataFrame(ROBUSTNESS, columns=list(COLUMNS)))
+    found = fragile(pd.DataFrame(ROBUSTNESS, columns=list(ROBUSTNESS_COLUMNS)))
     assert [(one["corruption"], one["strength"]) for one in found] == [("blur", 2)]
     assert fragile(None) == []
 

@@ -10,12 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.core.paths import EVALUATION_REPORT
-from pipeline.evaluate import evaluate
 from pipeline.evaluation.contact_sheets import cells, draw_corruptions, draw_sheet, mistakes
-from pipeline.evaluation.figures import diagrams
-from pipeline.evaluation.findings import Results
+from pipeline.evaluation.diagrams import draw_diagrams
+from pipeline.evaluation.findings import Findings
+from pipeline.evaluation.measure import evaluate
 from pipeline.evaluation.report import write_report
-from pipeline.evaluation.robustness import COLUMNS
+from pipeline.evaluation.robustness import ROBUSTNESS_COLUMNS
 from pipeline.evaluation.slices import measure_slices
 from pipeline.model.answers import Answers, Judged
 from pipeline.model.contract import Contract
@@ -38,9 +38,10 @@ def page(tmp_path_factory: pytest.TempPathFactory, defaults: Params) -> str:
     table = pd.DataFrame({"site": np.where(bad, "<b>far</b>", "near")})
     slices = measure_slices(table, judged, defaults.evaluate)
     rows = [("none", 0, 120, 0.9, 0.8, 0.1), *(("blur", s, 120, 0.5, 0.7 - s / 10, 0.2) for s in (1, 2, 3))]
-    metrics = evaluate(judged, defaults.evaluate.model_copy(update={"resamples": 100}), seed=1)
-    results = Results(metrics, slices, pd.DataFrame(rows, columns=list(COLUMNS)), None)
-    figures: dict[str, Figure] = diagrams(judged, slices, results.robustness)
+    robustness = pd.DataFrame(rows, columns=list(ROBUSTNESS_COLUMNS))
+    numbers = evaluate(judged, slices, robustness, defaults.evaluate.model_copy(update={"resamples": 100}), seed=1)
+    findings = Findings(numbers, slices, robustness, None)
+    figures: dict[str, Figure] = draw_diagrams(judged, slices, robustness)
     images = np.stack([noise(8, 8, seed) for seed in range(120)])
     figures["mistakes"] = draw_sheet(cells(judged, images, ["<i>.png"] * 120, mistakes(judged)))
     figures["corruptions"] = draw_corruptions(images[0], seed=1)
@@ -51,7 +52,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, defaults: Params) -> str:
     folder = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        write_report(results, judged, figures, contract, defaults)
+        write_report(findings, judged, figures, contract, defaults)
         return Path(EVALUATION_REPORT).read_text()
 
 

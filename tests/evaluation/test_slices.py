@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import fisher_exact
 
 from pipeline.core.errors import NightshiftError
-from pipeline.evaluation.slices import COLUMNS, holm, measure_slices, p_worse, slice_columns, slices_of
+from pipeline.evaluation.slices import SLICE_COLUMNS, holm, measure_slices, p_worse, slice_columns, slices_of
 from tests.fixtures.evaluations import PARAMS, judge, right_or_wrong, tables
 
 IMAGES = 400
@@ -99,7 +99,7 @@ def test_small_slices_and_slices_of_everything_are_left_out() -> None:
     found = measure_slices(table, right_or_wrong(np.arange(40) > 4), PARAMS)
     assert list(found["value"]) == ["usual"]
     nothing = measure_slices(table[["camera"]], right_or_wrong(np.arange(40) > 4), PARAMS)
-    assert list(nothing.columns) == list(COLUMNS)
+    assert list(nothing.columns) == list(SLICE_COLUMNS)
     assert nothing.empty
 
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.evaluation.results import Evaluation, Interval
 from pipeline.params.model import Gate
 from pipeline.registry.comparison import Changed, Comparison, Difference, OfClass
 from pipeline.registry.gate import Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
+from tests.fixtures.evaluations import an_evaluation
 
 GATE = Gate(
     min_accuracy=0.8, min_balanced_accuracy=0.7, max_log_loss=0.5, max_expected_calibration_error=0.1,
@@ -17,14 +19,14 @@ GATE = Gate(
 
 def evaluation(
     accuracy: float = 0.9, balanced_accuracy: float = 0.9, log_loss: float = 0.2, expected_calibration_error: float = 0
-) -> dict[str, Any]:
+) -> Evaluation:
     values = {
         "accuracy": accuracy,
         "balanced_accuracy": balanced_accuracy,
         "log_loss": log_loss,
         "expected_calibration_error": expected_calibration_error,
     }
-    return {name: {"value": value, "low": value, "high": value} for name, value in values.items()}
+    return an_evaluation(**{name: Interval(value=value, low=value, high=value) for name, value in values.items()})
 
 
 SAME = Difference(0.9, 0.9, -0.02, 0.02)

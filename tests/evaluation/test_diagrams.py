@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.figures import (
-    diagrams,
+from pipeline.evaluation.diagrams import (
     draw_confusion_matrix,
     draw_coverage,
+    draw_diagrams,
     draw_rank_curves,
     draw_reliability,
     draw_robustness,
     draw_slices,
 )
 from pipeline.evaluation.metrics import expected_calibration_error
-from pipeline.evaluation.robustness import COLUMNS
+from pipeline.evaluation.robustness import ROBUSTNESS_COLUMNS
 from pipeline.evaluation.slices import measure_slices
 from pipeline.model.answers import Answers, Judged
 from tests.fixtures.evaluations import PARAMS, judge, right_or_wrong
@@ -76,7 +76,7 @@ def test_worse_slices_are_red_and_on_top() -> None:
 
 def test_the_robustness_lines_begin_at_the_clean_images() -> None:
     rows = [("none", 0, 9, 0.9, 0.8, 0.1), *(("blur", s, 9, 0.5, 0.7 - s / 10, 0.2) for s in (1, 2, 3))]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(ROBUSTNESS_COLUMNS))
     balanced, unsure = draw_robustness(table).axes
     assert balanced.lines[0].get_ydata() == pytest.approx([0.8, 0.6, 0.5, 0.4])
     assert unsure.lines[0].get_ydata() == pytest.approx([0.1, 0.2, 0.2, 0.2])
@@ -84,4 +84,4 @@ def test_the_robustness_lines_begin_at_the_clean_images() -> None:
 
 def test_what_there_is_nothing_for_is_not_drawn() -> None:
     nothing = measure_slices(pd.DataFrame(index=range(4)), JUDGED, PARAMS)
-    assert set(diagrams(JUDGED, nothing, None)) == {"confusion_matrix", "reliability", "coverage", "rank_curves"}
+    assert set(draw_diagrams(JUDGED, nothing, None)) == {"confusion_matrix", "reliability", "coverage", "rank_curves"}

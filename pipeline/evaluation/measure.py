@@ -1,0 +1,95 @@
+"""Everything that an evaluation measures of one model on the test split. Draws nothing and writes nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
+
+from pipeline.data.prepared import Split
+from pipeline.data.units import unit_numbers
+from pipeline.evaluation.findings import Findings
+from pipeline.evaluation.headlines import headlines
+from pipeline.evaluation.metrics import accuracy, expected_calibration_error
+from pipeline.evaluation.results import ClassScores, Evaluation, SliceCounts
+from pipeline.evaluation.robustness import CLEAN, measure_robustness
+from pipeline.evaluation.saliency import explain
+from pipeline.evaluation.slices import measure_slices, slice_columns
+from pipeline.model.answers import Answers, Judged, ask, in_batches, logits_of
+from pipeline.model.engine import Engine
+from pipeline.params.file import Params
+from pipeline.params.model import Evaluate
+
+
+def measure(engine: Engine, folder: Path, test: Split, params: Params) -> tuple[Findings, Judged]:
+    """All that is found of the model in `folder`, which `engine` asks, and its answers on the test split."""
+    judged = ask_about(engine, test, params.batch.batch_size)
+    slices = measure_slices(slice_columns(test.table, params.evaluate.slices), judged, params.evaluate)
+    robustness = evidence = None
+    if params.evaluate.robustness:
+        robustness = measure_robustness(
+            engine, test.images, judged.answers, params.seed, params.batch.batch_size, params.compute.threads
+        )
+    if params.evaluate.explained:
+        evidence = explain(folder, engine, judged, test.images, params.evaluate.explained)
+    evaluation = evaluate(judged, slices, robustness, params.evaluate, params.seed)
+    return Findings(evaluation, slices, robustness, evidence), judged
+
+
+def ask_about(engine: Engine, test: Split, batch_size: int) -> Judged:
+    """The model's answers on the test split."""
+    logits = logits_of(engine.network, in_batches(test.images, batch_size, "evaluate"))
+    return ask(engine, test.labels, logits, unit_numbers(test.table))
+
+
+def evaluate(
+    judged: Judged, slices: pd.DataFrame, robustness: pd.DataFrame | None, params: Evaluate, seed: int
+) -> Evaluation:
+    """The numbers of reports/evaluation.json."""
+    answers, raw, sure = judged.answers, judged.uncalibrated, ~judged.unsure
+    given = answers.of(sure)
+    corrupted = None
+    if robustness is not None:
+        corrupted = float(robustness.loc[robustness["corruption"] != CLEAN, "balanced_accuracy"].mean())
+    return Evaluation(
+        images=len(answers.labels),
+        metrics=headlines(answers, params, seed, judged.groups),
+        expected_calibration_error_without_temperature=expected_calibration_error(raw.labels, raw.probabilities),
+        unsure_share=float(np.mean(~sure)),
+        accuracy_when_sure=accuracy(given.labels, given.probabilities) if sure.any() else None,
+        classes=per_class(answers, judged.class_names),
+        slices=SliceCounts(compared=len(slices), worse=int(slices["worse"].sum())),
+        corrupted_balanced_accuracy=corrupted,
+    )
+
+
+def per_class(answers: Answers, class_names: tuple[str, ...]) -> dict[str, ClassScores]:
+    """The scores of each class, by its name."""
+    classes = np.arange(len(class_names))
+    table = precision_recall_fscore_support(answers.labels, answers.predicted, labels=classes, zero_division=0)
+    found = {}
+    for number, name, precision, recall, f1, images in zip(classes, class_names, *table, strict=True):
+        positive, scores = answers.labels == number, answers.probabilities[:, number]
+        both = 0 < images < len(positive)
+        found[name] = ClassScores(
+            precision=float(precision),
+            recall=float(recall),
+            f1=float(f1),
+            roc_auc=float(roc_auc_score(positive, scores)) if both else None,
+            average_precision=float(average_precision_score(positive, scores)) if both else None,
+            images=int(images),
+        )
+    return found
+
+
+def predictions_table(judged: Judged, test: Split) -> pd.DataFrame:
+    """One row a test image: path, label, what the model says, how sure it is."""
+    names = np.asarray(judged.class_names)
+    return pd.DataFrame(
+        {
+            "path": test.table["path"],
+            "label": names[judged.answers.labels],
+            "predicted": names[judged.answers.predicted],
+            "confidence": judged.answers.confidence,
+        }
+    )

@@ -1,0 +1,145 @@
+"""What a training and an evaluation found, as it lies in reports/: typed for all who read it. Measures nothing.
+
+A metric is a key of reports/evaluation.json like any other there; which metrics there are, `headlines` says.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import EVALUATION, TRAINING_METRICS
+from pipeline.core.text import named
+from pipeline.storage.files import write_json
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Result = TypeVar("Result", bound=_Result)
+
+
+class Interval(_Result):
+    """A metric's value and the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """For a person: the value, and its interval in brackets."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+class ClassScores(_Result):
+    """One class against the rest; the areas are None where there are no images of it, or no others."""
+
+    precision: float
+    recall: float
+    f1: float
+    roc_auc: float | None
+    average_precision: float | None
+    images: int
+
+
+class SliceCounts(_Result):
+    """How many slices were compared with all other images, and how many are worse than chance explains."""
+
+    compared: int
+    worse: int
+
+
+class Evaluation(_Result):
+    """How good a model is on the test split: reports/evaluation.json."""
+
+    images: int
+    metrics: dict[str, Interval | None]  # by name, in the order of the table; None: these images do not define it
+    expected_calibration_error_without_temperature: float
+    unsure_share: float
+    accuracy_when_sure: float | None  # None: it is sure of no image
+    classes: dict[str, ClassScores]
+    slices: SliceCounts
+    corrupted_balanced_accuracy: float | None = None  # mean over all corruptions; None: not asked for
+
+    def of(self, name: str) -> Interval:
+        """A metric that every test split defines, such as accuracy. Raises KeyError for another one."""
+        if (found := self.metrics.get(name)) is None:
+            raise KeyError(name)
+        return found
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, values: Any) -> Any:
+        """In the file each metric is a key of its own."""
+        if not isinstance(values, dict) or "metrics" in values:
+            return values
+        metrics = {name: value for name, value in values.items() if name not in cls.model_fields}
+        return {name: value for name, value in values.items() if name in cls.model_fields} | {"metrics": metrics}
+
+    @model_serializer(mode="wrap")
+    def _spread(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        spread: dict[str, Any] = {}
+        for name, value in handler(self).items():
+            spread |= value if name == "metrics" else {name: value}
+        if self.corrupted_balanced_accuracy is None:
+            spread.pop("corrupted_balanced_accuracy", None)
+        return spread
+
+
+class TrainingResult(_Result):
+    """What a training ended with, on validation images: reports/training.json."""
+
+    val_accuracy: float
+    val_balanced_accuracy: float
+    val_log_loss: float
+    val_log_loss_uncalibrated: float
+    val_calibration_error: float
+    val_calibration_error_uncalibrated: float
+    val_coverage: float  # share of images whose answer is not "unsure"
+    val_precision_covered: float  # of these, share that is right
+    val_unsure_share: float
+    temperature: float
+    unsure_below: float
+    gap_accuracy: float  # training images' less validation images'
+    gap_loss: float  # validation images' less training images'
+    epochs: int  # of all phases
+
+
+def write_evaluation(evaluation: Evaluation) -> None:
+    """Write reports/evaluation.json."""
+    write_json(EVALUATION, evaluation.model_dump())
+
+
+def read_evaluation() -> Evaluation:
+    """Read reports/evaluation.json. Raises NightshiftError when this version cannot."""
+    return _read(EVALUATION, Evaluation)
+
+
+def write_training(result: TrainingResult) -> None:
+    """Write reports/training.json."""
+    write_json(TRAINING_METRICS, result.model_dump())
+
+
+def read_training() -> TrainingResult:
+    """Read reports/training.json. Raises NightshiftError when this version cannot."""
+    return _read(TRAINING_METRICS, TrainingResult)
+
+
+def _read(file: Path, kind: type[Result]) -> Result:
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        cause = "it is missing"
+    except ValidationError as error:
+        faults = (".".join(map(str, fault["loc"])) + f": {fault['msg']}" for fault in error.errors())
+        cause = f"this version of Nightshift expects other content ({named(faults)})"
+    raise NightshiftError(f"Could not read {file}: {cause}. Run `nightshift train`, which writes it again.")
