@@ -19,30 +19,35 @@ SLOW_TO_IMPORT = (
 )
 COMPUTES = {"cv2", "faiss", "keras", "numpy", "openvino", "PIL", "scipy", "sklearn", "tensorflow"}
 
-# The floors of the house, from the ground: package -> the packages that its modules may import, themselves or through
-# others. Stage files (`pipeline/*.py`) import any package and no other stage file; flows import all of `pipeline`.
+# The floors of the house, from the ground: package -> the packages that its modules reach by their imports, directly or
+# through others. What a row lacks, the package does not know.
 DATA = {"core", "params", "images", "storage", "data"}
 MODEL = {*DATA, "backbones", "model"}
-EVALUATION = {*MODEL, "versions", "evaluation"}
-NIGHT = {*EVALUATION, "registry", "night"}
-MAY_IMPORT = {
+REGISTRY = {*MODEL, "versions", "evaluation", "registry"}
+MAY_REACH = {
     "core": {"core"},
     "params": {"core", "params"},
-    "images": {"core", "params", "images"},
-    "storage": {"core", "params", "images", "storage"},
+    "images": {"params", "images"},
+    "storage": {"core", "images", "storage"},
     "data": DATA,
-    "backbones": {*DATA, "backbones"},
+    "backbones": {"core", "params", "storage", "backbones"},
     "checks": {*DATA, "checks"},
-    "versions": {*DATA, "versions"},
+    "versions": {"core", "data", "versions"},
     "model": MODEL,
-    "evaluation": EVALUATION,
-    "registry": {*EVALUATION, "registry"},
-    "training": {*EVALUATION, "training"},
-    "night": NIGHT,
-    "search": {*EVALUATION, "registry", "training", "search"},
-    "sources": {*NIGHT, "sources"},
-    "notices": {*NIGHT, "notices"},
+    "evaluation": {*MODEL, "versions", "evaluation"},
+    "registry": REGISTRY,
+    "training": {*MODEL, "versions", "evaluation", "training"},
+    "night": {*REGISTRY, "night"},
+    "search": {*REGISTRY, "training", "search"},
+    "sources": {*REGISTRY, "night", "sources"},
+    "notices": {*REGISTRY, "night", "notices"},
 }
+STAGE_FILES_MAY_REACH = {*REGISTRY, "checks", "training", "night", "notices"}  # and no other stage file
+# They order and show: what reads pixels, trains or checks is called by a stage or a package.
+FLOWS_MAY_IMPORT = {
+    "core", "params", "storage", "data", "versions", "evaluation", "registry", "night", "search", "sources", "notices",
+    "register", "tidy",
+}  # fmt: skip
 
 # Package -> what none of its modules imports: the libraries that another package keeps for itself.
 OUTSIDE = {
@@ -101,20 +106,25 @@ STAGE_FILES = [module for module in MODULES if file_of(module).parent == PIPELIN
 
 
 def test_every_package_has_its_floor() -> None:
-    assert {package_of(module) for module in MODULES if module not in STAGE_FILES} == set(MAY_IMPORT)
+    assert {package_of(module) for module in MODULES if module not in STAGE_FILES} == set(MAY_REACH)
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
+@pytest.mark.parametrize("package", MAY_REACH)
 def test_a_package_imports_only_what_stands_below_it(package: str) -> None:
     modules = [module for module in MODULES if module not in STAGE_FILES and package_of(module) == package]
     found = {f"{module} -> {other}" for module in modules for other in all_behind(module)
-             if package_of(other) not in MAY_IMPORT[package]}  # fmt: skip
+             if package_of(other) not in MAY_REACH[package]}  # fmt: skip
     assert not found
 
 
 @pytest.mark.parametrize("stage", STAGE_FILES)
-def test_a_stage_file_imports_no_other_one(stage: str) -> None:
-    assert not all_behind(stage) & set(STAGE_FILES) - {stage}
+def test_a_stage_file_calls_packages_and_no_other_stage_file(stage: str) -> None:
+    assert {package_of(module) for module in all_behind(stage) - {stage}} <= STAGE_FILES_MAY_REACH
+
+
+@pytest.mark.parametrize("file", sorted(FLOWS.rglob("*.py")), ids=lambda file: str(file.relative_to(REPOSITORY)))
+def test_flows_order_and_show(file: Path) -> None:
+    assert {package_of(module) for module in project_imports(ast.parse(file.read_text()))} <= FLOWS_MAY_IMPORT
 
 
 @pytest.mark.parametrize("module", MODULES)
