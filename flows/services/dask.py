@@ -26,6 +26,7 @@ from pipeline.params.file import Params
 if TYPE_CHECKING:
     from distributed import Client
 
+THREADS = 2  # of a worker: while its model is at one shard, the other reads the files of the next
 AHEAD = 2  # shards a worker's thread has, the one it is at among them: it never waits for the next
 POLL = 2.0  # seconds between two looks whether anybody is still there
 ANSWERS = 30.0  # seconds that a scheduler has for its first answer
@@ -65,7 +66,7 @@ def connected(cluster: Cluster) -> "Iterator[Client]":
     logging.getLogger("distributed").setLevel(logging.ERROR)  # a worker that dies is told of here
     if address is None:
         with (
-            distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as local,
+            distributed.LocalCluster(n_workers=workers, threads_per_worker=THREADS, dashboard_address=None) as local,
             distributed.Client(local) as client,
         ):
             yield client
@@ -75,7 +76,7 @@ def connected(cluster: Cluster) -> "Iterator[Client]":
     except (OSError, ValueError) as error:
         raise ClusterError(
             f"No Dask scheduler answers at {address}: {error}. Start one (`dask scheduler`) and its workers (`dask "
-            f"worker {address} --nthreads 1`), or leave out --dask-address for a cluster on this machine."
+            f"worker {address} --nthreads {THREADS}`), or leave out --dask-address for a cluster on this machine."
         ) from error
     with client:
         yield client

@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from pipeline.params.file import Params
 from pipeline.params.model import Compute
 from pipeline.storage.folders import Folder, folder_at
 
-_one_at_a_time = threading.Lock()  # two shards would take turns at one network, and twice the memory
+_one_at_a_time = threading.Lock()  # two shards would take turns at one network
+ALWAYS = nullcontext()
 
 
 class OtherModelError(NightshiftError):
@@ -47,32 +48,41 @@ def _engine(output: Folder, compute: Compute, batch_size: int, contract_hash: st
     return engine, reference
 
 
-def classify_here(run: Run, numbers: list[int], params: Params, decoder: Decoder = decode) -> Done:
+def classify_here(
+    run: Run, numbers: list[int], params: Params, decoder: Decoder = decode,
+    turn: AbstractContextManager[object] = ALWAYS,
+) -> Done:  # fmt: skip
     """Classify shards in this process; yields the number of each and its count of files when its part is on disk.
 
-    Files of the next shard are read while the model is at the one before.
+    Files of the next shard are read while the model is at the one before. turn: is waited for before the model is asked
+    and after reading has begun.
     """
     source, size = folder_at(run.plan.input), params.batch.batch_size
-    engine, reference = _engine(run.output, params.compute, size, run.plan.contract_hash)
-    threads = max(params.compute.threads, source.threads)
+    with turn:
+        engine, reference = _engine(run.output, params.compute, size, run.plan.contract_hash)
     known = Known(known_of(run.output))
     paths = (path for number in numbers for path in run.shard(number))
-    # Two batches in flight bound the memory.
+    # Two batches in flight bound the memory. Threads wait for a store more than they work.
+    threads = max(params.compute.threads, source.threads)
     how = Reading(threads, 2 * size, params.batch.file_timeout, decoder, known.get)
     reads = read_images(source, paths, engine.contract.images, how)
-    for number in numbers:
-        files = len(run.shard(number))
-        outcomes = judge(itertools.islice(reads, files), engine, size, reference)
-        rows = (to_row(outcome, run.plan.stamp) for outcome in outcomes)
-        run.write_part(number, _remembered(rows, known))
-        yield number, files
+    begun = itertools.chain(list(itertools.islice(reads, 1)), reads)
+    with turn:
+        for number in numbers:
+            files = len(run.shard(number))
+            outcomes = judge(itertools.islice(begun, files), engine, size, reference)
+            rows = (to_row(outcome, run.plan.stamp) for outcome in outcomes)
+            run.write_part(number, _remembered(rows, known))
+            yield number, files
     known.close()
 
 
 def classify_alone(run: Run, number: int, params: Params) -> int:
-    """Classify one shard in this process, which does one at a time; returns its number of files."""
-    with _one_at_a_time:
-        [(_, files)] = classify_here(run, [number], params)
+    """Classify one shard in this process; returns its number of files.
+
+    The model is at one shard at a time. Where another thread asks for the next one, its files are read meanwhile.
+    """
+    [(_, files)] = classify_here(run, [number], params, turn=_one_at_a_time)
     return files
 
 
