@@ -1,7 +1,7 @@
 """The nightly flow: the steps of a night as Prefect tasks, one for each shard, with retries; on Dask if asked for."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,9 +60,15 @@ class Shards:
                 self._coming = classify_shards(self._run, left, self._params)
             _, files = next(self._coming)
         except BaseException:
-            self._coming = None
+            self.close()
             raise
         return files
+
+    def close(self) -> None:
+        """End what is being done ahead."""
+        if self._coming:
+            self._coming.close()
+        self._coming = None
 
 
 @task(task_run_name="shard {number}", cache_policy=NO_CACHE, **RETRIES)
@@ -73,9 +79,9 @@ def shard(shards: Shards, number: int) -> int:
 
 def classify_as_tasks(run: Run, numbers: list[int], params: Params) -> Done:
     """Classify shards on this machine."""
-    shards = Shards(run, numbers, params)
-    for number in numbers:
-        yield number, shard(shards, number)
+    with closing(Shards(run, numbers, params)) as shards:
+        for number in numbers:
+            yield number, shard(shards, number)
 
 
 @task(task_run_name="shard {number}", cache_policy=NO_CACHE, **RETRIES)

@@ -34,10 +34,15 @@ def deadline_at(until: str | None) -> datetime.datetime | None:
     return next_time(until, datetime.datetime.now().astimezone()) if until else None
 
 
-def stop_if_late(deadline: datetime.datetime | None, run: Run) -> None:
-    """Raises OutOfTime once `deadline` has passed."""
-    if deadline and datetime.datetime.now(datetime.UTC) >= deadline:
+def is_past(deadline: datetime.datetime | None) -> bool:
+    """Whether the run has to stop."""
+    return deadline is not None and datetime.datetime.now(datetime.UTC) >= deadline
+
+
+def stop(deadline: datetime.datetime, run: Run) -> None:
+    """Raises OutOfTime, where anything is left to be classified."""
+    if (done := run.done()) < run.plan.files:
         raise OutOfTime(
-            f"It is {deadline:%H:%M}: stopped with {run.done()} of {run.plan.files} files done. The same command goes "
-            "on from there."
+            f"It is {deadline:%H:%M}: stopped with {done} of {run.plan.files} files done. The same command goes on "
+            "from there."
         )

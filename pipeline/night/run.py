@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pipeline.core.log import log
 from pipeline.night import planning, results, shadow
-from pipeline.night.deadline import deadline_at, stop_if_late
+from pipeline.night.deadline import deadline_at, is_past, stop
 from pipeline.night.ledger import Run
 from pipeline.night.options import NightOptions
 from pipeline.night.results import Results
@@ -94,6 +94,7 @@ def _classify_left(run: Run, params: Params, deadline: datetime | None, steps: S
     with steps.progress(run, done) as advance, closing(steps.classify(run, left, params)) as coming:
         for number, files in coming:
             advance(number, files)
-            done += files
-            if done < run.plan.files:
-                stop_if_late(deadline, run)
+            if is_past(deadline):
+                break
+    if deadline and is_past(deadline):  # now that the process that classifies has ended, what it did can be counted
+        stop(deadline, run)

@@ -11,9 +11,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,13 @@ def classify_shards(run: Run, numbers: list[int], params: Params) -> Done:
     while left:
         batch = left[:1] if careful else left
         died: int | None = None
-        for answer in _answers((run, batch, params, careful)):
-            if isinstance(answer, int):
-                died = answer
-                break
-            left.remove(answer[0])
-            yield answer
+        with closing(_answers((run, batch, params, careful))) as answers:
+            for answer in answers:
+                if isinstance(answer, int):
+                    died = answer
+                    break
+                left.remove(answer[0])
+                yield answer
         if died is not None and careful:
             raise ShardsError(
                 f"The process that classifies was ended by {_name(died)} twice at shard {left[0]} of {run.output}. If "
@@ -106,7 +108,7 @@ def _end_worker() -> None:
     _worker = None
 
 
-def _answers(asked: Asked) -> Iterator[tuple[int, int] | int]:
+def _answers(asked: Asked) -> Generator[tuple[int, int] | int, None, None]:
     """What the process says of each shard; at last, where it died, its exit status."""
     warm_up()
     assert _worker  # noqa: S101 - it was just started
