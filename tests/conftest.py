@@ -58,11 +58,26 @@ SERVERS = {"s3", "bucket", "prefect_api", "up"}  # fixtures
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs servers; and the long ones first, so that no worker is left with one when the others are done."""
+    """Mark what needs servers; and an order in which no worker waits for another.
+
+    The first to need the trained project trains it: meanwhile the next worker has a long test that does not need it.
+    The long ones come first, so that none is left at the end when the others are done.
+    """
     for item in items:
-        if SERVERS & set(getattr(item, "fixturenames", ())):
+        if SERVERS & set(needs(item)):
             item.add_marker(pytest.mark.services)
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    first = next((item for item in items if "trained" in needs(item)), None)
+
+    def turn(item: pytest.Item) -> tuple[bool, bool, bool]:
+        short = item.get_closest_marker("slow") is None
+        return item is not first, short, not short and "trained" in needs(item)
+
+    items.sort(key=turn)
+
+
+def needs(item: pytest.Item) -> list[str]:
+    """The fixtures of a test, and theirs."""
+    return list(getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(tryfirst=True)
