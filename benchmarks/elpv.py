@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from sklearn.model_selection import train_test_split
 
+from pipeline.backbones.weights import is_pretrained
 from pipeline.data.features import TrainingRows
 from pipeline.data.prepared import Dataset, Split
 from pipeline.embed import embed, frozen_network, view
@@ -35,7 +36,8 @@ from pipeline.model.engine import probabilities
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.sources.demo import DEFECT_CUT
-from pipeline.training.fitting import Examples, make_judge
+from pipeline.training.batches import Examples
+from pipeline.training.fitting import make_judge
 from pipeline.training.inputs import Data
 from pipeline.training.outcome import JUDGED_AT_ONCE
 from pipeline.training.recipe import train
@@ -90,7 +92,7 @@ def run(params: Params) -> dict[str, float]:
     dataset = Dataset(class_names=("defective", "functional"), images=params.images, sha256="")
     learnt, val, test = splits_of(*read_cells(params.images), dataset.class_names, params.seed)
     rows = of_val = None
-    if params.model.is_pretrained:
+    if is_pretrained(params.model):
         network = frozen_network(params)
         changes = [view(params.augment, params.seed, number) for number in range(params.embed.views)]
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.backbones.weights import is_pretrained
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import FEATURES, PREPARED
@@ -28,7 +29,7 @@ from pipeline.storage.files import replacing
 
 BATCH_SIZE = 32  # plain features do not depend on it, the draws of augmented views do
 
-Change = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # images (n, height, width, 3) to the same
+View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # images (n, height, width, 3) to the same
 
 
 def frozen_network(params: Params) -> Network:
@@ -42,7 +43,7 @@ def frozen_network(params: Params) -> Network:
         return openvino_network(Path(folder) / NETWORK, params.compute.threads)
 
 
-def view(augment: Augment, seed: int, number: int) -> Change:
+def view(augment: Augment, seed: int, number: int) -> View:
     """The change that makes view `number`; the views before it are the same however many follow."""
     import tensorflow as tf
 
@@ -58,7 +59,7 @@ def view(augment: Augment, seed: int, number: int) -> Change:
 
 
 def embed(
-    network: Network, images: NDArray[np.uint8], advance: Callable[[int], object], change: Change | None = None
+    network: Network, images: NDArray[np.uint8], advance: Callable[[int], object], change: View | None = None
 ) -> Iterator[Features]:
     """The features of `images` (n, height, width, 3), changed or as they are, batch by batch: (k, d) each.
 
@@ -76,14 +77,16 @@ def main() -> None:
     params = load_params()
     with replacing(FEATURES) as beside:
         beside.mkdir()
-        if not params.model.is_pretrained:
+        if not is_pretrained(params.model):
             log.info("%s is trained from scratch: there are no frozen features.", params.model.backbone)
             return
+        from pipeline.training.augment import changes_images
+
         network = frozen_network(params)
         splits = {name: read_split(PREPARED, name).images for name in SPLITS}
         train = splits["train"]
         views = [view(params.augment, params.seed, number) for number in range(params.embed.views)]
-        if views and not params.augment.changes_images:
+        if views and not changes_images(params.augment):
             log.warning("Nothing in `augment` changes an image: there are no augmented views to embed.")
             views = []
         total = sum(map(len, splits.values())) + len(views) * len(train)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named
+from pipeline.params.model import Model
 from pipeline.storage.files import replacing
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 TIMEOUT = 10.0  # seconds without an answer from the server
 PIECE = 1 << 20  # bytes
+FROM_SCRATCH = ("cnn", "cnn_residual")  # backbones that nobody has trained before
+
+
+def is_pretrained(model: Model) -> bool:
+    """Whether the backbone has learnt something already; if not, the whole network is trained from scratch."""
+    return model.backbone not in FROM_SCRATCH and model.weights != "none"
 
 
 class WeightsError(NightshiftError):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.backbones.weights import is_pretrained
 from pipeline.core.pages import render
 from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
 from pipeline.data.prepared import SPLITS, SplitName
@@ -80,7 +81,7 @@ def parameter_count(file: Path) -> int:
 
 def weights_licence(params: Params) -> str:
     """The licence of the weights that training started from."""
-    if not params.model.is_pretrained:
+    if not is_pretrained(params.model):
         return "none needed: trained from random weights on the data below"
     found = WEIGHT_LICENCES.get((params.model.backbone, params.model.weights))
     return found or f"not known here: look where `{params.model.weights}` comes from before passing the model on"

@@ -109,8 +109,8 @@ def sampled(count: int, seed: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What the model makes of images: row i of each part is the same one."""
+class ValidationAnswers:
+    """What the model makes of the validation images: row i of each part is the same one."""
 
     split: "Split"
     embeddings: NDArray[np.float32]  # (n, d)
@@ -118,8 +118,8 @@ class Judged:
 
 
 def make_reference(
-    train: "Split", rows: NDArray[np.int64], embeddings: NDArray[np.float32], val: Judged, class_names: tuple[str, ...],
-    outlier_percentile: float, seed: int,
+    train: "Split", rows: NDArray[np.int64], embeddings: NDArray[np.float32], val: ValidationAnswers,
+    class_names: tuple[str, ...], outlier_percentile: float, seed: int,
 ) -> Reference:  # fmt: skip
     """The reference of a model.
 
@@ -168,7 +168,7 @@ def _quantiles(values: NDArray[Any]) -> list[float]:
     return [float(value) for value in np.quantile(values, QUANTILES)]
 
 
-def _validation(val: Judged, scores: NDArray[np.float32], class_names: tuple[str, ...]) -> Validation:
+def _validation(val: ValidationAnswers, scores: NDArray[np.float32], class_names: tuple[str, ...]) -> Validation:
     confidence = val.probabilities.max(axis=1)
     return Validation(
         images=len(scores),

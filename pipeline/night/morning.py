@@ -19,7 +19,7 @@ from pipeline.night.rows import listed_path, read_rows
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.params.data import Images
 from pipeline.params.file import Params
-from pipeline.params.model import Batch
+from pipeline.params.night import Batch
 from pipeline.registry import history as nights
 from pipeline.registry.history import Night
 from pipeline.registry.store import Store

@@ -6,7 +6,7 @@ from pipeline.night.summary import NightSummary
 from pipeline.notices import messages
 from pipeline.notices.send import tell, wants_all
 from pipeline.params.file import Params, load_params
-from pipeline.params.model import Batch
+from pipeline.params.night import Batch
 from pipeline.registry.verdict import Registration
 from pipeline.storage.folders import Folder
 

@@ -10,7 +10,7 @@ from pipeline.night.ledger import Run
 from pipeline.night.morning import PAGE, alarms
 from pipeline.night.results import TooManyUnreadable
 from pipeline.night.summary import SUMMARY, NightSummary, summary_lines
-from pipeline.params.model import Batch
+from pipeline.params.night import Batch
 from pipeline.registry.champions import CHAMPION
 from pipeline.registry.verdict import Refused, Registration
 from pipeline.storage.folders import Folder

@@ -10,7 +10,8 @@ from pydantic import Field, ValidationError
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PARAMS
 from pipeline.params.data import Audit, Images, Preprocess, Section, Validate
-from pipeline.params.model import Augment, Batch, Compute, Embed, Evaluate, Model, Register, Train, Tune
+from pipeline.params.model import Augment, Compute, Embed, Evaluate, Model, Train, Tune
+from pipeline.params.night import Batch, Register
 
 
 class ParamsError(NightshiftError):

@@ -1,4 +1,4 @@
-"""The parameters on models, from the machine they are made on to the night. Reads nothing."""
+"""The parameters on models: the machine, network, augmentation, training, search, evaluation. Reads nothing."""
 
 import os
 from typing import Literal, Self
@@ -34,7 +34,6 @@ Backbone = Literal[
     "efficientnet_lite0", "cnn", "cnn_residual", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0",
     "efficientnet_v2_b0", "resnet50", "vgg16", "inception_v3", "convnext_tiny", "keras_hub", "keras_file",
 ]  # fmt: skip
-FROM_SCRATCH = ("cnn", "cnn_residual")
 WORDS = ("package", "imagenet", "none")  # what model.weights can say; all else is a path or a preset
 WEIGHTS_FILES = (".h5", ".keras")  # .weights.h5 among them
 
@@ -65,11 +64,6 @@ class Model(Section):
             raise ValueError(f"{weights!r} does not fit model.backbone {backbone}; allowed is {allowed}")
         return weights
 
-    @property
-    def is_pretrained(self) -> bool:
-        """Whether the backbone knows something already; if not, the whole network is trained from scratch."""
-        return self.backbone not in FROM_SCRATCH and self.weights != "none"
-
 
 class Augment(Section):
     """Random changes to training images; 0 and false are off."""
@@ -87,11 +81,6 @@ class Augment(Section):
     random_erasing: float = Field(ge=0, le=1)  # probability
     mix_up: float = Field(ge=0, le=1)  # alpha
     cut_mix: float = Field(ge=0, le=1)  # alpha
-
-    @property
-    def changes_images(self) -> bool:
-        """Whether an image can look different afterwards, mixing aside."""
-        return any(value for name, value in self if name not in ("mix_up", "cut_mix"))
 
 
 class Embed(Section):
@@ -205,40 +194,3 @@ class Evaluate(Intervals):
     robustness: bool
     explained: int = Field(ge=0, le=50)  # images of each class
     intended_use: str
-
-
-class Gate(Section):
-    """What a model must reach to be used: by itself, and beside the champion on the same test images."""
-
-    min_accuracy: float = Field(ge=0, le=1)
-    min_balanced_accuracy: float = Field(ge=0, le=1)
-    max_log_loss: float = Field(gt=0)
-    max_expected_calibration_error: float = Field(ge=0, le=1)
-    max_export_difference: float = Field(gt=0, le=1)
-    max_loss: float = Field(ge=0, le=1)  # of balanced accuracy
-    max_class_loss: float = Field(ge=0, le=1)  # of one class's recall
-    max_calibration_loss: float = Field(ge=0, le=1)  # of expected calibration error
-    max_slowdown: float = Field(ge=1)  # times
-    min_compared_images: int = Field(ge=2)
-
-
-class Register(Section):
-    """The model's name in MLflow, and who promotes."""
-
-    model_name: str = Field(min_length=1, pattern=r"^[^/:]+$")
-    promote: Literal["manual", "auto"]
-    gate: Gate
-
-
-class Batch(Section):
-    """The nightly run."""
-
-    shard_size: int = Field(ge=1, le=100_000)
-    batch_size: int = Field(ge=1, le=4096)
-    file_timeout: float = Field(gt=0)  # seconds
-    max_unreadable: float = Field(ge=0, le=1)  # share of the listed files
-    parquet: bool = False
-    max_drift: float = Field(default=0.2, ge=0, le=1)
-    max_unsure: float = Field(default=1.0, ge=0, le=1)  # share of the listed files
-    track: bool = True
-    review: int = Field(ge=0, le=1_000_000)  # rows

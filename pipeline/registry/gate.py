@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.core.text import named, shown
 from pipeline.evaluation import headlines
 from pipeline.evaluation.results import Evaluation
-from pipeline.params.model import Gate
+from pipeline.params.night import Gate
 
 if TYPE_CHECKING:  # what it compares with is slow to import, and a night only reads what was decided
     from pipeline.registry.comparison import Comparison, OfClass

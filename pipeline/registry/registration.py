@@ -21,7 +21,7 @@ from pipeline.model.contract import Contract
 from pipeline.model.engine import load_engine
 from pipeline.model.export import largest_difference
 from pipeline.params.file import Params
-from pipeline.params.model import Gate
+from pipeline.params.night import Gate
 from pipeline.registry import champions, versions
 from pipeline.registry.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
 from pipeline.registry.packaging import log_model

@@ -145,7 +145,7 @@ def _try(study: "optuna.Study", search: Search, ready: Ready, number: int, fixed
     """Trial `number`, counted without those that were killed; with values drawn, or the `fixed` ones."""
     import optuna
 
-    from pipeline.training.fitting import epoch_seed
+    from pipeline.training.batches import epoch_seed
 
     # A sampler of its own for each trial: what it draws does not depend on how often the search was interrupted.
     study.sampler = optuna.samplers.TPESampler(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from pipeline.backbones.weights import is_pretrained
 from pipeline.core.code import code_of
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PREPARED, SEARCHES
@@ -47,7 +48,7 @@ class Search:
 
 def check(params: Params, fine_tune: bool) -> Mode:
     """What trials will fit. Raises NightshiftError where there is nothing to search, or a range is nonsense."""
-    mode: Mode = "scratch" if not params.model.is_pretrained else "fine_tune" if fine_tune else "head"
+    mode: Mode = "scratch" if not is_pretrained(params.model) else "fine_tune" if fine_tune else "head"
     if mode == "fine_tune" and not params.train.fine_tune.epochs:
         raise NightshiftError(
             "params.yaml: train.fine_tune.epochs is 0, so there is no fine-tuning to search. Set it to 1 or more, or "

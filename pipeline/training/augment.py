@@ -65,6 +65,11 @@ def random_change(augment: Augment, seed: int) -> Change:
     return change
 
 
+def changes_images(augment: Augment) -> bool:
+    """Whether an image can look different after augmentation; mixing is not counted."""
+    return any(value for name, value in augment if name not in ("mix_up", "cut_mix"))
+
+
 def augmentation(augment: Augment, seed: int) -> keras.Sequential:
     """A model of its own, images in and images out, (n, height, width, 3) in 0..255; the trained network lacks it.
 

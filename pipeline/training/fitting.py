@@ -1,6 +1,6 @@
-"""Gradient descent over epochs: batches, steps, judging, early stopping, going on. Knows no files and no backbone.
+"""Gradient descent over epochs: steps, judging, early stopping, resuming. Knows no files and no backbone.
 
-What an epoch draws follows from (seed, epoch) and from states that a snapshot holds, so a fit that goes on from its
+What an epoch draws follows from (seed, epoch) and from states that a snapshot holds, so a fit that resumes after its
 last epoch ends with the same bits as one that was never disturbed.
 """
 
@@ -20,81 +20,21 @@ from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.data.features import TrainingRows
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy, mean_log_loss
 from pipeline.model.engine import probabilities
 from pipeline.params.model import Fit, Monitor, Train
+from pipeline.training.batches import Examples, Task, batches
 from pipeline.training.checkpoints import Checkpoints, Snapshot
 
 Epoch = dict[str, float]  # what is known of an epoch when it ends; and `phase`, in words, for those who are told
 OnEpoch = Callable[[str, Epoch], None]  # phase, epoch; may raise to end the training
-Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # images and targets of a batch
+
 
 GAP_SAMPLE = 256  # training images that are judged after each epoch, as validation images are: half a point's precision
 
 
 class Diverged(NightshiftError):  # noqa: N818 - what happened
-    """The loss is no number any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Rows and their labels; row i of both is the same image."""
-
-    rows: NDArray[np.generic] | TrainingRows  # (n, ...), indexed by an array of row numbers, best read as touched
-    labels: NDArray[np.int64]  # (n,), index into the classes
-
-    def sample(self, count: int, seed: int) -> "Examples":
-        """`count` of them, or all, drawn without putting back."""
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(self.labels))[:count])
-        return Examples(self.rows[chosen], self.labels[chosen])
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What a phase learns from, and what it is judged on."""
-
-    phase: str
-    train: Examples
-    val: Examples
-    targets: NDArray[np.float32]  # (n, classes), of `train`: one-hot labels, or softer ones; rows sum to 1
-    class_weights: NDArray[np.float32]  # (classes,)
-    seed: int
-    change: Callable[[int], Change] | None = None  # the random changes of an epoch, from its own seed
-    judged_at_once: int = 1024  # rows
-    bar: bool = False  # show every step: the phase takes minutes
-
-
-def epoch_seed(seed: int, epoch: int) -> int:
-    """A seed of the epoch's own; those of neighbouring seeds and epochs have nothing in common."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-
-
-def batches(task: Task, batch_size: int, epoch: int, whole: bool = False) -> tf.data.Dataset:
-    """The batches of one epoch, in an order of its own, read from disk as they are needed.
-
-    Gives (rows as float32, targets, weights) of `batch_size`, the last one of what is left, or, where `whole`, left
-    out. A row's weight is its class's; where its target is shared out among classes, theirs in the same shares.
-    """
-    rows, targets, weights = task.train.rows, task.targets, tf.constant(task.class_weights)
-    shape, seed = (None, *rows.shape[1:]), epoch_seed(task.seed, epoch)
-
-    def gather(index: NDArray[np.int64]) -> NDArray[np.float32]:
-        return rows[index].astype(np.float32)
-
-    def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        found = tf.numpy_function(gather, [index], tf.float32, stateful=False)
-        return tf.ensure_shape(found, shape), tf.gather(targets, index)
-
-    def weigh(found: tf.Tensor, shares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return found, shares, tf.linalg.matvec(shares, weights)
-
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    order = tf.data.Dataset.range(len(targets)).shuffle(len(targets), seed=seed).batch(batch_size, drop_remainder=whole)
-    read = order.map(load, num_parallel_calls=1)
-    changed = read if task.change is None else read.map(task.change(seed))
-    return changed.map(weigh).prefetch(2).with_options(options)
+    """The loss is NaN or infinite."""
 
 
 def loss_of_each(train: Train) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -183,7 +123,7 @@ def fit(
 ) -> list[Epoch]:  # fmt: skip
     """Fit `model` until `train.monitor` gets no better, and leave it with its best weights; one row an epoch.
 
-    Goes on where `checkpoints` has a snapshot of this phase; `on_epoch` is told of those epochs too. Raises Diverged.
+    Resumes where `checkpoints` has a snapshot of this phase; `on_epoch` gets those epochs too. Raises Diverged.
     """
     state = _State(model, optimiser)
     steps, judge = make_steps(model, optimiser, loss_of_each(train)), make_judge(model, task.judged_at_once)
@@ -290,10 +230,10 @@ def _restore(
     if snapshot is None:
         return [], [], False
     if not state.fits(snapshot):
-        log.warning("The checkpoint of %s is of another network and left aside; it starts anew.", phase)
+        log.warning("The checkpoint of %s belongs to another network and is ignored; the phase starts again.", phase)
         return [], [], False
     state.put_back(snapshot)
-    log.info("%s goes on after epoch %d", phase, len(snapshot.history))
+    log.info("%s resumes after epoch %d", phase, len(snapshot.history))
     return list(snapshot.history), snapshot.arrays["best"], snapshot.finished
 
 
@@ -316,7 +256,7 @@ def _agree_on(done: int, strategy: tf.distribute.Strategy) -> None:
 def _check(phase: str, epoch: Epoch) -> None:
     if not all(map(math.isfinite, epoch.values())):
         raise Diverged(
-            f"The loss of {phase} is no number any more in epoch {epoch['epoch']:.0f}: the steps are too long. "
+            f"NaN loss in epoch {epoch['epoch']:.0f} of {phase}: the learning rate is too high. "
             f"Lower train.{phase}.learning_rate, or set train.{phase}.clip_norm, e.g. to 1.0."
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.backbones.weights import is_pretrained
 from pipeline.core.code import code_of, versions_of
 from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.data.features import Features, TrainingRows, read_features, read_training_rows
@@ -33,7 +34,7 @@ class Data:
 def read_data(params: Params) -> Data:
     """The prepared splits, and their features where the backbone has some; all of it stays on disk."""
     data = Data(read_dataset(PREPARED), read_split(PREPARED, "train"), read_split(PREPARED, "val"))
-    if not params.model.is_pretrained:
+    if not is_pretrained(params.model):
         return data
     rows = read_training_rows(FEATURES)
     return Data(data.dataset, data.train, data.val, rows, read_features(FEATURES, "val"))

@@ -14,7 +14,7 @@ from pipeline.model.answers import in_batches, judged_of
 from pipeline.model.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
 from pipeline.model.engine import Judging, Numbers, has_bfloat16, load_judging, on_gpu, probabilities
 from pipeline.model.export import compute_in_float32, export_openvino
-from pipeline.model.reference import Judged, Reference, make_reference, sampled, write_reference
+from pipeline.model.reference import Reference, ValidationAnswers, make_reference, sampled, write_reference
 from pipeline.params.file import Params
 from pipeline.storage.files import replacing, sha256_of_file
 from pipeline.training.augment import draw_augmented
@@ -125,6 +125,6 @@ def reference_of(params: Params, data: Data, trained: Trained, asked: Asked) -> 
     else:
         batches = (data.train.images[part] for part in in_batches(rows, JUDGED_AT_ONCE, "reference"))
         _, embeddings = judged_of(asked.judging, batches)
-    val = Judged(data.val, asked.embeddings, asked.probabilities)
+    val = ValidationAnswers(data.val, asked.embeddings, asked.probabilities)
     names, percentile = data.dataset.class_names, params.train.outlier_percentile
     return make_reference(data.train, rows, embeddings, val, names, percentile, params.seed)

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 
 from pipeline.backbones.build import build_backbone
+from pipeline.backbones.weights import is_pretrained
 from pipeline.core.log import log
 from pipeline.params.file import Params
 from pipeline.params.model import FineTune, Monitor, Train
 from pipeline.training.augment import random_change
+from pipeline.training.batches import Examples, Task
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.fitting import Examples, OnEpoch, Task, as_table, best_epoch, fit, is_better
+from pipeline.training.fitting import OnEpoch, as_table, best_epoch, fit, is_better
 from pipeline.training.inputs import Data, targets_of
 from pipeline.training.optimiser import build_optimiser, freeze, warm_up_and_cosine
 
@@ -46,12 +48,12 @@ def train(
     how, monitor = params.train, params.train.monitor
     with strategy.scope():
         backbone = build_backbone(params.model, params.images)
-        if not params.model.is_pretrained:
+        if not is_pretrained(params.model):
             model = assemble(backbone, head(len(data.dataset.class_names)), how.scratch.dropout, params.seed)
         else:
             layer, of_head = fit_head(data, how, params.seed, checkpoints, on_epoch)
             model = assemble(backbone, layer, how.fine_tune.dropout, params.seed)
-    if not params.model.is_pretrained:
+    if not is_pretrained(params.model):
         curves = fit_images(model, data, params, "scratch", checkpoints, on_epoch)
         return _trained(model, [curves], monitor, is_frozen=False)
     if not how.fine_tune.epochs:

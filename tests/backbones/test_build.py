@@ -10,11 +10,12 @@ import pytest
 
 from pipeline.backbones.build import build_backbone
 from pipeline.backbones.keras_file import load_keras
+from pipeline.backbones.weights import FROM_SCRATCH, is_pretrained
 from pipeline.core.errors import NightshiftError
 from pipeline.model.engine import openvino_judging, openvino_network
 from pipeline.model.export import export_openvino
 from pipeline.params.data import Images
-from pipeline.params.model import FROM_SCRATCH, Backbone, Model
+from pipeline.params.model import Backbone, Model
 from tests.fixtures.images import noise
 
 NAMES = [name for name in Backbone.__args__ if name not in ("keras_hub", "keras_file")]
@@ -135,7 +136,7 @@ def test_weights_fit_their_backbone_or_are_refused_with_what_is_allowed(
         with pytest.raises(ValueError, match=f"'{weights}' does not fit model.backbone {name}; allowed is "):
             Model(backbone=name, weights=weights)
     else:
-        assert Model(backbone=name, weights=weights).is_pretrained is pretrained
+        assert is_pretrained(Model(backbone=name, weights=weights)) is pretrained
 
 
 def test_every_backbone_that_is_trained_from_scratch_is_one_that_can_be_built() -> None:

@@ -16,7 +16,8 @@ import pytest
 from keras import layers
 
 from pipeline.backbones import weights
-from pipeline.backbones.weights import Published, WeightsError, load_weights, published_weights
+from pipeline.backbones.weights import Published, WeightsError, is_pretrained, load_weights, published_weights
+from pipeline.params.file import Params
 
 CONTENT = b"the weights of a network" * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -171,3 +172,13 @@ def test_a_file_that_does_not_give_every_weight_is_refused_by_its_name(
 def test_a_file_that_is_not_there_is_named_with_the_folder_it_was_looked_for_in(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=rf"model\.weights: there is no file gone\.h5 in {Path.cwd()}"):
         load_weights(network(), Path("gone.h5"))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "pretrained"),
+    [("efficientnet_lite0", "package", True), ("efficientnet_lite0", "none", False), ("cnn", "none", False)],
+)
+def test_only_a_backbone_with_weights_is_pretrained(
+    defaults: Params, backbone: str, weights: str, pretrained: bool
+) -> None:
+    assert is_pretrained(type(defaults.model)(backbone=backbone, weights=weights)) is pretrained

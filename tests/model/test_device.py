@@ -23,7 +23,8 @@ from pipeline.model.export import compute_in_float32, export_openvino
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.params.model import Compute, Model
-from pipeline.training.fitting import Examples, Task, fit, make_judge
+from pipeline.training.batches import Examples, Task
+from pipeline.training.fitting import fit, make_judge
 from pipeline.training.optimiser import build_optimiser
 from pipeline.training.recipe import assemble, head
 from tests.fixtures.project import change_params, environment

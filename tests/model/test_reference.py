@@ -19,7 +19,14 @@ from pipeline.model.contract import (
     read_contract,
     write_contract,
 )
-from pipeline.model.reference import Judged, Reference, make_reference, read_reference, sampled, write_reference
+from pipeline.model.reference import (
+    Reference,
+    ValidationAnswers,
+    make_reference,
+    read_reference,
+    sampled,
+    write_reference,
+)
 from pipeline.params.data import Images
 from tests.fixtures.images import noise
 from tests.fixtures.models import write_colour_model
@@ -61,7 +68,9 @@ TRAIN, VAL = split(60, 0), split(30, 1000)
 @pytest.fixture(scope="module")
 def made() -> Reference:
     rows = sampled(60, 7)
-    return make_reference(TRAIN, rows, embeddings(60, 0), Judged(VAL, embeddings(30, 1), answers(30)), NAMES, 90, 7)
+    return make_reference(
+        TRAIN, rows, embeddings(60, 0), ValidationAnswers(VAL, embeddings(30, 1), answers(30)), NAMES, 90, 7
+    )
 
 
 @pytest.fixture
@@ -82,7 +91,7 @@ def test_it_comes_back_as_it_was_written(model: Path, made: Reference) -> None:
 
 def test_making_and_writing_it_again_gives_the_same_hash(tmp_path: Path, made: Reference, model: Path) -> None:
     again = make_reference(
-        TRAIN, sampled(60, 7), embeddings(60, 0), Judged(VAL, embeddings(30, 1), answers(30)), NAMES, 90, 7
+        TRAIN, sampled(60, 7), embeddings(60, 0), ValidationAnswers(VAL, embeddings(30, 1), answers(30)), NAMES, 90, 7
     )
     assert write_reference(tmp_path, again)["reference_sha256"] == read_contract(model).reference_sha256
 

@@ -13,7 +13,7 @@ from pipeline.night.results import TooManyUnreadable
 from pipeline.night.review import by_kind
 from pipeline.night.summary import NightSummary
 from pipeline.params.file import Params
-from pipeline.params.model import Batch
+from pipeline.params.night import Batch
 from pipeline.registry.history import Night
 from pipeline.storage.folders import folder_at
 from tests.fixtures.images import save_image

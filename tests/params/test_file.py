@@ -171,13 +171,3 @@ def test_parameters_cannot_be_changed(defaults: Params, section: str) -> None:
     name = next(iter(type(inner).model_fields))
     with pytest.raises(ValidationError, match="frozen"):
         setattr(inner, name, getattr(inner, name))
-
-
-@pytest.mark.parametrize(
-    ("backbone", "weights", "pretrained"),
-    [("efficientnet_lite0", "package", True), ("efficientnet_lite0", "none", False), ("cnn", "none", False)],
-)
-def test_only_a_backbone_with_weights_is_pretrained(
-    defaults: Params, backbone: str, weights: str, pretrained: bool
-) -> None:
-    assert type(defaults.model)(backbone=backbone, weights=weights).is_pretrained is pretrained

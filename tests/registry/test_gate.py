@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.evaluation.results import Evaluation, Interval
-from pipeline.params.model import Gate
+from pipeline.params.night import Gate
 from pipeline.registry.comparison import Changed, Comparison, Difference, OfClass
 from pipeline.registry.gate import Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
 from tests.fixtures.evaluations import an_evaluation

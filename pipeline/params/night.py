@@ -1,0 +1,44 @@
+"""The parameters of registration and of the night: no training depends on them. Reads nothing."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.params.data import Section
+
+
+class Gate(Section):
+    """What a model must reach to be used: by itself, and beside the champion on the same test images."""
+
+    min_accuracy: float = Field(ge=0, le=1)
+    min_balanced_accuracy: float = Field(ge=0, le=1)
+    max_log_loss: float = Field(gt=0)
+    max_expected_calibration_error: float = Field(ge=0, le=1)
+    max_export_difference: float = Field(gt=0, le=1)
+    max_loss: float = Field(ge=0, le=1)  # of balanced accuracy
+    max_class_loss: float = Field(ge=0, le=1)  # of one class's recall
+    max_calibration_loss: float = Field(ge=0, le=1)  # of expected calibration error
+    max_slowdown: float = Field(ge=1)  # times
+    min_compared_images: int = Field(ge=2)
+
+
+class Register(Section):
+    """The model's name in MLflow, and who promotes."""
+
+    model_name: str = Field(min_length=1, pattern=r"^[^/:]+$")
+    promote: Literal["manual", "auto"]
+    gate: Gate
+
+
+class Batch(Section):
+    """The nightly run."""
+
+    shard_size: int = Field(ge=1, le=100_000)
+    batch_size: int = Field(ge=1, le=4096)
+    file_timeout: float = Field(gt=0)  # seconds
+    max_unreadable: float = Field(ge=0, le=1)  # share of the listed files
+    parquet: bool = False
+    max_drift: float = Field(default=0.2, ge=0, le=1)
+    max_unsure: float = Field(default=1.0, ge=0, le=1)  # share of the listed files
+    track: bool = True
+    review: int = Field(ge=0, le=1_000_000)  # rows
