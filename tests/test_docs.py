@@ -1,5 +1,6 @@
 """The pages name what is there: every package and stage has its line, and every file that they speak of exists."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -44,3 +45,17 @@ def test_every_file_that_a_page_names_is_there(page: Path) -> None:
         if "://" not in link
     ]
     assert not [name for name in [*named, *linked] if not (REPOSITORY / name).exists()]
+
+
+def test_what_leans_on_a_library_in_private_is_named_for_upgrades() -> None:
+    """Private attributes of others' objects; `os._exit` is documented."""
+    named = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    leaning = set()
+    for file in [*PIPELINE.rglob("*.py"), *(REPOSITORY / "flows").rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and re.fullmatch("_[a-z].*", node.attr):
+                owner = node.value.id if isinstance(node.value, ast.Name) else ""
+                if owner not in ("self", "cls", "os"):
+                    leaning.add(str(file.relative_to(REPOSITORY)))
+    assert leaning
+    assert not [file for file in leaning if file not in named]
