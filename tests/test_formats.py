@@ -11,6 +11,8 @@ from pipeline.checks.label_issues import ISSUE_COLUMNS
 from pipeline.data.manifest import MEASURED
 from pipeline.data.splits import FrozenSplits
 from pipeline.evaluation import robustness, slices
+from pipeline.evaluation.headlines import METRICS
+from pipeline.evaluation.results import Evaluation, TrainingResult
 from pipeline.model.contract import Contract
 from pipeline.night.ledger import RunPlan
 from pipeline.night.rows import COLUMNS, CORRECTION, WHY
@@ -38,6 +40,15 @@ def of_numbers() -> list[str]:
     return list(numbers(files, []))
 
 
+def of_evaluation() -> list[str]:
+    """In the file each metric is a key of its own."""
+    return [
+        key
+        for name in Evaluation.model_fields
+        for key in ([one.name for one in METRICS] if name == "metrics" else [name])
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
@@ -52,14 +63,20 @@ def of_numbers() -> list[str]:
         ("reports/label_issues.csv", ISSUE_COLUMNS),
         ("reports/validation.json", of_numbers()),
         ("reports/validation.json", tracked("validation.json")),
+        ("reports/training.json", TrainingResult.model_fields),
         ("reports/training.json", tracked("training.json")),
-        ("reports/evaluation.json", tracked("evaluation.json")),
-        ("reports/slices.csv", slices.COLUMNS),
-        ("reports/robustness.csv", robustness.COLUMNS),
+        ("reports/evaluation.json", of_evaluation()),
+        ("reports/slices.csv", slices.SLICE_COLUMNS),
+        ("reports/robustness.csv", robustness.ROBUSTNESS_COLUMNS),
     ],
 )
 def test_the_page_has_every_field_of_a_format_in_its_order(name: str, fields: object) -> None:
     assert documented(name) == list(fields)  # type: ignore[call-overload]
+
+
+def test_the_demos_evaluation_has_the_fields_of_two_classes_in_their_order() -> None:
+    of_more = {one.name for one in METRICS if one.more_classes_than > 1}
+    assert tracked("evaluation.json") == [name for name in documented("reports/evaluation.json") if name not in of_more]
 
 
 def test_the_page_has_every_tag_in_mlflow() -> None:
