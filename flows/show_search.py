@@ -31,13 +31,13 @@ def table_of(found: Found) -> Table:
 
 
 def _cells(attempt: Attempt, is_present: bool) -> list[str]:
-    score = "no number" if attempt.score is None else f"{attempt.score:.4g}"
+    score = "NaN" if attempt.score is None else f"{attempt.score:.4g}"
     values = [f"{value:g}" if isinstance(value, float) else str(value) for value in attempt.values.values()]
     return [f"{attempt.number}{' (now)' if is_present else ''}", score, str(attempt.epochs), *values]
 
 
 def lines_of(found: Found, changed: dict[str, tuple[Any, Any]] | None) -> list[str]:
-    """The result in words; `changed`: what was changed in params.yaml, None where nothing was to be."""
+    """The result in words; `changed`: what was changed in params.yaml; None with --no-write."""
     metric, stopped = found.search.params.tune.metric, len(found.attempts) - len(found.ranked)
     lines = [f"{len(found.attempts)} trials, {stopped} of them stopped early."]
     if left_out := without_part(found.search.params, found.search.mode):
@@ -45,7 +45,7 @@ def lines_of(found: Found, changed: dict[str, tuple[Any, Any]] | None) -> list[s
     best = found.winner
     if best is None:
         return [*lines, "No trial is better than the present parameters; params.yaml stays as it is."]
-    now = "no number" if found.present.score is None else f"{found.present.score:.4g}"
+    now = "NaN" if found.present.score is None else f"{found.present.score:.4g}"
     lines += [
         f"Trial {best.number} is the best: {metric} {best.score:.4g}, against {now} with the present parameters.",
         optimism(len(found.attempts), found.search.images),

@@ -1,1 +1,1 @@
-"""Telling people how a night or a training ended."""
+"""Messages about how a night or a training ended."""

@@ -1,4 +1,4 @@
-"""A night or a training run plainly, and people told how it ended. Knows neither the words nor the services."""
+"""Runs a night or a training, and sends a message about how it ended. Knows neither the words nor the services."""
 
 from collections.abc import Callable
 
@@ -12,12 +12,15 @@ from pipeline.storage.folders import Folder
 
 
 def night(output: Folder, run: Callable[[Params], NightSummary]) -> NightSummary:
-    """Run a night into `output` with params.yaml, tell how it ended, and return its summary or raise what it raised."""
+    """Run a night into `output` with params.yaml, and send a message about how it ended.
+
+    Returns its summary, or raises its error.
+    """
     try:
         params = load_params()
         summary = run(params)
     except Exception as error:
-        failed = error  # the name above ends with its block
+        failed = error  # Python deletes `error` at the end of this block
         tell(lambda: messages.of_failed_night(output, failed))
         raise
     of_night(output, summary, params.batch)
@@ -25,7 +28,7 @@ def night(output: Folder, run: Callable[[Params], NightSummary]) -> NightSummary
 
 
 def of_killed(output: Folder, killed: str | None) -> None:
-    """Tell that the run before in `output` was killed in the middle, if one was: it could not say so itself.
+    """Send a message if the previous run into `output` was killed: it could not send one itself.
 
     killed: its name, as `Folder.hold` gives it.
     """
@@ -34,12 +37,15 @@ def of_killed(output: Folder, killed: str | None) -> None:
 
 
 def of_night(output: Folder, summary: NightSummary, batch: Batch) -> None:
-    """Tell of a finished night, if by these limits anybody needs to know."""
+    """Send a message about a finished night: always if the user wants that, else when it exceeds a limit of `batch`."""
     tell(lambda: messages.of_night(output, summary, batch, wants_all()))
 
 
 def training(run: Callable[[], Registration]) -> Registration:
-    """Run a training, tell how it ended, and return its registration or raise what it raised, Refused included."""
+    """Run a training, and send a message about how it ended.
+
+    Returns its registration, or raises its error; a refused model raises Refused.
+    """
     try:
         registration = run()
         registration.require_passed()

@@ -1,4 +1,4 @@
-"""What people are told of a night or a training: what happened, what was kept, what to do. Knows no service."""
+"""The messages about a night or a training: what happened, what was kept, what to do. Knows no service."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +19,7 @@ LONGEST = 3000  # characters of one part: chat services cut off or refuse what i
 
 
 class Kind(StrEnum):
-    """How a service shows it; Apprise's words."""
+    """The kind of a message, in Apprise's words; services show each kind differently."""
 
     INFO = "info"
     SUCCESS = "success"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What one person or more are told."""
+    """One message, the same for every address."""
 
     kind: Kind
     title: str
@@ -44,7 +44,7 @@ class Message:
 
     @property
     def body(self) -> str:
-        """The three parts as text; names can move no cursor, and addresses in it hold no password."""
+        """The three parts as text, without control characters, and without passwords in addresses."""
         parts = (("What happened", self.happened), ("What was kept", self.kept), ("What to do", self.do))
         return "\n\n".join(f"{name}: {_clean(words)}" for name, words in parts if words)
 
@@ -56,13 +56,13 @@ def _clean(text: str) -> str:
 
 
 def of_test() -> Message:
-    """That messages arrive."""
+    """A test message."""
     happened = "Somebody ran `nightshift notify` to see whether messages arrive."
     return Message(Kind.INFO, "Nightshift: a test", happened, "", "Nothing.")
 
 
 def of_night(output: Folder, summary: NightSummary, batch: Batch, always: bool) -> Message | None:
-    """A night that was finished; None for one of which nobody needs to be told, unless `always`."""
+    """A finished night; None when it raised no alarm, unless `always`."""
     counts, kept = "; ".join(summary_lines(summary)), f"All {summary.listed} rows are in {output}."
     if wrong := alarms(summary, batch):
         words = "\n".join([*wrong, counts])
@@ -76,21 +76,24 @@ def of_night(output: Folder, summary: NightSummary, batch: Batch, always: bool) 
 
 
 def of_killed_night(output: Folder, killed: str) -> Message | None:
-    """A night that was killed without a word, told of by the run that goes on with it; None when none does.
+    """A killed night, reported by the run that resumes it; None when there is nothing to resume.
 
-    killed: which process it was.
+    killed: the name of the killed process.
     """
     if not Run.unfinished_in(output):
         return None
-    happened = f"The run before, {killed}, was killed in the middle: by the system for its memory, a restart, a person."
-    do = "Nothing: this run goes on with it. If it happens again, look for the cause."
-    return Message(Kind.WARNING, f"Night {output.name} was killed, and goes on now", happened, progress(output), do)
+    happened = (
+        f"The previous run, {killed}, was killed: the system ran out of memory, the machine restarted, or a person "
+        "stopped it."
+    )
+    do = "Nothing: this run resumes it. If it happens again, look for the cause."
+    return Message(Kind.WARNING, f"Night {output.name} was killed, and is resumed now", happened, progress(output), do)
 
 
 def of_stopped(output: Folder, words: str) -> Message:
-    """A night that came to its hour."""
+    """A night that stopped at its --until time."""
     return Message(
-        Kind.WARNING, f"Night {output.name} stopped at its hour", words, progress(output),
+        Kind.WARNING, f"Night {output.name} stopped at its set time", words, progress(output),
         "Run the same command again, or wait for the next night: it goes on from there.",
     )  # fmt: skip
 
@@ -109,7 +112,7 @@ def of_failed_night(output: Folder, error: BaseException) -> Message:
 
 
 def of_crashed_night(output: Folder, words: str) -> Message:
-    """A night whose process was ended from outside."""
+    """A night whose process was killed from outside."""
     do = "Run the same command again: it goes on where it stopped."
     return Message(Kind.FAILURE, f"Night {output.name} crashed", words, progress(output), do)
 
@@ -121,9 +124,9 @@ def progress(output: Folder) -> str:
             return f"{run.done()} of {run.plan.files} files are done and kept in {output}."
         if output.exists(SUMMARY):
             return f"What was finished before is in {output}."
-    except (NightshiftError, OSError) as error:  # what is in the night's way may be in this one's too
-        return f"What was done is kept in {output}; how much that is cannot be seen now ({error})."
-    return "Nothing was begun."
+    except (NightshiftError, OSError) as error:  # whatever stopped the night may stop this read too
+        return f"Finished files are kept in {output}; could not read how many ({error})."
+    return "Nothing was started."
 
 
 def of_training(registration: Registration) -> Message:
@@ -145,7 +148,7 @@ def of_failed_training(error: BaseException) -> Message:
         model, reasons = error.registration.model, error.registration.decision.reasons
         name = f"{model.name} version {model.version}"
         do = (
-            "Nothing is to be mended for the nights: they go on with the champion. "
+            "The nights need nothing: they keep using the champion. "
             f"`nightshift promote {model.version} --force` puts it in production all the same."
         )
         return Message(
@@ -156,7 +159,7 @@ def of_failed_training(error: BaseException) -> Message:
 
 
 def of_crashed_training(words: str) -> Message:
-    """A training whose process was ended from outside."""
+    """A training whose process was killed from outside."""
     kept = "Stages that were finished, and the checkpoints of the one that was not. The champion stays in production."
     return Message(Kind.FAILURE, "Training crashed", words, kept, "Run it again: it goes on where it stopped.")
 
@@ -171,5 +174,5 @@ def _words_of(error: BaseException) -> str:
 
 def _what_to_do(error: BaseException) -> str:
     if isinstance(error, NightshiftError):
-        return "Mend what it names, then run the same command again: it goes on where it stopped."
+        return "Fix what it names, then run the same command again: it goes on where it stopped."
     return "The log has more. Run the same command again: it goes on where it stopped."

@@ -1,7 +1,7 @@
-"""Telling people by e-mail, chat or webhook, through Apprise. A message that does not arrive never fails a run.
+"""Sends messages by e-mail, chat or webhook, through Apprise. A message that does not arrive never fails a run.
 
-NIGHTSHIFT_NOTIFY has the addresses, as Apprise writes them. They hold passwords: nothing but the name of the service
-is ever said of one.
+NIGHTSHIFT_NOTIFY has the addresses, as Apprise writes them. They hold passwords, so logs and errors name only the
+service of an address.
 """
 
 import logging
@@ -17,29 +17,29 @@ from pipeline.core.log import log
 from pipeline.notices.messages import Message, of_test
 
 ADDRESSES = "NIGHTSHIFT_NOTIFY"  # separated by white space
-ALWAYS = "NIGHTSHIFT_NOTIFY_ALWAYS"  # 1: also of a night that needs nobody
+ALWAYS = "NIGHTSHIFT_NOTIFY_ALWAYS"  # 1: also about nights without alarms
 LOGS = ("apprise", "urllib3.connectionpool")  # they name hosts, tokens and what a server answered
 
 
 class NotifyError(NightshiftError):
-    """Nobody can be told, or not everybody was."""
+    """There is no address, or a message did not arrive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One address, by its number and service, and whether it took the message."""
+    """One address, by its number and service, and whether the message arrived."""
 
     who: str
     arrived: bool
 
 
 def addresses() -> list[str]:
-    """Those in the environment."""
+    """The addresses in NIGHTSHIFT_NOTIFY."""
     return os.environ.get(ADDRESSES, "").split()
 
 
 def wants_all() -> bool:
-    """Whether people are told of uneventful nights too."""
+    """Whether to send messages about nights without alarms too."""
     return os.environ.get(ALWAYS, "") not in ("", "0")
 
 
@@ -47,7 +47,7 @@ def send(message: Message) -> list[Told]:
     """Send a message to every address, one after another."""
     from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 
-    # No picture is fetched from elsewhere; one address at a time, each with its own answer.
+    # Fetch no icons from the web. Send to one address at a time, to know which one failed.
     asset = AppriseAsset(
         app_id="Nightshift", app_desc="Nightshift", image_url_mask="", image_url_logo="", async_mode=False
     )
@@ -67,7 +67,7 @@ def send(message: Message) -> list[Told]:
 
 
 def _service(address: str, service: Any) -> str:
-    """What kind of service an address is of."""
+    """The name of the service behind an address."""
     if service:
         return str(service.service_name)
     scheme = re.match(r"[a-z][a-z0-9+]{0,19}(?=://)", address)
@@ -76,7 +76,7 @@ def _service(address: str, service: Any) -> str:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep addresses out of the logs of those who send to them."""
+    """Keep addresses out of the logs of the libraries that send."""
     before = {name: logging.getLogger(name).disabled for name in LOGS}
     try:
         for name in LOGS:
@@ -88,7 +88,7 @@ def _silent() -> Iterator[None]:
 
 
 def tell(make: Callable[[], Message | None]) -> None:
-    """Send the message that `make` gives, if it gives one and there is anybody to be told; never raises."""
+    """Send the message that `make` returns, if there is one and any address is set. Never raises."""
     if not addresses():
         return
     try:
@@ -96,20 +96,20 @@ def tell(make: Callable[[], Message | None]) -> None:
         for told in send(message) if message else []:
             if not told.arrived:
                 log.warning(
-                    "%s was not told of “%s”: check it in %s, then `nightshift notify` tries it.",
-                    told.who, message.heading if message else "", ADDRESSES,
+                    "Could not send “%s” to %s: check its address in %s, then test it with `nightshift notify`.",
+                    message.heading if message else "", told.who, ADDRESSES,
                 )  # fmt: skip
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong in telling, the run has ended as it has
-        # Its words are not ours: they may hold an address.
-        log.warning("Nobody could be told how the run ended (%s).", type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - a failed message must not change how the run ended
+        # Do not log the error's text: it may hold an address.
+        log.warning("Could not send any message about how the run ended (%s).", type(error).__name__)
 
 
 def try_all() -> list[Told]:
     """Send a test message to every address. Raises NotifyError when there is none."""
     if not addresses():
         raise NotifyError(
-            f"{ADDRESSES} is not set: nobody is told. It has one or more addresses separated by spaces, such as "
-            "mailtos://user:password@mail.example.com?to=me@example.com or slack://…/…/…; "
+            f"{ADDRESSES} is not set, so nobody gets messages. Set it to one or more addresses separated by spaces, "
+            "such as mailtos://user:password@mail.example.com?to=me@example.com or slack://…/…/…; "
             "https://github.com/caronc/apprise/wiki lists all services."
         )
     return send(of_test())

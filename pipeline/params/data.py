@@ -19,7 +19,7 @@ class Images(Section):
     height: int = Field(ge=8, le=4096)  # pixels
     fit: Literal["stretch", "pad", "crop"]
     max_megapixels: float = Field(gt=0)
-    # What came later has a default that means what earlier contracts did, so they still read.
+    # Fields added later default to what earlier versions did, so earlier contracts still load.
     window: Literal["file"] | tuple[float, float] = "file"  # DICOM: centre and width, in the unit of the machine
     bands: tuple[int, int, int] | None = None  # TIFF: those shown as red, green and blue, counted from 1
     stretch: tuple[float, float] = (2.0, 98.0)  # percentiles of a band that become 0 and 255
@@ -32,7 +32,9 @@ class Images(Section):
         if value == "file":
             return value
         if not _are_numbers(value, 2) or value[1] <= 0:
-            raise ValueError(f"{value!r} is no window; it must be file, or [centre, width] with a width above 0")
+            raise ValueError(
+                f"{value!r} is not a valid window; it must be file, or [centre, width] with a width above 0"
+            )
         return float(value[0]), float(value[1])
 
     @field_validator("bands", mode="before")
@@ -42,7 +44,8 @@ class Images(Section):
             return value
         if not _are_numbers(value, 3) or not all(isinstance(band, int) and band >= 1 for band in value):
             raise ValueError(
-                f"{value!r} are no bands; it must be null, or three numbers of bands, from 1 on: [4, 3, 2]"
+                f"{value!r} is not a valid choice of bands; it must be null, or three numbers of bands, "
+                "from 1 on: [4, 3, 2]"
             )
         return tuple(value)
 
@@ -50,18 +53,20 @@ class Images(Section):
     @classmethod
     def _two_percentiles(cls, value: Any) -> Any:
         if not _are_numbers(value, 2) or not 0 <= value[0] < value[1] <= 100:
-            raise ValueError(f"{value!r} is no stretch; it must be two percentiles, 0 <= low < high <= 100: [2, 98]")
+            raise ValueError(
+                f"{value!r} is not a valid stretch; it must be two percentiles, 0 <= low < high <= 100: [2, 98]"
+            )
         return float(value[0]), float(value[1])
 
     @property
     def unused(self) -> set[str]:
-        """The later fields that ask for nothing: a contract with these has the same hash as one without them."""
+        """The later fields at their defaults: a contract has the same hash with and without them."""
         later = ("window", "bands", "stretch", "denoise", "clahe")
         return {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
 
 
 def _are_numbers(value: Any, count: int) -> bool:
-    """Whether a list from YAML or JSON, or a tuple, has so many finite numbers."""
+    """Whether a list from YAML or JSON, or a tuple, holds exactly `count` finite numbers."""
     return (
         isinstance(value, list | tuple)
         and len(value) == count
@@ -69,11 +74,11 @@ def _are_numbers(value: Any, count: int) -> bool:
     )
 
 
-Severity = Literal["error", "warning", "off"]  # error stops the pipeline, warning is reported, off is not looked at
+Severity = Literal["error", "warning", "off"]  # error stops the pipeline, warning is reported, off skips the check
 
 
 class Check(Section):
-    """One expectation on the data: how much a miss matters."""
+    """One expectation on the data: how severe a miss is."""
 
     severity: Severity
 
@@ -145,7 +150,7 @@ class Validate(Section):
     """The expectations on the data, and what becomes of files that miss them."""
 
     class_names: list[str] | None
-    near_duplicate_bits: int = Field(ge=0, le=64)  # of 256; more would join images that only look of a kind
+    near_duplicate_bits: int = Field(ge=0, le=64)  # of 256; a higher limit would join images that are only similar
     baseline: str | None
     quarantine: list[FileFault]
     max_quarantined: float = Field(ge=0, le=1)

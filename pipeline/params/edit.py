@@ -12,7 +12,7 @@ def with_values_written(text: str, values: dict[str, Any]) -> str:
     """
     root = yaml.compose(text, yaml.SafeLoader)
     nodes = {name: _find(root, name) for name in values}
-    # From the end of the text on, so that places found before still hold.
+    # From the end of the text to its start, so that earlier positions stay valid.
     for name, node in sorted(nodes.items(), key=lambda item: -item[1].start_mark.index):
         start, end = node.start_mark.index, node.end_mark.index
         old, new = text[start:end], _spelt(values[name])

@@ -33,7 +33,7 @@ class Params(Section):
     train: Train
     tune: Tune
     evaluate: Evaluate
-    register_: Register = Field(alias="register")  # as has Python's ABCMeta
+    register_: Register = Field(alias="register")  # Python's ABCMeta has a method `register`
     batch: Batch
 
 
@@ -79,7 +79,7 @@ def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
     """The keys allowed in the section where the wrong key stands."""
     section: Any = Params
     for part in location[:-1]:
-        if not hasattr(section, "model_fields"):  # a mapping with names of the user's
+        if not hasattr(section, "model_fields"):  # a mapping whose names the user chooses
             section = get_args(section)[1]
             continue
         section = next(field.annotation for name, field in section.model_fields.items() if part in (name, field.alias))

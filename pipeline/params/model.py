@@ -18,15 +18,15 @@ class Compute(Section):
 
     @property
     def threads(self) -> int:
-        """Threads that read and decode, and images that the CPU is asked about at once.
+        """Threads that read and decode, and images in one batch on the CPU.
 
-        The decoders release Python's lock, so one a core keeps every core busy.
+        The decoders release the GIL, so one thread per core keeps every core busy.
         """
         return self.workers or os.cpu_count() or 1
 
     @property
     def alone(self) -> "Compute":
-        """The same for one process on one device: to ask a network is no work for several machines."""
+        """The same for one process on one device: prediction does not use several machines."""
         return self.model_copy(update={"distribution": "none"})
 
 
@@ -34,7 +34,7 @@ Backbone = Literal[
     "efficientnet_lite0", "cnn", "cnn_residual", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0",
     "efficientnet_v2_b0", "resnet50", "vgg16", "inception_v3", "convnext_tiny", "keras_hub", "keras_file",
 ]  # fmt: skip
-WORDS = ("package", "imagenet", "none")  # what model.weights can say; all else is a path or a preset
+WORDS = ("package", "imagenet", "none")  # keywords of model.weights; anything else is a path or a preset
 WEIGHTS_FILES = (".h5", ".keras")  # .weights.h5 among them
 
 
@@ -47,10 +47,10 @@ class Model(Section):
     @field_validator("weights")
     @classmethod
     def _fit_the_backbone(cls, weights: str, others: ValidationInfo) -> str:
-        backbone = others.data.get("backbone")  # None: an error of its own
+        backbone = others.data.get("backbone")  # None: the backbone itself is not valid, which is reported already
         match backbone:
             case "cnn" | "cnn_residual":
-                fits, allowed = weights == "none", "none: it is trained from scratch"
+                fits, allowed = weights == "none", "none, as it is trained from scratch"
             case "keras_hub":
                 fits = weights not in (*WORDS, "")
                 allowed = "a KerasHub preset's name, hf://owner/name, or a preset's folder"
@@ -113,7 +113,7 @@ class Head(Fit):
 
 
 class FineTune(Fit):
-    """Fitting the whole of a network that knows something already."""
+    """Fine-tuning the whole of a pretrained network."""
 
     layer_decay: float = Field(gt=0, le=1)  # the first layer's learning rate as a share of the last one's
     frozen: float = Field(ge=0, lt=1)  # share of the backbone's weighted layers, from the first, that are not trained
@@ -165,7 +165,7 @@ class Range(Section):
     def interval(self) -> tuple[float, float]:
         """Low and high. Raises ValueError for a list."""
         if self.low is None or self.high is None:
-            raise ValueError("a list of choices has no ends")
+            raise ValueError("a list of choices has no low and high")
         return self.low, self.high
 
 

@@ -1,7 +1,7 @@
 """A search in MLflow: a run for the search, a nested run for each trial, and a picture. Tries nothing itself.
 
-What MLflow shows is what the study holds: trials that it lacks, because the store did not answer or the process was
-killed, are added the next time. A store that does not answer is spoken of once; the search goes on.
+MLflow shows what the study holds: the next search adds trials that MLflow lacks, because the store did not answer or
+the process was killed. A store that does not answer causes one warning, and the search goes on.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 RUN = "mlflow_run"  # of a study: its run
-FEWEST = 10  # completed trials before anything is said of importance
+FEWEST = 10  # completed trials before importances are computed
 
 
 class SearchLog:
-    """The run of one study; every call returns, whatever the store does."""
+    """The MLflow run of one study; no call raises an error of the store."""
 
     def __init__(self, study: "optuna.Study", params: Params, mode: Mode, images: int) -> None:
-        """Of no run yet. images: of validation, on which all trials are compared."""
+        """Starts without a run. images: how many validation images all trials are compared on."""
         self.study, self.params, self.mode, self.images = study, params, mode, images
         self.run: SearchRun | None = None
         self.answers = True
@@ -47,7 +47,7 @@ class SearchLog:
         self.end("FINISHED")
 
     def end(self, status: str) -> None:
-        """Say how the search ended, in MLflow's word."""
+        """Record how the search ended, as an MLflow run status."""
         if run := self.run:
             self._tell(lambda: run.end(status))
 
@@ -57,7 +57,7 @@ class SearchLog:
         try:
             job()
         except TrackingError as error:
-            log.warning("MLflow does not show this search until it is run again: %s", error)
+            log.warning("Could not record this search in MLflow; run it again to add what is missing: %s", error)
             self.answers = False
 
     def _update(self, trials: "Sequence[FrozenTrial]") -> None:
@@ -101,7 +101,7 @@ def _recorded(number: int, trial: "FrozenTrial") -> Trial:
 
 @contextmanager
 def search_log(study: "optuna.Study", params: Params, mode: Mode, images: int) -> Iterator[SearchLog]:
-    """The run of the search inside, continued where there is one; the caller closes it when all went well.
+    """The search's MLflow run for this block, resumed where there is one; the caller closes it after success.
 
     Otherwise it ends as killed (interrupted) or failed.
     """
@@ -114,17 +114,18 @@ def search_log(study: "optuna.Study", params: Params, mode: Mode, images: int) -
 
 
 def optimism(trials: int, images: int) -> str:
-    """What to think of the best of many."""
+    """How far to trust the best of many trials."""
     return (
-        f"{trials} trials were compared on the same {images} validation images: the best one's score is better than it "
-        "would be on others. The test images, which no trial has seen, tell."
+        f"{trials} trials were compared on the same {images} validation images, so the best score is optimistic. "
+        "The test images, which no trial has seen, give an unbiased one."
     )
 
 
 def importances(study: "optuna.Study") -> dict[str, float]:
     """How much each parameter matters for being among the best, in shares of 1; {} of too few trials.
 
-    PED-ANOVA (Watanabe, Bansal and Hutter, 2023); fANOVA took half for what does not matter at all, of 30 trials.
+    PED-ANOVA (Watanabe, Bansal and Hutter, 2023); fANOVA gave half of the importance to a parameter
+    without effect, with 30 trials.
     """
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
     from optuna.trial import TrialState
@@ -136,7 +137,7 @@ def importances(study: "optuna.Study") -> dict[str, float]:
 
 
 def draw_search(trials: "Sequence[FrozenTrial]", shares: dict[str, float], metric: str) -> Figure:
-    """Every trial's score and the best so far; and what each parameter matters."""
+    """Draw every trial's score and the best so far, and each parameter's importance."""
     figure = Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     done = [(number, trial.value) for number, trial in enumerate(trials) if trial.state.name == "COMPLETE"]
@@ -156,9 +157,7 @@ def draw_search(trials: "Sequence[FrozenTrial]", shares: dict[str, float], metri
     left.legend()
     names = list(shares)[::-1]
     right.barh(names, [shares[name] for name in names])
-    right.set(
-        xlabel="share in what makes trials good", title="importance" if names else "too few trials to tell importance"
-    )
+    right.set(xlabel="importance (share)", title="importance" if names else "too few trials for importances")
     return figure
 
 

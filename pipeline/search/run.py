@@ -1,4 +1,4 @@
-"""Search better parameters: trials of other values, judged on validation images. Never reads the test split.
+"""Searches better parameters: trials of other values, judged on validation images. Never reads the test split.
 
 What trial n tries follows from the seed and the trials before it, so a search that was interrupted tries what an
 undisturbed one would have tried.
@@ -59,7 +59,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came of a search."""
+    """The result of a search."""
 
     search: Search
     attempts: tuple[Attempt, ...]  # in their order
@@ -99,7 +99,7 @@ def run_search(search: Search, trials: int) -> Found:
         done = finished(study)
         ready: Callable[[], Ready] = cache(lambda: _prepare(search))
         with tqdm(desc="tune", total=max(trials, len(done)), initial=len(done), unit="trial") as bar:
-            # What is to be bettered must be among the trials.
+            # The present parameters must be among the trials: all others are compared with them.
             while not (known := is_known(done, present)) or (len(done) < trials and time.monotonic() < ends):
                 _try(study, search, ready(), len(done), None if known else present)
                 done = finished(study)
@@ -123,13 +123,13 @@ def write_winner(found: Found) -> dict[str, tuple[Any, Any]]:
     if load_params() != found.search.params:
         values = ", ".join(f"{name}: {value}" for name, value in new.items())
         raise NightshiftError(
-            f"{PARAMS} has changed while the search ran, and is left as it is. The best trial: {values}."
+            f"{PARAMS} has changed while the search ran, so the search does not write it. The best trial: {values}."
         )
     text = with_values_written(PARAMS.read_text(encoding="utf-8"), new)
     with replacing(PARAMS) as beside:
         beside.write_text(text, encoding="utf-8")
         if load_params(beside) != with_values(found.search.params, new):
-            raise AssertionError("params.yaml would not say what was tried")
+            raise AssertionError("params.yaml would not hold the values that were tried")
     return changed
 
 
@@ -174,7 +174,7 @@ def _try(study: "optuna.Study", search: Search, ready: Ready, number: int, fixed
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Of the epochs of dozens of trials only warnings are said; the bar shows how far it is."""
+    """Log only warnings during the trials; the progress bar shows the rest."""
     level = log.level
     log.setLevel(logging.WARNING)
     try:

@@ -21,14 +21,14 @@ TAKE_PART: dict[Mode, tuple[str, ...]] = {  # names, and beginnings of names tha
     "fine_tune": (*SHARED, "train.head.", "train.fine_tune.", "augment."),
     "scratch": (*SHARED, "train.scratch.", "augment."),
 }
-DIGITS = 3  # of a number that is tried: nobody wants to read more in params.yaml
+DIGITS = 3  # significant digits of a tried number, so that params.yaml stays readable
 
 
 def searched(params: Params, mode: Mode) -> dict[str, "BaseDistribution"]:
     """The distribution of each parameter of `tune.ranges` that matters to trials of `mode`.
 
-    Raises ParamsError for a name that is no parameter, or none that a training has; for values that the parameter
-    cannot have; and for a range that the present value lies outside of.
+    Raises ParamsError for an unknown parameter, for one that no training uses, for values that the parameter cannot
+    have, and for a range without the present value.
     """
     known = _leaves(Params)
     found = {}
@@ -36,13 +36,13 @@ def searched(params: Params, mode: Mode) -> dict[str, "BaseDistribution"]:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             raise ParamsError(
-                f"params.yaml: tune.ranges: {name} is no parameter; "
+                f"params.yaml: tune.ranges: {name} is not a valid parameter; "
                 + (f"did you mean {close[0]}?" if close else "give its whole name, e.g. train.head.learning_rate.")
             )
         if not any(_takes_part(name, one) for one in TAKE_PART):
             raise ParamsError(
-                f"params.yaml: tune.ranges: {name} cannot be searched: trials differ in how they learn from images, "
-                f"not in the images or in how answers are judged. Of use are {_spoken(SHARED)}, train.head.*, "
+                f"params.yaml: tune.ranges: {name} cannot be searched: trials vary how a model learns, not its "
+                f"images or how it is evaluated. Valid names are {_spoken(SHARED)}, train.head.*, "
                 "train.fine_tune.*, train.scratch.* and augment.*."
             )
         distribution = _distribution(name, of_name, known[name])
@@ -116,9 +116,13 @@ def _distribution(name: str, of_name: Range, kind: Any) -> "BaseDistribution":
     if kind is float:
         return FloatDistribution(low, high, log=of_name.log)
     if kind is not int:
-        raise ParamsError(f"params.yaml: tune.ranges: {name} is no number; give {{choices: [...]}}, not low and high.")
+        raise ParamsError(
+            f"params.yaml: tune.ranges: {name} is not a number; give {{choices: [...]}}, not low and high."
+        )
     if low % 1 or high % 1:
-        raise ParamsError(f"params.yaml: tune.ranges: {name} is a whole number; {low} to {high} is no range of those.")
+        raise ParamsError(
+            f"params.yaml: tune.ranges: {name} is a whole number, so low and high must be whole; got {low} to {high}."
+        )
     return IntDistribution(int(low), int(high), log=of_name.log)
 
 

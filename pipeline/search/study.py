@@ -1,6 +1,6 @@
-"""What a search is of, and its trials on disk: models/tune.db. Makes no trial.
+"""What a search varies, and its trials on disk: models/tune.db. Runs no trial.
 
-All trials of the same data, ranges, other parameters and code are one study, so that they compare.
+All trials with the same data, ranges, other parameters and code form one study, so their scores are comparable.
 """
 
 import json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COMPARED_FROM = 5  # completed trials before the pruner compares a trial with their median
 HEAD_STRIDE = 5  # epochs of a head between two reports to the pruner: each is a write to disk
 HISTORY, VALUES = "history", "values"  # what is kept of a trial: (phase, row) of each epoch; what was tried
-DIVERGED = "diverged"  # of a trial whose loss was no number
+DIVERGED = "diverged"  # of a trial with a NaN loss
 UNUSED: dict[Mode, set[str]] = {  # of `train`, in trials of each mode
     "head": {"fine_tune", "scratch"},
     "fine_tune": {"scratch"},
@@ -47,7 +47,7 @@ class Search:
 
 
 def check(params: Params, fine_tune: bool) -> Mode:
-    """What trials will fit. Raises NightshiftError where there is nothing to search, or a range is nonsense."""
+    """What trials will fit. Raises NightshiftError where there is nothing to search, or a range is not valid."""
     mode: Mode = "scratch" if not is_pretrained(params.model) else "fine_tune" if fine_tune else "head"
     if mode == "fine_tune" and not params.train.fine_tune.epochs:
         raise NightshiftError(
@@ -59,7 +59,7 @@ def check(params: Params, fine_tune: bool) -> Mode:
 
 
 def plan(params: Params, fine_tune: bool) -> Search:
-    """What will be searched, with these parameters and the prepared images. Raises NightshiftError on nonsense."""
+    """What will be searched, with these parameters and the prepared images. Raises NightshiftError as `check` does."""
     mode = check(params, fine_tune)
     space = searched(params, mode)
     key = study_key(params, mode, list(space), read_dataset(PREPARED).sha256)
@@ -80,7 +80,7 @@ def study_key(params: Params, mode: Mode, names: list[str], dataset_sha256: str)
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """No other search in this project meanwhile: a trial under way could not be told from a dead one."""
+    """Keep other searches out of this project: none could tell a running trial from a dead one."""
     SEARCHES.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(SEARCHES.with_suffix(".db.lock"), blocking=False)
     try:
@@ -114,8 +114,8 @@ def open_study(search: Search) -> "Iterator[optuna.Study]":
         yield study
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         raise NightshiftError(
-            f"{SEARCHES}, which keeps the trials, did not do as asked: {' '.join(str(error).split())[:300]}. If it is "
-            "damaged, remove it: the search then starts anew."
+            f"Could not read or write the trials in {SEARCHES}: {' '.join(str(error).split())[:300]}. If the file is "
+            "damaged, remove it: the search then starts again from the beginning."
         ) from error
 
 
@@ -127,7 +127,7 @@ def finished(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
 
 
 def bury_the_dead(study: "optuna.Study") -> None:
-    """Trials under way, or waiting, of a process that was killed: this one is the only one that is at it."""
+    """Mark running and waiting trials as failed: their process was killed, as only one search runs at a time."""
     from optuna.trial import TrialState
 
     for dead in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -137,10 +137,10 @@ def bury_the_dead(study: "optuna.Study") -> None:
 
 
 def is_known(done: "list[optuna.trial.FrozenTrial]", values: Values) -> bool:
-    """Whether these values were tried, and not given up early."""
+    """Whether these values were tried, and the trial was not pruned."""
     return any(is_whole(trial) for trial in done if trial.user_attrs[VALUES] == values)
 
 
 def is_whole(trial: "optuna.trial.FrozenTrial") -> bool:
-    """Whether a trial has a score, or none because its loss was no number."""
+    """Whether a trial ran to its end: it has a score, or its loss was NaN."""
     return trial.state.name == "COMPLETE" or bool(trial.user_attrs.get(DIVERGED))

@@ -119,7 +119,7 @@ def require(output: Path) -> None:
         lease = SoftFileLease(output / HOLDER, lease_duration=LEASE)
         raise LedgerError(
             f"{output} was taken over by {_name(lease)}, after this run had shown no sign of life for {LEASE:g} s. "
-            "Nothing more is written; what is done is kept."
+            "This run writes nothing more; what is done is kept."
         )
 
 

@@ -115,12 +115,12 @@ def require(output: UPath) -> None:
         holder = found.holder if found else "another run, which has ended since"
         raise LedgerError(
             f"{output} was taken over by {holder}, after this run had shown no sign of life for "
-            f"{Times().expires:g} s. Nothing more is written; what is done is kept."
+            f"{Times().expires:g} s. This run writes nothing more; what is done is kept."
         )
     if heart and heart.has_lost():
         raise LedgerError(
             f"This run could not show a sign of life in {output} for {heart.times.expires:g} s, so another one may "
-            "take over. Nothing more is written; what is done is kept. Run the same command again."
+            "take over. This run writes nothing more; what is done is kept. Run the same command again."
         )
 
 

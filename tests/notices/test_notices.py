@@ -102,10 +102,10 @@ def test_a_service_that_is_down_or_refuses_is_a_warning_that_names_it_and_no_sec
     send.tell(lambda: WORDS)
     said = [record.getMessage() for record in log.records if record.name == "nightshift"]
     assert len(said) == 6
-    assert said[0].startswith("address 1 (JSON) was not told of “Night x failed”")
-    assert said[2].startswith("address 3 (E-Mail) was not told")
-    assert said[3].startswith("address 4 (bogus, not an address that Apprise knows)")
-    assert said[4].startswith("address 5 (not an address that Apprise knows)")
+    assert said[0].startswith("Could not send “Night x failed” to address 1 (JSON)")
+    assert said[2].startswith("Could not send “Night x failed” to address 3 (E-Mail)")
+    assert said[3].startswith("Could not send “Night x failed” to address 4 (bogus, not an address that Apprise knows)")
+    assert said[4].startswith("Could not send “Night x failed” to address 5 (not an address that Apprise knows)")
     assert len(web.got) == 2, "it was asked"
     assert SECRET not in log.text + "".join(capfd.readouterr())
 
@@ -117,11 +117,11 @@ def test_words_that_cannot_be_made_fail_nothing(web: Web, log: pytest.LogCapture
         raise ValueError(SECRET)
 
     send.tell(broken)
-    assert "Nobody could be told how the run ended (ValueError)" in log.text
+    assert "Could not send any message about how the run ended (ValueError)" in log.text
     assert SECRET not in log.text
     monkeypatch.delenv(send.ADDRESSES)
     send.tell(broken)
-    assert log.text.count("Nobody could be told") == 1, "without an address nothing is even tried"
+    assert log.text.count("Could not send any message") == 1, "without an address nothing is even tried"
     assert web.got == []
 
 
@@ -194,7 +194,7 @@ def test_plain_nights_tell_and_a_dead_service_changes_nothing(
     always = {"NIGHTSHIFT_NOTIFY": told, "NIGHTSHIFT_NOTIFY_ALWAYS": "1"}
     said = nightshift("classify", str(night), out, "--no-prefect", cwd=trained, **always)
     assert web.messages[-1]["title"] == "Night out: all is well"
-    assert "address 2 (JSON) was not told" in said.stderr
+    assert "Could not send “Night out: all is well” to address 2 (JSON)" in said.stderr
     assert SECRET not in said.stdout + said.stderr
     late = nightshift("classify", str(tmp_path / "none"), out, "--no-prefect", cwd=trained, check=False, **always)
     assert late.returncode == 1
@@ -219,8 +219,8 @@ def test_a_night_that_was_killed_is_told_of_by_the_run_that_goes_on_with_it(
     assert web.got == []
     nightshift(*words, cwd=trained, **told)
     [message] = web.messages
-    assert message["title"] == "Night out was killed, and goes on now"
-    assert "What happened: The run before, process " in message["message"]
+    assert message["title"] == "Night out was killed, and is resumed now"
+    assert "What happened: The previous run, process " in message["message"]
     assert f"of 10 files are done and kept in {out}" in message["message"]
     nightshift(*words, cwd=trained, **told)
     assert len(web.got) == 1, "who ends in order is no killed run"
@@ -232,7 +232,7 @@ def test_a_prefect_server_that_is_down_is_told_of(web: Web, trained: Path, night
     (message,) = web.messages
     assert message["title"] == "Night out failed"
     assert "The Prefect server http://127.0.0.1:9/api does not answer" in message["message"]
-    assert "Nothing was begun" in message["message"]
+    assert "Nothing was started" in message["message"]
 
 
 FLOWS = (
@@ -308,7 +308,7 @@ with contextlib.suppress(Exception):
     (registry_project / "runs.py").write_text(code)
     left_by("exec(open('runs.py').read(), globals())", registry_project, prefect_api, NIGHTSHIFT_NOTIFY=web.json)
     stopped, failed = web.messages
-    assert stopped["title"] == "Night out stopped at its hour"
+    assert stopped["title"] == "Night out stopped at its set time"
     assert f"{3 * len(parts(registry_project / 'out'))} of 60 files are done and kept" in stopped["message"]
     assert failed["title"] == "Training failed"
     assert "data/raw is missing" in failed["message"]

@@ -157,7 +157,7 @@ def test_a_paused_heartbeat_never_erases_the_new_holders_claim(output: UPath, mo
 
 
 def test_who_was_overtaken_writes_nothing_more_and_leaves_the_lock(output: UPath) -> None:
-    said = "was taken over by process 7 on far, after .* Nothing more is written; what is done is kept"
+    said = "was taken over by process 7 on far, after .* This run writes nothing more; what is done is kept"
 
     def work() -> None:
         with held(output, QUICK):
