@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pipeline.core.text import shown
 from pipeline.registry.gate import Decision
-from pipeline.registry.verdict import Registration
+from pipeline.registry.registration_result import Registration
 from pipeline.registry.versions import Registered
 
 WIDTH = 120  # characters of a table that goes to a file or another program

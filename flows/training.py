@@ -11,8 +11,8 @@ from flows.retries import RETRIES
 from pipeline.params.file import load_params
 from pipeline.register import register_current
 from pipeline.registry.gate import to_markdown
+from pipeline.registry.registration_result import Registration
 from pipeline.registry.store import Store
-from pipeline.registry.verdict import Registration
 from pipeline.versions import dvc, remote
 
 

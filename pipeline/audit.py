@@ -4,7 +4,7 @@ import sys
 
 import pandas as pd
 
-from pipeline.checks.judgement import read_judgements
+from pipeline.checks.expectation_results import read_judgements
 from pipeline.checks.label_issues import ISSUE_COLUMNS, label_issues, out_of_fold, read_evidence
 from pipeline.checks.report import write_report
 from pipeline.core.command import run

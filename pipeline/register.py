@@ -9,7 +9,7 @@ from pipeline.evaluation.results import read_evaluation, read_training
 from pipeline.model.contract import read_contract
 from pipeline.params.file import Params, load_params
 from pipeline.registry.registration import Candidate, register
-from pipeline.registry.verdict import Registration
+from pipeline.registry.registration_result import Registration
 from pipeline.storage.files import write_json
 
 

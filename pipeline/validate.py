@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.checks.drift import compare
+from pipeline.checks.expectation_results import Judgement, judge
 from pipeline.checks.expectations import checks, quarantine, tables
-from pipeline.checks.judgement import Judgement, judge
 from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log

@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.core.disk_errors import DiskError
 from pipeline.core.errors import NightshiftError
-from pipeline.data.holdout import copy_test_images
+from pipeline.data.holdout_copy import copy_test_images
 from pipeline.model.engine import load_engine
 from pipeline.model.reference import read_reference
 from pipeline.night.planning import ClassifyError

@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from pipeline.checks.judgement import Judgement
+from pipeline.checks.expectation_results import Judgement
 from pipeline.checks.label_issues import ISSUE_COLUMNS
 from pipeline.data.manifest import MEASURED
 from pipeline.data.splits import FrozenSplits

@@ -70,7 +70,7 @@ def data_holdout(
     folder: Annotated[Path, typer.Argument(help="A new folder for the copies.")],
 ) -> None:
     """Copy the test images, from which no model has learnt, into a folder, without their labels."""
-    from pipeline.data.holdout import copy_test_images
+    from pipeline.data.holdout_copy import copy_test_images
 
     typer.echo(f"{copy_test_images(folder)} images in {folder}")
 

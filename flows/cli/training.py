@@ -7,7 +7,7 @@ import typer
 from flows.cli.prefect_server import WithPrefect, with_server
 
 if TYPE_CHECKING:
-    from pipeline.registry.verdict import Registration
+    from pipeline.registry.registration_result import Registration
 
 app = typer.Typer()
 
@@ -19,8 +19,8 @@ def train(prefect: WithPrefect = True) -> None:
     Stages whose inputs have not changed are skipped.
     """
     from flows.show_models import print_registration
-    from pipeline.notices import around, messages
-    from pipeline.registry.verdict import Refused
+    from pipeline.notices import messages, run_and_tell
+    from pipeline.registry.registration_result import Refused
 
     try:
         if prefect:
@@ -29,7 +29,7 @@ def train(prefect: WithPrefect = True) -> None:
             with with_server(messages.of_failed_training):
                 registration = training()
         else:
-            registration = around.training(_train_plainly)
+            registration = run_and_tell.training(_train_plainly)
     except Refused as refused:
         print_registration(refused.registration)
         raise

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.data.features import read_features
 from pipeline.data.prepared import SPLITS, read_dataset, read_split
-from pipeline.data.units import unit_numbers
+from pipeline.data.split_units import unit_numbers
 
 REGULARISATION = 0.003  # C of the logistic regression: of 0.0003 to 0.1 the best accuracy out of fold on the demo set
 ISSUE_COLUMNS = ("path", "label", "suggested", "suggested_confidence", "label_confidence")

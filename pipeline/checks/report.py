@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from tqdm import tqdm
 
+from pipeline.checks.expectation_results import Judgement
 from pipeline.checks.expectations import TableName
-from pipeline.checks.judgement import Judgement
 from pipeline.core.pages import data_uri, figure_uri, render
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import DATA_DOCS, DATA_REPORT, RAW

@@ -22,7 +22,7 @@ from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import METADATA
 from pipeline.core.text import named
-from pipeline.data.labels import label_of
+from pipeline.data.label_folders import label_of
 from pipeline.data.prepared import SPLITS
 from pipeline.images.decode import UnreadableImage, decode, without_enhancement
 from pipeline.images.formats import extension_matches

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named
 from pipeline.data.prepared import SPLITS, SplitName
-from pipeline.data.units import largest_in_words, units
+from pipeline.data.split_units import largest_in_words, units
 from pipeline.params.data import Fractions
 
 LEFT_OUT = ""  # the split of a new image that would join two splits

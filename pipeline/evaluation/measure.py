@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 from pipeline.data.prepared import Split
-from pipeline.data.units import unit_numbers
+from pipeline.data.split_units import unit_numbers
 from pipeline.evaluation.findings import Findings
 from pipeline.evaluation.headlines import headlines
 from pipeline.evaluation.metrics import accuracy, expected_calibration_error

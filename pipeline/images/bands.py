@@ -18,15 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.images.frame import (
-    QUARTER_TURNS,
-    UPRIGHT,
-    Frame,
-    UnreadableImage,
-    exif_number,
-    missing_extra,
-    refuse_too_large,
-)
+from pipeline.images.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
+from pipeline.images.orientation import exif_number, turned_upright, upright_size
 from pipeline.params.data import Images
 
 if TYPE_CHECKING:
@@ -62,11 +55,8 @@ def read_bands(data: bytes, rules: Images) -> Frame:
         valid = np.logical_and.reduce([_is_valid(band, page) for band in shown.values()])
         channels = {number: stretched(band, valid, rules.stretch) for number, band in shown.items()}
         bits, orientation = int(page.bitspersample), _orientation(page)
-    image = Image.fromarray(np.dstack([channels[number] for number in wanted]))
-    if orientation in UPRIGHT:
-        image = image.transpose(UPRIGHT[orientation])
-    if orientation in QUARTER_TURNS:
-        width, height = height, width
+    image = turned_upright(Image.fromarray(np.dstack([channels[number] for number in wanted])), orientation)
+    width, height = upright_size(width, height, orientation)
     return Frame(image, width, height, "TIFF", f"{samples} x {dtype.name}", bits, orientation)
 
 

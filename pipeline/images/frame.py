@@ -9,13 +9,6 @@ from PIL import Image
 
 from pipeline.params.data import Images
 
-TURNED = Image.Transpose
-UPRIGHT = {  # how to make each EXIF orientation upright; 1 is upright already
-    2: TURNED.FLIP_LEFT_RIGHT, 3: TURNED.ROTATE_180, 4: TURNED.FLIP_TOP_BOTTOM, 5: TURNED.TRANSPOSE,
-    6: TURNED.ROTATE_270, 7: TURNED.TRANSVERSE, 8: TURNED.ROTATE_90,
-}  # fmt: skip
-QUARTER_TURNS = (5, 6, 7, 8)  # the orientations that swap width and height
-
 
 class UnreadableImage(Exception):  # noqa: N818 - an answer about a file, written as a row, not a failure of the run
     """These bytes are not a readable image; str() is the reason, in words for a person."""
@@ -32,11 +25,6 @@ class Frame:
     mode: str  # how the pixels are stored: Pillow's name, DICOM's photometric interpretation, or `5 x uint16`
     bits: int  # of one sample, as stored
     orientation: int  # EXIF's number, already applied; 1 where the file names none
-
-
-def exif_number(found: object) -> int:
-    """The EXIF orientation, 1 to 8, that was found in a file; 1 where it is missing or invalid."""
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def refuse_too_large(width: int, height: int, rules: Images) -> None:

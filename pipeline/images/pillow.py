@@ -12,16 +12,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from pipeline.images.formats import AVIF_BRANDS, HEIF_BRANDS, OPEN_BRANDS, TIFF_STARTS
-from pipeline.images.frame import (
-    QUARTER_TURNS,
-    UPRIGHT,
-    Frame,
-    UnreadableImage,
-    exif_number,
-    missing_extra,
-    refuse_too_large,
-)
+from pipeline.images.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
 from pipeline.images.integrity import CUT_OFF, jpeg_end, png_lacks_pixels, refuse_damaged
+from pipeline.images.orientation import exif_number, turned_upright, upright_size
 from pipeline.params.data import Images
 
 # Readers that stay inside this process: no EPS (it starts Ghostscript), no PDF, no obsolete formats.
@@ -155,11 +148,9 @@ def _upright(image: Image.Image, size: tuple[int, int], bits: int) -> Frame:
     name, mode, told = image.format or "", image.mode, _tag(image, ORIENTATION)
     image.load()  # this rotates a TIFF, and drops its orientation
     orientation = _orientation(image)
-    width, height = reversed(size) if orientation in QUARTER_TURNS else size
-    upright = _rgb(image)
     # Not with ImageOps.exif_transpose: it rewrites all other EXIF data, and fails where they are invalid.
-    if orientation in UPRIGHT:
-        upright = upright.transpose(UPRIGHT[orientation])
+    upright = turned_upright(_rgb(image), orientation)
+    width, height = upright_size(*size, orientation)
     return Frame(upright, width, height, name, mode, bits, exif_number(told) if orientation == 1 else orientation)
 
 

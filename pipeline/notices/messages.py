@@ -12,7 +12,7 @@ from pipeline.night.results import TooManyUnreadable
 from pipeline.night.summary import SUMMARY, NightSummary, summary_lines
 from pipeline.params.night import Batch
 from pipeline.registry.champions import CHAMPION
-from pipeline.registry.verdict import Refused, Registration
+from pipeline.registry.registration_result import Refused, Registration
 from pipeline.storage.folders import Folder
 
 LONGEST = 3000  # characters of one part: chat services cut off or refuse what is much longer

@@ -25,11 +25,11 @@ from pipeline.params.night import Gate
 from pipeline.registry import champions, versions
 from pipeline.registry.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
 from pipeline.registry.packaging import log_model
+from pipeline.registry.registration_result import Registration
 from pipeline.registry.rematch import HeldOut, contest
 from pipeline.registry.runs import CONTRACT_TAG, lineage_tags, log_training, tag_run
 from pipeline.registry.store import LOCAL_STORE, Store
 from pipeline.registry.training_images import TRAINING_IMAGES
-from pipeline.registry.verdict import Registration
 from pipeline.registry.versions import Registered
 
 if TYPE_CHECKING:

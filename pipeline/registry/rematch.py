@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.core.parallel import ordered_map
 from pipeline.core.text import named
 from pipeline.data.prepared import Split
-from pipeline.data.units import unit_numbers
+from pipeline.data.split_units import unit_numbers
 from pipeline.images.decode import UnreadableImage, decode
 from pipeline.model.contract import ContractError
 from pipeline.model.engine import Engine, load_engine

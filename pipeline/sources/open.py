@@ -16,11 +16,11 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.core.parallel import ordered_map
 from pipeline.core.text import named, shown
-from pipeline.data.labels import folder_of
+from pipeline.data.label_folders import folder_of
 from pipeline.images.formats import MAGIC_BYTES
 from pipeline.sources import archives, tables
 from pipeline.sources.archives import Archive, is_archive
-from pipeline.sources.folders import Found, Item, SourceError, by_folders
+from pipeline.sources.class_folders import Found, Item, SourceError, by_folders
 from pipeline.sources.reviews import corrections, is_review
 from pipeline.storage.addresses import (
     explained,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field, replace
 
 from pipeline.core.text import shown
-from pipeline.data.labels import label_of
+from pipeline.data.label_folders import label_of
 
 SIDE_TABLE = "metadata.csv"  # in data/raw: one row an image, keyed by `path`; no image itself
 CHANGE_COLUMNS = (

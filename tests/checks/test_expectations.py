@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from pipeline.checks.drift import MEASURES, compare
+from pipeline.checks.expectation_results import Judgement, judge
 from pipeline.checks.expectations import KEYS, checks, quarantine, tables
-from pipeline.checks.judgement import Judgement, judge
 from pipeline.params.data import Checks, Validate
 from pipeline.params.file import Params
 

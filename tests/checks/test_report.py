@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.checks.judgement import read_judgements
+from pipeline.checks.expectation_results import read_judgements
 from pipeline.checks.report import Findings, write_report
 from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, MANIFEST
 from pipeline.params.file import load_params

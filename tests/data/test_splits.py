@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pipeline.data.split_units import units
 from pipeline.data.splits import LEFT_OUT, Drawn, FrozenSplits, ImpossibleSplit, draw_splits
-from pipeline.data.units import units
 from pipeline.params.data import Fractions
 from pipeline.storage.files import sha256
 

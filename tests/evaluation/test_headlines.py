@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data.units import unit_numbers
+from pipeline.data.split_units import unit_numbers
 from pipeline.evaluation import headlines as table
 from pipeline.evaluation.headlines import headlines
 from pipeline.params.model import Intervals

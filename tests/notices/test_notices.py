@@ -15,7 +15,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.notices import messages, send
 from pipeline.notices.messages import Kind, Message
 from pipeline.registry.gate import Check, Decision
-from pipeline.registry.verdict import Refused, Registration
+from pipeline.registry.registration_result import Refused, Registration
 from pipeline.registry.versions import Registered
 from pipeline.storage.folders import folder_at
 from tests.fixtures.commands import AT_ONCE, kill_at, parts

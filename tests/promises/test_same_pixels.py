@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core.paths import MODEL, PREPARED, RAW, TEST_PREDICTIONS
-from pipeline.data.holdout import copy_test_images
+from pipeline.data.holdout_copy import copy_test_images
 from pipeline.data.prepared import SPLITS, SplitName, read_dataset, read_split
 from pipeline.images.decode import decode
 from pipeline.model.contract import read_contract

@@ -16,9 +16,9 @@ import fsspec
 import pandas as pd
 import pytest
 
-from pipeline.sources.folders import SourceError
+from pipeline.sources.class_folders import SourceError
+from pipeline.sources.import_plan import ImportingError
 from pipeline.sources.open import below_common
-from pipeline.sources.plan import ImportingError
 from pipeline.storage.addresses import AddressError
 from tests.fixtures.images import save_image
 from tests.fixtures.sources import PETS, SPLIT_PETS, content, labels, read, take, tar_of, tree, write_files, zip_of

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.paths import METADATA
-from pipeline.data.labels import LONGEST_NAME, LabelError, folder_of, label_of
+from pipeline.data.label_folders import LONGEST_NAME, LabelError, folder_of, label_of
 from pipeline.storage.listing import IGNORED, list_images
 
 awkward = st.text(st.sampled_from("/\\%. _2FfAé\u0301\n\0\x7f\x85😀'\"=+"), min_size=1, max_size=12)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.data.holdout import HoldoutError, copy_test_images
+from pipeline.data.holdout_copy import HoldoutError, copy_test_images
 from tests.fixtures.images import save_image
 
 

@@ -7,7 +7,7 @@ from pipeline.notices import messages
 from pipeline.notices.send import tell, wants_all
 from pipeline.params.file import Params, load_params
 from pipeline.params.night import Batch
-from pipeline.registry.verdict import Registration
+from pipeline.registry.registration_result import Registration
 from pipeline.storage.folders import Folder
 
 

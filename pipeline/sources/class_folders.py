@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named
-from pipeline.data.labels import label_of
+from pipeline.data.label_folders import label_of
 
 SPLIT_OF = {
     "train": "train", "training": "train",

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.labels import label_of
-from pipeline.sources.folders import Found, Item
-from pipeline.sources.plan import ImportingError, ImportPlan, State, place, plan_import
+from pipeline.data.label_folders import label_of
+from pipeline.sources.class_folders import Found, Item
+from pipeline.sources.import_plan import ImportingError, ImportPlan, State, place, plan_import
 
 
 def item(label: str, below: str) -> Item:
