@@ -70,7 +70,7 @@ def test_a_training_killed_three_times_ends_as_an_undisturbed_one(project: Path)
     ]
     assert killed == [True] * 3
     said = stage("train", project, in_process=False)
-    assert "fine_tune goes on after epoch" in said.stderr
+    assert "fine_tune resumes after epoch" in said.stderr
     assert results(project) == undisturbed
     assert list(project.glob("models/checkpoints/*/")) == []
 
