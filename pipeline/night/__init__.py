@@ -1,1 +1,1 @@
-"""A folder -> one CSV."""
+"""Classifies a folder of images into one CSV."""

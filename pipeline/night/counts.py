@@ -1,4 +1,4 @@
-"""What is counted in the one reading of predictions.csv. Each object is given every row once, and holds no rows."""
+"""What one pass over predictions.csv counts. Each counter gets every row once, and keeps no rows."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ class LabelsError(NightshiftError):
 
 
 class Accumulator(Protocol):
-    """Whatever looks at each row of predictions.csv, in their order."""
+    """A counter that gets each row of predictions.csv, in order."""
 
     def add(self, row: Row) -> None:
         """Take the next row into account."""
@@ -73,7 +73,7 @@ class Counts:
         self._flagged += any(flag != OUTLIER for flag in flags)
 
     def found(self) -> Counted:
-        """The counts, when all rows are in; listed paths that are left have none."""
+        """The counts after the last row. Listed paths that are left over have no row."""
         left = sum(1 for _ in self._listed)
         files = self._files + left
         ok, unsure, unreadable = (self._statuses[status] for status in STATUSES)

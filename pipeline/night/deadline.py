@@ -1,4 +1,4 @@
-"""When a night has to stop, and that it then does. Knows no image."""
+"""When a night must stop, and stopping it. Knows no image."""
 
 import datetime
 import re
@@ -10,7 +10,7 @@ STOPPED = 75  # exit status EX_TEMPFAIL of sysexits.h: nothing is wrong, and the
 
 
 class OutOfTime(NightshiftError):  # noqa: N818 - what happened
-    """The hour has come at which the night was to stop. What is done is kept."""
+    """The night stopped at its --until time. What is done is kept."""
 
     status = STOPPED
 
@@ -30,17 +30,17 @@ def next_time(until: str, now: datetime.datetime) -> datetime.datetime:
 
 
 def deadline_at(until: str | None) -> datetime.datetime | None:
-    """When a run that begins now has to stop, in local time; None: never."""
+    """When a run that begins now must stop, in local time; None: never."""
     return next_time(until, datetime.datetime.now().astimezone()) if until else None
 
 
 def is_past(deadline: datetime.datetime | None) -> bool:
-    """Whether the run has to stop."""
+    """Whether the run must stop."""
     return deadline is not None and datetime.datetime.now(datetime.UTC) >= deadline
 
 
 def stop(deadline: datetime.datetime, run: Run) -> None:
-    """Raises OutOfTime, where anything is left to be classified."""
+    """Raises OutOfTime if any file is not classified yet."""
     if (done := run.done()) < run.plan.files:
         raise OutOfTime(
             f"It is {deadline:%H:%M}: stopped with {done} of {run.plan.files} files done. The same command goes on "

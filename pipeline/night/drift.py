@@ -1,6 +1,6 @@
-"""How far a night's images are from those that the model was taught with: measures, answers, classes. Knows rows only.
+"""How far a night's images are from the training images: measures, answers, classes. Knows rows only.
 
-A difference is reported by its size. The probability that it is chance only says whether the size can be trusted.
+The report shows the size of a difference. Its p-value only says whether the size can be trusted.
 """
 
 from collections import Counter
@@ -14,8 +14,8 @@ from pipeline.model.reference import About
 from pipeline.night.rows import Row
 from pipeline.night.summary import Drift, Measure
 
-LEAST = 30  # images with an answer, for a distribution to be compared
-SURE = 0.001  # probability by which a difference may be chance and still be called drift
+LEAST = 30  # images with an answer; fewer are not compared
+SURE = 0.001  # a difference counts as drift only with a p-value below this
 AT_ONCE = 4096  # rows
 
 
@@ -40,18 +40,18 @@ class Distribution:
 
     @property
     def mean(self) -> float:
-        """Tonight's."""
+        """The mean of tonight's values."""
         return self._sum / self.count
 
     @property
     def usual_mean(self) -> float:
-        """That of the distribution whose quantiles are known."""
+        """The mean of the usual distribution, from its quantiles."""
         return float((self._usual[1:] + self._usual[:-1]).mean() / 2)
 
     def statistic(self) -> float:
         """The largest difference of the two cumulative distributions, 0 (the same) to 1 (disjoint).
 
-        That of Kolmogorov and Smirnov, looked for at the usual quantiles, on both sides of each.
+        The Kolmogorov-Smirnov statistic, computed at the usual quantiles, on both sides of each.
         """
         steps = len(self._usual) - 1
         usual_up_to = (np.searchsorted(self._usual, self._values, "right") - 1) / steps
@@ -61,7 +61,7 @@ class Distribution:
 
 
 def ks_p_value(statistic: float, tonight: int, usual: int) -> float:
-    """How probable such a difference is by chance (Stephens, 1970, as in Press et al., Numerical Recipes, 14.3)."""
+    """The p-value of the statistic (Stephens, 1970, as in Press et al., Numerical Recipes, 14.3)."""
     root = np.sqrt(tonight * usual / (tonight + usual))
     return float(kolmogorov((root + 0.12 + 0.11 / root) * statistic))
 
@@ -79,10 +79,10 @@ def of_classes(tonight: Mapping[str, int], usual: Mapping[str, int]) -> tuple[fl
 
 
 class Tonight:
-    """What the rows of predictions.csv are like beside the images that the model was made with."""
+    """Compares the rows of predictions.csv with the images that the model was trained on."""
 
     def __init__(self, about: About, most: float) -> None:
-        """most: the largest statistic that is not called drift."""
+        """most: the largest statistic that does not count as drift."""
         validation = about.validation
         usual = {
             "confidence": (validation.confidence_quantiles, validation.images),
@@ -109,9 +109,9 @@ class Tonight:
         self._waiting = []
 
     def found(self) -> Drift:
-        """How far the rows are from training: the size of each difference, and its probability by chance.
+        """How far the rows are from training: the size of each difference, and its p-value.
 
-        Of too few images nothing is said.
+        Without measures when there are too few images.
         """
         self._count()
         images = self._labels.total()

@@ -1,11 +1,11 @@
-"""The books of a run: its plan, its parts, and their merging; what is done and what is left. Knows no model.
+"""The ledger of a run: its plan, its parts, and their merging; what is done and what is left. Knows no model.
 
 In the run's folder `.nightshift/` holds, while the run is unfinished:
   plan.json            what was decided when the run began; written last, so a plan is whole or not there
   shards/00000.json    the files of a shard, in listing order
   parts/00000.csv      its rows, written whole, then renamed
   known.sqlite         answers of an earlier run that this one may repeat
-  model/               the model of this run: a resumed run needs no registry, and never a second model
+  model/               the model of this run: a resumed run needs no registry, and never uses a second model
 """
 
 import contextlib
@@ -50,7 +50,7 @@ class RunPlan(BaseModel):
         return Stamp(self.model_name, self.model_version, self.started_at)
 
 
-Done = Generator[tuple[int, int], None, None]  # number and count of files of each shard whose part is written
+Done = Generator[tuple[int, int], None, None]  # number and count of files of each shard whose part is on disk
 Settle = Callable[[int, int], RunPlan]  # count of files, count of shards -> the plan; fetches the run's model
 
 
@@ -71,7 +71,7 @@ def known_of(output: Folder) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run with its books open. A process that helps another one gets its Run, and with it the claim to write."""
+    """A run with its ledger open. A helping process gets the Run, and with it the claim to write."""
 
     output: Folder
     plan: RunPlan
@@ -79,26 +79,26 @@ class Run:
 
     @classmethod
     def unfinished_in(cls, output: Folder) -> "Run | None":
-        """The run that is not finished in `output`, if there is one whose plan can be followed."""
+        """The unfinished run in `output`, if there is one with a valid plan."""
         try:
             plan = RunPlan.model_validate_json(books_of(output).read(PLAN))
             return cls(output, plan, lease.token(output.path))
         except FileNotFoundError:
             return None
-        except ValidationError as error:  # a disk that lost it in a power cut, or another version of Nightshift
+        except ValidationError as error:  # lost in a power cut, or written by another version of Nightshift
             cause = error.errors()[0]["msg"]
             file = books_of(output) / PLAN
-            log.warning("%s is not a plan that can be followed (%s): the run begins again.", file, cause)
+            log.warning("%s is not a valid plan (%s): the run starts again from the beginning.", file, cause)
             return None
 
     @classmethod
     def begin(cls, output: Folder, listing: Iterable[Listed], shard_size: int, settle: Settle) -> "Run":
         """A new run over the listed files, in shards of at most `shard_size`. Its plan is written last."""
-        books_of(output).delete_tree()  # of a plan that was never finished
+        books_of(output).delete_tree()  # left by a run that never finished its plan
         return cls._planned(output, settle(*shard_lists.write(books_of(output), listing, shard_size)))
 
     def begin_beside(self, output: Folder, settle: Callable[[], RunPlan]) -> "Run":
-        """A new run over the very files of this one, into another folder."""
+        """A new run over the same files as this one, into another folder."""
         clear(output)
         shard_lists.copy(books_of(self.output), books_of(output))
         return self._planned(output, settle())
@@ -106,7 +106,7 @@ class Run:
     @classmethod
     def _planned(cls, output: Folder, plan: RunPlan) -> "Run":
         output.require()
-        # ASCII, as the shards: the input's name may be no UTF-8.
+        # ASCII, as the shards: the input's name may not be valid UTF-8.
         books_of(output).write(PLAN, (json.dumps(plan.model_dump(), indent=2) + "\n").encode("ascii"))
         return cls(output, plan, lease.token(output.path))
 
@@ -119,7 +119,7 @@ class Run:
         return shard_lists.read(books_of(self.output), number)
 
     def listed(self) -> Iterator[str]:
-        """Every path of the plan, in order; a few shards are held at a time."""
+        """Every path of the plan, in order; only a few shards are in memory at a time."""
         for paths in ordered_map(self.shard, range(self.plan.shards), self.output.threads):
             yield from paths
 
@@ -133,7 +133,7 @@ class Run:
         return self.plan.files - self.count_files(self.unfinished())
 
     def unfinished(self) -> list[int]:
-        """The shards without a part that holds this run's rows of their files, all of them, and no others."""
+        """The shards without a complete part: one with exactly this run's rows of the shard's files."""
         there = set(books_of(self.output).names(PARTS))
         return [
             number for number in range(self.plan.shards) if _part(number) not in there or not self._is_whole(number)
@@ -146,11 +146,11 @@ class Run:
             if holds_rows_of(self._parts.read(_part(number)), self.shard(number), self.plan.stamp):
                 return True
         part = self._parts / _part(number)
-        log.warning("%s does not hold the rows that it should: its files are classified again.", part)
+        log.warning("%s does not hold exactly the rows of its shard: the run classifies these files again.", part)
         return False
 
     def write_part(self, number: int, rows: Iterable[list[str]]) -> None:
-        """Write the rows of a shard, whole or not at all."""
+        """Write the rows of a shard atomically."""
         with self._parts.replacing(_part(number)) as beside:
             write_rows(beside, rows, heading=False)
             self.output.require()
@@ -170,7 +170,7 @@ class Run:
         return self.output.path / PREDICTIONS_CSV
 
     def close(self) -> None:
-        """The run is over: its books are deleted."""
+        """Delete the ledger: the run is over."""
         clear(self.output)
 
     @property
@@ -192,7 +192,7 @@ def clear(output: Folder) -> None:
 
 
 def folder_for(source: Folder, suffix: str = "") -> Path:
-    """Where a run over `source` without a named output goes: to the one that is unfinished, else to today's folder.
+    """The output folder of a run over `source` without a named one: that of an unfinished run, else today's.
 
     suffix: what the folder's name has after the date.
     """

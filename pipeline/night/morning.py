@@ -1,6 +1,6 @@
-"""The page for the morning after: is all well, what ran, what it came to, beside what is usual. Judges no image.
+"""The morning page: whether all is well, what ran, the results, and what is usual. Judges no image.
 
-Made from what the night left in its folder, and from the nights before it in MLflow: it can be made again at any time.
+It is built from the night's folder, and from earlier nights in MLflow, so it can be built again at any time.
 """
 
 from collections.abc import Mapping
@@ -27,15 +27,15 @@ from pipeline.storage.folders import Folder, folder_at
 
 PAGE = "morning.html"  # beside predictions.csv
 TEMPLATE = "night/morning.html"
-NIGHTS = 7  # earlier ones that are looked at
+NIGHTS = 7  # earlier nights on the page
 PICTURES = 24  # of each kind; review.html has more
 UNREADABLE = 50  # files listed with their reasons
 CLASSES = 30  # bars, the most frequent first
-NO_PAST = "The night is not kept in MLflow (batch.track is false), so there are no earlier ones to compare it with."
+NO_PAST = "MLflow has no record of this night (batch.track is false), so this page has no earlier nights."
 
 
 class MorningError(NightshiftError):
-    """There is no finished night to tell of."""
+    """There is no finished night to report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Mix(NamedTuple):
 
 
 def alarms(summary: NightSummary, batch: Batch) -> list[str]:
-    """What a person has to look into, one sentence each; none: all is well."""
+    """What a person must look into, one sentence each; none: all is well."""
     listed, found = summary.listed, []
     if not summary.reconciled:
         found.append("The rows are not those of the listed files: do not use them; see summary.json.")
@@ -81,13 +81,13 @@ def alarms(summary: NightSummary, batch: Batch) -> list[str]:
 
 
 def draw_safely(output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, str]) -> None:
-    """Write the page at the end of a night; whatever goes wrong is only warned of."""
+    """Write the page at the end of a night; an error becomes a warning."""
     try:
-        output.delete(PAGE)  # an earlier night's would speak for this one
+        output.delete(PAGE)  # a page of an earlier night must not stand for this one
         draw(output, summary, batch, pictures)
-    except Exception as error:  # noqa: BLE001 - whole rows are not given up for a page on them
+    except Exception as error:  # noqa: BLE001 - a failed page must not fail a complete night
         log.warning(
-            "The rows are whole, but %s is not written (%s: %s). `nightshift report %s` writes it.",
+            "predictions.csv is complete, but could not write %s (%s: %s). Run `nightshift report %s` to write it.",
             output / PAGE, type(error).__name__, error, output,
         )  # fmt: skip
 
@@ -95,7 +95,7 @@ def draw_safely(output: Folder, summary: NightSummary, batch: Batch, pictures: M
 def draw_again(output: Folder, params: Params) -> Folder:
     """Write the page of a finished night again; returns it. Raises MorningError when there is none in `output`.
 
-    Its pictures are made again from the images; of one that is gone, or another one by now, there is none.
+    Its pictures are made again from the images; an image that is gone or has changed has none.
     """
     if not (summary := read_summary(output)):
         raise MorningError(
@@ -108,7 +108,7 @@ def draw_again(output: Folder, params: Params) -> Folder:
 
 
 def _rules_of(summary: NightSummary, params: Params) -> Images:
-    """How the night's images are decoded: as its model did, where that is the current one; else as params.yaml says."""
+    """How to decode the night's images: as its model does, if it is the current one; else as params.yaml says."""
     try:
         contract = read_contract(MODEL)
     except (ContractError, OSError):
@@ -129,23 +129,23 @@ def draw(output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[
 
 
 def _review_of(output: Folder) -> list[dict[str, str]]:
-    """What a person should look at; earlier versions did not write it."""
+    """The rows of review.csv; none if an earlier version, which wrote no review, ran the night."""
     return list(read_rows(output.path / REVIEW)) if output.exists(REVIEW) else []
 
 
 def past_of(summary: NightSummary, batch: Batch) -> Past:
-    """The nights before this one; where the store does not answer, the words of its error."""
+    """The nights before this one, or why they are not known."""
     if not batch.track:
         return Past(unknown=NO_PAST)
     try:
         return Past(tuple(nights.earlier(summary.for_history, NIGHTS)))
     except NightshiftError as error:
-        log.warning("The morning page has no earlier nights: %s", error)
-        return Past(unknown="MLflow's store did not answer, so the earlier nights are not known.")
+        log.warning("Could not read earlier nights for the morning page: %s", error)
+        return Past(unknown="Could not reach the MLflow store, so this page has no earlier nights.")
 
 
 def model_card(summary: NightSummary) -> str:
-    """The address of the model card of the night's model; empty where the project's card is of another, or missing."""
+    """The address of the model card of the night's model; empty when it is missing, or another model's."""
     try:
         same = read_contract(MODEL).hash == summary.contract_hash
     except (ContractError, OSError):
@@ -154,7 +154,7 @@ def model_card(summary: NightSummary) -> str:
 
 
 def version_page(store: str, name: str, version: str) -> str:
-    """The address of a model version's page where the store is a server; it holds no password. Else empty."""
+    """The address of a model version's page, without password; empty when the store is not a server."""
     parts = urlsplit(store)
     if parts.scheme not in ("http", "https"):
         return ""

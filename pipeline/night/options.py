@@ -1,4 +1,4 @@
-"""What a person asks of a night, in one object. Opens no file."""
+"""The options of a night, in one object. Opens no file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,10 @@ class NightOptions:
 
     source: Folder
     output: Folder  # made absolute: a worker has another working folder
-    labels: Path | None = None  # a Parquet table with columns sha256 and label, to count right answers with
+    labels: Path | None = None  # a Parquet table with columns sha256 and label, to count right answers
     since_last: bool = False  # repeat the last run's answers where a file's content and the model are the same
     until: str | None = None  # time of day, such as 06:00, after which no further shard begins
-    with_shadow: bool = False  # then also by the challenger, and how they differ
+    with_shadow: bool = False  # classify with the challenger too, and compare
     model_name: str | None = None  # a registered model; None: register.model_name of params.yaml
     cluster: Cluster | None = None  # None: the shards are classified on this machine
 

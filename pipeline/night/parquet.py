@@ -1,6 +1,6 @@
-"""The CSV once more as Parquet: typed columns, for whoever reads it with a program. Knows no image.
+"""The CSV as Parquet too: typed columns, for programs that read it. Knows no image.
 
-Arrow reads the CSV by itself: 3 s a million rows, where collecting the rows that others are given takes twice that.
+Arrow reads the CSV a second time: 3 s per million rows, half the time of collecting the rows from the counters' pass.
 """
 
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""How a run begins: the model and the files are settled here, once. Classifies nothing."""
+"""How a run begins: it chooses the model and lists the files, once. Classifies nothing."""
 
 import datetime
 
@@ -26,12 +26,12 @@ def begin(options: NightOptions, params: Params) -> Run:
     """The unfinished run in the output, or a new one.
 
     Raises NightshiftError when the input is not a folder, holds no image, or the output holds an unfinished run over
-    another one.
+    another input.
     """
     source, output = options.source, options.output
     refuse_odd_places(source, output)
     if options.labels:
-        read_labels(options.labels)  # a wrong table is said before hours are spent
+        read_labels(options.labels)  # refuse a wrong table now, not after hours
     output.sweep()
     if run := Run.unfinished_in(output):
         if run.plan.input != str(source.absolute()):
@@ -39,11 +39,13 @@ def begin(options: NightOptions, params: Params) -> Run:
                 f"{output} holds an unfinished run over {run.plan.input}. Finish it with `nightshift classify "
                 f"{run.plan.input} {output}`, name another folder, or delete {books_of(output)} to give it up."
             )
-        log.info("Going on with the run of %s (model version %s).", run.plan.started_at, run.plan.model_version)
+        log.info("Resuming the run of %s (model version %s).", run.plan.started_at, run.plan.model_version)
         _mend_model(run)
         return run
     if options.since_last and not output.local:
-        raise ClassifyError("--since-last needs an OUTPUT on this machine or a shared disk, where it looks things up.")
+        raise ClassifyError(
+            "--since-last needs an OUTPUT on this machine or a shared disk: it looks up earlier answers there."
+        )
 
     def settle(files: int, shards: int) -> RunPlan:
         return _settle(options, params, files, shards)
@@ -52,7 +54,7 @@ def begin(options: NightOptions, params: Params) -> Run:
 
 
 def _settle(options: NightOptions, params: Params, files: int, shards: int) -> RunPlan:
-    """The plan for so many files: fetches the champion, and what the last run knows."""
+    """The plan for so many files. Fetches the champion, and the last run's answers."""
     source, output = options.source, options.output
     if not files:
         raise ClassifyError(f"{source} holds no images (files with an image's extension or first bytes).")
@@ -74,17 +76,19 @@ def _settle(options: NightOptions, params: Params, files: int, shards: int) -> R
 
 
 def refuse_odd_places(source: Folder, output: Folder) -> None:
-    """Raises ClassifyError when results in `output` would be taken for a file, or for images of `source`."""
+    """Raises ClassifyError when `output` is named like a file, or lies inside `source`."""
     if output.path.suffix.lower() == ".csv" or output.is_file():
         raise ClassifyError(
             f"{output} must be a folder: it receives predictions.csv and summary.json. Name one without .csv."
         )
     if source.contains(output):
-        raise ClassifyError(f"{output} lies inside {source}. Results among the images would be read the next night.")
+        raise ClassifyError(
+            f"{output} lies inside {source}. The next night would read the results as input. Name a folder outside."
+        )
 
 
 def _mend_model(run: Run) -> None:
-    """Fetch the run's model once more when its copy is not whole: a disk may have lost it in a power cut."""
+    """Fetch the run's model again when its copy is damaged, for example by a power cut."""
     output, plan = run.output, run.plan
     if output.keeps_whole:
         return

@@ -1,4 +1,4 @@
-"""Files -> pictures, in order, read and decoded on threads ahead of their use. A file that hangs costs itself only.
+"""Files -> pictures, in order, read and decoded ahead on threads. A file that hangs costs only itself.
 
 Knows no model. What it yields for a path depends on that path alone.
 """
@@ -22,12 +22,12 @@ from pipeline.params.data import Images
 from pipeline.storage.files import sha256
 from pipeline.storage.folders import Folder, UnfitFile
 
-BYTES_A_PIXEL, HEADER_BYTES = 16, 64_000_000  # what a file of the largest allowed image may have, not compressed
-MOST_HANGING = 8  # files in a row; then it is the disk or the network that hangs, and no file's fault
+BYTES_A_PIXEL, HEADER_BYTES = 16, 64_000_000  # largest size of a file with the largest allowed image, uncompressed
+MOST_HANGING = 8  # files in a row; then the disk or the network hangs, not a file
 
 
 class ReadingError(NightshiftError):
-    """Nothing can be read any more; the run can go on when that is mended."""
+    """The source cannot be read any more; the run can be resumed when it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,14 @@ class Decoded:
 
 
 Read = Decoded | Repeated | Unreadable
-Lookup = Callable[[str], Answer | None]  # what is known of a content, by its SHA-256
+Lookup = Callable[[str], Answer | None]  # SHA-256 of a file's content -> its known answer
 Decoder = Callable[[bytes, Images], Picture]  # may raise UnreadableImage
 
 
 @dataclass(slots=True)
 class _Job:
     path: str
-    started: float = 0.0  # 0: not yet
+    started: float = 0.0  # 0: not started
     future: "Future[Read]" = field(default_factory=Future)
 
 
@@ -59,20 +59,20 @@ def nothing_known(_sha256: str) -> Answer | None:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How files are read: by how many threads, how far ahead, and with what patience."""
+    """How files are read: by how many threads, how far ahead, and how long to wait."""
 
     threads: int
-    ahead: int  # files that are read before their turn
+    ahead: int  # files to read ahead
     timeout: float  # seconds for one file
     decoder: Decoder = decode
-    known: Lookup = nothing_known  # what need not be decoded
+    known: Lookup = nothing_known  # files with a known answer are not decoded
 
 
 def read_images(source: Folder, paths: Iterable[str], rules: Images, how: Reading) -> Iterator[Read]:
     """What each of `paths`, relative to `source`, holds, in their order.
 
-    Raises ReadingError when `source` is gone or `MOST_HANGING` files in a row hang, StoreError when it is a store that
-    does not answer.
+    Raises ReadingError when `source` is gone or `MOST_HANGING` files in a row hang, StoreError when a store does not
+    answer.
     """
     pool, timeout = ThreadPoolExecutor(how.threads, "read"), how.timeout
 
@@ -99,21 +99,21 @@ def read_images(source: Folder, paths: Iterable[str], rules: Images, how: Readin
                         f"{hanging} files in a row of {source} could not be read within {timeout:g} s each, the last "
                         f"is {job.path}: the disk or the network hangs. When it answers, run the same command again."
                     )
-                # Its thread is lost. A new pool takes over what has not begun; what has begun is still waited for.
+                # Its thread is lost. A new pool takes the jobs that have not started; started ones keep running.
                 pool.shutdown(wait=False)
                 pool = ThreadPoolExecutor(how.threads, "read")
                 for other in waiting:
                     if other.future.cancel():
                         submit(other)
             elif isinstance(found, Unreadable) and not found.sha256 and not source.exists():
-                raise ReadingError(f"{source} is gone. When it is there, run the same command again.")
+                raise ReadingError(f"{source} is gone. When it is there again, run the same command again.")
             yield found or Unreadable(job.path, f"the file could not be read within {timeout:g} s")
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _result(job: _Job, timeout: float) -> Read | None:
-    """What the job found, or None when the file has had its time."""
+    """What the job found, or None after the timeout."""
     while True:
         left = timeout if not job.started else timeout - (time.monotonic() - job.started)
         try:
@@ -130,9 +130,9 @@ def _result(job: _Job, timeout: float) -> Read | None:
 def read_image(
     source: Folder, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = nothing_known
 ) -> Read:
-    """The file's picture, its answer if that is `known`, or the reason why there is neither.
+    """The file's picture, its answer if it is `known`, or the reason why there is neither.
 
-    The bytes that are hashed are those that are decoded.
+    It hashes exactly the bytes that it decodes.
     """
     digest, most = "", int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES
     try:
@@ -151,7 +151,7 @@ def read_image(
 
 
 def _reason(error: OSError) -> str:
-    """What the operating system would say; stores have words of their own for it, each another."""
+    """The operating system's words for the error: every store words it differently."""
     for kind, number in ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES)):
         if isinstance(error, kind):
             return os.strerror(number)

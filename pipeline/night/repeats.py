@@ -1,6 +1,6 @@
-"""Answers that were given before, by the content of the file: identical bytes are asked about once.
+"""A cache of answers by file content: the model classifies identical bytes once.
 
-Two layers: those of an earlier run, in a file that a run makes when it is planned, and the latest of this process.
+Two layers: the answers of an earlier run, in a file made with the plan, and the latest ones of this process.
 """
 
 import json
@@ -16,12 +16,12 @@ from pipeline.night.summary import SummaryError, read_summary
 from pipeline.storage.files import replacing
 from pipeline.storage.folders import Folder, folder_at
 
-Answer = Mapping[str, str]  # the columns of a row that follow from the file's content and the model
+Answer = Mapping[str, str]  # the columns of a row that depend only on the file's content and the model
 RECENT = 10_000  # answers; some 5 MB
 
 
 def write_known(file: Path, answers: Iterable[tuple[str, Answer]]) -> int:
-    """Keep (sha256, answer) pairs in `file`; returns how many. Holds few in memory, whatever their number."""
+    """Write (sha256, answer) pairs to `file`; returns how many. Keeps only a few in memory."""
     with replacing(file) as beside:
         table = sqlite3.connect(beside)
         try:
@@ -36,7 +36,7 @@ def write_known(file: Path, answers: Iterable[tuple[str, Answer]]) -> int:
 
 
 class Known:
-    """What is known of a file's content. Threads may share it."""
+    """The known answers by a file's content. Thread-safe."""
 
     def __init__(self, file: Path | None) -> None:
         """Read `file`, made by `write_known`, if there is one."""
@@ -48,7 +48,7 @@ class Known:
 
     @property
     def has_earlier(self) -> bool:
-        """Whether answers of an earlier run are at hand."""
+        """Whether there are answers of an earlier run."""
         return self._table is not None
 
     def earlier(self, sha256: str) -> Answer | None:
@@ -60,7 +60,7 @@ class Known:
         return json.loads(found[0]) if found else None
 
     def get(self, sha256: str) -> Answer | None:
-        """The answer to this content, if it is at hand."""
+        """The answer to this content, if it is known."""
         with self._lock:
             found = self._recent.get(sha256)
         return self.earlier(sha256) if found is None else found
@@ -73,7 +73,7 @@ class Known:
                 self._recent.popitem(last=False)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._table:
             self._table.close()
 
@@ -81,27 +81,27 @@ class Known:
 def remember_last(source: Folder, beside: Path, known: Path, contract_hash: str) -> None:
     """Keep the answers of the last finished run over `source` in `known`, if the same model gave them.
 
-    beside: the folder of this run; that one is in it or beside it.
+    beside: the folder of this run. The last run is in the same folder or in one beside it.
     """
     last = last_finished(source, {*beside.parent.glob("*"), beside})
     if not last:
-        log.info("No finished run over %s is in %s or beside it: all files are classified.", source, beside)
+        log.info("Found no finished run over %s in %s or beside it: the run classifies all files.", source, beside)
         return
     summary = read_summary(folder_at(last))
     if summary is None or summary.contract_hash != contract_hash:
-        log.info("The model is another one than in %s: all files are classified.", last)
+        log.info("The model differs from the one in %s: the run classifies all files.", last)
         return
     count = write_known(known, _answers(last / PREDICTIONS_CSV))
-    log.info("%d answers of %s are at hand for files with the same content.", count, last)
+    log.info("The run can repeat %d answers of %s for files with the same content.", count, last)
 
 
 def last_finished(source: Folder, folders: Iterable[Path]) -> Path | None:
-    """Which of `folders` has the run over `source` that was finished last; None when none has one."""
+    """The folder of the last finished run over `source` among `folders`; None when there is none."""
     shown, candidates = csv_path(str(source.absolute())), []
     for folder in folders:
         try:
             summary = read_summary(folder_at(folder))
-        except SummaryError:  # another program's file of that name
+        except SummaryError:  # a summary.json of another program
             continue
         if summary and summary.input == shown:
             candidates.append((summary.finished_at, folder))
@@ -112,5 +112,5 @@ def _answers(csv: Path) -> Iterator[tuple[str, Answer]]:
     for row in read_rows(csv):
         if set(row) != set(COLUMNS):  # written by another version
             return
-        if row["label"]:  # whatever made a file unreadable may have passed
+        if row["label"]:  # do not repeat `unreadable`: its cause may be gone
             yield row["sha256"], answer_of(row)

@@ -35,14 +35,14 @@ class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What a night has written, for what is still to be written of it."""
+    """What a night has written so far, for the later steps."""
 
     summary: NightSummary
     pictures: Mapping[str, str]  # as `review.thumbnails` gives them
 
 
 def finish(run: Run, params: Params, labels: Path | None = None) -> Results:
-    """Merge the parts into predictions.csv, write the review, summary.json and the pages; close the books.
+    """Merge the parts into predictions.csv, write the review, summary.json and the pages; close the ledger.
 
     labels: a Parquet table with columns sha256 and label, to compare the answers with.
     Raises ClassifyError, after everything is written, when the rows are not those of the listed files, and
@@ -70,7 +70,7 @@ def finish_shadow(run: Run, beside: Run, results: Results, params: Params) -> Re
 
 
 def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
-    """All but the morning's page, which is the night's and not its shadow's."""
+    """Write everything except the morning page, which a shadow does not have."""
     output, plan, batch = run.output, run.plan, params.batch
     file = run.merge()
     started, now = datetime.datetime.fromisoformat(plan.started_at), datetime.datetime.now(datetime.UTC)
@@ -107,13 +107,13 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
 def _drift_from(reference: Reference | None, most: float) -> "Tonight | None":
     if not reference:
         return None
-    from pipeline.night.drift import Tonight  # brings SciPy, which takes a second
+    from pipeline.night.drift import Tonight  # imports SciPy, which takes a second
 
     return Tonight(reference.about, most)
 
 
 def _close(run: Run, params: Params, summary: NightSummary) -> None:
-    """Judge what is written, and close the books. Raises ClassifyError, TooManyUnreadable."""
+    """Check what is written, and close the ledger. Raises ClassifyError, TooManyUnreadable."""
     file, files, most = run.output.path / PREDICTIONS_CSV, run.plan.files, params.batch.max_unreadable
     if not summary.reconciled:
         raise ClassifyError(f"{file} does not have one row for each of {files} listed files; see summary.json.")
@@ -121,6 +121,6 @@ def _close(run: Run, params: Params, summary: NightSummary) -> None:
     if summary.unreadable > most * files:
         raise TooManyUnreadable(
             f"{summary.unreadable} of {files} files are unreadable, more than batch.max_unreadable "
-            f"({most:g}) allows. {file} is whole and says why, file by file. Look for a common "
-            "cause (a format, a copy that broke off, missing rights), then run it again, or raise the limit."
+            f"({most:g}) allows. {file} is complete and has the reason for each file. Look for a common "
+            "cause (a format, a copy that stopped halfway, missing rights), then run it again, or raise the limit."
         )

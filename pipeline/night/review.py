@@ -29,12 +29,12 @@ TEMPLATE = "night/review.html"
 PICTURES = 120  # on the page; each takes 4 ms of processor time
 WITHOUT_PICTURE = 50  # unreadable files on the page
 THUMBNAIL = 128  # pixels, of the longer side
-AHEAD = 16  # pictures read before their turn
+AHEAD = 16  # pictures to read ahead
 PATIENCE = 5.0  # seconds for one of them
 
 
 def kind_of(row: Row) -> str | None:
-    """One of KINDS, or None for a row that needs nobody."""
+    """One of KINDS, or None for a row that nobody must look at."""
     flags = row["flags"].split()
     if row["status"] == "unreadable":
         return "unreadable"
@@ -53,7 +53,7 @@ def why_of(row: Row) -> str:
 
 
 def _rank(kind: str, row: Row) -> tuple[float, ...]:
-    """Within a kind, the smaller the sooner."""
+    """The rank within a kind: the smallest comes first."""
     match kind:
         case "unreadable":
             return ()
@@ -79,19 +79,19 @@ class Review:
 
     @property
     def summary(self) -> ReviewCounts:
-        """What the night's summary says of it."""
+        """The counts for the night's summary."""
         return ReviewCounts(rows=len(self.rows), of=self.total, **self.counts)
 
 
 class Candidates:
-    """Finds the at most `most` rows to look at first; holds no more than `most` of each kind at once."""
+    """Finds the at most `most` rows to look at first; keeps at most `most` of each kind in memory."""
 
     def __init__(self, most: int) -> None:
         """most: rows of the review."""
         self._most, self._number = most, 0
         self._counts = dict.fromkeys(KINDS, 0)
-        # Heaps with the worst of the best on top: the parts of a rank are negated, and so is the row's number, which
-        # makes every entry different.
+        # Heaps with the worst kept row on top: ranks and row numbers are negated. The row number makes every entry
+        # different.
         self._heaps: dict[str, list[tuple[tuple[float, ...], Row]]] = {kind: [] for kind in KINDS}
 
     def add(self, row: Row) -> None:
@@ -114,7 +114,7 @@ class Candidates:
 
 
 def _places(counts: Mapping[str, int], most: int) -> dict[str, int]:
-    """How many rows of each kind: a quarter of `most` is sure, what others leave goes to the first kinds."""
+    """How many rows of each kind: each may have a quarter of `most`; free places go to the first kinds."""
     places = {kind: min(count, most // len(KINDS)) for kind, count in counts.items()}
     for kind, count in counts.items():
         places[kind] += min(count - places[kind], most - sum(places.values()))
@@ -134,7 +134,7 @@ def write_review(
 
 
 def on_page(rows: Iterable[Row]) -> list[Row]:
-    """Those on the page, in the same order."""
+    """The rows on the page, in the same order."""
     left = {True: WITHOUT_PICTURE, False: PICTURES}
     found = []
     for row in rows:
@@ -148,10 +148,10 @@ def on_page(rows: Iterable[Row]) -> list[Row]:
 def thumbnails(source: Folder, rows: Iterable[Row], rules: Images, threads: int) -> dict[str, str]:
     """Data addresses of small pictures of the rows on the page, by their paths.
 
-    None where the file is gone, or another one by now.
+    A file that is gone or has changed has none.
 
-    They are what the model saw, in the shape of the image: the very decoding that has gone well before, so that no
-    file can do harm which it has not done.
+    A picture is what the model saw, in the shape of the image. It comes from the same decoding that succeeded in the
+    night, so a malicious file gets no new code path.
     """
     digests = {row["path"]: row["sha256"] for row in on_page(rows) if row["status"] != "unreadable"}
     paths = {listed_path(path): path for path in digests}
@@ -160,7 +160,7 @@ def thumbnails(source: Folder, rows: Iterable[Row], rules: Images, threads: int)
         for read in read_images(source, paths, rules, Reading(threads, AHEAD, PATIENCE)):
             if isinstance(read, Decoded) and read.sha256 == digests[paths[read.path]]:
                 found[paths[read.path]] = _thumbnail(read, stretched=rules.fit == "stretch")
-    except (ReadingError, StoreError):  # the disk hangs: the CSV is whole, and the page does without
+    except (ReadingError, StoreError):  # the disk hangs: the CSV is complete, so the page has no pictures
         pass
     return found
 

@@ -1,4 +1,4 @@
-"""The row of predictions.csv: its columns, how an outcome becomes one, how rows are written and read."""
+"""The row of predictions.csv: its columns, how an outcome becomes a row, how rows are written and read."""
 
 import csv
 import io
@@ -24,8 +24,14 @@ NUMBERS = {
 WHY, CORRECTION = "why", "correct_label"  # what review.csv has besides; the second is for a person to fill in
 LIGHT = ("brightness", "contrast", "sharpness")
 SIGNALS = 2 + len(LIGHT)  # columns at the end, on how far a row may be trusted
-RANKS = 3  # labels a row names
-OF_THIS_FILE = ("path", "sha256", "model_name", "model_version", "classified_at")  # what else follows from its content
+RANKS = 3  # labels in a row
+OF_THIS_FILE = (
+    "path",
+    "sha256",
+    "model_name",
+    "model_version",
+    "classified_at",
+)  # other columns that depend on the content
 STATUSES = ("ok", "unsure", "unreadable")
 
 
@@ -46,16 +52,16 @@ class Classified:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file that is no image that can be judged."""
+    """A file that is not a readable image."""
 
     path: str  # as listed
     error: str  # why, in words
-    sha256: str = ""  # empty when not even its bytes could be had
+    sha256: str = ""  # empty when its bytes could not be read
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A file whose very bytes were judged before, by the same model."""
+    """A file whose content the same model has judged before."""
 
     path: str  # as listed
     sha256: str
@@ -78,7 +84,7 @@ class Stamp:
 def csv_path(path: str) -> str:
     """A listed path as it stands in the CSV: UTF-8, no spreadsheet formula, and `listed_path` turns it back.
 
-    Bytes that are no UTF-8 are written \\xNN; a backslash is doubled.
+    Bytes that are not UTF-8 are written \\xNN; a backslash is doubled.
     """
     safe = path.replace("\\", "\\\\")
     safe = re.sub("[\\udc80-\\udcff]", lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", safe)
@@ -103,7 +109,7 @@ def to_row(outcome: FileOutcome, stamp: Stamp) -> list[str]:
         case Unreadable(path, error, digest):
             return [csv_path(path), "unreadable", *[""] * (2 * RANKS), error, digest, "", "", *end, *[""] * SIGNALS]
         case Classified(path, digest, width, height, ranked, unsure, score, flags, light):
-            # Six digits: more would show the noise between machines, not knowledge.
+            # Six digits: further ones are noise that differs between machines.
             answers = [text for label, confidence in ranked for text in (label, f"{confidence:.6f}")]
             answers += [""] * (2 * RANKS - len(answers))
             status = "unsure" if unsure else "ok"
@@ -113,7 +119,7 @@ def to_row(outcome: FileOutcome, stamp: Stamp) -> list[str]:
 
 
 def answer_of(row: Mapping[str, str]) -> dict[str, str]:
-    """What a row says that follows from the file's content and the model alone."""
+    """The part of a row that depends only on the file's content and the model."""
     return {column: text for column, text in row.items() if column not in OF_THIS_FILE}
 
 
@@ -127,13 +133,13 @@ def write_rows(file: Path, rows: Iterable[list[str]], heading: bool = True) -> N
 
 
 def read_rows(file: Place) -> Iterator[dict[str, str]]:
-    """The CSV's rows by column name; what a row of an earlier version does not have is empty."""
+    """The CSV's rows by column name; a column that an earlier version did not write is empty."""
     with file.open(encoding="utf-8", newline="") as source:
         yield from csv.DictReader(source, restval="")
 
 
 def holds_rows_of(data: bytes, paths: Iterable[str], stamp: Stamp) -> bool:
-    """Whether a CSV without a heading has one whole row for each of `paths`, in their order, of the run of `stamp`."""
+    """Whether a CSV without a heading has one complete row of the run of `stamp` for each of `paths`, in order."""
     same = {COLUMNS.index(name): text for name, text in asdict(stamp).items()}
     if not data.endswith(b"\r\n"):
         return False

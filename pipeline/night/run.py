@@ -1,6 +1,6 @@
-"""A night from its beginning to its end: the one order that the plain command, the Prefect flow and Dask follow.
+"""A night from start to end: the one order of steps for the plain command, the Prefect flow and Dask.
 
-Knows neither who runs the steps nor who is told of them.
+Knows neither who runs the steps nor who gets messages.
 """
 
 import time
@@ -24,12 +24,12 @@ from pipeline.params.file import Params
 from pipeline.registry import history
 from pipeline.storage.folders import Folder
 
-Advance = Callable[[int, int], None]  # is told the number of a shard that is done, and its count of files
+Advance = Callable[[int, int], None]  # called with the number of a finished shard, and its count of files
 
 
 @contextmanager
 def progress_bar(run: Run, done: int) -> Iterator[Advance]:
-    """A bar in the terminal. done: files whose rows are there already."""
+    """A progress bar in the terminal. done: files that already have rows."""
     with tqdm(desc=run.output.name, total=run.plan.files, initial=done, unit="image") as bar:
 
         def advance(_number: int, files: int) -> None:
@@ -39,17 +39,17 @@ def progress_bar(run: Run, done: int) -> Iterator[Advance]:
 
 
 def tell_nobody(_output: Folder, _killed: str | None) -> None:
-    """Nobody wants to know of a run that was killed."""
+    """Send no message about a killed run."""
 
 
 def record(output: Folder, summary: NightSummary, flow_run: str = "") -> None:
-    """Keep the night in MLflow. flow_run: the orchestrator's name for this run, if it has one."""
+    """Record the night in MLflow. flow_run: the orchestrator's name for this run, if it has one."""
     history.record(output, summary.for_history, flow_run)
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What a night does, step by step: plain functions. A flow gives the same ones as tasks."""
+    """The steps of a night: plain functions. A flow passes the same ones as tasks."""
 
     begin: Callable[[NightOptions, Params], Run] = planning.begin
     begin_shadow: Callable[[Run], Run | None] = shadow.begin
@@ -57,7 +57,7 @@ class Steps:
     finish: Callable[[Run, Params, Path | None], Results] = results.finish
     finish_shadow: Callable[[Run, Run, Results, Params], Results] = results.finish_shadow
     record: Callable[[Folder, NightSummary], None] = record
-    tell_of_killed: Callable[[Folder, str | None], None] = tell_nobody  # the output, the name of the run before
+    tell_of_killed: Callable[[Folder, str | None], None] = tell_nobody  # the output, the name of the killed run
     progress: Callable[[Run, int], AbstractContextManager[Advance]] = progress_bar
 
 
@@ -67,7 +67,7 @@ PLAIN = Steps()
 def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightSummary:
     """Classify the images in `options.source` into `options.output`/predictions.csv; returns the summary.
 
-    A run that was interrupted goes on where it stopped, with the model and the files it began with. Raises OutOfTime.
+    An interrupted run is resumed, with the model and the files that it started with. Raises OutOfTime.
     """
     deadline, params = deadline_at(options.until), options.applied_to(params)
     with options.output.hold() as killed:
@@ -96,5 +96,5 @@ def _classify_left(run: Run, params: Params, deadline: datetime | None, steps: S
             advance(number, files)
             if is_past(deadline):
                 break
-    if deadline and is_past(deadline):  # now that the process that classifies has ended, what it did can be counted
+    if deadline and is_past(deadline):  # only now, as the worker process has ended and its parts can be counted
         stop(deadline, run)

@@ -1,7 +1,7 @@
-"""The challenger on the same files, beside the night: what would be different if it were in production.
+"""The challenger on the night's files: what would be different if it were in production.
 
-It has a folder and a ledger of its own inside the night's, with the night's own listing: both speak of the same files.
-Nothing of it touches the night's rows.
+It has its own folder and ledger inside the night's, and the night's listing, so both classify the same files. It never
+touches the night's rows.
 """
 
 import csv
@@ -35,9 +35,9 @@ DISAGREEMENT_COLUMNS = (
 
 
 def begin(run: Run) -> Run | None:
-    """The shadow of a night that is planned and not finished; None where no version challenges.
+    """The shadow of a planned, unfinished night; None when there is no challenger.
 
-    Like the night itself it is settled once: a resumed night has the same challenger.
+    Like the night's model it is chosen once: a resumed night keeps its challenger.
     """
     output = run.output / SHADOW
     before = Run.unfinished_in(output)
@@ -46,11 +46,14 @@ def begin(run: Run) -> Run | None:
     try:
         challenger = champions.challenger(run.plan.model_name)
         if challenger is None or str(challenger.version) == run.plan.model_version:
-            log.info("No version challenges version %s: there is nothing to compare it with.", run.plan.model_version)
+            log.info(
+                "There is no challenger to compare version %s with, so this night has no shadow.",
+                run.plan.model_version,
+            )
             return None
         return run.begin_beside(output, lambda: _settle(run, challenger, output))
     except NightshiftError as error:
-        log.warning("The night goes on without its shadow: %s", error)
+        log.warning("The night continues without its shadow: %s", error)
         return None
 
 
@@ -68,7 +71,7 @@ def compare(output: Folder, most: int) -> ShadowFound:
     def different() -> Iterator[tuple[float, int, Row, Row]]:
         both = zip(read_rows(output.path / PREDICTIONS_CSV), read_rows(shadow.path / PREDICTIONS_CSV), strict=True)
         for number, (ours, theirs) in enumerate(both):
-            if ours["sha256"] != theirs["sha256"]:  # it changed between the two readings
+            if ours["sha256"] != theirs["sha256"]:  # the file changed between the two runs
                 continue
             pairs[ours["label"], theirs["label"]] += 1
             if ours["label"] != theirs["label"]:

@@ -1,4 +1,4 @@
-"""Files of a shard -> its part: read, asked about, written. Knows no registry: it starts in a fraction of a second."""
+"""Files of a shard -> its part: read, classified, written. Knows no registry, so it starts within a second."""
 
 import itertools
 import threading
@@ -23,28 +23,28 @@ from pipeline.params.file import Params
 from pipeline.params.model import Compute
 from pipeline.storage.folders import Folder, folder_at
 
-_one_at_a_time = threading.Lock()  # two shards would take turns at one network
+_one_at_a_time = threading.Lock()  # one network, so one shard at a time
 ALWAYS = nullcontext()
 
 
 class OtherModelError(NightshiftError):
-    """The model in a run's books is not the one it was planned with."""
+    """The model in a run's ledger is not the one of its plan."""
 
 
 @contextmanager
 def model_folder(output: Folder) -> Iterator[Path]:
-    """The folder of a run's model on this machine, which `load_engine` takes; copied from a store for the while."""
+    """The folder of a run's model on this machine, which `load_engine` takes; a temporary copy for a store."""
     with model_of(output).at_hand() as folder:
         yield next((file.parent for file in folder.rglob(CONTRACT)), folder)
 
 
 @lru_cache(maxsize=1)
 def _engine(output: Folder, compute: Compute, batch_size: int, contract_hash: str) -> tuple[Engine, Reference | None]:
-    with model_folder(output) as folder:  # a network is in memory once it is loaded
+    with model_folder(output) as folder:  # a loaded network needs no files
         engine = load_engine(folder, compute, embedding=True, batch_size=batch_size)
         reference = read_reference(folder, engine.contract)
     if engine.contract.hash != contract_hash:
-        raise OtherModelError(f"The model in {output} is not the one that its run was planned with. Begin a new run.")
+        raise OtherModelError(f"The model in {output} is not the one of the run's plan. Start a new run.")
     return engine, reference
 
 
@@ -54,15 +54,15 @@ def classify_here(
 ) -> Done:  # fmt: skip
     """Classify shards in this process; yields the number of each and its count of files when its part is on disk.
 
-    Files of the next shard are read while the model is at the one before. turn: is waited for before the model is asked
-    and after reading has begun.
+    It reads the files of the next shard while the model works on the current one. turn: held while the model works;
+    reading starts before.
     """
     source, size = folder_at(run.plan.input), params.batch.batch_size
     with turn:
         engine, reference = _engine(run.output, params.compute, size, run.plan.contract_hash)
     known = Known(known_of(run.output))
     paths = (path for number in numbers for path in run.shard(number))
-    # Two batches in flight bound the memory. Threads wait for a store more than they work.
+    # Two batches in flight bound the memory. Threads mostly wait for a store.
     threads = max(params.compute.threads, source.threads)
     how = Reading(threads, 2 * size, params.batch.file_timeout, decoder, known.get)
     reads = read_images(source, paths, engine.contract.images, how)
@@ -80,7 +80,7 @@ def classify_here(
 def classify_alone(run: Run, number: int, params: Params) -> int:
     """Classify one shard in this process; returns its number of files.
 
-    The model is at one shard at a time. Where another thread asks for the next one, its files are read meanwhile.
+    The model works on one shard at a time. Another thread can read the next shard's files meanwhile.
     """
     [(_, files)] = classify_here(run, [number], params, turn=_one_at_a_time)
     return files
@@ -89,12 +89,12 @@ def classify_alone(run: Run, number: int, params: Params) -> int:
 def judge(
     reads: Iterator[Read], engine: Engine, size: int, reference: Reference | None = None
 ) -> Iterator[FileOutcome]:
-    """One outcome a file, in order; what could not be read never reaches the model.
+    """One outcome per file, in order; unreadable files never reach the model.
 
-    reference: what the images are compared with; None: they have no outlier score and no flags.
+    reference: what to compare the images with; None: no outlier scores and no flags.
     """
     while batch := list(itertools.islice(reads, size)):
-        # Identical bytes are asked about once.
+        # Classify identical bytes once.
         pictures = {read.sha256: read.picture.pixels for read in batch if isinstance(read, Decoded)}
         asked = _ask(list(pictures.values()), engine, reference) if pictures else ()
         answers = dict(zip(pictures, asked, strict=True))
@@ -106,7 +106,7 @@ def judge(
 
 
 def _remembered(rows: Iterable[list[str]], known: Known) -> Iterator[list[str]]:
-    """The rows, whose answers are then at hand for files with the same content."""
+    """The rows, each remembered for files with the same content."""
     for values in rows:
         row = dict(zip(COLUMNS, values, strict=True))
         if row["label"]:

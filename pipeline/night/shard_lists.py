@@ -1,4 +1,4 @@
-"""The listing of a run in shards, as files in its books: `shards/00000.json` has the paths of the first one."""
+"""The listing of a run in shards, as files in its ledger: `shards/00000.json` has the paths of the first one."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ SHARDS = "shards"
 def write(books: Folder, listing: Iterable[Listed], shard_size: int) -> tuple[int, int]:
     """Write the listing as shards of at most `shard_size` files; returns how many files and how many shards.
 
-    The listing is not held in memory, whatever its length.
+    It never keeps the whole listing in memory.
     """
     files = shards = 0
 
@@ -22,7 +22,7 @@ def write(books: Folder, listing: Iterable[Listed], shard_size: int) -> tuple[in
         nonlocal files, shards
         for number, shard in _shards_of(listing, shard_size):
             files, shards = files + len(shard), shards + 1
-            # A name that is no UTF-8 is kept as escaped surrogates.
+            # ASCII keeps a name that is not UTF-8 as escaped surrogates.
             yield _name(number), json.dumps(shard).encode("ascii")
 
     (books / SHARDS).write_all(counted())
@@ -30,20 +30,20 @@ def write(books: Folder, listing: Iterable[Listed], shard_size: int) -> tuple[in
 
 
 def copy(books: Folder, other: Folder) -> None:
-    """Give the run with the books `other` the listing of the one with `books`."""
+    """Copy the listing from the ledger `books` to the ledger `other`."""
     ours = books / SHARDS
     (other / SHARDS).write_all((name, ours.read(name)) for name in ours.names())
 
 
 def read(books: Folder, number: int) -> list[str]:
-    """The paths of a shard, as listed. Raises LedgerError when the disk has lost them."""
+    """The paths of a shard, as listed. Raises LedgerError when their file is missing or damaged."""
     shards = books / SHARDS
     try:
         paths: list[str] = json.loads(shards.read(_name(number)))
     except (FileNotFoundError, ValueError) as error:
         raise LedgerError(
-            f"{shards / _name(number)}, where the unfinished run has its list of files, is missing or damaged. Delete "
-            f"{books} and run the same command again: it begins again."
+            f"{shards / _name(number)}, the unfinished run's list of files, is missing or damaged. Delete "
+            f"{books} and run the same command again: it starts from the beginning."
         ) from error
     return paths
 

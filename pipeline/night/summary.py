@@ -1,4 +1,4 @@
-"""What a night came to: the typed content of its summary.json. Reads and writes that file, and measures nothing.
+"""The results of a night: the typed content of its summary.json. Reads and writes that file; measures nothing.
 
 summary.json is a promise to its readers: a key keeps its name and its meaning, and a new one comes last in its part.
 """
@@ -17,7 +17,7 @@ class SummaryError(NightshiftError):
 
 
 class Part(BaseModel):
-    """A part of the summary. What a later version adds is left out, what an earlier one did not have is None."""
+    """A part of the summary. Keys of later versions are ignored; keys that an earlier version lacks are None."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
@@ -33,11 +33,11 @@ class Measure(Part):
 
 
 class Drift(Part):
-    """How far the night's images are from those that the model was made with."""
+    """How far the night's images are from those that the model was trained on."""
 
     images: int  # that were compared
-    measures: tuple[Measure, ...]  # none of too few images
-    drifted: tuple[str, ...]  # measures whose statistic is above batch.max_drift and not chance
+    measures: tuple[Measure, ...]  # empty for too few images
+    drifted: tuple[str, ...]  # measures above batch.max_drift, and beyond chance
     labels: dict[str, tuple[int, int]] | None = None  # label -> answers tonight, answers on the validation images
 
     @property
@@ -97,8 +97,8 @@ class NightSummary(Part):
     labels: dict[str, int]  # answers
     drift: Drift | None = None  # None: the model has no reference
     review: ReviewCounts | None = None
-    compared: Compared | None = None  # None: no labels were named
-    shadow: ShadowFound | None = None  # None: no challenger stood beside
+    compared: Compared | None = None  # None: without --labels
+    shadow: ShadowFound | None = None  # None: no shadow ran
 
     @property
     def counts(self) -> dict[str, int]:
@@ -107,7 +107,7 @@ class NightSummary(Part):
 
     @property
     def for_history(self) -> Finished:
-        """What MLflow keeps of the night."""
+        """What MLflow records of the night."""
         answered, drift = sum(self.labels.values()), self.drift
         counts = ("listed", "ok", "unsure", "unreadable", "outliers", "flagged", "repeated", "seconds")
         numbers = {name: float(value) for name in counts if (value := getattr(self, name)) is not None}
@@ -124,7 +124,7 @@ class NightSummary(Part):
 
 
 def read_summary(output: Folder) -> NightSummary | None:
-    """What the finished night in `output` came to; None where there is none. Raises SummaryError, StoreError."""
+    """The summary of the finished night in `output`; None when there is none. Raises SummaryError, StoreError."""
     try:
         return NightSummary.model_validate_json(output.read(SUMMARY))
     except (FileNotFoundError, NotADirectoryError):
@@ -152,7 +152,7 @@ def summary_lines(summary: NightSummary) -> list[str]:
 
 
 def review_lines(summary: NightSummary) -> list[str]:
-    """How many images a person should look at, and why; nothing of a night by an earlier version."""
+    """How many images a person should look at, and why; empty for a night by an earlier version."""
     if not (review := summary.review):
         return []
     found = review.model_dump(exclude={"rows", "of"})
@@ -161,7 +161,7 @@ def review_lines(summary: NightSummary) -> list[str]:
 
 
 def shadow_lines(summary: NightSummary) -> list[str]:
-    """How far the challenger agrees, if one stood beside."""
+    """How far the challenger agrees, if a shadow ran."""
     if not (found := summary.shadow):
         return []
     return [

@@ -1,7 +1,7 @@
-"""Shards in a process of their own: a decoder that crashes, or is killed for its memory, costs one file, not the night.
+"""Shards in a worker process: a decoder that crashes, or runs out of memory, costs one file, not the night.
 
-The process classifies shard after shard. If it dies, the shard it was at is done again carefully: each file's decoding
-happens in a second process, and a file whose decoding kills that one is unreadable. Then the rest goes on as before.
+The worker process classifies shard after shard. If it dies, the next one repeats the shard carefully: a second process
+decodes each file, and a file whose decoding kills that process is unreadable. After that shard all is as before.
 """
 
 import atexit
@@ -25,7 +25,7 @@ from pipeline.night.ledger import Done, Run
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 
-SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit the locks of threads that it does not have
+SPAWN = multiprocessing.get_context("spawn")  # a fork would inherit locks that no thread releases
 CRASHED = "its decoder crashed; the file is damaged, or made to do harm"
 # Classifies shards of a run: yields the number of each and its count of files when its part is there.
 Classifier = Callable[[Run, list[int], Params], Done]
@@ -33,13 +33,13 @@ Asked = tuple[Run, list[int], Params, bool]  # run, shards, parameters, carefull
 
 
 class ShardsError(NightshiftError):
-    """The process that classifies dies again and again, and no file is to blame."""
+    """The worker process died twice at one shard, and no file is to blame."""
 
 
 def classify_shards(run: Run, numbers: list[int], params: Params) -> Done:
     """Classify shards, in order; yields the number of each and its count of files when its part is on disk.
 
-    Raises what classifying raises, and ShardsError when the process dies in the careful way too.
+    Raises what classifying raises, and ShardsError when the worker dies in the careful way too.
     """
     left, careful = list(numbers), False
     while left:
@@ -54,8 +54,8 @@ def classify_shards(run: Run, numbers: list[int], params: Params) -> Done:
                 yield answer
         if died is not None and careful:
             raise ShardsError(
-                f"The process that classifies was ended by {_name(died)} twice at shard {left[0]} of {run.output}. If "
-                "it was SIGKILL, the machine has too little memory: lower batch.batch_size or compute.workers. "
+                f"{_name(died)} ended the worker process twice, at shard {left[0]} of {run.output}. If it was "
+                "SIGKILL, the machine has too little memory: lower batch.batch_size or compute.workers. "
                 "What is done is kept; the same command goes on."
             )
         careful = died is not None
@@ -69,7 +69,7 @@ def _name(status: int) -> str:
 
 
 class _Worker:
-    """The process, which waits for work."""
+    """The worker process, and the pipe to it."""
 
     def __init__(self) -> None:
         self.surroundings = _surroundings()
@@ -85,15 +85,15 @@ class _Worker:
 
 
 def _surroundings() -> tuple[Path, dict[str, str]]:
-    """What a process has from the one that starts it, and keeps when that one's change; MLflow's does not matter."""
+    """Working folder and environment, which a process keeps from its start; MLflow's variables do not matter."""
     return Path.cwd(), {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
 
 
-_worker: _Worker | None = None  # kept for the shards that follow
+_worker: _Worker | None = None  # reused for later shards
 
 
 def warm_up() -> None:
-    """Start the process, so that it has its libraries when the first shard comes."""
+    """Start the worker, so that it has imported its libraries when the first shard comes."""
     global _worker
     if _worker is None or not _worker.process.is_alive() or _worker.surroundings != _surroundings():
         _end_worker()
@@ -109,7 +109,7 @@ def _end_worker() -> None:
 
 
 def _answers(asked: Asked) -> Generator[tuple[int, int] | int, None, None]:
-    """What the process says of each shard; at last, where it died, its exit status."""
+    """The worker's answer to each shard; at the end, if it died, its exit status."""
     warm_up()
     assert _worker  # noqa: S101 - it was just started
     whole = False
@@ -124,17 +124,17 @@ def _answers(asked: Asked) -> Generator[tuple[int, int] | int, None, None]:
         _worker.process.join()
         yield _worker.process.exitcode or 0
     finally:
-        if not whole:  # it may be anywhere
+        if not whole:  # its state is unknown
             _end_worker()
 
 
 def _work(pipe: Connection) -> None:
-    """The process."""
+    """What the worker process runs."""
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; whoever started us ends us
     from pipeline.night.shard import classify_here
 
-    importlib.import_module("openvino")  # while the other process settles what is to be done
+    importlib.import_module("openvino")  # while the parent plans the run
     while True:
         try:
             asked: Asked = pipe.recv()
@@ -152,7 +152,7 @@ def _work(pipe: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """Do not outlive whoever waits for the answers: two processes would work on one output."""
+    """End with the parent process: else two processes could write to one output."""
     parent = multiprocessing.parent_process()  # not os.getppid(): it may be gone before we have started
 
     def watch() -> None:
@@ -168,9 +168,9 @@ _pool: ProcessPoolExecutor | None = None  # one process for all threads
 
 
 def apart(data: bytes, rules: Images) -> Picture:
-    """`decode` in another process. Raises UnreadableImage also when it kills two of these.
+    """`decode` in another process. Raises UnreadableImage also when a file kills two such processes.
 
-    One may die of what it has decoded before, or because the machine has no memory left.
+    One death may have another cause: an earlier file, or too little memory.
     """
     global _pool
     with _lock:

@@ -99,7 +99,7 @@ def test_where_the_folder_is_gone_no_file_is_called_unreadable(folder: Path, rul
     reads = read_images(folder_at(folder), names(folder), rules, Reading(1, 2, TIMEOUT))
     assert isinstance(next(reads), Decoded)
     folder.rename(folder.with_name("elsewhere"))
-    with pytest.raises(ReadingError, match="is gone. When it is there, run the same command again"):
+    with pytest.raises(ReadingError, match="is gone. When it is there again, run the same command again"):
         list(reads)
 
 

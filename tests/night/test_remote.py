@@ -120,7 +120,7 @@ def test_a_model_in_the_books_that_is_another_one_is_refused(here: Params, image
         run = begun(images, output, here)
     shard._engine.cache_clear()
     other = dataclasses.replace(run, plan=run.plan.model_copy(update={"contract_hash": "0" * 64}))
-    with pytest.raises(OtherModelError, match="is not the one that its run was planned with"):
+    with pytest.raises(OtherModelError, match="is not the one of the run's plan"):
         list(shard.classify_here(other, [0], here))
 
 
@@ -232,7 +232,7 @@ def test_where_all_objects_are_gone_no_file_is_called_unreadable(images: Path, b
     reads = read_images(folder_at(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
     assert isinstance(next(reads), Decoded)
     fsspec.filesystem("s3").rm(f"{bucket}/photos", recursive=True)
-    with pytest.raises(ReadingError, match="is gone. When it is there, run the same command again"):
+    with pytest.raises(ReadingError, match="is gone. When it is there again, run the same command again"):
         list(reads)
 
 

@@ -60,7 +60,7 @@ def test_where_they_differ_is_listed_and_the_night_is_untouched(
 
 def test_without_a_challenger_there_is_nothing_to_compare(trained: Path, night: Path, tmp_path: Path) -> None:
     said = nightshift("classify", str(night), str(tmp_path / "out"), "--shadow", "--no-prefect", cwd=trained)
-    assert "No version challenges version 1" in said.stderr
+    assert "There is no challenger to compare version 1 with" in said.stderr
     assert not (tmp_path / "out/shadow/predictions.csv").exists()
 
 
@@ -71,7 +71,7 @@ def test_a_challenger_that_cannot_be_fetched_does_not_keep_the_night_from_its_ro
     files = client.get_model_version_download_uri("nightshift", "2")
     shutil.rmtree(files.removeprefix("file://"))
     said = nightshift("classify", str(night), str(tmp_path / "out"), "--shadow", "--no-prefect", cwd=registry_project)
-    assert "The night goes on without its shadow" in said.stderr
+    assert "The night continues without its shadow" in said.stderr
     assert len(rows(tmp_path / "out/predictions.csv")) == 11
 
 

@@ -252,7 +252,7 @@ def test_a_prefect_server_that_dies_in_the_middle_is_named_and_the_run_is_finish
     assert rows(on) == undisturbed[1]
     assert len(parts(dead)) == 2
     again = nightshift(*also, "--no-prefect", cwd=trained, PREFECT_API_URL=address)
-    assert "Going on with the run" in again.stderr
+    assert "Resuming the run" in again.stderr
     assert rows(dead) == undisturbed[1]
 
 
