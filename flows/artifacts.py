@@ -20,7 +20,7 @@ from pipeline.night.summary import Drift, NightSummary, review_lines, shadow_lin
 from pipeline.storage.files import read_json
 
 FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")
-SUSPECTS = 20  # label errors on a page that is not the report
+SUSPECTS = 20  # label errors in the Markdown; the report has all
 
 
 def metrics_table() -> list[dict[str, str]]:
@@ -38,7 +38,7 @@ def metrics_table() -> list[dict[str, str]]:
 
 
 def figures_markdown() -> str:
-    """The figures that tell most, on one page that needs no other file; the evaluation report has all."""
+    """The most important figures, on one page that needs no other file; the evaluation report has all."""
     figures = [file for file in (CURVES_FIGURE, *(FIGURES / f"{name}.png" for name in FIRST_FIGURES)) if file.is_file()]
     return "\n\n".join(
         f"### {file.stem.replace('_', ' ')}\n![{file.stem}]({data_uri(file.read_bytes(), 'png')})" for file in figures
@@ -46,19 +46,19 @@ def figures_markdown() -> str:
 
 
 def data_pages() -> list[tuple[Path, str, str]]:
-    """The pages on the images that are there: file, key, words."""
+    """The existing pages about the images: file, key, link text."""
     pages = [(DATA_REPORT, "data-report", "Data report"), (DATA_DOCS / "index.html", "data-docs", "Data Docs")]
     return [page for page in pages if page[0].is_file()]
 
 
 def model_pages() -> list[tuple[Path, str, str]]:
-    """The pages on the current model that are there: file, key, words."""
+    """The existing pages about the current model: file, key, link text."""
     pages = [(EVALUATION_REPORT, "evaluation", "Evaluation report"), (MODEL_CARD, "model-card", "Model card")]
     return [page for page in pages if page[0].is_file()]
 
 
 def data_markdown() -> str:
-    """What was expected of the images and what was found, and the likeliest label errors, on one page."""
+    """The expectations on the images with what was found, and the likeliest label errors, on one page."""
     judged = read_json(EXPECTATIONS) if EXPECTATIONS.is_file() else []
     lines = ["| expectation | | found |", "|---|---|---|"]
     lines += [f"| {one['fault']}: {one['words']} | {one['status']} | {one['found']} |" for one in judged]
@@ -94,7 +94,7 @@ def summary_markdown(summary: NightSummary) -> str:
 
 
 def _drift_markdown(drift: Drift) -> list[str]:
-    """Tonight against training, a row each measure."""
+    """Tonight against training, one row per measure."""
     if not drift.measures:
         return []
     lines = [

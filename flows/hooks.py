@@ -1,6 +1,6 @@
-"""Prefect's hooks on how a flow run ended: people are told. What they are told is in `pipeline.notices.messages`.
+"""Prefect's hooks that send a message when a flow run ends; `pipeline.notices.messages` has the words.
 
-A night that ends in order tells so itself.
+A night that ends without an error sends its message itself.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from pipeline.notices import messages
 from pipeline.notices.send import tell
 from pipeline.storage.folders import Folder, folder_at
 
-STOPPED = "Stopped"  # the state of a night that came to its hour
+STOPPED = "Stopped"  # the state of a night that stopped at its --until time
 
 
 def _results_of(parameters: dict[str, Any], *, finished: bool = False) -> Folder:
@@ -29,7 +29,7 @@ def _results_of(parameters: dict[str, Any], *, finished: bool = False) -> Folder
 
 
 def _error_of(state: State[Any]) -> BaseException:
-    """What a failed run raised; where Prefect itself failed it, its words."""
+    """The error that a failed run raised; if Prefect itself failed the run, Prefect's message."""
     found = state.result(raise_on_failure=False)
     return found if isinstance(found, BaseException) else RuntimeError(state.message or str(found))
 
@@ -42,8 +42,10 @@ def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 
 
 def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A night's process was ended from outside."""
-    tell(lambda: messages.of_crashed_night(_results_of(flow_run.parameters), state.message or "The process was ended."))
+    """A night's process was killed from outside."""
+    tell(
+        lambda: messages.of_crashed_night(_results_of(flow_run.parameters), state.message or "The process was killed.")
+    )
 
 
 def training_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -57,5 +59,5 @@ def training_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
 
 
 def training_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A training's process was ended from outside."""
-    tell(lambda: messages.of_crashed_training(state.message or "The process was ended."))
+    """A training's process was killed from outside."""
+    tell(lambda: messages.of_crashed_training(state.message or "The process was killed."))

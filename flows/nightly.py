@@ -1,4 +1,4 @@
-"""The nightly flow: the steps of a night as Prefect tasks, one for each shard, with retries; on Dask if asked for."""
+"""The nightly flow: the steps of a night as Prefect tasks, one for each shard, with retries; on Dask if wanted."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
 
 @task(task_run_name="plan", cache_policy=NO_CACHE, **RETRIES)
 def begin(options: NightOptions, params: Params) -> Run:
-    """Settle the model and the files."""
+    """Choose the model and list the files."""
     return planning.begin(options, params)
 
 
 class Shards:
-    """Shards in order, each waited for by a task of its own, while files of the next one are read."""
+    """Shards in order; a task waits for each one, while the worker process reads the files of the next."""
 
     def __init__(self, run: Run, numbers: list[int], params: Params) -> None:
-        """numbers: of the shards, in the order in which they are taken."""
+        """numbers: the shards, in the order of the calls of `take`."""
         self._run, self._numbers, self._params = run, numbers, params
         self._coming: Done | None = None
 
     def take(self, number: int) -> int:
-        """Wait for a shard; returns its count of files. After an error the next call begins again, at its shard."""
+        """Wait for a shard; returns its count of files. After an error the next call starts again at its shard."""
         try:
             if self._coming is None:
                 left = self._numbers[self._numbers.index(number) :]
@@ -65,7 +65,7 @@ class Shards:
         return files
 
     def close(self) -> None:
-        """End what is being done ahead."""
+        """Stop the work on later shards."""
         if self._coming:
             self._coming.close()
         self._coming = None
@@ -114,7 +114,7 @@ def finish(run: Run, params: Params, labels: Path | None) -> Results:
 
 @task(task_run_name="plan of the shadow", cache_policy=NO_CACHE)
 def begin_shadow(run: Run) -> Run | None:
-    """Settle the challenger."""
+    """Choose the challenger."""
     return shadow.begin(run)
 
 
@@ -126,13 +126,13 @@ def finish_shadow(run: Run, beside: Run, found: Results, params: Params) -> Resu
 
 @task(task_run_name="record", cache_policy=NO_CACHE)
 def record(output: Folder, summary: NightSummary) -> None:
-    """Keep the night in MLflow."""
+    """Record the night in MLflow."""
     order.record(output, summary, str(flow_run.id or ""))
 
 
 @contextmanager
 def log_shards(run: Run, _done: int) -> Iterator[Callable[[int, int], None]]:
-    """A line in the flow run's log for each shard."""
+    """Log one line per shard in the flow run."""
     log = get_run_logger()
     yield lambda number, files: log.info("shard %d of %d: %d images", number + 1, run.plan.shards, files)
 
@@ -153,7 +153,7 @@ def steps_for(cluster: Cluster | None) -> order.Steps:
 @flow(
     name="nightly", flow_run_name="nightly {source}", on_failure=[night_failed], on_crashed=[night_crashed],
 )  # fmt: skip
-def nightly(  # each option is a parameter: deployments and Prefect's pages name them
+def nightly(  # each option is a parameter, for deployments and Prefect's UI
     source: str | Path, output: str | Path | None = None, labels: Path | None = None,
     since_last: bool = False, until: str | None = None, with_shadow: bool = False,
     runner: Literal["here", "dask"] = "here", dask_address: str | None = None, workers: int | None = None,
@@ -161,12 +161,12 @@ def nightly(  # each option is a parameter: deployments and Prefect's pages name
 ) -> NightSummary | State:  # fmt: skip
     """Classify the images in `source` into `output`/predictions.csv; both are folders or addresses (s3://…).
 
-    Without `output` it goes on with the run over `source` that is unfinished, else begins one in predictions/ and
-    today's date. labels: a Parquet table with columns sha256 and label, to count right answers with. since_last: repeat
-    the last run's answers where a file's content and the model are the same. until: time of day, such as 06:00, at
-    which it stops; the next run goes on, and this one's state is then `Stopped`. with_shadow: then also by @challenger,
-    and how they differ. runner `dask`: on the cluster at `dask_address`, or a local one of so many `workers`.
-    model_name: a registered model other than register.model_name.
+    Without `output` it resumes the unfinished run over `source`, or starts one in predictions/ under today's date.
+    labels: a Parquet table with columns sha256 and label, to count right answers. since_last: repeat the last run's
+    answers for files with the same content and model. until: time of day, such as 06:00, to stop at; the state is then
+    `Stopped`, and the next run resumes it. with_shadow: classify with @challenger too, and compare. runner `dask`: use
+    the cluster at `dask_address`, or a local one with so many `workers`. model_name: a registered model other than
+    register.model_name.
     """
     params, images = load_params(), folder_at(source)
     options = NightOptions(
@@ -186,7 +186,7 @@ def nightly(  # each option is a parameter: deployments and Prefect's pages name
 
 
 def publish(output: Folder, summary: NightSummary) -> None:
-    """The night on the page of its flow run."""
+    """Publish the night as artifacts of its flow run."""
     create_markdown_artifact(summary_markdown(summary), key="summary")
     create_link_artifact((output.path / PREDICTIONS_CSV).as_uri(), key="predictions", link_text="predictions.csv")
     create_link_artifact((output.path / MORNING_PAGE).as_uri(), key="morning", link_text="the morning page")

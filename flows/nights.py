@@ -1,4 +1,4 @@
-"""Several folders in one night: each is a run of the nightly flow, and one that fails keeps no other from running."""
+"""Several folders in one night: each is a run of the nightly flow, and a failed one does not stop the others."""
 
 from collections import Counter
 from typing import Any
@@ -13,7 +13,7 @@ from pipeline.storage.folders import folder_at
 
 
 class Input(BaseModel):
-    """A folder of images, where its rows go, and by which registered model, if not by that of params.yaml."""
+    """A folder of images, its output, and its registered model, if not the one of params.yaml."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
@@ -23,7 +23,7 @@ class Input(BaseModel):
 
 
 def output_of(one: Input) -> str:
-    """Where its rows go: each folder has an output of its own in predictions/, called by the date and its name."""
+    """The output: each folder has its own in predictions/, named by the date and the folder."""
     source = folder_at(one.source)
     return one.output or str(folder_for(source, f"-{source.name}"))
 
@@ -33,7 +33,7 @@ def nights(inputs: list[Input]) -> None:
     """Classify each of `inputs`, one after the other. Raises NightshiftError at the end, naming those that failed."""
     outputs = [output_of(one) for one in inputs]
     if twice := [output for output, count in Counter(outputs).items() if count > 1]:
-        raise NightshiftError(f"Several inputs would be written to {twice[0]}. Name an `output` for each of them.")
+        raise NightshiftError(f"Several inputs have the same output, {twice[0]}. Give each of them its own `output`.")
     failed = []
     for one, output in zip(inputs, outputs, strict=True):
         options: dict[str, Any] = {"model_name": one.model_name, "return_state": True}
@@ -41,6 +41,6 @@ def nights(inputs: list[Input]) -> None:
             failed.append(one.source)
     if failed:
         raise NightshiftError(
-            f"{len(failed)} of {len(inputs)} folders failed: {', '.join(failed)}. Their own runs say why; the others "
+            f"{len(failed)} of {len(inputs)} folders failed: {', '.join(failed)}. Their flow runs say why; the others "
             "are done."
         )

@@ -1,4 +1,4 @@
-"""What an import did, for a screen: a table with a row a class, and what comes next."""
+"""Shows the result of an import on a terminal: a table with one row per class, and the next command."""
 
 import sys
 
@@ -12,11 +12,11 @@ from pipeline.core.text import shown
 from pipeline.data.prepared import SPLITS
 from pipeline.sources.copy import Imported
 
-WIDTH = 120  # characters of a table that goes to a file or another program
+WIDTH = 120  # characters, when the output is not a terminal
 
 
 def table_of(done: Imported) -> Table:
-    """One row a class of the source, and their sums; columns only for what happened."""
+    """One row per class of the source, and the totals; without empty columns."""
     columns = {
         "new": done.new,
         **({"replaced": done.replaced} if done.replaced else {}),
@@ -41,7 +41,7 @@ def table_of(done: Imported) -> Table:
 
 
 def print_imported(done: Imported) -> None:
-    """The table, what was not taken, and the next command."""
+    """Print the table, what was skipped, and the next command."""
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(done))
     if done.left_aside:
         print(f"{done.left_aside:,} other files of the source are not images and were left out.")  # noqa: T201

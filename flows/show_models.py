@@ -1,4 +1,4 @@
-"""What the gate said of a model, and which versions there are, for a screen."""
+"""Shows the gate's decision and the versions of a model on a terminal."""
 
 import sys
 from collections import Counter
@@ -15,11 +15,11 @@ from pipeline.registry.gate import Decision
 from pipeline.registry.registration_result import Registration
 from pipeline.registry.versions import Registered
 
-WIDTH = 120  # characters of a table that goes to a file or another program
+WIDTH = 120  # characters, when the output is not a terminal
 
 
 def decision_table(decision: Decision) -> Table:
-    """One row a check, with its numbers and its limit."""
+    """One row per check, with its numbers and its limit."""
     table = Table(box=box.SIMPLE_HEAD, title=f"The gate: {decision.verdict}", title_justify="left")
     table.add_column("check", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -32,7 +32,7 @@ def decision_table(decision: Decision) -> Table:
 
 
 def versions_table(rows: list[dict[str, str]]) -> Table:
-    """One row a version, the newest first."""
+    """One row per version, the newest first."""
     table = Table(box=box.SIMPLE_HEAD)
     for heading in rows[0]:
         table.add_column(heading, no_wrap=heading != "what", overflow="fold")
@@ -42,7 +42,7 @@ def versions_table(rows: list[dict[str, str]]) -> Table:
 
 
 def print_registration(registration: Registration) -> None:
-    """What the gate said, and where the model is now."""
+    """Print the gate's decision, and the model's aliases."""
     model, decision = registration.model, registration.decision
     _console().print(decision_table(decision))
     lines = [f"Compared with: {decision.against}."]
@@ -56,7 +56,7 @@ def print_registration(registration: Registration) -> None:
 
 
 def print_versions(name: str, rows: list[dict[str, str]], notes: Iterable[str]) -> None:
-    """The versions of the model `name`, and what a person should know of them."""
+    """Print the versions of the model `name`, and notes on them."""
     _print([f"Models ({name}):"])
     if rows:
         _console().print(versions_table(rows))
@@ -66,7 +66,7 @@ def print_versions(name: str, rows: list[dict[str, str]], notes: Iterable[str]) 
 
 
 def print_seen(model: Registered, answers: list[tuple[Path, str]]) -> None:
-    """One line an image, its split first; then the model, and how many there are of each."""
+    """Print one line per image, its split first; then the model, and the number of images per split."""
     _print(f"{answer:5}  {shown(str(path))}" for path, answer in answers)
     counts = Counter(answer for _, answer in answers)
     _print([f"{model.name} version {model.version}: " + ", ".join(f"{counts[one]} {one}" for one in sorted(counts))])

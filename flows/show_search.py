@@ -1,4 +1,4 @@
-"""What a search found, for a screen: the best trials, what was changed in params.yaml, and what comes next."""
+"""Shows the result of a search on a terminal: the best trials, the changes in params.yaml, and the next command."""
 
 import sys
 from typing import Any
@@ -12,12 +12,12 @@ from pipeline.search.log import optimism
 from pipeline.search.run import Attempt, Found
 from pipeline.search.space import without_part
 
-WIDTH = 120  # characters of a table that goes to a file or another program
+WIDTH = 120  # characters, when the output is not a terminal
 ROWS = 10
 
 
 def table_of(found: Found) -> Table:
-    """The best trials, and the one with the present parameters; one column a parameter."""
+    """The best trials, and the one with the present parameters; one column per parameter."""
     shown = found.ranked[:ROWS]
     if found.present not in shown:
         shown.append(found.present)
@@ -57,7 +57,7 @@ def lines_of(found: Found, changed: dict[str, tuple[Any, Any]] | None) -> list[s
 
 
 def print_found(found: Found, changed: dict[str, tuple[Any, Any]] | None) -> None:
-    """The table, and the result in words."""
+    """Print the table, and the result in words."""
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(found))
     for line in lines_of(found, changed):
         print(line)  # noqa: T201

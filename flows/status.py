@@ -1,4 +1,4 @@
-"""Where things are, for a terminal: versions of the model, the latest night, reports. Computes nothing."""
+"""The project's status on a terminal: versions of the model, the latest night, reports. Computes nothing."""
 
 import itertools
 import os
@@ -18,11 +18,11 @@ from pipeline.registry.store import Store
 from pipeline.storage.folders import folder_at
 
 FIRST_ROWS = 5  # of the latest CSV
-SHOWN_VERSIONS = 10  # newest first, and whatever has an alias
+SHOWN_VERSIONS = 10  # the newest ones; versions with an alias are always shown
 
 
 def versions_table(name: str) -> tuple[list[dict[str, str]], list[str]]:
-    """The versions of the model `name`, one row each, and what a person should know of the one in production."""
+    """The versions of the model `name`, one row each, and notes on refused ones and the champion."""
     every = champions.known_versions(name)
     shown = [model for place, model in enumerate(every) if place < SHOWN_VERSIONS or model.aliases]
     rows = [
@@ -48,7 +48,7 @@ def versions_table(name: str) -> tuple[list[dict[str, str]], list[str]]:
 
 
 def latest_night() -> Path | None:
-    """The folder below predictions/ whose night was finished last; None where there is none."""
+    """The folder of the last finished night in predictions/; None when there is none."""
     found = max(PREDICTIONS.glob(f"*/{SUMMARY}"), key=lambda file: file.stat().st_mtime, default=None)
     return found.parent if found else None
 
@@ -61,7 +61,7 @@ def status_lines() -> list[str]:
         lines.append(f"  figures in {FIGURES}")
     for page, _, words in (*model_pages(), *data_pages()):
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
-    # Outside an activated environment the bare name would not be found.
+    # Without an activated environment, the shell does not find the bare name.
     mlflow = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
     return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {Store.of_project().shown}"]
 
@@ -79,7 +79,7 @@ def _night_lines(folder: Path) -> list[str]:
 
 
 def _open_review(review: Path) -> list[str]:
-    """How many rows of the latest review nobody has labelled yet."""
+    """How many rows of the latest review have no correction yet."""
     if not review.is_file():
         return []
     waiting = sum(not row[CORRECTION] for row in read_rows(review))

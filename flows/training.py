@@ -24,11 +24,11 @@ def version_data() -> None:
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE)
 def reproduce(stage: str) -> None:
-    """Run one stage, if anything it depends on has changed."""
+    """Run one stage, if any of its dependencies has changed."""
     dvc.reproduce(stage, get_run_logger().info)
 
 
-# Whatever a push fails of: DVC does not tell a network that is down from a key that is wrong.
+# Retry every failed push: DVC's errors do not tell a dead network from a wrong key.
 @task(task_run_name="push", cache_policy=NO_CACHE, **{**RETRIES, "retry_condition_fn": None})
 def push() -> None:
     """Send data and outputs to the DVC remote, where there is one."""
@@ -37,13 +37,13 @@ def push() -> None:
 
 @task(task_run_name="register", cache_policy=NO_CACHE, **RETRIES)
 def register() -> Registration:
-    """The gate and the registry."""
+    """Put the model before the gate and into the registry."""
     return register_current(load_params(), flow_run=str(flow_run.get_id() or ""))
 
 
 @task(task_run_name="publish data", cache_policy=NO_CACHE)
 def publish_data() -> None:
-    """Artifacts on the images: what was expected and found, and where to look."""
+    """Publish artifacts about the images: expectations, findings, links."""
     create_markdown_artifact(artifacts.data_markdown(), key="data")
     for page, key, words in artifacts.data_pages():
         create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
@@ -51,7 +51,7 @@ def publish_data() -> None:
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(registration: Registration) -> None:
-    """Artifacts for the Prefect page of this run."""
+    """Publish artifacts about the model on the page of this flow run."""
     model = registration.model
     create_table_artifact(artifacts.metrics_table(), key="metrics", description="Test split, with 95 % intervals")
     create_markdown_artifact(artifacts.figures_markdown(), key="figures")
@@ -70,14 +70,14 @@ def publish(registration: Registration) -> None:
     on_completion=[training_completed], on_failure=[training_failed], on_crashed=[training_crashed],
 )  # fmt: skip
 def training() -> Registration:
-    """From the images in data/raw to a version in the registry. Raises Refused, after all is published."""
-    load_params()  # a wrong parameter is said before anything runs
+    """From the images in data/raw to a version in the registry. Raises Refused after publishing."""
+    load_params()  # refuse a wrong parameter before anything runs
     version_data()
     try:
         for stage in dvc.stages():
             reproduce(stage)
     finally:
-        publish_data()  # also, and above all, when the images are not fit to learn from
+        publish_data()  # above all when a check on the images failed
     push()
     registration = register()
     publish(registration)

@@ -1,4 +1,4 @@
-"""A folder of images -> one CSV, a row a file, and nothing lost. The command that needs no orchestrator.
+"""Classifies a folder of images into one CSV with one row per file. Needs no orchestrator.
 
     python -m pipeline.classify INPUT OUTPUT [--since-last] [--until 06:00]
 
@@ -19,12 +19,12 @@ from pipeline.storage.folders import folder_at
 
 
 def main() -> None:
-    """Classify the images in INPUT into OUTPUT/predictions.csv; a run that was interrupted goes on."""
+    """Classify the images in INPUT into OUTPUT/predictions.csv; it resumes an interrupted run."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.classify", description=main.__doc__)
     parser.add_argument("input", type=folder_at, help="a folder of images, or its address")
     parser.add_argument("output", type=folder_at, help="a folder for predictions.csv and summary.json, or its address")
     parser.add_argument("--since-last", action="store_true", help="repeat answers for unchanged files")
-    parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command goes on")
+    parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command resumes the run")
     asked = parser.parse_args()
     steps = Steps(tell_of_killed=run_and_tell.of_killed)
 

@@ -14,7 +14,7 @@ from pipeline.storage.files import write_json
 
 
 def register_current(params: Params, flow_run: str = "") -> Registration:
-    """Register the model in models/current, and write what came of it.
+    """Register the model in models/current, and write the result.
 
     Raises TrackingError when the store does not answer.
     """

@@ -1,7 +1,7 @@
-"""Shards on a Dask cluster: a bounded number at a time, redone where a worker dies. Computes nothing.
+"""Shards on a Dask cluster: a bounded number at a time, retried when a worker dies. Computes nothing.
 
-Workers classify in their own process: Dask's may have no children. A shard that kills the workers that try it is left
-to the caller, who has the careful way.
+Workers classify in their own process, as Dask's processes may have no children. A shard that kills its workers goes
+back to the caller, who classifies it carefully.
 """
 
 import logging
@@ -26,23 +26,23 @@ from pipeline.params.file import Params
 if TYPE_CHECKING:
     from distributed import Client
 
-THREADS = 2  # of a worker: while its model is at one shard, the other reads the files of the next
-AHEAD = 2  # shards a worker's thread has, the one it is at among them: it never waits for the next
-POLL = 2.0  # seconds between two looks whether anybody is still there
-ANSWERS = 30.0  # seconds that a scheduler has for its first answer
-NOBODY = 60.0  # seconds without a worker; a cluster that grows, or starts a dead one again, has one by then
+THREADS = 2  # per worker: one runs the model on a shard, the other reads the files of the next
+AHEAD = 2  # shards per thread, with the current one, so that no thread waits for work
+POLL = 2.0  # seconds between two checks that workers are alive
+ANSWERS = 30.0  # timeout in seconds for the scheduler's first answer
+NOBODY = 60.0  # seconds without any worker before giving up; a cluster restarts a worker sooner
 
 
 class ClusterError(NightshiftError):
-    """There is no cluster, or it is gone; what is done is kept."""
+    """The cluster cannot be reached or is gone; what is done is kept."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """How a shard is sent off, and what comes back."""
+    """How to submit a shard, and how to read its result."""
 
     submit: Callable[[int], Any]  # a shard's number -> its Dask future
-    files: Callable[[Any], int] = int  # what the future gives -> count of files; raises what classifying raised
+    files: Callable[[Any], int] = int  # the future's result -> count of files; raises what classifying raised
 
 
 Way = Callable[["Client", Run, Params], AbstractContextManager[Work]]  # as plain work, or as tasks of an orchestrator
@@ -50,9 +50,9 @@ Way = Callable[["Client", Run, Params], AbstractContextManager[Work]]  # as plai
 
 @contextmanager
 def connected(cluster: Cluster) -> "Iterator[Client]":
-    """A client of the cluster; one on this machine is started for it, and ends with it.
+    """A client of the cluster; without an address it starts a local one, and stops it at the end.
 
-    Raises ClusterError when Dask is not installed or nobody answers at the cluster's address.
+    Raises ClusterError when Dask is not installed or no scheduler answers at the cluster's address.
     """
     address, workers = cluster.address, cluster.workers
     try:
@@ -63,7 +63,7 @@ def connected(cluster: Cluster) -> "Iterator[Client]":
             f"--runner dask needs packages that are not installed ({error}). Install them: "
             "pip install 'nightshift[dask]'."
         ) from error
-    logging.getLogger("distributed").setLevel(logging.ERROR)  # a worker that dies is told of here
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # this module logs a dead worker itself
     if address is None:
         with (
             distributed.LocalCluster(n_workers=workers, threads_per_worker=THREADS, dashboard_address=None) as local,
@@ -89,9 +89,9 @@ def plain_work(client: "Client", run: Run, params: Params) -> Iterator[Work]:
 
 
 def classifier(cluster: Cluster, way: Way = plain_work, rest: Classifier = classify_shards) -> Classifier:
-    """What classifies shards on a cluster.
+    """A classifier that uses a cluster.
 
-    rest: who classifies those that killed the workers that tried them.
+    rest: classifies the shards that killed their workers.
     """
 
     def classify(run: Run, numbers: list[int], params: Params) -> Done:
@@ -105,9 +105,9 @@ def classifier(cluster: Cluster, way: Way = plain_work, rest: Classifier = class
 
 
 def finished(client: "Client", numbers: list[int], work: Work) -> Generator[tuple[int, int], None, list[int]]:
-    """Number and count of files of each shard as it comes back, at most AHEAD a thread being on their way.
+    """Number and count of files of each shard as it comes back, with at most AHEAD per thread submitted.
 
-    Returns the shards that were on one worker after the other when it died. Raises what classifying raises, and
+    Returns the shards that killed several workers. Raises what classifying raises, and
     ClusterError when all workers, or the scheduler, are gone.
     """
     from distributed import KilledWorker
@@ -126,10 +126,10 @@ def finished(client: "Client", numbers: list[int], work: Work) -> Generator[tupl
         future = _patiently(lambda: back.get(timeout=POLL), client)
         number = on_their_way.pop(future)
         try:
-            # Its worker may have died since: then it is done again elsewhere, and so waited for again.
+            # If its worker has died since, Dask retries it elsewhere, so this may wait again.
             yield number, work.files(_patiently(partial(_result, future), client))
         except KilledWorker:
-            log.warning("Shard %d killed the workers that tried it; it will be done here, with care.", number)
+            log.warning("Shard %d killed the workers that tried it; this machine will classify it carefully.", number)
             left.append(number)
 
 
@@ -141,7 +141,7 @@ def _threads(client: "Client") -> dict[str, int]:
     """Worker -> its threads. Raises ClusterError when the scheduler is gone."""
     try:
         found: dict[str, int] = client.nthreads()
-    except (OSError, AttributeError) as error:  # closed; closed long ago
+    except (OSError, AttributeError) as error:  # closed just now; closed earlier
         raise _gone(client, "scheduler") from error
     return found
 
@@ -152,13 +152,13 @@ def _result(future: Any) -> Any:
     try:
         return future.result(timeout=POLL)
     except TimeoutError:
-        if future.status == "error":  # its own
+        if future.status == "error":  # the shard's own TimeoutError
             raise
         raise Empty from None
 
 
 def _patiently(take: Callable[[], Any], client: "Client") -> Any:
-    """What `take` gives, which raises Empty while there is nothing. Raises ClusterError when there will never be."""
+    """Repeat `take` while it raises Empty. Raises ClusterError when the cluster is gone."""
     alone_since: float | None = None
     while True:
         try:

@@ -149,7 +149,7 @@ def of_failed_training(error: BaseException) -> Message:
         name = f"{model.name} version {model.version}"
         do = (
             "The nights need nothing: they keep using the champion. "
-            f"`nightshift promote {model.version} --force` puts it in production all the same."
+            f"`nightshift promote {model.version} --force` puts it in production anyway."
         )
         return Message(
             Kind.WARNING, f"The gate refused {name}", "\n".join(reasons), _where(error.registration), do

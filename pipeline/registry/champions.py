@@ -1,8 +1,8 @@
-"""Which version is in production, which was before, and the ways between them. Judges no model.
+"""Which version is in production, which was before, and how to move between them. Judges no model.
 
 `@challenger` is the newest version that passed the gate, `@champion` the one the night uses, `@previous` the champion
-before it. A person may move `@champion` in the MLflow UI as well as with `nightshift promote`: the registered model
-remembers the champion that was last known (tag KNOWN_TAG), and whoever asks next finds the move and completes it.
+before it. A person may move `@champion` in the MLflow UI too, not only with `nightshift promote`. The registered model
+has the last known champion in a tag (KNOWN_TAG), so the next caller of `reconcile` finds the move and completes it.
 """
 
 import datetime
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-KNOWN_TAG = "nightshift.champion"  # on the registered model: the version that was last known as champion
-SINCE_TAG = "nightshift.champion_since"  # on a version: when it was last made champion, as far as is known
+KNOWN_TAG = "nightshift.champion"  # on the registered model: the last known champion
+SINCE_TAG = "nightshift.champion_since"  # on a version: when it was last made champion, if known
 FORCED_TAG = "nightshift.forced"  # on a version: who promoted it against the gate, and when
 
 
 class RefusedVersion(NightshiftError):  # noqa: N818 - a decision, not a fault
-    """A version that the gate refused is not promoted without a person's word."""
+    """The gate refused the version, so only `force` promotes it."""
 
 
 def crown(client: "MlflowClient", name: str, version: int) -> None:
     """Make `version` the champion, and the champion until now the previous one.
 
-    In this order a kill at any point leaves either the old state or one that `reconcile` completes.
+    With this order a kill leaves either the old state or one that `reconcile` completes.
     """
     before = reconcile(client, name)
     if before and before != version:
@@ -43,7 +43,7 @@ def crown(client: "MlflowClient", name: str, version: int) -> None:
 
 
 def reconcile(client: "MlflowClient", name: str) -> int | None:
-    """When a person has moved `@champion`, make the one that was last known `@previous`; returns the champion."""
+    """When a person has moved `@champion`, make the last known champion `@previous`; returns the champion."""
     model = versions.registered_model(client, name)
     if model is None or CHAMPION not in model.aliases:
         return None
@@ -52,7 +52,7 @@ def reconcile(client: "MlflowClient", name: str) -> int | None:
         return champion
     if known.isdecimal() and versions.find(client, name, int(known)):
         client.set_registered_model_alias(name, PREVIOUS, known)
-        log.info("Version %d was made @champion in MLflow; version %s is @previous now.", champion, known)
+        log.info("Somebody made version %d the @champion in MLflow; version %s is @previous now.", champion, known)
     _remember(client, name, champion)
     return champion
 
@@ -67,15 +67,15 @@ def _now() -> str:
 
 
 def challenge(client: "MlflowClient", name: str, version: int, *, promote_it: bool) -> None:
-    """A version has passed the gate: it is the challenger, and the champion if asked for or where there is none.
+    """Make a version that passed the gate the challenger, and the champion if `promote_it` or when there is none.
 
-    Repeating it for an older version, or for the challenger itself, moves nothing.
+    Calling it again, for the challenger or an older version, moves no alias.
     """
     challenger = versions.by_alias(client, name, CHALLENGER)
     if challenger and challenger.version > version:
         return
     new = challenger is None or challenger.version < version
-    # The champion first: if we are killed in between, the next time it is not yet the challenger, and is crowned again.
+    # The champion first: after a kill in between it is not the challenger yet, so the next call crowns it again.
     if (new and promote_it) or versions.by_alias(client, name, CHAMPION) is None:
         crown(client, name, version)
     if new:
@@ -85,8 +85,8 @@ def challenge(client: "MlflowClient", name: str, version: int, *, promote_it: bo
 def promote(name: str, version: int | None = None, *, force: bool = False) -> Registered:
     """Make `version` the champion, or the challenger when none is given.
 
-    Raises NightshiftError when there is none, RefusedVersion when the gate refused it: `force` promotes it all the
-    same, and records who did.
+    Raises NightshiftError when there is none, RefusedVersion when the gate refused it: `force` promotes it
+    anyway, and records who did.
     """
     with Store.of_project().connected() as client:
         if version is None and (challenger := versions.by_alias(client, name, CHALLENGER)):
@@ -101,7 +101,7 @@ def promote(name: str, version: int | None = None, *, force: bool = False) -> Re
                         [
                             f"The gate refused {name} version {version}:",
                             *reasons(model),
-                            f"`nightshift promote {version} --force` puts it in production all the same, and records "
+                            f"`nightshift promote {version} --force` puts it in production anyway, and records "
                             "your name.",
                         ]
                     )
@@ -118,7 +118,7 @@ def rollback(name: str) -> Registered:
         champion, before = (versions.by_alias(client, name, alias) for alias in (CHAMPION, PREVIOUS))
         if before is None or (champion and champion.version == before.version):
             raise NightshiftError(
-                f"{name} has no @previous in MLflow: no other version was champion before. "
+                f"{name} has no @previous in MLflow: no other version has been champion. "
                 "Name one with `nightshift promote VERSION`."
             )
         crown(client, name, before.version)
@@ -137,8 +137,8 @@ def champion(name: str) -> Registered:
             )
         try:
             reconcile(client, name)
-        except MlflowException as error:  # a store that can be read but not written is enough for a night
-            log.warning("MLflow could not note that version %d is the champion: %s", found.version, error)
+        except MlflowException as error:  # a read-only store is enough for a night
+            log.warning("Could not record in MLflow that version %d is the champion: %s", found.version, error)
     if words := warning(found):
         log.warning("%s", words)
     return found
@@ -159,11 +159,11 @@ def numbered(name: str, version: int) -> Registered:
 
 
 def _missing(name: str, what: str) -> str:
-    return f"{name} has no {what} in MLflow. `nightshift status` lists the versions there are."
+    return f"{name} has no {what} in MLflow. `nightshift status` lists all versions."
 
 
 def known_versions(name: str) -> list[Registered]:
-    """All versions, the newest first, after a person's moves in the MLflow UI are completed."""
+    """All versions, the newest first, after completing a person's moves in the MLflow UI."""
     with Store.of_project().connected() as client:
         reconcile(client, name)
         return versions.versions(client, name)
@@ -176,7 +176,7 @@ def reasons(model: Registered) -> tuple[str, ...]:
 
 
 def warning(model: Registered) -> str:
-    """What a person should know of this version as champion, or nothing."""
+    """A warning about this version as champion, or an empty text."""
     if model.tags.get(GATE_TAG) != REFUSED:
         return ""
     forced = f" (forced by {model.tags[FORCED_TAG]})" if FORCED_TAG in model.tags else ""

@@ -1,7 +1,7 @@
 """Two models' answers to the same images, compared image by image. Knows arrays only.
 
-What no split may tear apart (near-copies, one group's images) is a unit: chance is reckoned over units, as images of
-one unit tend to be right or wrong together.
+Images that must stay in one split (near-copies, one group) form a unit. All statistics resample or count units, as the
+images of a unit tend to be right or wrong together.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Changed:
 
     @property
     def p_value(self) -> float:
-        """How often chance alone would part them so unevenly: the exact two-sided sign test.
+        """The p-value of the exact two-sided sign test on the units gained and lost.
 
         Where every image is a unit of its own, this is McNemar's exact test on the discordant pairs (McNemar, 1947).
         """
@@ -64,19 +64,19 @@ class OfClass:
 
     @property
     def loss(self) -> float:
-        """By how much the new model recognises fewer of them, -1 to 1."""
+        """How much lower the new model's recall is, -1 to 1."""
         return self.champion - self.new
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that the gate looks at of two models on the same images."""
+    """Everything that the gate compares of two models on the same images."""
 
     images: int
     units: int
     accuracy: Difference
     balanced_accuracy: Difference
-    calibration: Difference  # expected calibration error: less is better
+    calibration: Difference  # expected calibration error: lower is better
     changed: Changed
     classes: tuple[OfClass, ...]  # those that have images
 
@@ -87,7 +87,7 @@ def compare(
 ) -> Comparison:  # fmt: skip
     """Compare two models' probabilities (n, classes), columns and labels (n,) in the order of `class_names`.
 
-    units: (n,), any numbers; images of the same number are drawn together.
+    units: (n,), any numbers; images with the same number are resampled together.
     """
     numbers = np.asarray(np.unique(units, return_inverse=True)[1], np.int64)
 
@@ -111,7 +111,7 @@ def compare(
 
 
 def changed(new_right: NDArray[np.bool_], champion_right: NDArray[np.bool_], units: NDArray[np.int64]) -> Changed:
-    """Units gained and lost; each array (n,), a row an image."""
+    """Units gained and lost; each array (n,), one entry per image."""
     net = np.bincount(units, weights=new_right.astype(np.int64) - champion_right.astype(np.int64))
     return Changed(gained=int((net > 0).sum()), lost=int((net < 0).sum()))
 
@@ -122,7 +122,7 @@ def _differences(
 ) -> dict[str, Difference]:  # fmt: skip
     """Each metric of both, with the percentile bootstrap interval of new minus champion (Efron, 1979).
 
-    The interval is a paired one: both models are always measured on the same drawn units.
+    The interval is paired: each resample measures both models on the same units.
     """
     tails = ((1 - params.interval_level) / 2, (1 + params.interval_level) / 2)
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
@@ -132,7 +132,7 @@ def _differences(
     found = {}
     for name, metric in METRICS.items():
         low, high = np.quantile(np.concatenate(drawn[name]), tails)
-        if units.max() == 0:  # one unit says nothing of the next
+        if units.max() == 0:  # one unit tells nothing about other units
             low, high = -1.0, 1.0
         found[name] = Difference(metric(labels, new), metric(labels, champion), float(low), float(high))
     return found

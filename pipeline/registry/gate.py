@@ -1,6 +1,6 @@
-"""The gate: whether a model may be used, from its numbers and from the champion's on the same images. Asks no model.
+"""The gate: whether a model may be used, from its metrics and the champion's on the same images. Runs no model.
 
-A decision is settled once and travels as tags on the model's version, from which it is read back.
+A decision is made once. It is stored as tags on the model's version, and read back from them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,19 +12,19 @@ from pipeline.evaluation import headlines
 from pipeline.evaluation.results import Evaluation
 from pipeline.params.night import Gate
 
-if TYPE_CHECKING:  # what it compares with is slow to import, and a night only reads what was decided
+if TYPE_CHECKING:  # slow to import, and a night only reads decisions
     from pipeline.registry.comparison import Comparison, OfClass
 
 GATE_TAG = "nightshift.gate"  # passed | refused; below it, `nightshift.gate.<check>`: the same, and the numbers
 AGAINST_TAG = "nightshift.gate_against"  # the champion it was compared with, in words
-PERSON_TAG = "nightshift.gate_needs_a_person"  # why it is never promoted by itself
+PERSON_TAG = "nightshift.gate_needs_a_person"  # why it is not promoted automatically
 PASSED, REFUSED = "passed", "refused"
-ROUNDING = 1e-9  # 0.90 - 0.88 is a loss of 0.02, and not of more
+ROUNDING = 1e-9  # floating point: 0.90 - 0.88 must count as a loss of exactly 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One limit, and what was found."""
+    """One limit, and the value found."""
 
     name: str  # of the limit in `register.gate`, or of the test
     passed: bool
@@ -43,11 +43,11 @@ class Decision:
 
     checks: tuple[Check, ...]
     against: str  # the champion that it was compared with, or why there was no comparison
-    needs_a_person: str = ""  # why it must not be promoted by itself, though it passed
+    needs_a_person: str = ""  # why it must not be promoted automatically, though it passed
 
     @property
     def passed(self) -> bool:
-        """Whether every limit is kept."""
+        """Whether every check passed."""
         return all(check.passed for check in self.checks)
 
     @property
@@ -57,18 +57,18 @@ class Decision:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """One line for each limit that is missed."""
+        """One line for each failed check."""
         return tuple(check.words for check in self.checks if not check.passed)
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A champion that was asked about the same images."""
+    """The comparison with a champion on the same images."""
 
     version: int
     comparison: "Comparison"
-    seen: int  # test images that it was taught with, and that are therefore left out
-    unreadable: int  # those that its own rules cannot read, left out too
+    seen: int  # test images that it was trained on, which the comparison skips
+    unreadable: int  # test images that its own rules cannot read, also skipped
     new_speed: float  # images/s, decoded and answered, measured in turns in one run
     champion_speed: float
     unknown_training: bool = False  # it was registered before training images were recorded
@@ -76,7 +76,7 @@ class Contest:
 
 @dataclass(frozen=True, slots=True)
 class Incomparable:
-    """A champion that cannot be asked about the same images."""
+    """A champion that cannot be compared on the same images."""
 
     version: int
     reason: str
@@ -88,8 +88,8 @@ def decide(
 ) -> Decision:  # fmt: skip
     """The decision on a model.
 
-    champion: None when there is none yet. level: of the intervals, e.g. 0.95; what chance brings about less often
-    than 1 - level counts as beyond chance.
+    champion: None when there is none yet. level: of the intervals, e.g. 0.95; a p-value below 1 - level counts as
+    beyond chance.
     """
     checks = [*_absolute(evaluation, export_difference, gate)]
     match champion:
@@ -127,11 +127,11 @@ def _of_metric(evaluation: Evaluation, limit: str, name: str, bound: float, *, i
 
 def _against(contest: Contest) -> str:
     found = contest.comparison
-    words = f"version {contest.version}, asked about the same {found.images} test images"
+    words = f"version {contest.version}, on the same {found.images} test images"
     if found.units < found.images:
         words += f" of {found.units} groups"
     if contest.seen:
-        words += f"; {contest.seen} that it was taught with are left out"
+        words += f"; {contest.seen} that it was trained on are left out"
     if contest.unreadable:
         words += f"; {contest.unreadable} that it cannot read are left out"
     if contest.unknown_training:
@@ -150,7 +150,7 @@ def _relative(contest: Contest, gate: Gate, level: float) -> Iterator[Check]:
         f"a loss of at most {gate.max_loss:g}",
     )
     changed = found.changed
-    # Fewer right answers may be the price of a better balance between the classes: that is no loss.
+    # Fewer right answers with a better balance between the classes do not count as a loss.
     worse = changed.lost > changed.gained and changed.p_value < rare and balanced.value < 0
     yield Check(
         "mcnemar",
@@ -160,7 +160,7 @@ def _relative(contest: Contest, gate: Gate, level: float) -> Iterator[Check]:
         f" {changed.lost} lost, p = {changed.p_value:.2g})",
         f"no loss beyond chance (p < {rare:.2g}) in accuracy and in balance",
     )
-    # So many classes, so many chances of a chance finding: each is held to its part of `rare` (Bonferroni).
+    # Many classes mean many tests: each class gets its part of `rare` (Bonferroni).
     rare_in_class = rare / len(found.classes)
     lost = [
         one

@@ -1,4 +1,4 @@
-"""A finished night as an MLflow run: a history that survives the folders. Changes nothing of the night."""
+"""A finished night as an MLflow run: a history that outlives the output folders. Never changes a night."""
 
 import datetime
 import tempfile
@@ -13,13 +13,13 @@ from pipeline.registry.store import Store
 from pipeline.storage.folders import Folder
 
 EXPERIMENT = "nights"  # after the model's name
-STARTED_TAG = "nightshift.started_at"  # by which a night knows itself in the history
-FILES = ("summary.json", "review.csv", "review.html", "morning.html")  # no predictions.csv: it may be of any size
+STARTED_TAG = "nightshift.started_at"  # identifies a night in the history
+FILES = ("summary.json", "review.csv", "review.html", "morning.html")  # without predictions.csv, which may be huge
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What is kept of a night beside its files."""
+    """What MLflow records of a night."""
 
     model_name: str
     model_version: str
@@ -32,7 +32,7 @@ class Finished:
 
 
 def record(output: Folder, night: Finished, flow_run: str = "") -> None:
-    """Keep a night's numbers and review; a store that does not answer is only warned of."""
+    """Record a night's numbers and review; if the store does not answer, only log a warning."""
     import mlflow
 
     try:
@@ -59,11 +59,11 @@ def record(output: Folder, night: Finished, flow_run: str = "") -> None:
                             copy.write_bytes(output.read(name))
                             mlflow.log_artifact(str(copy))
     except NightshiftError as error:
-        log.warning("The rows are whole, but the night is not in MLflow's history: %s", error)
+        log.warning("predictions.csv is complete, but could not record the night in MLflow: %s", error)
 
 
 def share_of(label: str) -> str:
-    """The name of the metric that has a class's share; MLflow does not allow every letter in one."""
+    """The name of the metric for a class's share, without the characters that MLflow does not allow."""
     return "share." + "".join(letter if letter.isalnum() or letter in "-_ ." else "_" for letter in label)
 
 
@@ -79,13 +79,13 @@ class Night:
 def earlier(night: Finished, most: int) -> list[Night]:
     """The at most `most` nights recorded before this one, the newest first. Raises TrackingError.
 
-    Looks only: an experiment that is not there is not made.
+    Read-only: it does not create a missing experiment.
     """
     with Store.of_project().connected() as client:
         experiment = client.get_experiment_by_name(f"{night.model_name}-{EXPERIMENT}")
         if experiment is None:
             return []
-        # A night is recorded after its end, which is kept in whole seconds.
+        # A night's run starts after the night's end, which is in whole seconds.
         end = datetime.datetime.fromisoformat(night.finished_at) + datetime.timedelta(seconds=1)
         found = client.search_runs(
             [experiment.experiment_id],

@@ -1,7 +1,7 @@
-"""A training as it goes on, in MLflow: parameters at its start, numbers after each epoch, the machine's load.
+"""A running training in MLflow: parameters at its start, metrics after each epoch, the machine's load.
 
-Everything is told to the store from a thread of its own. A store that is slow or dead costs the training nothing but,
-at its end, some seconds of waiting; one warning says what is missing. Does not know how the model is fitted.
+A separate thread logs everything to the store. A slow or dead store costs the training only a few seconds of waiting
+at its end; one warning says what is missing. Does not know how the model is fitted.
 """
 
 import logging
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PLACE_TAG = "nightshift.place"  # machine and folder: a folder has one training at a time
-WAITED = 10  # seconds, at the end, for a store somewhere else
-WAITED_FOR_FILE = 60  # and for a file of this machine, which is never left half written
+WAITED = 10  # seconds to wait at the end for a remote store
+WAITED_FOR_FILE = 60  # and for a local file, so that its run is complete
 
 Job = Callable[["MlflowClient"], None]
 
@@ -40,31 +40,35 @@ class LiveRun:
     store: Store
     params: Params
     dataset_sha256: str
-    memory: Path  # file that keeps the run's id for a training that goes on
-    _jobs: "SimpleQueue[Job | str]" = field(default_factory=SimpleQueue, init=False)  # the word: how it ended
+    memory: Path  # file with the run's id, for a resumed training
+    _jobs: "SimpleQueue[Job | str]" = field(
+        default_factory=SimpleQueue, init=False
+    )  # the string: how the training ended
     _seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float), init=False)  # by phase
     _step: int = field(default=0, init=False)
     _run_id: str = field(default="", init=False)
     _logged: set[int] = field(default_factory=set, init=False)
-    _given_up: threading.Lock = field(default_factory=threading.Lock, init=False)  # held for good by who said so
+    _given_up: threading.Lock = field(
+        default_factory=threading.Lock, init=False
+    )  # acquired by the one thread that warns
 
     def epoch(self, phase: str, epoch: dict[str, float]) -> None:
-        """What is known of an epoch; one that an earlier process has told already is left out."""
+        """Log an epoch, unless an earlier process has logged it."""
         self._step += 1
         self._seconds[phase] += epoch["seconds"]
         self._jobs.put(partial(self._log_epoch, self._step, dict(epoch)))
 
     def end(self, contract_hash: str, metrics: dict[str, float]) -> None:
-        """The training is done: what registration finds the run by, and what validation said."""
+        """Log the end of training: the tag by which registration finds the run, and the validation metrics."""
         seconds = {f"{phase}_seconds": value for phase, value in self._seconds.items()}
         self._jobs.put(partial(self._log_end, contract_hash, final(metrics) | seconds))
 
     def close(self, status: str) -> None:
-        """MLflow's word for how it ended; whatever comes is thrown away."""
+        """End the run with an MLflow status; later jobs are ignored."""
         self._jobs.put(status)
 
     def work(self) -> None:
-        """Tell the store, job by job, until the end."""
+        """The thread: run the jobs in order until the end."""
         try:
             with self.store.connected() as client:
                 import mlflow
@@ -75,10 +79,10 @@ class LiveRun:
                     job(client)
                 mlflow.end_run(job)
         except TrackingError as error:
-            self.give_up(f"The training goes on without MLflow, which lacks (some of) its epochs. {error}")
+            self.give_up(f"The training continues without MLflow, which lacks some or all of its epochs. {error}")
 
     def give_up(self, warning: str) -> None:
-        """Say once that the store lacks something, be it the store's own error or the end of our waiting."""
+        """Warn once that the run is not complete, after an error of the store or a timeout."""
         if self._given_up.acquire(blocking=False):
             log.warning("%s", warning)
 
@@ -106,7 +110,7 @@ class LiveRun:
         mlflow.log_params(training_params(self.params))
 
     def _run_before(self, client: "MlflowClient") -> str | None:
-        """The run of the training that goes on here, where the store still has it."""
+        """The id of the run of a resumed training, if the store still has it."""
         from mlflow import MlflowException
 
         if not self.memory.is_file():
@@ -132,10 +136,10 @@ class LiveRun:
 
 @contextmanager
 def live_run(params: Params, dataset_sha256: str, folder: Path) -> Iterator[LiveRun]:
-    """The run of the training in this block; `folder` remembers it for a training that goes on.
+    """The run of the training in this block; `folder` remembers it for a resumed training.
 
-    The run ends as FINISHED, or FAILED by an error, or KILLED by a person or a scheduler; where the process could not
-    say so, the next training here does.
+    The run ends as FINISHED, or FAILED by an error, or KILLED by a person or a scheduler; if the process was killed
+    before that, the next training in `folder` ends it.
     """
     store = Store.in_passing()
     live = LiveRun(store, params, dataset_sha256, folder / "mlflow_run")
@@ -154,4 +158,6 @@ def live_run(params: Params, dataset_sha256: str, folder: Path) -> Iterator[Live
         live.close(status)
         worker.join(WAITED_FOR_FILE if store.is_file else WAITED)
         if worker.is_alive():
-            live.give_up(f"The MLflow store {store.shown} is slow or gone; its run of this training is not whole.")
+            live.give_up(
+                f"The MLflow store {store.shown} is slow or gone, so its run of this training is not complete."
+            )

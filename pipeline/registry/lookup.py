@@ -1,6 +1,6 @@
-"""What a registered model knows of an image: whether it was made with it, and which training images are most like it.
+"""What a registered model knows of an image: its split, if any, and the training images most like it.
 
-Whether it was made with it is answered by content: exact bytes, never a look-alike. Trains nothing.
+It looks up the split by exact content, never by similarity. Trains nothing.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ class ImageLookupError(NightshiftError):
 
 
 def seen(name: str, paths: list[Path], version: int | None = None) -> tuple[Registered, list[tuple[Path, str]]]:
-    """The version asked about (None: the champion), and for each image below `paths` its split in it, or `no`.
+    """The version (None: the champion), and for each image below `paths` its split in that version, or `no`.
 
     Raises ImageLookupError for a path that cannot be read, and for a version that does not record its images;
     NightshiftError for a version that does not exist.
@@ -42,7 +42,7 @@ def seen(name: str, paths: list[Path], version: int | None = None) -> tuple[Regi
     if table is None:
         raise ImageLookupError(
             f"{name} version {model.version} does not record its images: it was registered by an earlier Nightshift. "
-            "Ask about another with --version."
+            "Choose another with --version."
         )
     return model, look_up(files, table)
 
@@ -89,7 +89,7 @@ class Alike:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """What a model makes of an image, and the training images that its answer may rest on."""
+    """A model's answer to an image, and the nearest training images."""
 
     model: Registered
     images: Images
@@ -101,7 +101,7 @@ class Likeness:
 
 
 def similar(name: str, image: Path, count: int, compute: Compute, version: int | None = None) -> Likeness:
-    """What version (None: the champion) says of `image`, and the `count` training images nearest to it.
+    """The answer of `version` (None: the champion) to `image`, and the `count` training images nearest to it.
 
     A model keeps 5,000 training images at most. Raises ImageLookupError for a file that is not an image, and for a
     model that keeps none.
@@ -124,7 +124,7 @@ def similar(name: str, image: Path, count: int, compute: Compute, version: int |
     if reference is None:
         raise ImageLookupError(
             f"{name} version {model.version} keeps no training images to compare with: it was registered by an earlier "
-            "Nightshift. Train again, or ask another with --version."
+            "Nightshift. Train again, or choose another with --version."
         )
     try:
         picture = decode(data, engine.contract.images)
@@ -148,7 +148,7 @@ def similar(name: str, image: Path, count: int, compute: Compute, version: int |
 
 
 def draw(image: Path, found: Likeness, file: Path) -> None:
-    """Draw the image and the training images nearest to it, side by side; those that are gone are grey."""
+    """Draw the image and the training images nearest to it, side by side; missing ones are grey."""
     import numpy as np
 
     from pipeline.evaluation.contact_sheets import Cell, draw_sheet

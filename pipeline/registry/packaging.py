@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 SERVED_PACKAGES = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "pyyaml")
-# Readers of more formats, and what enhances: a served model has those that were there when it was registered.
+# Optional format readers and enhancement: a served model needs those installed at registration.
 SERVED_IF_INSTALLED = ("imagecodecs", "opencv-python-headless", "pillow-heif", "pydicom", "tifffile")
 
 
@@ -44,7 +44,7 @@ def log_model(model: Path, contract: Contract, prepared: Path) -> str:
 
 
 def _requirements() -> Iterator[str]:
-    """The packages that the served model needs, as they are here."""
+    """The packages that the served model needs, in the installed versions."""
     for package in SERVED_PACKAGES:
         yield f"{package}=={metadata.version(package)}"
     for package in SERVED_IF_INSTALLED:
@@ -65,7 +65,7 @@ def _signature() -> "ModelSignature":
 
 
 def _example(contract: Contract) -> pd.DataFrame:
-    """A request that the model answers: one grey image."""
+    """An example request: one grey image."""
     encoded = io.BytesIO()
     Image.new("RGB", (contract.images.width, contract.images.height), "grey").save(encoded, "PNG")
     return pd.DataFrame({"image": [encoded.getvalue()]})

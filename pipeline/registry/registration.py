@@ -1,7 +1,7 @@
-"""A model before the gate and into the registry. Trains nothing; safe to repeat after a kill.
+"""Puts a model before the gate and into the registry. Trains nothing; safe to repeat after a kill.
 
 A model becomes a version whether it passes or not, so that people see it, and why, in the MLflow UI; only one that
-passed gets an alias. A decision is settled: it is made again only for a refused model whose limits have changed.
+passed gets an alias. A decision stays: only a refused model is judged again, and only after its limits have changed.
 """
 
 import json
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 COMPARED_IMAGES = 64  # validation images on which the exported network must answer as Keras does
-LONGEST_DESCRIPTION = 5000  # characters, of MLflow's database
+LONGEST_DESCRIPTION = 5000  # characters; a limit of MLflow's database
 LIMITS_TAG = "nightshift.gate_limits"  # on a version: the limits under which its decision was made
 HEADLINES = ("accuracy", "balanced_accuracy")  # as tags `nightshift.<name>` on a version, with their intervals
 LOCK = LOCAL_STORE.with_name(f"{LOCAL_STORE.name}.lock")  # one registration at a time from this folder
@@ -45,13 +45,13 @@ LOCK = LOCAL_STORE.with_name(f"{LOCAL_STORE.name}.lock")  # one registration at 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A trained and evaluated model that asks to be registered."""
+    """A trained and evaluated model to register."""
 
     folder: Path
     contract: Contract
     evaluation: Evaluation
     training: TrainingResult
-    flow_run: str = ""  # Prefect's, when one made it
+    flow_run: str = ""  # id of Prefect's flow run, if any
 
 
 def register(candidate: Candidate, params: Params) -> Registration:
@@ -65,7 +65,7 @@ def register(candidate: Candidate, params: Params) -> Registration:
 
 @dataclass(frozen=True, slots=True)
 class _Registrar:
-    """One registration: who is asked, about what, under which limits."""
+    """One registration: the store, the model and the limits."""
 
     client: "MlflowClient"
     candidate: Candidate
@@ -89,7 +89,7 @@ class _Registrar:
             log.info("This model is registered already, as version %d.", model.version)
         else:
             model, decision = self._judge(model)
-        if judged or not model.description:  # else it may have a person's words
+        if judged or not model.description:  # else a person may have edited it
             client.update_model_version(name, str(model.version), _description(self.candidate, decision))
         if decision.passed:
             by_itself = self.params.register_.promote == "auto" and not decision.needs_a_person
@@ -97,15 +97,15 @@ class _Registrar:
         return Registration(versions.by_number(client, name, model.version), decision)
 
     def _settled(self, model: Registered | None) -> Decision | None:
-        """The decision that stands, if one does."""
+        """The earlier decision, if it still holds."""
         decision = from_tags(model.tags) if model else None
         if model and decision and not decision.passed and model.tags.get(LIMITS_TAG) != _limits(self.gate):
-            log.info("Version %d was refused under other limits, and is judged again.", model.version)
+            log.info("The gate refused version %d under other limits and judges it again.", model.version)
             return None
         return decision
 
     def _judge(self, model: Registered | None) -> tuple[Registered, Decision]:
-        """Make a new decision, and put it on its version: the one that exists, or a new one."""
+        """Make a new decision, and store it on the version: the existing one, or a new one."""
         candidate = self.candidate
         difference = largest_difference(candidate.folder, read_split(PREPARED, "val").images[:COMPARED_IMAGES])
         champion, level = self._champion(model), self.params.evaluate.interval_level
@@ -119,11 +119,11 @@ class _Registrar:
         return versions.create(self.client, self.name, address, candidate.contract.hash, tags), decision
 
     def _champion(self, model: Registered | None) -> Contest | Incomparable | None:
-        """The champion, asked about today's test images; None when no other version is in production."""
+        """The champion on today's test images; None when no other version is in production."""
         champion = versions.by_alias(self.client, self.name, champions.CHAMPION)
         if champion is None or (model and model.version == champion.version):
             return None
-        log.info("Asking version %d (@champion) about the same test images.", champion.version)
+        log.info("Evaluating version %d (@champion) on the same test images.", champion.version)
         with tempfile.TemporaryDirectory() as folder:
             files = versions.fetch_model(champion, Path(folder))
             recorded = files.with_name(TRAINING_IMAGES)
@@ -135,7 +135,7 @@ class _Registrar:
     def _log_run(self, difference: float) -> tuple[str, str]:
         """Record the whole training in one MLflow run, with the model; returns its id, and the model's address.
 
-        A run of this contract that ended before its model was a version is continued.
+        It continues a run of this contract that ended before its model became a version.
         """
         import mlflow
 
@@ -157,14 +157,14 @@ class _Registrar:
             return run_id, log_model(candidate.folder, contract, PREPARED)
 
     def _logged_model(self, run: "Run") -> str:
-        """The address of a run's model, when it is whole in the store; empty otherwise."""
+        """The address of a run's model, if it is complete in the store; else empty."""
         for output in run.outputs.model_outputs if run.outputs else []:
             if self.client.get_logged_model(output.model_id).status == "READY":
                 return f"models:/{output.model_id}"
         return ""
 
     def _replace_decision(self, model: Registered, tags: dict[str, str]) -> None:
-        """Put the new decision's tags in place of the old ones; the limits last: after a kill it is repeated."""
+        """Replace the old decision's tags. The limits come last, so that a killed replacement is repeated."""
         for key in [key for key in model.tags if key.startswith(GATE_TAG) and key not in tags]:
             self.client.delete_model_version_tag(model.name, str(model.version), key)
         for key, value in sorted(tags.items(), key=lambda tag: tag[0] == LIMITS_TAG):

@@ -1,4 +1,4 @@
-"""What came of a registration: a version, and what the gate said of it. Light: whoever tells people imports it."""
+"""The result of a registration: a version and the gate's decision. Imports little, as the notices import it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,10 +9,10 @@ from pipeline.registry.versions import Registered
 
 
 class Refused(NightshiftError):  # noqa: N818 - a decision, not a fault
-    """The model missed the gate; says where."""
+    """The gate refused the model; the message has the reasons."""
 
     def __init__(self, registration: "Registration") -> None:
-        """Keeps the whole registration for whoever shows it."""
+        """Keeps the whole registration, to show it."""
         model = registration.model
         super().__init__(
             "\n  ".join(
@@ -20,7 +20,7 @@ class Refused(NightshiftError):  # noqa: N818 - a decision, not a fault
                     f"The gate refused {model.name} version {model.version}:",
                     *registration.decision.reasons,
                     f"It is in MLflow (run {model.run_id}) and gets no alias. "
-                    f"`nightshift promote {model.version} --force` puts it in production all the same.",
+                    f"`nightshift promote {model.version} --force` puts it in production anyway.",
                 ]
             )
         )
@@ -29,7 +29,7 @@ class Refused(NightshiftError):  # noqa: N818 - a decision, not a fault
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A version and what the gate said of it."""
+    """A version and the gate's decision."""
 
     model: Registered
     decision: Decision

@@ -1,4 +1,4 @@
-"""The champion and the new model, asked about the same test images, each through its own contract.
+"""Runs the champion and the new model on the same test images, each with its own contract.
 
 Knows models as folders and images as files; decides nothing, and knows no registry.
 """
@@ -26,24 +26,24 @@ from pipeline.registry.gate import Contest, Incomparable
 from pipeline.registry.training_images import TAUGHT
 from pipeline.storage.files import read_validated
 
-TIMED_IMAGES = 64  # decoded and answered at a time when the speeds are measured
+TIMED_IMAGES = 64  # images in each measurement of speed
 LONGEST_REASON = 300  # characters
-ROUNDS = 5  # of either model in turn; the best counts, as other work on the machine only ever slows
+ROUNDS = 5  # measurements of each model in turn; the fastest counts, as other load only slows them
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """The test split: as it is prepared, and where its files are."""
+    """The test split: the prepared images, and where their files are."""
 
     split: Split
-    rules: Images  # under which it is prepared
+    rules: Images  # the rules of the prepared images
     raw: Path  # the folder of the files that its table names
 
 
 def contest(
     new: Engine, version: int, folder: Path, taught: pd.DataFrame | None, images: HeldOut, params: Params
 ) -> Contest | Incomparable:
-    """Ask the new model and the champion in `folder`, version `version`, about the same test images.
+    """Compare the new model with the champion, version `version` in `folder`, on the same test images.
 
     taught: the champion's images, columns sha256 and split; None when they are not recorded. Raises NightshiftError
     when a test image's file is not the one that was prepared.
@@ -52,7 +52,7 @@ def contest(
         champion = load_engine(folder, params.compute)
     except ContractError as error:
         words = " ".join(str(error).replace(str(folder), "its folder").split())[:LONGEST_REASON]
-        return Incomparable(version, f"this version of Nightshift cannot ask it: {words}")
+        return Incomparable(version, f"this version of Nightshift cannot load it: {words}")
     names, theirs = new.contract.class_names, champion.contract.class_names
     if set(names) != set(theirs):
         return Incomparable(version, _difference(names, theirs))
@@ -64,8 +64,8 @@ def contest(
     if len(rows) < params.register_.gate.min_compared_images:
         return Incomparable(
             version,
-            f"of {len(table)} test images it was taught with {len(table) - len(unseen)} and cannot read "
-            f"{len(unseen) - len(rows)}; {len(rows)} are left, and register.gate.min_compared_images asks for "
+            f"of {len(table)} test images it was trained on {len(table) - len(unseen)} and cannot read "
+            f"{len(unseen) - len(rows)}; {len(rows)} are left, fewer than register.gate.min_compared_images, "
             f"{params.register_.gate.min_compared_images}",
         )
     columns = [theirs.index(name) for name in names]  # the same classes, perhaps in another order
@@ -85,10 +85,10 @@ def contest(
 
 
 def _difference(names: tuple[str, ...], theirs: tuple[str, ...]) -> str:
-    """What a person should know of two sets of classes."""
+    """How two sets of classes differ, in words."""
     added, removed = (sorted(set(one) - set(other)) for one, other in ((names, theirs), (theirs, names)))
     parts = [f"{what} {named(labels)}" for what, labels in (("added:", added), ("removed:", removed)) if labels]
-    return "its classes are others; " + ", ".join(parts)
+    return "its classes differ; " + ", ".join(parts)
 
 
 def _asked(
@@ -119,7 +119,7 @@ def _asked(
 def _decoded(
     images: HeldOut, rows: NDArray[np.int64], rules: Images, params: Params
 ) -> Iterator[NDArray[np.uint8] | None]:
-    """The pixels of the test images `rows` under other rules; None where these cannot read the file."""
+    """The pixels of the test images `rows` under other rules; None for a file that these cannot read."""
     files = images.split.table.iloc[rows]
 
     def pixels(path: str, expected: str) -> NDArray[np.uint8] | None:
@@ -144,7 +144,7 @@ def _predict(
 def speeds(
     new: Engine, champion: Engine, images: HeldOut, rows: NDArray[np.int64], params: Params
 ) -> tuple[float, float]:
-    """Images a second of both, each decoding under its own rules and answering, in turns; files are read before."""
+    """Images a second of both, in turns: each decodes with its own rules and classifies; the files are in memory."""
     files = images.split.table.iloc[rows]
     encoded = [
         read_validated(images.raw / path, expected)

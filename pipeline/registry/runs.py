@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
-NO_METRIC = ("phase", "epoch", "step")  # of an epoch: where it stands, not what it measured
-LATER = {"evaluate", "register", "batch", "tune"}  # parameters of what comes after a training, or before
+NO_METRIC = ("phase", "epoch", "step")  # columns of an epoch that are not metrics
+LATER = {"evaluate", "register", "batch", "tune"}  # sections of params.yaml that no training depends on
 
 
 def training_params(params: Params) -> dict[str, Any]:
-    """What a training depends on, under the names of params.yaml, joined by dots."""
+    """The parameters that a training depends on, with the names of params.yaml, joined by dots."""
     values = params.model_dump(mode="json", by_alias=True)
     return flat({name: value for name, value in values.items() if name not in LATER})
 
@@ -69,7 +69,7 @@ def lineage_tags(contract: Contract, flow_run: str) -> dict[str, str]:
 
 
 def _locked(folder: str) -> dict[str, str]:
-    """Tags of what dvc.lock has below `folder`; code and reports are in git, whose commit is a tag of its own."""
+    """Tags of the data below `folder` in dvc.lock; code and reports are in git, and its commit has its own tag."""
     found = {path: digest for path, digest in locked_hashes().items() if path.startswith(folder)}
     return {f"dvc.{path.replace('/', '.')}": digest for path, digest in found.items()}
 
@@ -95,7 +95,7 @@ def logged_steps(client: "MlflowClient", run_id: str) -> set[int]:
 
 
 def log_epoch(client: "MlflowClient", run_id: str, step: int, epoch: dict[str, Any]) -> None:
-    """Log the numbers of one epoch at once: a run has all of an epoch or nothing."""
+    """Log the numbers of one epoch at once: a run has all numbers of an epoch or none."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -112,7 +112,7 @@ def tag_run(client: "MlflowClient", run_id: str, tags: dict[str, str]) -> None:
 
 
 def final(training: dict[str, Any]) -> dict[str, Any]:
-    """Numbers of the finished model, under names that no epoch's have."""
+    """Numbers of the finished model, under names that no epoch uses."""
     return {f"final_{name}": value for name, value in training.items()}
 
 
@@ -126,7 +126,7 @@ def on_test_images(evaluation: Evaluation) -> dict[str, float]:
 def log_training(
     client: "MlflowClient", run_id: str, params: Params, evaluation: Evaluation, training: TrainingResult
 ) -> None:
-    """Log everything about how the current model came about into the active run, as far as the run lacks it."""
+    """Log all about the making of the current model into the active run, except what the run has already."""
     import mlflow
     import pandas as pd
 
@@ -139,7 +139,7 @@ def log_training(
     )
     log_curves(client, run_id, pd.read_csv(CURVES))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # hints on schemas for serving; this table is not served
+        warnings.simplefilter("ignore", UserWarning)  # hints for serving schemas; this table is not served
         dataset = mlflow.data.from_pandas(pd.read_parquet(MANIFEST), source=str(RAW), name=RAW.name, targets="label")  # type: ignore[attr-defined]
     mlflow.log_input(dataset, context="training")
     _log_files()

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "tune"  # after the model's name
 TRIAL_TAG, STATE_TAG, COMPARED_TAG = "nightshift.trial", "nightshift.state", "nightshift.trials_compared"
-BATCH = 1000  # metrics that MLflow takes at once
-MOST_TRIALS = 50_000  # that MLflow gives at once
+BATCH = 1000  # largest batch of metrics that MLflow accepts
+MOST_TRIALS = 50_000  # largest page of runs that MLflow returns
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A finished trial."""
 
-    number: int  # counted without those that were killed
-    is_complete: bool  # else it was stopped early
+    number: int  # not counting killed trials
+    is_complete: bool  # False: pruned
     score: float | None
-    values: Mapping[str, Any]  # what was tried, by dotted names
+    values: Mapping[str, Any]  # tried values, by dotted names
     history: Sequence[Mapping[str, float]]  # the numbers of each epoch
     started: datetime | None
     ended: datetime | None
@@ -38,10 +38,10 @@ class SearchRun:
     store: Store
     experiment: str
     run_id: str
-    logged: set[int]  # the trials that the store has
+    logged: set[int]  # numbers of the trials that the store has
 
     def describe(self, params: Params, mode: str) -> None:
-        """Log what is searched, and what stays as it is."""
+        """Log the searched ranges, and the fixed parameters."""
         settings = {"trials_of": mode, "metric": params.tune.metric, **training_params(params)}
         tried = {name: of.model_dump(exclude_none=True) for name, of in params.tune.ranges.items()}
         with self.store.connected() as client:
@@ -73,20 +73,20 @@ class SearchRun:
         self.logged.add(trial.number)
 
     def note(self, compared: int, words: str) -> None:
-        """Say how many trials were compared, and what to think of that."""
+        """Note how many trials were compared, and how far to trust the best one."""
         with self.store.connected() as client:
             client.set_tag(self.run_id, COMPARED_TAG, str(compared))
             client.set_tag(self.run_id, "mlflow.note.content", words)
 
     def log_result(self, metrics: Mapping[str, float], picture: "Figure") -> None:
-        """Log what came of the search."""
+        """Log the result of the search."""
         with self.store.connected() as client:
             for name, value in metrics.items():
                 client.log_metric(self.run_id, name, value)
             client.log_figure(self.run_id, picture, "search.png")
 
     def end(self, status: str) -> None:
-        """Say how the search ended, in MLflow's word."""
+        """End the run with an MLflow status."""
         with self.store.connected() as client:
             client.set_terminated(self.run_id, status)
 
@@ -100,7 +100,7 @@ def begun(store: Store, model_name: str, name: str, dataset_sha256: str) -> Sear
 
 
 def continued(store: Store, model_name: str, run_id: str) -> SearchRun | None:
-    """The run of an earlier process, which goes on; None when the store does not have it."""
+    """The resumed run of an earlier process; None when the store does not have it."""
     with store.connected() as client:
         from mlflow import MlflowException
 
@@ -111,7 +111,7 @@ def continued(store: Store, model_name: str, run_id: str) -> SearchRun | None:
             trials = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{known}'", max_results=MOST_TRIALS)
             for cut_off in (trial for trial in trials if trial.info.status == "RUNNING"):
                 client.delete_run(cut_off.info.run_id)
-        except MlflowException:  # it is in another store, or deleted
+        except MlflowException:  # the run is in another store, or deleted
             return None
     logged = {int(trial.data.tags[TRIAL_TAG]) for trial in trials if trial.info.status != "RUNNING"}
     return SearchRun(store, experiment, known, logged)

@@ -1,4 +1,4 @@
-"""The registered model as MLflow loads and serves it: encoded image bytes in, labels out. Keeps nothing of its own."""
+"""The registered model as MLflow loads and serves it: encoded image bytes in, labels out. Stores nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ class NightshiftModel(PythonModel):
     """Column `image`: a file's bytes. Answers: label, confidence, unsure, probabilities by class, error."""
 
     def load_context(self, context: Any) -> None:
-        """Load what lies in the registered model's folder."""
+        """Load the model from the registered model's folder."""
         self.engine = load_engine(Path(context.artifacts["model"]), COMPUTE)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:

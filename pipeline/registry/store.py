@@ -1,4 +1,4 @@
-"""The MLflow store: where it is, how long it is waited for, how its failures read. Decides nothing about models."""
+"""The MLflow store: its address, its timeouts, its error messages. Decides nothing about models."""
 
 import logging
 import os
@@ -26,10 +26,10 @@ class TrackingError(NightshiftError):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An MLflow store, and how long it is waited for."""
+    """An MLflow store, with its retries and timeout."""
 
     address: str
-    # MLflow's own defaults keep asking a server that is down for minutes before anybody hears of it.
+    # With MLflow's defaults a dead server causes minutes of retries before any error.
     retries: int = 2
     timeout: int = 30  # seconds, of one request
 
@@ -40,7 +40,7 @@ class Store:
 
     @classmethod
     def in_passing(cls) -> "Store":
-        """The same, for work that goes on without it: it is soon given up."""
+        """The same store with short timeouts, for work that continues without it."""
         return cls(cls.of_project().address, retries=1, timeout=5)
 
     @property
@@ -60,7 +60,7 @@ class Store:
 
     @contextmanager
     def connected(self) -> Iterator["MlflowClient"]:
-        """A client of the store. Raises TrackingError for whatever goes wrong between us and it."""
+        """A client of the store. Raises TrackingError for any failure of the store or the network."""
         with self._patience():
             import mlflow
             from sqlalchemy.exc import SQLAlchemyError
@@ -74,7 +74,7 @@ class Store:
 
     @contextmanager
     def _patience(self) -> Iterator[None]:
-        """How long MLflow waits, in the environment, where it looks; what a person has set there stays."""
+        """Set MLflow's retries and timeout in the environment, except what a person has set there."""
         wanted = {
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(self.retries),
             "MLFLOW_HTTP_REQUEST_TIMEOUT": str(self.timeout),

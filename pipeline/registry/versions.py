@@ -1,4 +1,4 @@
-"""Versions in the MLflow registry: find, make, describe, fetch. Knows no gate and moves no alias."""
+"""Versions in the MLflow registry: find, create, describe, fetch. Knows no gate and moves no alias."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ def registered_model(client: "MlflowClient", name: str) -> "RegisteredModel | No
 
 
 def versions(client: "MlflowClient", name: str) -> list[Registered]:
-    """All versions, the newest first, in two requests: MLflow's search leaves the aliases out."""
+    """All versions, the newest first, in two requests: MLflow's search does not return aliases."""
     model = registered_model(client, name)
     if model is None:
         return []
@@ -91,9 +91,9 @@ def _registered(found: "ModelVersion") -> Registered:
 
 
 def create(client: "MlflowClient", name: str, address: str, contract_hash: str, tags: Mapping[str, str]) -> Registered:
-    """Make a version that has its contract's hash and `tags` from its first moment, so that a kill can be repeated.
+    """Create a version with its contract's hash and `tags` in one request, so that it can be repeated after a kill.
 
-    When somebody else registered the same contract at the same time, theirs stays and ours goes.
+    When somebody else registered the same contract at the same time, theirs stays and this deletes ours.
     """
     import mlflow
 
@@ -121,7 +121,7 @@ def fetch_model(model: Registered, folder: Path) -> Path:
 
 
 def fetch_training_images(model: Registered, folder: Path) -> "pd.DataFrame | None":
-    """Columns sha256 and split of the images that a version was made with; None when it does not record them."""
+    """Columns sha256 and split of the images that made a version; None when it does not record them."""
     import mlflow
     import pandas as pd
 

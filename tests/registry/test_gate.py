@@ -145,15 +145,15 @@ def test_a_class_that_is_lost_is_named_even_beside_one_that_only_chance_lowered(
 def test_what_was_left_out_is_said() -> None:
     against = decide(evaluation(), 0, contest(seen=12, unreadable=1, units=80), GATE, 0.95).against
     assert against == (
-        "version 3, asked about the same 200 test images of 80 groups; 12 that it was taught with are left out; "
+        "version 3, on the same 200 test images of 80 groups; 12 that it was trained on are left out; "
         "1 that it cannot read are left out"
     )
 
 
 def test_a_champion_that_cannot_be_compared_leaves_the_choice_to_a_person() -> None:
-    decision = decide(evaluation(), 0, Incomparable(3, "its classes are others; added: owl"), GATE, 0.95)
+    decision = decide(evaluation(), 0, Incomparable(3, "its classes differ; added: owl"), GATE, 0.95)
     assert decision.passed
-    assert "its classes are others; added: owl" in decision.needs_a_person
+    assert "its classes differ; added: owl" in decision.needs_a_person
     assert not decide(evaluation(), 0, None, GATE, 0.95).needs_a_person
     assert not decide(evaluation(), 0, contest(), GATE, 0.95).needs_a_person
     assert missed(decide(evaluation(accuracy=0.1), 0, Incomparable(3, "x"), GATE, 0.95)) == ["min_accuracy"]
@@ -179,7 +179,7 @@ def test_a_version_without_the_gates_tags_has_no_decision() -> None:
 def test_the_page_shows_each_check_with_its_numbers_and_its_limit() -> None:
     strange = (OfClass("a|b", 0.5, 0.9, Changed(0, 40)),)
     page = to_markdown(decide(evaluation(accuracy=0.41), 0, contest(classes=strange), GATE, 0.95))
-    assert page.startswith("**The gate: refused.** Compared with: version 3, asked about the same 200 test images.")
+    assert page.startswith("**The gate: refused.** Compared with: version 3, on the same 200 test images.")
     assert "| min_accuracy | **refused** | accuracy on the test images is 0.410 | at least 0.8 |" in page
     assert "recall of a\\|b is 0.500" in page
     rows = [line for line in page.splitlines() if line.startswith("|")]

@@ -49,7 +49,7 @@ def test_the_first_model_is_champion_an_equal_one_challenger_and_a_worse_one_has
     third, second, first = champions.known_versions(NAME)
     assert [model.tags[GATE_TAG] for model in (first, second, third)] == ["passed", "passed", "refused"]
     assert first.tags["nightshift.gate_against"] == "no other version in production"
-    assert second.tags["nightshift.gate_against"].startswith("version 1, asked about the same ")
+    assert second.tags["nightshift.gate_against"].startswith("version 1, on the same ")
     assert third.tags["nightshift.gate.max_loss"].startswith(
         "refused: balanced accuracy is 0.500, the champion's 1.000"
     )
@@ -289,7 +289,7 @@ def test_a_model_of_other_classes_is_never_promoted_by_itself(registry_project: 
         client.set_registered_model_alias(NAME, "champion", made.version)
     change_contract(registry_project, code_commit="of two other classes")
     done = stage("register", registry_project)
-    assert "cannot be compared: its classes are others; added: circle, removed: triangle" in done.stderr
+    assert "cannot be compared: its classes differ; added: circle, removed: triangle" in done.stderr
     assert aliases() == {5: ("challenger",), 4: ("champion",), 3: (), 1: ("previous",)}
     with Store.of_project().connected() as client:
         tags = versions.by_number(client, NAME, 5).tags

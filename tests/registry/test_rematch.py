@@ -102,7 +102,7 @@ def test_other_classes_are_named_and_not_compared(tmp_path: Path, new: Engine, i
     three = [[*row, 0.0] for row in BY_COLOUR]
     champion = write_colour_model(tmp_path / "champion", RULES, ("blue", "green", "teal"), three, [0, 0, 0])
     found = contest(new, 3, champion, None, images, params)
-    assert found == Incomparable(3, "its classes are others; added: red, removed: green, teal")
+    assert found == Incomparable(3, "its classes differ; added: red, removed: green, teal")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_of_too_few_images_nothing_is_concluded(tmp_path: Path, new: Engine, ima
     champion = write_colour_model(tmp_path / "champion", RULES, NAMES, BY_COLOUR, [0, 0])
     found = contest(new, 3, champion, taught, images, params)
     assert isinstance(found, Incomparable)
-    assert "of 40 test images it was taught with 31 and cannot read 0; 9 are left" in found.reason
+    assert "of 40 test images it was trained on 31 and cannot read 0; 9 are left" in found.reason
 
 
 def test_images_that_the_champions_rules_cannot_read_are_left_out(
