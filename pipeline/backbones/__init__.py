@@ -1,1 +1,1 @@
-"""The networks to start from."""
+"""The networks that a model starts from."""

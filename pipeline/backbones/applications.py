@@ -1,4 +1,4 @@
-"""The networks of keras.applications: their input scaling, their smallest picture, where their weights are published.
+"""The networks of keras.applications: their input scaling, smallest image size, and where their weights are published.
 
 The scaling is a layer of the network, so training, serving and export see the same numbers.
 """
@@ -14,7 +14,7 @@ from keras import layers
 
 from pipeline.backbones.weights import Published, load_weights, published_weights
 
-# Of the ImageNet photographs, red, green, blue in 0..1 (Krizhevsky et al., 2012, as every later network has it).
+# Channel statistics of ImageNet: red, green, blue in 0..1 (Krizhevsky et al., 2012; every later network uses them).
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 CAFFE_MEAN = np.array([103.939, 116.779, 123.68])  # blue, green, red in 0..255 (Simonyan & Zisserman, 2014)
 
@@ -30,7 +30,7 @@ class Application:
 
 
 def _scaled(scale: Any, offset: Any) -> layers.Rescaling:
-    """In float32 whatever the precision: bfloat16 has 8 bits, a pixel as many."""
+    """Scale in float32 at every precision: bfloat16 has 8 significant bits, no more than a pixel."""
     return layers.Rescaling(np.asarray(scale).tolist(), np.asarray(offset).tolist(), dtype="float32", name="scaling")
 
 
@@ -75,7 +75,7 @@ APPLICATIONS = {
     ),
     "efficientnet_b0": Application(
         keras.applications.EfficientNetB0,
-        _as_they_are,  # its first layers scale, see `_set_normalization`
+        _as_they_are,  # its first layers scale the pixels, see `_set_normalization`
         _published("keras-applications/efficientnetb0_notop.h5", "50bc09e76180e00e4465e1a485ddc09d"),
     ),
     "efficientnet_v2_b0": Application(
@@ -120,14 +120,14 @@ APPLICATIONS = {
         ),
     ),
 }
-OWN_SCALING = ("mobilenet_v3_large", "efficientnet_v2_b0", "convnext_tiny")  # which their builder can leave out
+OWN_SCALING = ("mobilenet_v3_large", "efficientnet_v2_b0", "convnext_tiny")  # whose builder can omit its scaling
 
 
 def application(name: str, shape: tuple[int, int, int], weights: str) -> keras.Model:
     """The network `name` for images of `shape`, up to its pooled features.
 
     weights: imagenet (from Keras' cache, downloaded if it is not there), none (random), or the path of a file.
-    Raises WeightsError when they cannot be had.
+    Raises WeightsError when the weights cannot be found, downloaded or loaded.
     """
     known = APPLICATIONS[name]
     inputs = keras.Input(shape, name="image")
@@ -142,10 +142,10 @@ def application(name: str, shape: tuple[int, int, int], weights: str) -> keras.M
 
 
 def _set_normalization(network: keras.Model) -> None:
-    """Make EfficientNet-B0's first layers standardise, whatever its file of weights says.
+    """Make EfficientNet-B0's first layers standardise the pixels, whatever its weights file says.
 
-    The published file has the deviation in the variance's place; keras.applications makes up for it by one more layer,
-    which only its own `weights="imagenet"` has.
+    The published file stores the standard deviation where the layer expects the variance; keras.applications corrects
+    this with one more layer, which it adds only for its own `weights="imagenet"`.
     """
     (normalization,) = [layer for layer in network.layers if isinstance(layer, layers.Normalization)]
     normalization.load_own_variables({"0": MEAN, "1": DEVIATION**2, "2": np.array(0)})

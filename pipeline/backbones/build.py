@@ -1,4 +1,4 @@
-"""Name -> Keras backbone, with its weights and its own input scaling inside. Trains nothing.
+"""Build a Keras backbone by name, with its weights and its own input scaling inside. Trains nothing.
 
 A backbone takes upright RGB images, (n, height, width, 3) in 0..255, and gives features, (n, d), float32.
 """
@@ -21,8 +21,8 @@ from pipeline.params.model import Model
 def build_backbone(model: Model, images: Images) -> keras.Model:
     """The network that `model` names, for images of this size, with the weights that `model` names.
 
-    Raises NightshiftError when the weights cannot be had or are another network's, and when the images are too small
-    for it: a network never has random weights unless `model.weights` is none.
+    Raises NightshiftError when the weights cannot be loaded or belong to another network, and when the images are too
+    small for it: a network never has random weights unless `model.weights` is none.
     """
     shape = (images.height, images.width, 3)
     match model.backbone:
@@ -47,12 +47,12 @@ def _check_size(name: str, images: Images) -> None:
     if min(images.width, images.height) < smallest:
         raise NightshiftError(
             f"params.yaml: images.width and images.height are {images.width} and {images.height}; {name} takes images "
-            f"of {smallest} x {smallest} pixels and more. Make them larger, or choose another model.backbone."
+            f"of at least {smallest} x {smallest} pixels. Make them larger, or choose another model.backbone."
         )
 
 
 def _in_float32(backbone: keras.Model) -> keras.Model:
-    """Under mixed precision the features come out in half precision; what follows computes in float32."""
+    """Cast the features to float32: under mixed precision a backbone gives them in half precision."""
     if backbone.output.dtype == "float32":
         return backbone
     features = layers.Activation("linear", dtype="float32", name="features")(backbone.output)

@@ -1,4 +1,4 @@
-"""The networks that are trained from scratch. Knows no weights."""
+"""The networks that are trained from scratch. Loads no weights."""
 
 from typing import Any
 
@@ -19,15 +19,15 @@ def tutorial_cnn(shape: tuple[int, int, int]) -> keras.Model:
     return keras.Model(inputs, x, name="cnn")
 
 
-# Each stage halves the picture; filters. The first ones are narrow, for there the pictures are large.
+# Filters of each stage, which halves the image. The first stages are narrow because their images are large.
 RESIDUAL_STAGES = (32, 64, 128, 160)
-BATCH_NORM_MOMENTUM = 0.9  # of the running statistics: they settle in an epoch of some 50 steps
+BATCH_NORM_MOMENTUM = 0.9  # of the running statistics: they settle within an epoch of about 50 steps
 
 
 def residual_cnn(shape: tuple[int, int, int]) -> keras.Model:
     """A small residual network (He et al., 2016: basic blocks), up to its pooled features, (n, 160); 0.75 M weights.
 
-    At 224 pixels a training step takes 0.4 of the tutorial's network's time, and 0.1 of EfficientNet-Lite0's.
+    At 224 pixels a training step takes 0.4 times as long as the tutorial's network, and 0.1 times EfficientNet-Lite0.
     """
     inputs = keras.Input(shape, name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
@@ -40,7 +40,7 @@ def residual_cnn(shape: tuple[int, int, int]) -> keras.Model:
 
 
 def _first_stride(shape: tuple[int, int, int]) -> int:
-    """Large pictures are made smaller at once, where most of the time goes; of small ones little would be left."""
+    """The stride of the first layer: large images shrink at once, as they cost most of the time; small ones do not."""
     side = min(shape[:2])
     return 4 if side >= 128 else 2 if side >= 64 else 1
 
@@ -51,7 +51,7 @@ def _normed(convolution: keras.Layer, x: Any, activation: bool = True) -> Any:
 
 
 def _residual(x: Any, filters: int, stride: int) -> Any:
-    """Two convolutions, added to their input, which is pooled and projected where the shapes differ."""
+    """Two convolutions added to their input; the input is pooled and projected where the shapes differ."""
     before = x
     x = _normed(layers.Conv2D(filters, 3, stride, padding="same", use_bias=False), x)
     x = _normed(layers.Conv2D(filters, 3, padding="same", use_bias=False), x, activation=False)

@@ -17,17 +17,17 @@ from pipeline.core.log import log
 from pipeline.storage.files import read_json
 
 HUGGING_FACE = "hf://"
-FILES = ("*.json", "*.safetensors", "*.weights.h5")  # of a model on Hugging Face; not its PyTorch and Flax copies
-# Towers whose first token stands for the whole image; of others the tokens are averaged.
+FILES = ("*.json", "*.safetensors", "*.weights.h5")  # fetched from Hugging Face, without PyTorch and Flax copies
+# Towers whose first token represents the whole image; for all others the tokens are averaged.
 CLASS_TOKEN_FIRST = ("CLIPVisionEncoder", "DINOV2Backbone", "DINOV3Backbone", "DeiTBackbone", "MetaCLIP2VisionEncoder")
 
 
 class PresetError(NightshiftError):
-    """A preset cannot be had or used; the message names it."""
+    """A preset cannot be loaded or used; the message names it."""
 
 
 def hub_backbone(preset: str, shape: tuple[int, int, int]) -> keras.Model:
-    """The image tower of `preset` with its weights and its scaling: images of `shape` in, features (n, d) out.
+    """The image tower of `preset` with its weights and its scaling: takes images of `shape`, gives features (n, d).
 
     Raises PresetError when it cannot be loaded, has no image tower, or cannot take images of `shape`.
     """
@@ -52,7 +52,7 @@ def hub_backbone(preset: str, shape: tuple[int, int, int]) -> keras.Model:
 
 
 def on_this_machine(preset: str) -> str:
-    """`preset`, or the folder that its files from Hugging Face lie in; downloaded if the cache does not have them."""
+    """`preset`, or the folder with its files from Hugging Face, downloaded if they are not in the cache."""
     if not preset.startswith(HUGGING_FACE):
         return preset
     from huggingface_hub import constants, snapshot_download
@@ -63,20 +63,20 @@ def on_this_machine(preset: str) -> str:
     except (OSError, ValueError) as error:
         raise PresetError(
             f"params.yaml: model.weights: {preset} is not in {constants.HF_HUB_CACHE} and cannot be downloaded. "
-            f"Download its files ({', '.join(FILES)}) from https://huggingface.co/{name} where there is a network, "
-            f"and set model.weights to the folder. {first_line(error)}"
+            f"Download its files ({', '.join(FILES)}) from https://huggingface.co/{name} on a machine with a "
+            f"network, and set model.weights to the folder. {first_line(error)}"
         ) from error
 
 
 def faults() -> tuple[type[Exception], ...]:
-    """What KerasHub raises for a preset that is not there, not whole or not what it knows."""
+    """The errors that KerasHub raises for a preset that is missing, incomplete or of an unknown kind."""
     import safetensors
 
     return OSError, ValueError, TypeError, KeyError, AttributeError, safetensors.SafetensorError
 
 
 def _tower(backbone: Any, preset: str) -> Any:
-    """The part of `backbone` that takes images alone."""
+    """The part of `backbone` that takes only images."""
     tower = getattr(backbone, "vision_encoder", None) or backbone
     inputs, outputs = keras.tree.flatten(tower.input), keras.tree.flatten(tower.output)
     if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[3] != 3:
@@ -93,14 +93,14 @@ def _fits(tower: Any, shape: tuple[int, int, int]) -> bool:
 
 
 def _for_shape(hub: Any, source: str, preset: str, tower: Any, shape: tuple[int, int, int]) -> Any:
-    """The tower built for another size of image; DINOv2 and v3 can, a ViT with learned positions cannot."""
+    """The tower built for another image size: possible for DINOv2 and v3, not for a ViT with learned positions."""
     (image,) = keras.tree.flatten(tower.input)
     height, width = image.shape[1:3]
     cause = ""
     try:
-        anew = _tower(hub.models.Backbone.from_preset(source, image_shape=shape), preset)
-        if _fits(anew, shape):  # CLIP and SigLIP take the argument and keep their size
-            return anew
+        resized = _tower(hub.models.Backbone.from_preset(source, image_shape=shape), preset)
+        if _fits(resized, shape):  # CLIP and SigLIP accept the argument but keep their size
+            return resized
     except (ValueError, TypeError) as error:
         cause = first_line(error)
     raise PresetError(
@@ -110,27 +110,27 @@ def _for_shape(hub: Any, source: str, preset: str, tower: Any, shape: tuple[int,
 
 
 def scaling_of(hub: Any, source: str, preset: str) -> tuple[Any, Any]:
-    """Factor and offset for pixels in 0..255, numbers or one a channel, as the preset's own preprocessing has them."""
-    config = Path(source) / "preprocessor_config.json"  # of transformers' models, for most of which KerasHub reads none
+    """Factor and offset for pixels in 0..255, one number or one per channel, from the preset's own preprocessing."""
+    config = Path(source) / "preprocessor_config.json"  # of transformers; KerasHub ignores it for most models
     if config.is_file():
         return _scaling_of_transformers(read_json(config))
     try:
         converter = hub.layers.ImageConverter.from_preset(source)
     except json.JSONDecodeError:
         raise
-    except (FileNotFoundError, ValueError):  # none in the folder, or KerasHub knows none for this kind of tower
+    except (FileNotFoundError, ValueError):  # the folder has none, or KerasHub has none for this kind of tower
         converter = None
     if converter is None:
-        log.warning("The preset %s names no scaling of its input: pixels go in as they are, 0 to 255.", preset)
+        log.warning("The preset %s does not define its input scaling: the pixels go in as they are, 0 to 255.", preset)
         return 1.0, 0.0
     scale = 1.0 if converter.scale is None else converter.scale
     return scale, 0.0 if converter.offset is None else converter.offset
 
 
 def _scaling_of_transformers(config: dict[str, Any]) -> tuple[list[float], list[float]]:
-    """The same from a `preprocessor_config.json`: times `rescale_factor`, less `image_mean`, by `image_std`.
+    """The same from a `preprocessor_config.json`: pixel * `rescale_factor`, minus `image_mean`, divided by `image_std`.
 
-    What it does not say is as in transformers' image processors.
+    Missing keys have the defaults of transformers' image processors.
     """
     factor = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
     if not config.get("do_normalize", True):

@@ -1,4 +1,4 @@
-"""A saved network, `.keras` -> a Keras model, or a backbone. Runs no code that the file brings along."""
+"""Load a saved network (`.keras`) as a Keras model or a backbone. Runs no code from the file."""
 
 import zipfile
 from pathlib import Path
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import keras
 
 
-# Of DINOv2: KerasHub saves positions for its original size alone and computes these anew, so training them would be
-# lost with the next load; the mask stands for patches that are left out, and none are.
+# DINOv2: KerasHub saves positions only for the original size and computes these again at each load, so what training
+# changes in them would be lost; the mask token stands for dropped patches, and we drop none.
 UNTRAINED = ("interpolated_position_embeddings", "mask_token")
 
 
@@ -20,9 +20,9 @@ class KerasFileError(NightshiftError):
 
 
 def load_keras(file: Path) -> "keras.Model":
-    """The model in `file`, for asking.
+    """The model in `file`, for prediction.
 
-    Keras' own layers and KerasHub's; a file that brings Python code of its own (a Lambda layer) is refused.
+    Only layers of Keras and KerasHub are loaded; a file with Python code of its own (a Lambda layer) is refused.
     Raises KerasFileError when it cannot be read, or needs a package that is not installed.
     """
     import keras
@@ -35,7 +35,7 @@ def load_keras(file: Path) -> "keras.Model":
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise KerasFileError(
-            f"{file} cannot be loaded: it is damaged, or not a `.keras` file of this Keras ({keras.__version__}), or "
+            f"{file} cannot be loaded: it is damaged, or not a `.keras` file for this Keras ({keras.__version__}), or "
             f"needs code that is not part of Keras or KerasHub. {' '.join(str(error).split())[:300]}"
         ) from error
 
@@ -48,34 +48,34 @@ def _config(file: Path) -> bytes:
 def import_keras_hub() -> Any:
     """The package keras_hub. Raises NightshiftError, saying how to install it."""
     try:
-        import huggingface_hub  # noqa: F401 (these two it needs for models from Hugging Face)
+        import huggingface_hub  # noqa: F401 (KerasHub needs these two for models from Hugging Face)
         import keras_hub
         import safetensors  # noqa: F401
     except ModuleNotFoundError as error:
         raise NightshiftError(
-            f"This model is one of KerasHub's, and {error.name} is not installed. Run `pip install '.[hub]'`."
+            f"This model needs KerasHub, and the package {error.name} is not installed. Run `pip install '.[hub]'`."
         ) from error
     return keras_hub
 
 
 def backbone_of_file(file: Path, shape: tuple[int, int, int]) -> "keras.Model":
-    """The network in `file` as a backbone: images of `shape` in 0..255 go in as they are, features (n, d) come out.
+    """The network in `file` as a backbone: it takes images of `shape` in 0..255 as they are, and gives features (n, d).
 
-    Maps (n, h, w, d) and tokens (n, t, d) are averaged; an output (n, d) is taken as it is. A network for another
-    size is built anew for `shape` where its layers allow it.
-    Raises KerasFileError when the file is no network from one RGB image to one output.
+    Maps (n, h, w, d) and tokens (n, t, d) are averaged; an output (n, d) is used as it is. A network for another
+    size is rebuilt for `shape` where its layers allow it.
+    Raises KerasFileError when the network does not map one RGB image to one output.
     """
     import keras
 
     network = load_keras(file)
     if not _takes_an_image(network):
         raise KerasFileError(
-            f"{file} is no backbone: it takes {_shapes(network.inputs)} and gives {_shapes(network.outputs)}. "
+            f"{file} is not a valid backbone: it takes {_shapes(network.inputs)} and gives {_shapes(network.outputs)}. "
             "It must take one RGB image, (n, height, width, 3), and give one output, (n, d), (n, t, d) or (n, h, w, d)."
         )
     if tuple(network.inputs[0].shape[1:]) != shape:
         network = _resized(network, shape, file)
-    # Parts of it may have been frozen when it was saved; `True` alone does not reach those under a part that is not.
+    # Layers may have been frozen when it was saved. Setting `True` on the network alone does not reach nested ones.
     network.trainable = False
     network.trainable = True
     freeze_unused(network)
@@ -85,7 +85,7 @@ def backbone_of_file(file: Path, shape: tuple[int, int, int]) -> "keras.Model":
 
 
 def _takes_an_image(network: Any) -> bool:
-    """One RGB image in, one output of 2 to 4 axes; a model without a graph of layers has neither."""
+    """Whether it takes one RGB image and gives one output of 2 to 4 axes; False for a model without a layer graph."""
     inputs, outputs = getattr(network, "inputs", None) or [], getattr(network, "outputs", None) or []
     if len(inputs) != 1 or len(outputs) != 1:
         return False
@@ -93,33 +93,33 @@ def _takes_an_image(network: Any) -> bool:
 
 
 def _shapes(tensors: Any) -> str:
-    return " and ".join(str(tensor.shape) for tensor in tensors or []) or "nothing that Keras knows"
+    return " and ".join(str(tensor.shape) for tensor in tensors or []) or "an unknown shape"
 
 
 def _resized(network: Any, shape: tuple[int, int, int], file: Path) -> "keras.Model":
-    """The same weights for another size of image."""
+    """The same weights in a network for another image size."""
     import keras
 
     height, width = network.inputs[0].shape[1:3]
     try:
-        anew = keras.models.clone_model(network, input_tensors=keras.Input(shape, name="image"))
-        anew.set_weights(network.get_weights())
+        resized = keras.models.clone_model(network, input_tensors=keras.Input(shape, name="image"))
+        resized.set_weights(network.get_weights())
     except (ValueError, TypeError, RuntimeError) as error:
         raise KerasFileError(
             f"{file} takes images of {width} x {height} pixels and cannot take others, such as the {shape[1]} x "
             f"{shape[0]} of params.yaml. Set images.width to {width} and images.height to {height}."
         ) from error
-    return anew
+    return resized
 
 
 def _fed(network: Any, images: Any) -> Any:
-    """`images` in the form in which `network` wants its one input."""
-    form = getattr(network, "input", None)  # a Sequential model that was loaded has none
+    """`images` in the structure that `network` expects for its one input."""
+    form = getattr(network, "input", None)  # a loaded Sequential model has none
     return dict.fromkeys(form, images) if isinstance(form, dict) else images
 
 
 def freeze_unused(network: Any) -> None:
-    """Take the weights that training must not or cannot change out of it."""
+    """Freeze the weights that training must not or cannot change."""
     for weight in network.weights:
         if weight.name in UNTRAINED:
             weight.trainable = False

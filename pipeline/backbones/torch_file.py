@@ -1,4 +1,4 @@
-"""A PyTorch weights file of before 2020 -> its tensors, without PyTorch. Knows no network."""
+"""Read a PyTorch weights file in the format used before 2020, without PyTorch. Knows no network."""
 
 import collections
 import pickle
@@ -16,10 +16,10 @@ TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def read_legacy_torch(path: Path) -> dict[str, NDArray[Any]]:
-    """Tensors by name from a PyTorch file of before 2020 (no zip), without PyTorch.
+    """Tensors by name from a PyTorch file in the format used before 2020 (not a zip), without PyTorch.
 
-    Only the types that such a file needs can be named in it: nothing in it is executed.
-    Raises NightshiftError when the file is something else.
+    The file may name only the types that weights need, so loading it executes nothing.
+    Raises NightshiftError when the file has another format.
     """
     with path.open("rb") as file:
         if _Unpickler(file).load() != TORCH_MAGIC:
@@ -36,7 +36,7 @@ def read_legacy_torch(path: Path) -> dict[str, NDArray[Any]]:
 
 
 class _Tensor(collections.namedtuple("_Tensor", "kind key offset shape strides")):
-    """Where in a storage a tensor's values lie; offset and strides count elements."""
+    """Where a tensor's values are in a storage; offset and strides count elements."""
 
     def view(self, storage: NDArray[Any]) -> NDArray[Any]:
         strides = [step * storage.itemsize for step in self.strides]
@@ -44,7 +44,7 @@ class _Tensor(collections.namedtuple("_Tensor", "kind key offset shape strides")
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows an ordered dict, a tensor and two storage types, and refuses every other name."""
+    """Unpickles an ordered dict, a tensor and two storage types, and refuses every other name."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):

@@ -1,4 +1,4 @@
-"""Where a network's weights lie: a file of the user's, or ImageNet weights from the web, kept in Keras' cache.
+"""Find a network's weights: a file of the user, or ImageNet weights downloaded into Keras' cache.
 
 Knows no architecture. A network either gets every weight from the file, or an error says what is wrong.
 """
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 
 TIMEOUT = 10.0  # seconds without an answer from the server
 PIECE = 1 << 20  # bytes
-FROM_SCRATCH = ("cnn", "cnn_residual")  # backbones that nobody has trained before
+FROM_SCRATCH = ("cnn", "cnn_residual")  # backbones without pretrained weights
 
 
 def is_pretrained(model: Model) -> bool:
-    """Whether the backbone has learnt something already; if not, the whole network is trained from scratch."""
+    """Whether the backbone starts from pretrained weights; if not, the whole network is trained from scratch."""
     return model.backbone not in FROM_SCRATCH and model.weights != "none"
 
 
 class WeightsError(NightshiftError):
-    """A network's weights cannot be had; the message names the file."""
+    """A network's weights cannot be loaded; the message names the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A file of weights on the web."""
+    """A weights file on the web."""
 
     url: str
-    digest: str | None  # MD5 or SHA-256, hexadecimal; None: none is published
+    digest: str | None  # MD5 or SHA-256, hexadecimal; None: the publisher gives none
 
     @property
     def file(self) -> Path:
-        """Where Keras keeps it."""
+        """Where Keras caches it."""
         home = os.environ.get("KERAS_HOME")
         return (Path(home) if home else Path.home() / ".keras") / "models" / self.url.rsplit("/", 1)[1]
 
 
 def published_weights(published: Published) -> Path:
-    """The file, downloaded if Keras' cache does not have it.
+    """The file, downloaded if it is not in Keras' cache.
 
-    Raises WeightsError when it can be neither found nor downloaded, or is not the file that was published.
+    Raises WeightsError when it can be neither found nor downloaded, or its hash is not the published one.
     """
     file = published.file
     if not file.exists():
@@ -66,7 +66,7 @@ def published_weights(published: Published) -> Path:
         except (OSError, HTTPException) as error:
             raise WeightsError(
                 f"The ImageNet weights {file.name} are not in {file.parent}, and {published.url} cannot be downloaded "
-                f"({error}). Download it where there is a network and copy it to {file}; or set model.weights in "
+                f"({error}). Download it on a machine with a network and copy it to {file}; or set model.weights in "
                 "params.yaml to the path of a weights file, or to none (random weights, trained from scratch)."
             ) from error
     try:
@@ -77,6 +77,8 @@ def published_weights(published: Published) -> Path:
 
 
 def _download(url: str, file: Path) -> None:
+    # Not keras.utils.get_file: it has no timeout, writes straight to its target (so that a killed download leaves a
+    # partial file, which counts as whole where no hash is published), and prints.
     with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, file.open("wb") as out:  # noqa: S310 (an https address of ours)
         size = int(answer.headers.get("Content-Length", 0))
         with tqdm(desc=file.name, total=size or None, unit="B", unit_scale=True) as progress:
@@ -105,21 +107,21 @@ def load_weights(network: "keras.Model", file: Path) -> None:
     """
     if not file.is_file():
         raise WeightsError(f"params.yaml: model.weights: there is no file {file} in {Path.cwd()}.")
-    # What the file leaves out stays NaN and shows: in nested networks Keras only warns of a missing part.
+    # Weights that the file lacks stay NaN, so we find them: in nested networks Keras only warns of a missing part.
     network.set_weights([weight * np.nan if weight.dtype.kind == "f" else weight for weight in network.get_weights()])
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):
             network.load_weights(file)
         left_out = [weight.path for weight in network.weights if np.isnan(np.asarray(weight, np.float32)).any()]
         if left_out:
-            raise ValueError(f"It has nothing, or no number, for {named(left_out)}.")
+            raise ValueError(f"It has no values, or NaN, for {named(left_out)}.")
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise WeightsError(
-            f"{file} does not hold the weights of {network.name}: it is damaged, or another network's, or has a "
+            f"{file} does not hold the weights of {network.name}: it is damaged, belongs to another network, or has a "
             f"classification layer on top (`include_top=False` has none). {first_line(error)}"
         ) from error
 
 
 def first_line(error: Exception) -> str:
-    """What a library's error begins with, for our own error's end."""
+    """The first line of a library's error, for the end of our own message."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -201,7 +201,7 @@ def test_a_preset_without_scaling_is_said_aloud(tmp_path: Path, caplog: pytest.L
     vit().save_to_preset(tmp_path / "vit")
     with caplog.at_level(logging.WARNING):
         hub_backbone(str(tmp_path / "vit"), (32, 32, 3))
-    assert "names no scaling of its input: pixels go in as they are, 0 to 255" in caplog.text
+    assert "does not define its input scaling: the pixels go in as they are, 0 to 255" in caplog.text
 
 
 def test_tokens_without_a_class_token_are_averaged(tmp_path: Path) -> None:

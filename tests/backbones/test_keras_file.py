@@ -94,7 +94,9 @@ def of_numbers() -> keras.Model:
 @pytest.mark.parametrize("build", [two_inputs, grey, of_numbers])
 def test_a_network_that_takes_no_rgb_image_is_refused_with_what_it_takes(tmp_path: Path, build: Any) -> None:
     build().save(tmp_path / "model.keras")
-    with pytest.raises(KerasFileError, match=r"model.keras is no backbone: it takes .* It must take one RGB image"):
+    with pytest.raises(
+        KerasFileError, match=r"model.keras is not a valid backbone: it takes .* It must take one RGB image"
+    ):
         backbone_of_file(tmp_path / "model.keras", SHAPE)
 
 
