@@ -1,4 +1,4 @@
-"""A night's run against the usual ways, on the same files and the same model, in one run: seconds, images/s, memory.
+"""A night against the usual ways, on the same files and with the same model: seconds, images/s, memory.
 
     python benchmarks/batch.py [FOLDER] [--count 1000] [--without loop] [--peers PYTHON] [--listed 100000]
 
@@ -38,14 +38,14 @@ TOOLS = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class Measured:
-    """One command: seconds on the wall, and the largest memory that it and its children held at once."""
+    """One command: wall-clock seconds, and the peak memory of it and its children together."""
 
     seconds: float
     megabytes: float
 
 
 def measure(words: list[str]) -> Measured:
-    """Run a command to its end. Memory counts what processes share once (PSS, sampled)."""
+    """Run a command to its end. Counts shared memory once (sampled PSS)."""
     start = time.perf_counter()
     peak = 0.0
     with tempfile.TemporaryFile("w+") as said:
@@ -82,7 +82,7 @@ def held_by(pid: int) -> float:
 
 
 def copy_files(source: Path, folder: Path, count: int) -> None:
-    """As many files as `count`, from those below `source`, no two alike, in a new folder."""
+    """Copy `count` different files from those below `source` into a new folder."""
     files = sorted(path for path in source.rglob("*") if path.suffix.lower() in {".png", ".jpg", ".jpeg"})
     if not files:
         sys.exit(f"{source} holds no PNG or JPEG files.")
@@ -103,7 +103,7 @@ def keras_model() -> tuple[object, tuple[int, int], tuple[str, ...]]:
 
 
 def by_dataset(folder: Path, output: Path) -> None:
-    """Keras' own way."""
+    """The way of Keras."""
     import keras
 
     model, size, names = keras_model()
@@ -160,7 +160,7 @@ WAYS = {"dataset": by_dataset, "loop": by_loop, "decode only": decode_only, "mod
 
 
 def nightshift(folder: Path, output: Path) -> Measured:
-    """The night's command."""
+    """Measure the night's command."""
     return measure([str(TOOLS / "nightshift"), "classify", str(folder), str(output), "--no-prefect"])
 
 
@@ -176,7 +176,7 @@ def memory_of(count: int, folder: Path, output: Path) -> float:
 
 
 def main(source: Path, count: int, without: list[str], peers: Path | None, listed: int) -> None:
-    """Every way once, and how they compare."""
+    """Measure every way once, and compare."""
     with tempfile.TemporaryDirectory() as temporary:
         room = Path(temporary)
         copy_files(source, room / "images", count)

@@ -1,4 +1,4 @@
-"""JPEG decoding at a reduced scale against full decoding: images a second each way, and how far the pixels differ.
+"""JPEG decoding at a reduced scale against full decoding: images per second, and how far the pixels differ.
 
     python benchmarks/decode.py FOLDER      a folder of JPEG photographs; the larger they are, the more there is to gain
 

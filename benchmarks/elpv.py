@@ -5,11 +5,11 @@
 Protocol: Deitsch et al., Automatic classification of defective photovoltaic module cells in electroluminescence
 images, 2019: 75 % training, 25 % test, stratified by label and cell type, `defective` from a defect probability of 0.5
 on. Their convolutional network reaches 88.42 % accuracy, their SVM 82.44 %. A tenth of the training part is the
-validation part: it alone decides when to stop. Nothing is chosen on the test part.
+validation part: it alone decides when to stop. No choice uses the test part.
 
 Such a split is random, so both halves hold cells photographed twice: the figures compare with the publication's, and
-not with those of `nightshift train`, which keeps each scene in one split. With --results an interrupted benchmark goes
-on where it stopped. On a CPU, fine-tuning takes minutes a seed.
+not with those of `nightshift train`, which keeps each scene in one split. With --results the same command resumes an
+interrupted benchmark. On a CPU, fine-tuning takes minutes per seed.
 """
 
 import argparse
@@ -46,9 +46,9 @@ PUBLISHED = 0.8842  # accuracy of the publication's network
 TEST_SHARE, VAL_SHARE = 0.25, 0.1  # of all; of the training part
 MODELS = ("frozen", "fine_tuned", "cnn")
 METRICS = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
-# What differs from params.yaml, settled on validation images of the first split's training part.
+# Differences from params.yaml, chosen on validation images of the first split's training part.
 RECIPE: dict[str, dict[str, object]] = {
-    "images": {"width": 300, "height": 300},  # as they are; only for `fine_tuned`
+    "images": {"width": 300, "height": 300},  # their original size; only for `fine_tuned`
     "train": {"class_weights": "none", "soft_labels": {"defective": "defect_probability"}, "label_smoothing": 0.05},
     "fine_tune": {
         "epochs": 10, "patience": 10, "learning_rate": 3e-4, "weight_decay": 0.02, "layer_decay": 0.06, "frozen": 0.31,

@@ -1,4 +1,4 @@
-"""What each enhancement costs: milliseconds an image, and as a ratio to decoding and resizing alone.
+"""The cost of each enhancement: milliseconds per image, and the ratio to decoding and resizing alone.
 
     python benchmarks/enhance.py FOLDER      a folder of images, of any size
 

@@ -1,4 +1,4 @@
-"""How often the gate refuses a model that is truly so much worse than the champion, by `max_loss` and McNemar's test.
+"""How often `max_loss` and McNemar's test refuse a model that is truly worse than the champion by a given amount.
 
 `python -m benchmarks.gate` prints the figures beside `max_loss` in params.yaml. Two classes of the same size.
 """

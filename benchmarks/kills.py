@@ -4,10 +4,10 @@
 
 In a project with a champion (`make run`). FOLDER: images, by default the demo's; its files are linked under new names
 until there are as many as --files, and some that cannot be read are among them. `nightshift classify` is run on them
-over and over on one output, and killed with SIGKILL each time: at a moment drawn from the clock, or some milliseconds
-after a number of parts is on disk; the whole process group, only the command, or only the process that classifies. A
-run that comes to its end all the same is compared with the undisturbed one: every byte but `classified_at`, which is
-when the run was planned, and is the same in all its rows. Then the next run begins, until there were as many kills.
+over and over on one output, and killed with SIGKILL each time: at a random time, or some milliseconds after a number
+of parts is on disk; the whole process group, only the command, or only the worker process. The CSV of each run that
+finishes is compared with the undisturbed one: every byte but `classified_at`, which is when the run was planned, and is
+the same in all its rows. Then the next run begins, until the number of kills is reached.
 
 Ends with exit status 1 when anything differed. The project's parameters and models are not changed.
 """
@@ -40,13 +40,13 @@ TICK = 0.002  # seconds between looks
 
 @dataclass
 class Night:
-    """One folder of images and one output, and what has happened there."""
+    """One folder of images, one output, and the kills so far."""
 
     room: Path
     files: int
     shard_size: int
     kills: Counter[tuple[str, str]] = field(default_factory=Counter)  # (phase, who died)
-    unharmed: int = 0  # kills of the child that the command itself made good
+    unharmed: int = 0  # kills of the child that the command itself recovered from
 
     @property
     def output(self) -> Path:
@@ -55,24 +55,24 @@ class Night:
 
     @property
     def shards(self) -> int:
-        """Parts of a run."""
+        """The number of shards of a run."""
         return -(-self.files // self.shard_size)
 
     @property
     def log(self) -> Path:
-        """What the last run said."""
+        """The output of the last run."""
         return self.room / "said.log"
 
     def start(self, output: Path) -> subprocess.Popen[bytes]:
         """`nightshift classify`, in a process group of its own."""
         words = [str(TOOLS / "nightshift"), "classify", "images", str(output), "--no-prefect"]
         env = {**os.environ, "MLFLOW_TRACKING_URI": STORE}
-        # A file, no pipe: whoever waits for a pipe's end waits for what outlives the command, too.
+        # A file, not a pipe: reading a pipe to its end would also wait for processes that outlive the command.
         with self.log.open("w") as log:
             return subprocess.Popen(words, cwd=self.room, env=env, stdout=log, stderr=log, start_new_session=True)
 
     def parts(self) -> int:
-        """On disk."""
+        """The number of parts on disk."""
         return len(list(self.output.glob(".nightshift/parts/*.csv")))
 
     def has_plan(self) -> bool:
@@ -80,7 +80,7 @@ class Night:
         return (self.output / ".nightshift/plan.json").exists()
 
     def phase(self, pid: int, planned: bool) -> str:
-        """Where the run of this process is; `planned`: it has had a plan."""
+        """The phase of this process's run; `planned`: it has had a plan."""
         try:
             holder = (self.output / ".nightshift.holder").read_text()
         except FileNotFoundError:
@@ -108,17 +108,17 @@ def prepare(room: Path, source: Path, files: int, shard_size: int) -> Night:
 
 
 def finished(output: Path, files: int) -> bytes:
-    """The CSV without the moment of its plan. Ends the program when it is not of one run, or rows are missing."""
+    """The CSV without the moment of its plan. Exits when it is not from one run, or rows are missing."""
     data = (output / "predictions.csv").read_bytes()
     moments = {row["classified_at"].encode() for row in read_rows(output / "predictions.csv")}
     summary = json.loads((output / "summary.json").read_text())
     if len(moments) != 1 or summary["listed"] != files or not summary["reconciled"]:
-        sys.exit(f"{output} is not whole: planned at {moments}, {summary}")
+        sys.exit(f"{output} is not complete: planned at {moments}, {summary}")
     return data.replace(b",%s," % moments.pop(), b",,")
 
 
 def classifying(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The command's child that classifies, and no helper of Python's multiprocessing."""
+    """The command's worker process, without helpers of Python's multiprocessing."""
     try:
         children = psutil.Process(process.pid).children()
         return [child for child in children if any("spawn_main" in word for word in child.cmdline())]
@@ -127,7 +127,7 @@ def classifying(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def kill_once(night: Night, seconds: float, rng: random.Random) -> int | None:
-    """Start a run and kill it; its exit status if it ends by itself, for good or ill."""
+    """Start a run and kill it; returns its exit status if it ends by itself."""
     process, planned = night.start(night.output), False
     who, by_clock = rng.choice(WHO), rng.random() < 0.4
     moment = time.monotonic() + rng.uniform(0, seconds)
@@ -144,7 +144,7 @@ def kill_once(night: Night, seconds: float, rng: random.Random) -> int | None:
 
 
 def strike(night: Night, process: subprocess.Popen[bytes], who: str, phase: str) -> int | None:
-    """Kill; None, or the exit status of a command that had ended, or went on without its child."""
+    """Kill; returns None, or the exit status of a command that had ended or survived its child."""
     children = classifying(process) if who == "child" else []
     if who == "child" and not children:
         who = "command"
@@ -166,7 +166,7 @@ def strike(night: Night, process: subprocess.Popen[bytes], who: str, phase: str)
 
 
 def end(night: Night, process: subprocess.Popen[bytes]) -> int:
-    """Wait; ends the program when the run failed of itself."""
+    """Wait; exits when the run failed without a kill."""
     status = process.wait()
     if status not in (0, -signal.SIGKILL):
         sys.exit(f"A run ended with {status}:\n{night.log.read_text()[-3000:]}")
@@ -174,8 +174,8 @@ def end(night: Night, process: subprocess.Popen[bytes]) -> int:
 
 
 def main(source: Path, kills: int, seed: int, files: int, shard_size: int) -> None:
-    """Runs until there were so many kills, and the verdict."""
-    load_params()  # nothing is written outside a project
+    """Run until there were `kills` kills, and print the verdict."""
+    load_params()  # fails outside a project, before anything is written
     rng = random.Random(seed)  # noqa: S311 - no secret
     with tempfile.TemporaryDirectory(prefix=".kills.", dir=Path.cwd()) as temporary:  # on the disk of the images
         night = prepare(Path(temporary), source, files, shard_size)
@@ -185,7 +185,7 @@ def main(source: Path, kills: int, seed: int, files: int, shard_size: int) -> No
         expected = finished(night.room / "undisturbed", files)
         runs = differ = 0
         while (killed := night.kills.total()) < kills or not runs:
-            # After the last kill the run comes to its end.
+            # After the last kill, let the run finish.
             status = kill_once(night, seconds, rng) if killed < kills else end(night, night.start(night.output))
             if status == 0:
                 runs += 1
@@ -199,12 +199,12 @@ def main(source: Path, kills: int, seed: int, files: int, shard_size: int) -> No
 
 
 def report(night: Night, runs: int, differ: int, seconds: float) -> None:
-    """The counts and the verdict."""
+    """Print the counts and the verdict."""
     print(f"\n{night.files} files in {night.shards} shards; undisturbed {seconds:.1f} s")
     print(f"{'killed':12}" + "".join(f"{phase:>13}" for phase in PHASES))
     for who in WHO:
         print(f"{who:12}" + "".join(f"{night.kills[phase, who]:13}" for phase in PHASES))
-    print(f"{night.kills.total()} kills, {night.unharmed} of them made good by the run itself; {runs} runs finished")
+    print(f"{night.kills.total()} kills, {night.unharmed} of which the run itself recovered from; {runs} runs finished")
     if differ:
         sys.exit(f"{differ} of {runs} CSVs differ from the undisturbed one")
     print(f"all {runs} CSVs are byte for byte the undisturbed one")

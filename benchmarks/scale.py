@@ -31,7 +31,7 @@ from batch import copy_files
 from PIL import Image
 
 SHARD = 256  # images, as in params.yaml
-S3_SHARD = 32  # so that few objects are many shards; a request takes as long for a small one
+S3_SHARD = 32  # few objects make many shards; a request for a small one takes as long
 NIGHTSHIFT = Path(sys.executable).with_name("nightshift")
 WAYS = {
     "plain": ["--no-prefect"],
@@ -47,14 +47,14 @@ def project_with(room: Path, shard_size: int) -> Path:
     folder.mkdir(exist_ok=True)
     params = yaml.safe_load(Path("params.yaml").read_text())
     params["batch"]["shard_size"] = shard_size
-    if shard_size == 1:  # a batch is always filled up, and would be most of the work
+    if shard_size == 1:  # the engine pads each batch, which would be most of the work
         params["batch"]["batch_size"] = 1
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     return folder
 
 
 def seconds_of(project: Path, images: Path, options: list[str]) -> float:
-    """A whole command."""
+    """The seconds of a whole command."""
     from pipeline.registry.store import Store
 
     with tempfile.TemporaryDirectory(dir=project) as output:
@@ -70,7 +70,7 @@ def seconds_of(project: Path, images: Path, options: list[str]) -> float:
 
 
 def throughput(source: Path, count: int, room: Path) -> None:
-    """The first table."""
+    """Print the first table."""
     for name, number in (("few", count // 4), ("all", count)):
         copy_files(source, room / name, number)
     project = project_with(room, SHARD)
@@ -84,7 +84,7 @@ def throughput(source: Path, count: int, room: Path) -> None:
 
 
 def shards(source: Path, count: int, room: Path) -> None:
-    """What a shard costs besides its images: as many shards as images, less one shard with all of them."""
+    """Print the cost of a shard besides its images: as many shards as images, minus one shard with all of them."""
     copy_files(source, room / "tiny", count)
     one, many = project_with(room, SHARD), project_with(room, 1)
     for name, options in {**WAYS, **WITH_PREFECT}.items():
@@ -97,18 +97,18 @@ class Costs:
     """The second table, line by line."""
 
     def __init__(self, far: int) -> None:
-        """far: files to say the cost for."""
+        """far: the number of files to extrapolate to."""
         self._far = far
 
     def line(self, what: str, seconds: float, count: int, unit: str) -> None:
-        """One measurement: its cost for each of `count` files or shards, and for all of the many files."""
+        """Print one measurement: its cost per file or shard of `count`, and extrapolated to the many files."""
         far = self._far if unit == "file" else -(-self._far // SHARD)
         each = seconds / count
         print(f"{what:42}{seconds:8.2f} s {1e6 * each:10.1f} us a {unit:5} {each * far / 3600:8.1f} h")
 
 
 def timed(action: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and what it gave."""
+    """The seconds of `action`, and its result."""
     start = time.perf_counter()
     found = action()
     return time.perf_counter() - start, found
@@ -166,7 +166,7 @@ def books(name: str, source: Any, output: Any, costs: Costs, shard_size: int = S
 
 @contextmanager
 def s3() -> Iterator[None]:
-    """An S3 server; every S3 address leads to it."""
+    """Start an S3 server; every S3 address leads to it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -222,7 +222,7 @@ def book_costs(listed: int, objects: int, far: int, room: Path) -> None:
 
 
 def main(given: argparse.Namespace) -> None:
-    """Both tables."""
+    """Print both tables."""
     print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as temporary:
         if given.count:

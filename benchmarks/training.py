@@ -1,4 +1,4 @@
-"""The tutorials' way to train, against Nightshift's: seconds and accuracy, on the demo set's one split, in one run.
+"""The tutorials' way to train, against Nightshift's: seconds and accuracy, on the demo set's split, in one run.
 
     python benchmarks/training.py
 
@@ -109,7 +109,7 @@ def timed(project: Path, command: str, *words: str) -> tuple[float, str]:
 
 
 def main() -> None:
-    """Both ways, one after the other, and their ratio."""
+    """Run both ways, one after the other, and print their ratio."""
     with tempfile.TemporaryDirectory() as temporary:
         project = Path(temporary) / "project"
         project.mkdir()
@@ -129,7 +129,9 @@ def main() -> None:
         words = ", ".join(f"{metric.replace('_', ' ')} {value:.3f}" for metric, value in scores.items())
         print(f"{name:11} {seconds:6.1f} s   {words}")
     print(f"nightshift is {theirs / ours:.1f} times as fast")
-    print(f"the last layer again, features kept: {head_only:.1f} s; `dvc repro` with nothing to do: {nothing:.1f} s")
+    print(
+        f"the last layer again, with kept features: {head_only:.1f} s; `dvc repro` with nothing to do: {nothing:.1f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The validation pass: reading every image, against finding them all unchanged; and the search for near-duplicates.
+"""The validation pass: a first one that reads every image, a second one without changes, and the duplicate search.
 
     python benchmarks/validate.py                       the images in data/raw
-    python benchmarks/validate.py --synthetic 200000    so many small JPEGs, written to a temporary folder first
+    python benchmarks/validate.py --synthetic 200000    this many small JPEGs in a temporary folder
 
 Each step in a process of its own, so that its peak memory is its own; all in one run.
 """

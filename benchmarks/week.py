@@ -1,11 +1,11 @@
-"""A week in twenty minutes: seven scheduled nights, two minutes apart, each with what can go wrong in one.
+"""A week in twenty minutes: seven scheduled nights, two minutes apart, each with its own failure.
 
     python -m benchmarks.week [--images 1000] [--every 120]
 
 On a small project that is made and trained for it, with services of its own (`nightshift up` on free ports), a disk of
-its own in memory (needs root or a user namespace) and a mail server and a webhook that keep what they are sent. Says
-what each night gave, compares every finished CSV with an undisturbed run of the same model, and lists the messages.
-Ends with exit status 1 when a night gave something else than it should.
+its own in memory (needs root or a user namespace) and a mail server and a webhook that keep every message. Prints
+the result of each night, compares every finished CSV with an undisturbed run of the same model, and lists the messages.
+Ends with exit status 1 when a night has another result than expected.
 """
 
 import argparse
@@ -48,7 +48,7 @@ DISK = 256 << 20  # bytes
 
 @dataclass
 class Night:
-    """One of the seven: what happens in it, and what has to come of it."""
+    """One of the seven: what happens in it, and the expected result."""
 
     event: str
     state: str  # of the run, on Prefect's page
@@ -75,22 +75,22 @@ class Week:
         return begun[number] if number < len(begun) else None
 
     def wait_for_shards(self, count: int) -> None:
-        """Until so many are done in this night."""
+        """Wait until `count` more shards are done in this night."""
         already = len(self.parts())
         wait_until(lambda: len(self.parts()) >= already + count)
 
     def parts(self) -> list[Path]:
-        """On the disk."""
+        """The parts on the disk."""
         return list(self.output.glob(".nightshift/parts/*.csv"))
 
     def rows(self) -> Rows:
-        """Of the CSV, if there is one."""
+        """The rows of the CSV, if there is one."""
         file = self.output / "predictions.csv"
         return list(read_rows(file)) if file.exists() else []
 
 
 def what_is_in(rows: Rows, before: Rows, expected: dict[str, Rows]) -> str:
-    """In words: as it was before, or which version's rows, but for unreadable ones."""
+    """The content in words: as it was before, or which version's rows, except unreadable ones."""
     if rows == before:
         return "as it was"
     for version, whole in expected.items():
@@ -103,23 +103,23 @@ def what_is_in(rows: Rows, before: Rows, expected: dict[str, Rows]) -> str:
 
 
 def kill(week: Week) -> None:
-    """The worker and the night's process."""
+    """Kill the worker and the night's process."""
     kill_with_its_runs(week.up.project)
 
 
 def supervise(week: Week, word: str, service: str) -> None:
-    """Stop one service, or start it again, as its supervisor is told to."""
+    """Stop one service, or start it again, through the supervisor."""
     week.up.run_code(f"from flows.services.processes import supervisor; supervisor().{word}Process({service!r})")
 
 
 def fill(week: Week) -> None:
-    """The disk, to its last page; the night itself may write the last one."""
+    """Fill the disk to its last page; the night itself may write the last one."""
     with suppress(OSError, AssertionError):
         week.disk.fill(0)
 
 
 def damage(week: Week) -> None:
-    """A copy that broke off: two thirds of the files are empty."""
+    """Damage the input like a copy that stopped halfway: two thirds of the files are empty."""
     files = sorted(week.images.iterdir())
     for file in files[len(files) // 3 :]:
         file.rename(week.images.parent / file.name)
@@ -127,7 +127,7 @@ def damage(week: Week) -> None:
 
 
 def mend(week: Week) -> None:
-    """Copied again."""
+    """Restore the files."""
     for file in week.images.parent.glob("*.png"):
         file.replace(week.images / file.name)
 
@@ -140,7 +140,7 @@ NIGHTS = [
     Night("worker and night are killed (SIGKILL)", "Crashed", "as it was", during=kill),
     Night("nothing: it goes on with the killed one", "Completed", "version 1"),
     Night(
-        # The store of a project alone is its own file: the server is only its pages.
+        # The nights use the store's file directly; the server only shows its pages.
         "MLflow's server is gone", "Completed", "version 1",
         before=lambda week: supervise(week, "stop", "mlflow"), after=lambda week: supervise(week, "start", "mlflow"),
     ),
@@ -157,7 +157,7 @@ NIGHTS = [
 
 
 def pass_night(week: Week, number: int, night: Night) -> tuple[str, str]:
-    """Wait for a night, do to it what happens to it, wait for its end; its state and when it began."""
+    """Wait for a night, run its event, wait for its end; returns its state and when it began."""
     night.before(week)
     found: dict[str, Any] = {}
 
@@ -175,7 +175,7 @@ def pass_night(week: Week, number: int, night: Night) -> tuple[str, str]:
 
 
 def main(images: int, every: int) -> int:
-    """The week; how many nights were not as they should be."""
+    """Run the week; returns the number of nights with another result than expected."""
     with tempfile.TemporaryDirectory() as place:
         room, project = Path(place), new_project(Path(place, "project"))
         change_params(project, {"batch": {"shard_size": SHARD, "batch_size": 16}})
@@ -187,7 +187,7 @@ def main(images: int, every: int) -> int:
         change_contract(project, code_commit="the next one")
         run(sys.executable, "-m", "pipeline.register", cwd=project)
         expected: dict[str, Rows] = {}
-        for version in ("2", "1"):  # the last one promoted stays
+        for version in ("2", "1"):  # version 1, promoted last, stays champion
             nightshift("promote", version, "--force", cwd=project)
             nightshift("classify", str(room / "photos"), str(room / version), "--no-prefect", cwd=project)
             expected[version] = rows_of(room / version)
@@ -195,7 +195,7 @@ def main(images: int, every: int) -> int:
 
 
 def nights(project: Path, room: Path, expected: dict[str, Rows], every: int) -> int:
-    """All seven, under the services."""
+    """Run all seven nights under the services."""
     web, post = Web(), Post()
     mail = Controller(post, hostname="127.0.0.1", port=free_port())
     mail.start()
@@ -214,7 +214,7 @@ def nights(project: Path, room: Path, expected: dict[str, Rows], every: int) -> 
             for number, night in enumerate(NIGHTS):
                 told_before, rows_before = len(web.got), week.rows()
                 state, began = pass_night(week, number, night)
-                time.sleep(5)  # its hooks tell people after it has ended
+                time.sleep(5)  # its hooks send messages after its end
                 rows = week.rows()
                 csv = what_is_in(rows, rows_before, expected)
                 counts = Counter(row["status"] for row in rows)
@@ -225,7 +225,7 @@ def nights(project: Path, room: Path, expected: dict[str, Rows], every: int) -> 
                 for _, message in web.got[told_before:]:
                     print("  told: " + "\n    ".join([message["title"], *message["message"].splitlines()]), flush=True)
             print(
-                f"\n{len(web.got)} messages by webhook, {len(post.got)} by mail; {wrong} nights not as they should be"
+                f"\n{len(web.got)} messages by webhook, {len(post.got)} by mail; {wrong} nights with an unexpected result"
             )
     mail.stop()
     web.server.shutdown()
@@ -237,5 +237,5 @@ if __name__ == "__main__":
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--every", type=int, default=120)
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the services are stopped then too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the services stop too
     sys.exit(main(given.images, given.every) > 0)

@@ -35,7 +35,7 @@ DISAGREEMENT_COLUMNS = (
 
 
 def begin(run: Run) -> Run | None:
-    """The shadow of a planned, unfinished night; None when there is no challenger.
+    """The shadow of a planned, unfinished night; None without a challenger.
 
     Like the night's model it is chosen once: a resumed night keeps its challenger.
     """

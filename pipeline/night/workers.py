@@ -33,7 +33,7 @@ Asked = tuple[Run, list[int], Params, bool]  # run, shards, parameters, carefull
 
 
 class ShardsError(NightshiftError):
-    """The worker process died twice at one shard, and no file is to blame."""
+    """The worker process died twice at one shard, for a reason other than a file."""
 
 
 def classify_shards(run: Run, numbers: list[int], params: Params) -> Done:

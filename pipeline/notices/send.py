@@ -22,7 +22,7 @@ LOGS = ("apprise", "urllib3.connectionpool")  # they name hosts, tokens and what
 
 
 class NotifyError(NightshiftError):
-    """There is no address, or a message did not arrive."""
+    """No address is set, or a message did not arrive."""
 
 
 @dataclass(frozen=True, slots=True)
