@@ -224,9 +224,7 @@ def nights(project: Path, room: Path, expected: dict[str, Rows], every: int) -> 
                       f"{'' if good else f'  WRONG: {night.state}, {night.csv} is right'}")  # fmt: skip
                 for _, message in web.got[told_before:]:
                     print("  told: " + "\n    ".join([message["title"], *message["message"].splitlines()]), flush=True)
-            print(
-                f"\n{len(web.got)} messages by webhook, {len(post.got)} by mail; {wrong} nights with an unexpected result"
-            )
+            print(f"\n{len(web.got)} messages by webhook, {len(post.got)} by mail; {wrong} nights were not as expected")
     mail.stop()
     web.server.shutdown()
     return wrong + (len(web.got) != len(post.got))

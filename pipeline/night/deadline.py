@@ -43,6 +43,6 @@ def stop(deadline: datetime.datetime, run: Run) -> None:
     """Raises OutOfTime if any file is not classified yet."""
     if (done := run.done()) < run.plan.files:
         raise OutOfTime(
-            f"It is {deadline:%H:%M}: stopped with {done} of {run.plan.files} files done. The same command goes on "
-            "from there."
+            f"It is {deadline:%H:%M}: stopped with {done} of {run.plan.files} files done. The same command resumes "
+            "the run."
         )

@@ -55,17 +55,17 @@ Settle = Callable[[int, int], RunPlan]  # count of files, count of shards -> the
 
 
 def books_of(output: Folder) -> Folder:
-    """The folder in which a run into `output` keeps its books."""
+    """The folder with the ledger of a run into `output`."""
     return output / WORK
 
 
 def model_of(output: Folder) -> Folder:
-    """The folder in which a run into `output` keeps its model."""
+    """The folder with the model of a run into `output`."""
     return books_of(output) / MODEL
 
 
 def known_of(output: Folder) -> Path | None:
-    """The file with the answers of an earlier run that one into `output` may repeat; a store has none."""
+    """The file with an earlier run's answers that a run into `output` may repeat; a store has none."""
     return (books_of(output) / "known.sqlite").local
 
 
@@ -183,7 +183,7 @@ def _part(number: int) -> str:
 
 
 def clear(output: Folder) -> None:
-    """Delete the books in `output`. The plan goes first, so that nobody resumes half of them."""
+    """Delete the ledger in `output`. The plan goes first, so that nobody resumes half a ledger."""
     books = books_of(output)
     books.delete(PLAN)
     books.sync()  # a power cut must not bring back the plan without its parts

@@ -13,7 +13,7 @@ class Cluster:
     """The Dask cluster that classifies the shards."""
 
     address: str | None = None  # of its scheduler, such as tcp://host:8786; None: a cluster on this machine
-    workers: int | None = None  # processes of a cluster on this machine; None: one a core
+    workers: int | None = None  # processes of a cluster on this machine; None: one per core
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ NUMBERS = {
     "confidence": "float", "confidence_2": "float", "confidence_3": "float", "width": "int", "height": "int",
     "outlier_score": "float", "brightness": "float", "contrast": "float", "sharpness": "float",
 }  # fmt: skip
-WHY, CORRECTION = "why", "correct_label"  # what review.csv has besides; the second is for a person to fill in
+WHY, CORRECTION = "why", "correct_label"  # extra columns of review.csv; a person fills in the second
 LIGHT = ("brightness", "contrast", "sharpness")
 SIGNALS = 2 + len(LIGHT)  # columns at the end, on how far a row may be trusted
 RANKS = 3  # labels in a row

@@ -187,9 +187,9 @@ class Intervals(Section):
 
 
 class Evaluate(Intervals):
-    """What is asked of the test split besides the headline metrics, and what the model card says it is for."""
+    """What the evaluation measures besides the headline metrics, and what the model card says about use."""
 
-    slices: list[str] | None  # columns; None: all that may tell
+    slices: list[str] | None  # columns; None: all suitable ones
     smallest_slice: int = Field(ge=2)  # images
     robustness: bool
     explained: int = Field(ge=0, le=50)  # images of each class

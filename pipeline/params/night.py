@@ -8,7 +8,7 @@ from pipeline.params.data import Section
 
 
 class Gate(Section):
-    """What a model must reach to be used: by itself, and beside the champion on the same test images."""
+    """What a model must reach to be used: on its own, and against the champion on the same test images."""
 
     min_accuracy: float = Field(ge=0, le=1)
     min_balanced_accuracy: float = Field(ge=0, le=1)

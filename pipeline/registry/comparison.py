@@ -47,7 +47,7 @@ class Changed:
     def p_value(self) -> float:
         """The p-value of the exact two-sided sign test on the units gained and lost.
 
-        Where every image is a unit of its own, this is McNemar's exact test on the discordant pairs (McNemar, 1947).
+        If every image is its own unit, this is McNemar's exact test on the discordant pairs (McNemar, 1947).
         """
         discordant = self.gained + self.lost
         return float(binomtest(self.lost, discordant).pvalue) if discordant else 1.0
