@@ -14,12 +14,12 @@ from pipeline.training.recipe import train
 
 
 def main() -> None:
-    """Train, going on where a killed training stopped, and tell MLflow of every epoch."""
+    """Train, or resume a killed training, and log every epoch to MLflow."""
     params = load_params()
     strategy = prepare_device(params.compute, params.seed)
     data, writes = read_data(params), writes_files(strategy)
     with training(CHECKPOINTS, training_key(params, data), writes) as checkpoints:
-        if not writes:  # several machines train together, and another one writes
+        if not writes:  # several machines train together, and another one of them writes
             train(params, data, strategy, checkpoints)
             return
         with live_run(params, data.dataset.sha256, checkpoints.folder) as live:

@@ -1,7 +1,7 @@
 """Random changes to training images, as Keras layers built from the parameters. Touches no file.
 
-Everything follows from (images, parameters, seed): layers made again with the same seed change the same batches in the
-same way, whatever else was drawn in between. Changing one parameter leaves the draws of the others as they are.
+The result depends only on (images, parameters, seed): layers built again with the same seed change the same batches in
+the same way, whatever was drawn in between. Changing one parameter does not change the draws of the others.
 """
 
 from collections.abc import Callable
@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 
 from pipeline.params.model import Augment
 
-Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # a batch's images and targets to others
+Change = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]  # images and targets of a batch -> changed ones
 
 COLOURS = (0, 255)
 ERASED_AREA = (0.02, 0.33)  # shares of the image, as in Zhong et al., Random Erasing Data Augmentation, 2017
 ERASED_COLOUR = 127.0  # grey: drawing noise for every pixel, erased or not, costs three times as much
-SAMPLES = 4  # rows of the picture
+SAMPLES = 4  # rows of the figure
 VARIANTS = 4  # augmented ones in each row
 
 
 class RandAugment(layers.RandAugment):  # type: ignore[misc] # Keras has no types
     """Two of ten operations, drawn for each batch, at `magnitude` (Cubuk et al., RandAugment, 2019).
 
-    Keras' own computes all operations twice and throws away twenty results of twenty-two: 14 times slower. It also
-    solarises whole images at the smallest magnitude (left out here) and keeps fewest bits there (put right).
+    Keras' own layer computes all operations twice and discards 20 of 22 results, so it is 14 times slower. At the
+    smallest magnitude it also solarises whole images (left out here) and keeps the fewest bits (corrected here).
     """
 
     _AUGMENT_LAYERS = tuple(name for name in layers.RandAugment._AUGMENT_LAYERS if name != "solarization")
@@ -42,7 +42,7 @@ class RandAugment(layers.RandAugment):  # type: ignore[misc] # Keras has no type
         self.random_posterization = layers.RandomPosterization(bits, value_range=COLOURS, **options)
 
     def transform_images(self, images: tf.Tensor, transformation: dict[str, Any], training: bool = True) -> tf.Tensor:
-        """The drawn operations, one after the other."""
+        """Apply the drawn operations, one after the other."""
         if not training:
             return images
         operations = [
@@ -51,7 +51,7 @@ class RandAugment(layers.RandAugment):  # type: ignore[misc] # Keras has no type
         ]
         for number in range(self.num_ops):
             images = keras.ops.switch(transformation["layer_idxes"][number], operations, images)
-        return keras.ops.clip(images, *COLOURS)  # rounding leads out by 1e-5
+        return keras.ops.clip(images, *COLOURS)  # rounding exceeds the range by 1e-5
 
 
 def random_change(augment: Augment, seed: int) -> Change:
@@ -71,14 +71,14 @@ def changes_images(augment: Augment) -> bool:
 
 
 def augmentation(augment: Augment, seed: int) -> keras.Sequential:
-    """A model of its own, images in and images out, (n, height, width, 3) in 0..255; the trained network lacks it.
+    """A separate model, images in and images out, (n, height, width, 3) in 0..255; not part of the trained network.
 
     Changes happen only when it is called with `training=True`.
     """
     seeds = iter(_seeds(seed))
-    # A name, not a number, for every draw: what is off takes its seed too.
+    # One name per draw, not a running number: a draw that is switched off still takes its seed.
     flip, turn, size, place, light, contrast, saturation, hue, rand, erase = (next(seeds) for _ in range(10))
-    within: dict[str, Any] = {"value_range": COLOURS, "dtype": "float32"}  # also where the network computes in float16
+    within: dict[str, Any] = {"value_range": COLOURS, "dtype": "float32"}  # even if the network computes in float16
     moved: dict[str, Any] = {"fill_mode": "reflect", "dtype": "float32"}
     flips = {(True, True): "horizontal_and_vertical", (True, False): "horizontal", (False, True): "vertical"}
     chosen: list[keras.Layer] = []
@@ -95,12 +95,12 @@ def augmentation(augment: Augment, seed: int) -> keras.Sequential:
     if augment.contrast:
         chosen.append(layers.RandomContrast(augment.contrast, seed=contrast, **within))
     if share := augment.saturation:
-        # 0.5 is Keras' word for unchanged. The range is that of the saturation, 0..1, not of the image: else colours
+        # In Keras 0.5 means unchanged. The range is that of the saturation, 0..1, not of the image: otherwise colours
         # leave 0..255.
         limits = (0.5 - share / 2, 0.5 + share / 2)
         chosen.append(layers.RandomSaturation(limits, value_range=(0, 1), seed=saturation, dtype="float32"))
     if augment.hue:
-        chosen.append(layers.RandomHue(2 * augment.hue, seed=hue, **within))  # Keras counts in half circles
+        chosen.append(layers.RandomHue(2 * augment.hue, seed=hue, **within))  # Keras counts hue in half circles
     if augment.rand_augment:
         chosen.append(RandAugment(augment.rand_augment, seed=rand, dtype="float32"))
     if share := augment.random_erasing:
@@ -110,12 +110,12 @@ def augmentation(augment: Augment, seed: int) -> keras.Sequential:
 
 
 def mixing(augment: Augment, seed: int) -> Change | None:
-    """Blend the images of a batch with one another, and their labels likewise; None when nothing is to be mixed.
+    """Blend the images of a batch with one another, and their labels likewise; None when mixing is off.
 
-    The function takes images (n, height, width, 3) in 0..255, best augmented ones, and one-hot labels (n, classes),
-    and returns both in float32, rows of the labels summing to 1. It may be mapped over a `tf.data.Dataset`, one batch
-    at a time: its draws go on from batch to batch. With MixUp (Zhang et al., 2017) and CutMix (Yun et al., 2019) both
-    on, each batch gets one of them, either as likely.
+    The function takes images (n, height, width, 3) in 0..255, ideally augmented already, and one-hot labels
+    (n, classes), and returns both in float32; each row of labels sums to 1. It can be mapped over a `tf.data.Dataset`,
+    one batch at a time: each batch continues the sequence of draws. With MixUp (Zhang et al., 2017) and CutMix (Yun et
+    al., 2019) both on, each batch gets one of them with equal probability.
     """
     first, second, coin = _seeds(seed)[-3:]
     chosen: list[keras.Layer] = []
@@ -144,12 +144,12 @@ def _mixed(layer: keras.Layer, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf
 
 
 def _seeds(seed: int) -> list[int]:
-    """Independent seeds from one: those of `seed` and `seed + 1` have nothing in common."""
+    """Independent seeds from one seed: those of `seed` and of `seed + 1` are unrelated."""
     return [int(part) for part in np.random.SeedSequence(seed).generate_state(16)]
 
 
 def draw_augmented(images: NDArray[np.uint8], augment: Augment, seed: int) -> Figure:
-    """Some images, each beside augmented versions of itself, and mixed ones where they are mixed in training.
+    """Some images, each beside augmented versions of itself, and mixed ones if training mixes them.
 
     images: (n, height, width, 3), 0..255, n at least 1.
     """

@@ -1,6 +1,6 @@
-"""What a phase learns from, and its batches, epoch by epoch. Fits nothing.
+"""The examples of a training phase, and its batches, epoch by epoch. Fits nothing.
 
-What an epoch draws follows from (seed, epoch) alone.
+The draws of an epoch depend only on (seed, epoch).
 """
 
 from collections.abc import Callable
@@ -18,18 +18,18 @@ from pipeline.training.augment import Change
 class Examples:
     """Rows and their labels; row i of both is the same image."""
 
-    rows: NDArray[np.generic] | TrainingRows  # (n, ...), indexed by an array of row numbers, best read as touched
+    rows: NDArray[np.generic] | TrainingRows  # (n, ...), indexed by an array of row numbers, preferably memory-mapped
     labels: NDArray[np.int64]  # (n,), index into the classes
 
     def sample(self, count: int, seed: int) -> "Examples":
-        """`count` of them, or all, drawn without putting back."""
+        """`count` of them, or all, drawn without replacement."""
         chosen = np.sort(np.random.default_rng(seed).permutation(len(self.labels))[:count])
         return Examples(self.rows[chosen], self.labels[chosen])
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a phase learns from, and what it is judged on."""
+    """What a phase trains on, and what it is evaluated on."""
 
     phase: str
     train: Examples
@@ -37,21 +37,22 @@ class Task:
     targets: NDArray[np.float32]  # (n, classes), of `train`: one-hot labels, or softer ones; rows sum to 1
     class_weights: NDArray[np.float32]  # (classes,)
     seed: int
-    change: Callable[[int], Change] | None = None  # the random changes of an epoch, from its own seed
+    change: Callable[[int], Change] | None = None  # the random changes of an epoch, given the epoch's seed
     judged_at_once: int = 1024  # rows
     bar: bool = False  # show every step: the phase takes minutes
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """A seed of the epoch's own; those of neighbouring seeds and epochs have nothing in common."""
+    """The seed of one epoch, unrelated to those of neighbouring seeds and epochs."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
 def batches(task: Task, batch_size: int, epoch: int, whole: bool = False) -> tf.data.Dataset:
-    """The batches of one epoch, in an order of its own, read from disk as they are needed.
+    """The batches of one epoch, shuffled for this epoch, read from disk as they are needed.
 
-    Gives (rows as float32, targets, weights) of `batch_size`, the last one of what is left, or, where `whole`, left
-    out. A row's weight is its class's; where its target is shared out among classes, theirs in the same shares.
+    Yields (rows as float32, targets, weights) of `batch_size`. The last batch has what is left; with `whole` an
+    incomplete last batch is dropped. A row has the weight of its class; a soft target has the mean of its classes'
+    weights by their shares.
     """
     rows, targets, weights = task.train.rows, task.targets, tf.constant(task.class_weights)
     shape, seed = (None, *rows.shape[1:]), epoch_seed(task.seed, epoch)

@@ -1,4 +1,4 @@
-"""What is fitted on validation once the network is: the temperature, and when to say "unsure". Knows arrays only."""
+"""Fit the temperature, and the threshold below which an answer is "unsure", on validation images. Knows arrays only."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from scipy.optimize import minimize_scalar
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy, expected_calibration_error, mean_log_loss
 from pipeline.model.engine import probabilities
 
-HELD = {  # what may not get worse when a network computes in fewer bits; -1: where less is better
+HELD = {  # metrics that must not get worse when a network computes in fewer bits; -1: less is better
     "val_accuracy": 1, "val_balanced_accuracy": 1, "val_calibration_error": -1,
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How logits become confidences, and which of those are enough."""
+    """How logits become confidences, and which confidences are high enough."""
 
     temperature: float  # logits are divided by it before the softmax
     unsure_below: float  # a smaller confidence is "unsure"
@@ -24,7 +24,7 @@ class Calibration:
 
 
 def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], target_precision: float) -> Calibration:
-    """Temperature, then threshold, from the logits (n, classes) of the validation images, and what both cost."""
+    """Temperature, then threshold, from the logits (n, classes) of the validation images, and the metrics with both."""
     temperature = fit_temperature(logits, labels)
     answers = probabilities(logits, temperature)
     predicted, confidence = answers.argmax(axis=1), answers.max(axis=1)
@@ -63,11 +63,11 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
 def unsure_threshold(confidence: NDArray[np.float32], correct: NDArray[np.bool_], target_precision: float) -> float:
     """The smallest confidence such that the answers at or above it are right at `target_precision`.
 
-    Where none is, the one with the best precision; 0 when every answer may be given.
+    If none reaches it, the confidence with the best precision; 0 if all answers together reach it.
     """
     order = np.argsort(-confidence, kind="stable")
     precision = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
-    # Equal confidences stand or fall together: only the last of each run is a threshold.
+    # Equal confidences are accepted or rejected together: only the last of equal ones can be a threshold.
     last = np.append(np.diff(confidence[order]) != 0, True)
     enough = np.flatnonzero(last & (precision >= target_precision))
     if len(enough) == 0:

@@ -1,8 +1,8 @@
-"""How far a training has come, on disk, so that a killed one goes on. Knows arrays and numbers, not what they are of.
+"""Checkpoints on disk, from which a killed training resumes. Knows arrays and numbers, not what they mean.
 
-`models/checkpoints/<key>/<phase>.npz`, outside the outs of DVC, which empties those before a stage runs. The key is a
-hash of everything that the result depends on, so that no training goes on from another's state. Each checkpoint is
-written whole, then renamed; a zip archive has a checksum of each array, so what the disk has damaged is found.
+The files are `models/checkpoints/<key>/<phase>.npz`, outside the outs of DVC, which empties those before a stage runs.
+The key is a hash of everything that the result depends on, so no training resumes from the state of another. Each
+checkpoint is written whole, then renamed; a zip archive has a checksum of each array, so damage on disk is detected.
 """
 
 import io
@@ -26,42 +26,42 @@ from pipeline.core.log import log
 from pipeline.storage.files import replacing
 
 COST = 0.1  # checkpoints take at most this share of the time
-KEPT_SECONDS = 7 * 24 * 3600  # a training that was not ended, and that nobody came back to, is forgotten
-FAULTS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file that is no whole checkpoint
+KEPT_SECONDS = 7 * 24 * 3600  # checkpoints of an unfinished training that nobody resumed are deleted after this time
+FAULTS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # raised by a damaged checkpoint
 
 Arrays = dict[str, list[NDArray[np.generic]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a phase has come to after some whole epochs."""
+    """The state of a phase after some whole epochs."""
 
     history: list[dict[str, float]]  # one row an epoch
     finished: bool
-    arrays: Arrays  # by what they are of
+    arrays: Arrays  # by name: weights, optimiser, ...
 
 
 @dataclass(slots=True)
 class Checkpoints:
-    """Those of one training."""
+    """The checkpoints of one training."""
 
     folder: Path
-    writes: bool = True  # of machines that train together only one does
-    _free_from: float = field(default=0.0, init=False)  # the moment from which writing costs little enough
+    writes: bool = True  # of several machines that train together only one writes
+    _free_from: float = field(default=0.0, init=False)  # the time from which the next checkpoint may be written
 
     def load(self, phase: str) -> Snapshot | None:
-        """The last snapshot of `phase`; None where there is none, or, with a warning, none that is whole."""
+        """The last snapshot of `phase`. None if there is none; None with a warning if it is damaged."""
         file = self._file(phase)
         if not file.is_file():
             return None
         try:
             return _decode(file.read_bytes())
         except FAULTS as error:
-            log.warning("%s is damaged and left aside (%s); %s starts anew.", file, error, phase)
+            log.warning("%s is damaged and is ignored (%s); %s starts again from its first epoch.", file, error, phase)
             return None
 
     def save(self, phase: str, take: Callable[[], Snapshot], always: bool = False) -> None:
-        """Write what `take` gives, unless the last one is so fresh that writing would take more time than it saves."""
+        """Write the snapshot that `take` returns, if `always` or if COST allows another one now."""
         started = time.monotonic()
         if not self.writes or (started < self._free_from and not always):
             return
@@ -95,9 +95,9 @@ def _decode(content: bytes) -> Snapshot:
 
 @contextmanager
 def training(root: Path, key: str, writes: bool = True) -> Iterator[Checkpoints]:
-    """The checkpoints of the training `key` below `root`, for one process; removed when the block ends well.
+    """The checkpoints of the training `key` below `root`, for one process; removed when the block succeeds.
 
-    Raises NightshiftError when another training is at work below `root`.
+    Raises NightshiftError when another training is running below `root`.
     """
     found = Checkpoints(root / key, writes)
     if not writes:
@@ -106,10 +106,10 @@ def training(root: Path, key: str, writes: bool = True) -> Iterator[Checkpoints]
     root.mkdir(parents=True, exist_ok=True)
     holder = root / "holder"
     try:
-        with FileLock(root / "lock", timeout=0):  # the system frees a dead process's lock
+        with FileLock(root / "lock", timeout=0):  # the operating system releases a dead process's lock
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
             if found.folder.is_dir():
-                log.info("A training that was interrupted goes on.")
+                log.info("Resuming an interrupted training.")
             found.folder.mkdir(exist_ok=True)
             yield found
             shutil.rmtree(found.folder)
@@ -117,8 +117,8 @@ def training(root: Path, key: str, writes: bool = True) -> Iterator[Checkpoints]
     except Timeout:
         who = holder.read_text(encoding="utf-8").strip() if holder.is_file() else "another process"
         raise NightshiftError(
-            f"A training is at work in {root.parent.absolute()} already ({who}). Wait until it has ended, or end it; "
-            "then run this again."
+            f"A training is already running in {root.parent.absolute()} ({who}). Wait until it has ended, or stop it; "
+            "then run the same command again."
         ) from None
 
 

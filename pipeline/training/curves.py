@@ -1,7 +1,7 @@
-"""How a training came about, as a table and as a picture. Knows epochs, not networks.
+"""The learning curves of a training, as a table and as a figure. Knows epochs, not networks.
 
-Columns: `step`, `phase`, `epoch`, `objective` (the mean loss of the steps, with all random changes), and after each
-epoch, on images without any, `train_*` (a sample) and `val_*`, and `gap_*`, how much worse validation images fare.
+Columns: `step`, `phase`, `epoch`, `objective` (the mean loss of the steps, with all random changes); measured after
+each epoch without random changes: `train_*` (a sample), `val_*`, and `gap_*`, how much worse the validation images are.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ NAMES = {"train": "training", "val": "validation"}
 
 
 def draw_curves(curves: pd.DataFrame) -> Figure:
-    """Loss and accuracy of every epoch, the gap between training and validation shaded; a line where a phase begins."""
+    """Loss and accuracy of every epoch, the train-validation gap shaded; a line where a phase begins."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     steps = np.arange(1, len(curves) + 1)
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -37,7 +37,7 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
 
 
 def write_curves(curves: pd.DataFrame, table: Path, figure: Path) -> None:
-    """The curves as numbers and as a picture."""
+    """Write the curves as numbers and as a figure."""
     with replacing(table) as beside:
         curves.to_csv(beside, index=False)
     with replacing(figure) as beside:

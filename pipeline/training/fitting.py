@@ -1,7 +1,7 @@
-"""Gradient descent over epochs: steps, judging, early stopping, resuming. Knows no files and no backbone.
+"""Gradient descent over epochs: steps, validation, early stopping, resuming. Knows no files and no backbone.
 
-What an epoch draws follows from (seed, epoch) and from states that a snapshot holds, so a fit that resumes after its
-last epoch ends with the same bits as one that was never disturbed.
+The draws of an epoch depend on (seed, epoch) and on states that the snapshot contains, so a fit that resumes after its
+last whole epoch ends with the same bits as one that was never interrupted.
 """
 
 import math
@@ -26,11 +26,11 @@ from pipeline.params.model import Fit, Monitor, Train
 from pipeline.training.batches import Examples, Task, batches
 from pipeline.training.checkpoints import Checkpoints, Snapshot
 
-Epoch = dict[str, float]  # what is known of an epoch when it ends; and `phase`, in words, for those who are told
+Epoch = dict[str, float]  # the measurements of one epoch, by column of the curves
 OnEpoch = Callable[[str, Epoch], None]  # phase, epoch; may raise to end the training
 
 
-GAP_SAMPLE = 256  # training images that are judged after each epoch, as validation images are: half a point's precision
+GAP_SAMPLE = 256  # training images to measure after each epoch, like the validation images: precise to half a point
 
 
 class Diverged(NightshiftError):  # noqa: N818 - what happened
@@ -40,8 +40,8 @@ class Diverged(NightshiftError):  # noqa: N818 - what happened
 def loss_of_each(train: Train) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The loss of each row, from targets and logits.
 
-    The focal one: Lin et al., Focal Loss for Dense Object Detection, 2017, without their weights of the classes, which
-    are `class_weights` here.
+    Focal loss: Lin et al., Focal Loss for Dense Object Detection, 2017, without its class weights; those are
+    `class_weights` here.
     """
     common: dict[str, Any] = {"from_logits": True, "label_smoothing": train.label_smoothing, "reduction": None}
     if train.loss == "focal":
@@ -52,10 +52,10 @@ def loss_of_each(train: Train) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 def make_steps(
     model: keras.Model, optimiser: keras.optimizers.Optimizer, loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 ) -> Callable[[Any, int], tf.Tensor]:
-    """A function that takes the next batches of an iterator, as many as it is told, and gives the sum of their losses.
+    """A function that trains on a given number of batches of an iterator, and returns the sum of their losses.
 
-    A loss is the mean over the batch, on however many replicas it lies. Not `model.fit`, which fails on several
-    machines (it takes the mean over a batch of what is a number).
+    A loss is the mean over the batch, on any number of replicas. We do not call `model.fit`, which fails on several
+    machines (it takes the mean over a batch of a value that is already one number).
     """
     strategy = model.distribute_strategy
 
@@ -81,7 +81,7 @@ def make_steps(
 
 
 def make_judge(model: keras.Model, at_once: int) -> Callable[[Examples], NDArray[np.float32]]:
-    """A function that gives the model's logits (n, classes) for examples, without any random change."""
+    """A function that returns the model's logits (n, classes) for examples, without any random change."""
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def forward(rows: tf.Tensor) -> tf.Tensor:
@@ -107,13 +107,13 @@ def measure(logits: NDArray[np.float32], labels: NDArray[np.int64], split: str) 
 
 
 def best_epoch(history: list[Epoch], monitor: Monitor) -> int:
-    """Where `monitor` is best, counted from 0; the first one of equals."""
+    """The epoch, counted from 0, with the best `monitor`; the first of equals."""
     values = [epoch[monitor] for epoch in history]
     return values.index(min(values) if monitor == "val_loss" else max(values))
 
 
 def is_better(new: Epoch, old: Epoch, monitor: Monitor) -> bool:
-    """Whether `new` is better, not merely as good."""
+    """Whether `new` is strictly better."""
     return best_epoch([old, new], monitor) == 1
 
 
@@ -121,14 +121,14 @@ def fit(
     model: keras.Model, optimiser: keras.optimizers.Optimizer, task: Task, how: Fit, train: Train,
     checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None,
 ) -> list[Epoch]:  # fmt: skip
-    """Fit `model` until `train.monitor` gets no better, and leave it with its best weights; one row an epoch.
+    """Fit `model` until `train.monitor` stops improving, and leave it with its best weights; one row per epoch.
 
-    Resumes where `checkpoints` has a snapshot of this phase; `on_epoch` gets those epochs too. Raises Diverged.
+    Resumes if `checkpoints` has a snapshot of this phase; `on_epoch` gets its epochs too. Raises Diverged.
     """
     state = _State(model, optimiser)
     steps, judge = make_steps(model, optimiser, loss_of_each(train)), make_judge(model, task.judged_at_once)
     sample = task.train.sample(min(GAP_SAMPLE, len(task.val.labels)), task.seed)
-    together = model.distribute_strategy.num_replicas_in_sync > 1  # then no replica may be without rows
+    together = model.distribute_strategy.num_replicas_in_sync > 1  # then every replica needs rows
     batch_size = min(how.batch_size, len(task.train.labels)) if together else how.batch_size
     count = len(task.train.labels) // batch_size if together else -(-len(task.train.labels) // batch_size)
 
@@ -174,13 +174,13 @@ def fit(
 
 
 def is_finished(history: list[Epoch], how: Fit, monitor: Monitor) -> bool:
-    """Whether all epochs are over, or `patience` of them since the best one."""
+    """Whether all epochs are done, or `patience` epochs have passed since the best one."""
     return len(history) >= how.epochs or len(history) - 1 - best_epoch(history, monitor) >= how.patience
 
 
 @contextmanager
 def averaged(model: keras.Model, optimiser: keras.optimizers.Optimizer, how: Fit) -> Iterator[None]:
-    """The model with the averages of its weights over the steps, where they are kept; afterwards with its own again."""
+    """Swap in the weights averaged over the steps, if training keeps them; swap the model's own back at the end."""
     if not how.ema:
         yield
         return
@@ -195,7 +195,7 @@ def averaged(model: keras.Model, optimiser: keras.optimizers.Optimizer, how: Fit
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """All that the next epoch depends on: weights, the states of random layers, the optimiser."""
+    """Everything that the next epoch depends on: weights, states of random layers, the optimiser."""
 
     model: keras.Model
     optimiser: keras.optimizers.Optimizer
@@ -225,7 +225,7 @@ class _State:
 def _restore(
     checkpoints: Checkpoints | None, phase: str, state: _State
 ) -> tuple[list[Epoch], list[NDArray[np.generic]], bool]:
-    """Epochs, best weights and whether it is all, as the snapshot has them; or the very start."""
+    """Epochs, best weights and whether the phase is finished, from the snapshot; without one, those of the start."""
     snapshot = checkpoints.load(phase) if checkpoints else None
     if snapshot is None:
         return [], [], False
@@ -238,7 +238,7 @@ def _restore(
 
 
 def _agree_on(done: int, strategy: tf.distribute.Strategy) -> None:
-    """Refuse that machines which train together start from different epochs."""
+    """Raise NightshiftError when machines that train together would start from different epochs."""
     if strategy.num_replicas_in_sync == 1:
         return
 
@@ -271,5 +271,5 @@ def _say(task: Task, how: Fit, epoch: Epoch) -> None:
 
 
 def as_table(history: list[Epoch], phase: str) -> pd.DataFrame:
-    """The epochs of a phase as a table, without their durations, which no two trainings share."""
+    """The epochs of a phase as a table, without their durations, which differ from run to run."""
     return pd.DataFrame(history).drop(columns="seconds").assign(phase=phase)

@@ -1,4 +1,4 @@
-"""What a training learns from: splits, features, targets; and its key, a hash of all that the result follows from."""
+"""The inputs of a training: splits, features, targets; and its key, a hash of everything that the result depends on."""
 
 import json
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ THREADS = "workers"  # of params.compute: it changes no result
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Training and validation images of one dataset, and what the frozen backbone makes of them."""
+    """Training and validation images of one dataset, and their features from the frozen backbone."""
 
     dataset: Dataset
     train: Split
@@ -32,7 +32,7 @@ class Data:
 
 
 def read_data(params: Params) -> Data:
-    """The prepared splits, and their features where the backbone has some; all of it stays on disk."""
+    """The prepared splits, and their features if the backbone is pretrained; the arrays stay on disk."""
     data = Data(read_dataset(PREPARED), read_split(PREPARED, "train"), read_split(PREPARED, "val"))
     if not is_pretrained(params.model):
         return data
@@ -41,12 +41,12 @@ def read_data(params: Params) -> Data:
 
 
 def targets_of(data: Data, how: Train) -> NDArray[np.float32]:
-    """What the network is to answer for the training images, (n, classes)."""
+    """The target probabilities of the training images, (n, classes)."""
     return soft_targets(data.train, data.dataset.class_names, how.soft_labels)
 
 
 def training_key(params: Params, data: Data) -> str:
-    """A hash of everything that the fitted network follows from: parameters, images, features, code, versions."""
+    """A hash of everything that the fitted network depends on: parameters, images, features, code, versions."""
     files = FEATURES.glob("*.npy")
     values = {
         "params": params.model_dump(mode="json", exclude={*LATER, "compute"}),

@@ -1,4 +1,4 @@
-"""Gradient descent: AdamW with a learning rate for each layer, and how the rate goes over the steps. Knows no data."""
+"""Gradient descent: AdamW with a learning rate for each layer, and the schedule of the rate. Knows no data."""
 
 from itertools import groupby
 from typing import Any, TypeAlias
@@ -12,19 +12,19 @@ Rate: TypeAlias = Any  # a number, or a Keras LearningRateSchedule; Keras has no
 
 
 class LayerwiseAdamW(keras.optimizers.Adam):  # type: ignore[misc] # Keras has no types
-    """AdamW (Loshchilov and Hutter, 2019) with a learning rate of each variable's own.
+    """AdamW (Loshchilov and Hutter, 2019) with its own learning rate for each variable.
 
-    Weight decay is left out for what has one axis: biases, and the scales and offsets of norms.
+    Variables with one axis have no weight decay: biases, and the scales and offsets of norms.
     """
 
     def __init__(self, rate: Rate, scales: list[float], weight_decay: float, **options: Any) -> None:
-        """`scales`: for each variable it will be built with, the share of `rate` that it learns at."""
+        """`scales`: for each variable, in order, the share of `rate` that it learns at."""
         super().__init__(rate, **options)
         self._scales = scales
         self._decay = weight_decay
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """One step of one variable."""
+        """Update one variable by one step."""
         rate = learning_rate * self._scales[self._get_variable_index(variable)]
         if self._decay and len(variable.shape) > 1:
             variable.assign_sub(variable * tf.cast(rate * self._decay, variable.dtype))
@@ -32,35 +32,36 @@ class LayerwiseAdamW(keras.optimizers.Adam):  # type: ignore[misc] # Keras has n
 
 
 def freeze(backbone: keras.Model, how: FineTune) -> None:
-    """Take the first layers, and the statistics of batch normalisations, out of what is trained.
+    """Freeze the first layers, and the statistics of batch normalisations.
 
-    TensorFlow then computes no gradient for the first layers: with a third of them frozen a step takes two thirds.
+    TensorFlow then computes no gradient for the first layers: with a third of them frozen, a step takes two thirds of
+    the time.
     """
     weighted = [layer for layer in backbone._flatten_layers() if layer.weights and not layer._layers]
     for place, layer in enumerate(weighted):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         if place < int(how.frozen * len(weighted)) or (is_norm and how.freeze_batch_norm):
-            layer.trainable = False  # a batch normalisation then also uses the statistics it has
+            layer.trainable = False  # a frozen batch normalisation also uses its stored statistics
 
 
 def build_optimiser(model: keras.Model, how: Fit, rate: Rate, layer_decay: float = 1.0) -> keras.optimizers.Optimizer:
-    """The optimiser of every phase, with its variables; to be called in the scope that `model` was made in."""
+    """The optimiser of every phase, with its variables. Call it in the scope that `model` was built in."""
     options: dict[str, Any] = {"global_clipnorm": how.clip_norm or None}
     if how.ema:
         options |= {"use_ema": True, "ema_momentum": how.ema}
     scales = layer_scales([variable.path for variable in model.trainable_variables], layer_decay)
     optimiser = LayerwiseAdamW(rate, scales, how.weight_decay, **options)
     if keras.config.dtype_policy().name == "mixed_float16":
-        optimiser = keras.optimizers.LossScaleOptimizer(optimiser)  # or small gradients would become 0
+        optimiser = keras.optimizers.LossScaleOptimizer(optimiser)  # otherwise small gradients become 0
     optimiser.build(model.trainable_variables)
     return optimiser
 
 
 def layer_scales(paths: list[str], layer_decay: float) -> list[float]:
-    """What share of the learning rate each variable has: `layer_decay` in the first layer, 1 in the last.
+    """The share of the learning rate for each variable: `layer_decay` in the first layer, 1 in the last.
 
-    Geometric in between by the layer's place (discriminative fine-tuning: Howard and Ruder, ULMFiT, 2018). paths: of
-    the variables, in the network's order, `layer/variable`; those of one layer stand together.
+    Geometric in between, by the layer's position (discriminative fine-tuning: Howard and Ruder, ULMFiT, 2018). paths:
+    `layer/variable` of each variable, in the network's order; the variables of one layer are adjacent.
     """
     layers = [list(of_layer) for _, of_layer in groupby(paths, key=lambda path: path.rpartition("/")[0])]
     last = max(len(layers) - 1, 1)
@@ -68,7 +69,7 @@ def layer_scales(paths: list[str], layer_decay: float) -> list[float]:
 
 
 def warm_up_and_cosine(how: Fit, steps: int) -> Rate:
-    """From a hundredth of the learning rate up to it, then along a cosine to nothing, in `steps` steps."""
+    """Warm up from a hundredth of the learning rate to all of it, then decay along a cosine to 0, in `steps` steps."""
     rising = int(steps * how.warm_up)
     if not rising:
         return keras.optimizers.schedules.CosineDecay(how.learning_rate, steps)

@@ -1,4 +1,4 @@
-"""What a fitted network becomes: a model as files, with its contract and reference; metrics, curves, pictures."""
+"""Write a fitted network as a model: its files, contract and reference; metrics, curves, figures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ JUDGED_AT_ONCE = 32  # images
 
 
 def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contract, TrainingResult]:
-    """The model with its contract, the metrics, the curves and the picture of the augmentation."""
+    """Write the model with its contract, the metrics, the curves and the figure of the augmentation."""
     dataset = data.dataset
     compute_in_float32(trained.model)
     warn_of_gap(trained.kept["gap_accuracy"], params.train.max_gap)
@@ -69,7 +69,7 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
 
 
 def warn_of_gap(gap: float, max_gap: float) -> None:
-    """Say that the network has learnt its images by heart, and what helps."""
+    """Warn that the network overfits, and say what helps."""
     if gap > max_gap:
         log.warning(
             "Overfitting: accuracy on training images is %.3f higher than on validation images (train.max_gap allows "
@@ -81,7 +81,7 @@ def warn_of_gap(gap: float, max_gap: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A network as the night will ask it, and what it says of the validation images."""
+    """A network as the night will run it, and its outputs for the validation images."""
 
     numbers: Numbers
     judging: Judging
@@ -91,9 +91,9 @@ class Asked:
 
 
 def ask(folder: Path, val: Split, params: Params) -> tuple[Asked, bool | None]:
-    """Ask the network in `folder` in bfloat16 where its answers hold in that, and say whether; None: it was not tried.
+    """Run the network in `folder` in bfloat16 if its metrics hold there, and return whether they do; None: not tried.
 
-    It is tried on CPUs that have it. What is fitted is fitted to the answers that will be given.
+    Only a CPU with bfloat16 tries it. Temperature and threshold are fitted to the outputs of the chosen format.
     """
     plain = ask_in("f32", folder, val, params)
     if on_gpu(params.compute) or not has_bfloat16():
@@ -110,7 +110,7 @@ def ask(folder: Path, val: Split, params: Params) -> tuple[Asked, bool | None]:
 
 
 def ask_in(numbers: Numbers, folder: Path, val: Split, params: Params) -> Asked:
-    """Ask the network in `folder`, computing in `numbers`, and calibrate its answers."""
+    """Run the network in `folder` in the number format `numbers`, and calibrate its outputs."""
     judging = load_judging(folder, params.compute, numbers)
     logits, embeddings = judged_of(judging, in_batches(val.images, JUDGED_AT_ONCE, f"calibrate {numbers}"))
     found = calibrate(logits, val.labels, params.train.target_precision)
@@ -118,7 +118,7 @@ def ask_in(numbers: Numbers, folder: Path, val: Split, params: Params) -> Asked:
 
 
 def reference_of(params: Params, data: Data, trained: Trained, asked: Asked) -> Reference:
-    """What the night's images will be compared with; training images are asked about unless features say the same."""
+    """The reference for the night's images; training images are embedded again unless their features are the same."""
     rows = sampled(len(data.train.labels), params.seed)
     if trained.is_frozen and data.train_features is not None and asked.numbers == "f32":
         embeddings = data.train_features[rows]

@@ -1,6 +1,6 @@
-"""The order of a training: the head on frozen features, then the whole network; or the whole network from scratch.
+"""The phases of a training: the head on frozen features, then the whole network; or the whole network from scratch.
 
-Knows arrays and networks; touches no file but checkpoints.
+Knows arrays and networks; its only files are checkpoints.
 """
 
 from dataclasses import dataclass
@@ -27,24 +27,24 @@ from pipeline.training.inputs import Data, targets_of
 from pipeline.training.optimiser import build_optimiser, freeze, warm_up_and_cosine
 
 LOGITS = "logits"  # the last layer's name
-CLASSIFIER = "classifier"  # the network's: Keras' own count what was built before, and stand in the exported file
+CLASSIFIER = "classifier"  # a fixed name: Keras numbers networks, and the export contains the name
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A fitted network, images in and logits out, and how it came about."""
+    """A fitted network, images in and logits out, and the curves of its training."""
 
     model: keras.Model
-    curves: pd.DataFrame  # one row an epoch of every phase
+    curves: pd.DataFrame  # one row per epoch of every phase
     kept: dict[str, float]  # the row of the epoch whose weights `model` has
-    is_frozen: bool  # the backbone is as it came: the features that were computed with it are this network's
+    is_frozen: bool  # the backbone did not change, so the features computed with it are also this network's
 
 
 def train(
     params: Params, data: Data, strategy: tf.distribute.Strategy,
     checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None,
 ) -> Trained:  # fmt: skip
-    """The fitted network and how it came about; touches no file but `checkpoints`."""
+    """Fit the network, phase by phase; the only files are `checkpoints`."""
     how, monitor = params.train, params.train.monitor
     with strategy.scope():
         backbone = build_backbone(params.model, params.images)
@@ -71,9 +71,9 @@ def train(
 def fit_head(
     data: Data, how: Train, seed: int, checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None
 ) -> tuple[layers.Dense, pd.DataFrame]:
-    """A linear layer on the frozen features, and one row an epoch; call it in the strategy's scope."""
-    keras.utils.set_random_seed(seed)  # else the result would depend on what was built before
-    assert data.train_features is not None  # noqa: S101 - whoever calls has them
+    """A linear layer on the frozen features, and one row per epoch; call it in the strategy's scope."""
+    keras.utils.set_random_seed(seed)  # otherwise the result depends on what was built before
+    assert data.train_features is not None  # noqa: S101 - the caller has checked this
     assert data.val_features is not None  # noqa: S101
     rows = data.train_features
     classes = len(data.dataset.class_names)
@@ -83,7 +83,7 @@ def fit_head(
     optimiser = build_optimiser(model, how.head, how.head.learning_rate)
     task = Task(
         phase="head",
-        train=Examples(rows, np.tile(data.train.labels, len(rows) // len(data.train.labels))),  # the views' follow
+        train=Examples(rows, np.tile(data.train.labels, len(rows) // len(data.train.labels))),  # views too
         val=Examples(data.val_features, data.val.labels),
         targets=np.tile(targets_of(data, how), (len(rows) // len(data.train.labels), 1)),
         class_weights=class_weights(data.train.labels, classes, how.class_weights),
@@ -96,7 +96,7 @@ def fit_images(
     model: keras.Model, data: Data, params: Params, phase: Literal["fine_tune", "scratch"],
     checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None,
 ) -> pd.DataFrame:  # fmt: skip
-    """Fit the whole network on augmented images; one row an epoch."""
+    """Fit the whole network on augmented images; one row per epoch."""
     how = params.train.fine_tune if phase == "fine_tune" else params.train.scratch
     layer_decay = how.layer_decay if isinstance(how, FineTune) else 1.0
     steps = how.epochs * -(-len(data.train.labels) // how.batch_size)
@@ -129,13 +129,13 @@ def assemble(backbone: keras.Model, layer: layers.Dense, dropout: float, seed: i
 
 
 def class_weights(labels: NDArray[np.int64], classes: int, how: str) -> NDArray[np.float32]:
-    """How much each class counts, (classes,); `balanced`: the rarer, the more, by n / (classes * n of the class)."""
+    """The weight of each class, (classes,); `balanced`: n / (classes * n of the class), so rare classes weigh more."""
     found = compute_class_weight("balanced" if how == "balanced" else None, classes=np.arange(classes), y=labels)
     return np.asarray(found, np.float32)
 
 
 def best_row(table: pd.DataFrame, monitor: Monitor) -> dict[str, float]:
-    """The epoch of a phase whose weights it ends with."""
+    """The epoch whose weights the phase ends with."""
     rows = cast("list[dict[str, float]]", table.drop(columns="phase").to_dict("records"))
     return rows[best_epoch(rows, monitor)]
 

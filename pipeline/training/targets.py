@@ -1,4 +1,4 @@
-"""What a network is to answer for each training image: its label, or how probable each label is. Fits nothing."""
+"""The training target of each image: its label, or a probability for each label. Fits nothing."""
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,9 @@ from pipeline.data.prepared import Split
 def soft_targets(split: Split, class_names: tuple[str, ...], columns: dict[str, str]) -> NDArray[np.float32]:
     """Probability of each class for each image, (n, classes), rows sum to 1.
 
-    `columns` names, for some classes, the column of the side table with the class's probability, 0 to 1; what is left
-    goes to the other classes alike. Without columns, and for images that lack a probability: one-hot. Raises
-    NightshiftError naming a class or column that is not there, and a value that is no probability.
+    `columns` maps some classes to the column of the side table with their probability, 0 to 1; the other classes share
+    the rest equally. Without columns, and for images that lack a probability, the target is one-hot. Raises
+    NightshiftError for an unknown class or column, and for a value that is not a probability.
     """
     one_hot = np.eye(len(class_names), dtype=np.float32)[split.labels]
     if not columns:
@@ -28,7 +28,8 @@ def soft_targets(split: Split, class_names: tuple[str, ...], columns: dict[str, 
     too_much = split.table["path"].to_numpy()[total > 1 + 1e-6]
     if len(too_much):
         raise NightshiftError(
-            f"{METADATA}: the probabilities of {too_much[0]} ({', '.join(columns.values())}) exceed 1 together."
+            f"{METADATA}: the probabilities of {too_much[0]} ({', '.join(columns.values())}) add up to "
+            "more than 1. Correct them."
         )
     targets = np.empty_like(one_hot)
     named = [class_names.index(name) for name in columns]
@@ -36,14 +37,14 @@ def soft_targets(split: Split, class_names: tuple[str, ...], columns: dict[str, 
     if others:
         targets[:, others] = ((1 - total) / len(others))[:, None]
     else:
-        total[total == 0] = np.nan  # nothing is said of any class
+        total[total == 0] = np.nan  # no class has a probability
         given /= total[:, None]
     targets[:, named] = given
     return np.asarray(np.where(np.isnan(total)[:, None], one_hot, targets), np.float32)
 
 
 def _column(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
-    """The probabilities of a column, NaN where there is none."""
+    """The probabilities of a column, NaN where it is empty."""
     if column not in table:
         raise NightshiftError(
             f"params.yaml: train.soft_labels names the column {column!r}, which {METADATA} does not have."
@@ -55,6 +56,6 @@ def _column(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
     if wrong.any():
         row = table.iloc[int(np.argmax(wrong))]
         raise NightshiftError(
-            f"{METADATA}: {column} of {row['path']} is {str(row[column])!r}; a probability is 0 to 1."
+            f"{METADATA}: {column} of {row['path']} is {str(row[column])!r}; a probability must be 0 to 1."
         )
     return values

@@ -1,4 +1,4 @@
-"""A training that is killed at any moment goes on, and ends with the same bits as one that was never disturbed."""
+"""A training that is killed at any moment resumes, and ends with the same bits as one that was never interrupted."""
 
 import json
 import shutil
@@ -89,6 +89,6 @@ def test_two_trainings_in_one_project_do_not_mix(project: Path) -> None:
     with FileLock(folder / "lock"):
         done = stage("train", project, check=False)
     assert done.returncode == 1
-    assert "A training is at work in" in done.stderr
+    assert "A training is already running in" in done.stderr
     assert "Traceback" not in done.stderr
     assert results(project) == before

@@ -1,4 +1,4 @@
-"""Snapshots on disk: whole or left aside, for one process, gone when the training is done."""
+"""Snapshots on disk: whole or ignored, for one process, gone when the training is done."""
 
 import contextlib
 import os
@@ -37,7 +37,7 @@ def test_a_snapshot_comes_back_to_the_last_bit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("damage", ["cut", "one bit"])
-def test_a_damaged_snapshot_is_left_aside_with_a_warning_or_is_the_same(
+def test_a_damaged_snapshot_is_ignored_with_a_warning_or_is_the_same(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, part: float, damage: str
 ) -> None:
     checkpoints = Checkpoints(tmp_path)
@@ -55,7 +55,7 @@ def test_a_damaged_snapshot_is_left_aside_with_a_warning_or_is_the_same(
     finally:
         log.removeHandler(caplog.handler)
     if found is None:
-        assert "is damaged and left aside" in caplog.text
+        assert "is damaged and is ignored" in caplog.text
     else:  # a bit of the archive's own words that nobody reads
         assert damage == "one bit"
         assert found.history == snapshot().history
@@ -107,7 +107,7 @@ def test_a_second_training_names_the_first_and_a_killed_one_holds_nothing(tmp_pa
         assert first.stdout is not None
         try:
             assert first.stdout.readline() == "holds\n"
-            with pytest.raises(NightshiftError, match=rf"at work in .* already \(process {first.pid} on "):
+            with pytest.raises(NightshiftError, match=rf"already running in .* \(process {first.pid} on "):
                 training(tmp_path, "another").__enter__()
         finally:
             first.kill()
