@@ -1,7 +1,7 @@
-"""Features of the frozen backbone, computed once: of all images, and of augmented views of the training images.
+"""The stage: computes the frozen backbone's features once, of all images and of augmented views of the training images.
 
-Fits nothing. The folder of features is empty for models that are trained from scratch; `pipeline.data.features` has the
-format.
+Fits nothing. For models that are trained from scratch the folder of features stays empty; `pipeline.data.features`
+defines the format.
 """
 
 import sys
@@ -27,9 +27,9 @@ from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment
 from pipeline.storage.files import replacing
 
-BATCH_SIZE = 32  # plain features do not depend on it, the draws of augmented views do
+BATCH_SIZE = 32  # plain features do not depend on it; the draws of augmented views do
 
-View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # images (n, height, width, 3) to the same
+View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # images (n, height, width, 3) -> changed ones
 
 
 def frozen_network(params: Params) -> Network:
@@ -44,7 +44,7 @@ def frozen_network(params: Params) -> Network:
 
 
 def view(augment: Augment, seed: int, number: int) -> View:
-    """The change that makes view `number`; the views before it are the same however many follow."""
+    """The change that makes view `number`; it does not depend on how many views there are."""
     import tensorflow as tf
 
     from pipeline.training.augment import augmentation
@@ -63,7 +63,7 @@ def embed(
 ) -> Iterator[Features]:
     """The features of `images` (n, height, width, 3), changed or as they are, batch by batch: (k, d) each.
 
-    `advance` is told the number of images that are done.
+    `advance` gets the number of images that are done.
     """
     for start in range(0, len(images), BATCH_SIZE):
         batch = images[start : start + BATCH_SIZE]
@@ -73,12 +73,12 @@ def embed(
 
 
 def main() -> None:
-    """The stage."""
+    """Write the features of every split, and of the augmented views."""
     params = load_params()
     with replacing(FEATURES) as beside:
         beside.mkdir()
         if not is_pretrained(params.model):
-            log.info("%s is trained from scratch: there are no frozen features.", params.model.backbone)
+            log.info("%s is trained from scratch: there are no frozen features to compute.", params.model.backbone)
             return
         from pipeline.training.augment import changes_images
 
