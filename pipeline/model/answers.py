@@ -1,4 +1,4 @@
-"""What a model says of images whose labels are known. Measures nothing and opens no file."""
+"""A model's answers for images with known labels. Measures nothing and opens no file."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,68 +15,68 @@ Pixel = TypeVar("Pixel", np.uint8, np.int64)
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Row i of each part is the same image."""
+    """True labels and predicted probabilities; row i of both is the same image."""
 
     labels: NDArray[np.int64]  # (n,), the truth, index into class_names
     probabilities: NDArray[np.float32]  # (n, classes), rows sum to 1
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """(n,), index into class_names."""
+        """The most probable class, (n,), index into class_names."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
     @property
     def confidence(self) -> NDArray[np.float32]:
-        """(n,), 0..1."""
+        """The probability of the most probable class, (n,), 0..1."""
         return np.asarray(self.probabilities.max(axis=1), np.float32)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """(n,), whether the most probable class is the right one."""
+        """Whether the most probable class is the right one, (n,)."""
         return np.asarray(self.predicted == self.labels)
 
     def of(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Answers":
-        """Of some of the images, by number or by mask."""
+        """The answers for some of the images, by number or by mask."""
         return Answers(self.labels[rows], self.probabilities[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The model's answers on the test split, and what is needed to judge them."""
+    """The model's answers on the test split, and what the metrics need besides."""
 
     answers: Answers
     uncalibrated: Answers  # the same without the contract's temperature
     class_names: tuple[str, ...]
     unsure_below: float  # a smaller confidence is "unsure"
-    groups: NDArray[np.int64]  # (n,), images of one number show the same scene or belong together
+    groups: NDArray[np.int64]  # (n,), images with the same number show one scene or belong together
 
     @property
     def unsure(self) -> NDArray[np.bool_]:
-        """(n,), whether the night would say so."""
+        """Whether the night would mark the image as unsure, (n,)."""
         return np.asarray(self.answers.confidence < self.unsure_below)
 
 
 def in_batches(images: NDArray[Pixel], size: int, doing: str) -> Iterator[NDArray[Pixel]]:
-    """Parts of at most `size` images, or of their numbers, with a progress bar that says what is `doing`."""
+    """Batches of at most `size` images, or image numbers, with a progress bar named `doing`."""
     for start in tqdm(range(0, len(images), size), doing, unit="batch"):
         yield images[start : start + size]
 
 
 def logits_of(network: Network, batches: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """What the network says before the softmax, (n, classes), of the images of all batches (m, height, width, 3)."""
+    """The network's logits, (n, classes), for the images of all batches (m, height, width, 3)."""
     return np.concatenate([network(batch) for batch in batches])
 
 
 def judged_of(
     judging: Judging, batches: Iterable[NDArray[np.uint8]]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The same with the embeddings, (n, d)."""
+    """Logits as in `logits_of`, and embeddings (n, d)."""
     logits, embeddings = zip(*map(judging, batches), strict=True)
     return np.concatenate(logits), np.concatenate(embeddings)
 
 
 def ask(engine: Engine, labels: NDArray[np.int64], logits: NDArray[np.float32], groups: NDArray[np.int64]) -> Judged:
-    """The answers as the night gives them, at the contract's temperature, and as they would be without."""
+    """The answers as the night gives them, at the contract's temperature, and those without temperature."""
     contract = engine.contract
     return Judged(
         answers=Answers(labels, probabilities(logits, contract.temperature)),

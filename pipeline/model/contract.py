@@ -1,6 +1,6 @@
-"""What a model carries besides its weights: everything needed to ask it, and to say where it comes from.
+"""The contract of a model: everything besides its weights that predictions need, and where the model comes from.
 
-Knows no framework. Lies as `contract.json` beside the weights, in `models/current/` and in every registered model.
+Knows no framework. The file is `contract.json` beside the weights, in `models/current/` and in each registered model.
 """
 
 from collections.abc import Iterable
@@ -18,8 +18,8 @@ KERAS = "model.keras"
 OPENVINO = "openvino"  # a folder: model.xml, the network, and model.bin, its weights
 NETWORK = "model.xml"
 WEIGHTS = "model.bin"
-REFERENCE = "reference.json"  # what the images were like that it was taught with, and
-EMBEDDINGS = "reference.npy"  # what it makes of them
+REFERENCE = "reference.json"  # statistics of its training and validation images, and
+EMBEDDINGS = "reference.npy"  # embeddings of training images
 
 
 class ContractError(NightshiftError):
@@ -27,36 +27,36 @@ class ContractError(NightshiftError):
 
 
 class Contract(BaseModel):
-    """How to ask a model, and where it comes from."""
+    """How to run a model, and where it comes from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1] = 1  # of this format
     class_names: tuple[str, ...] = Field(min_length=2)  # in the order of the logits
-    images: Images  # the pixels it was taught with
+    images: Images  # how files became the pixels that it was trained on
     backbone: str
     temperature: float = Field(gt=0)  # logits are divided by it before the softmax
     unsure_below: float = Field(ge=0, le=1)  # a smaller confidence is "unsure"
-    dataset_sha256: str  # of all images it was taught and judged with
+    dataset_sha256: str  # of all images in its training, validation and test splits
     weights_sha256: str  # of the network that runs at night
     code_commit: str  # git; empty outside a repository
-    # What came later is None in earlier contracts, which keep their hashes.
+    # Fields of later versions are None in earlier contracts, so that those keep their hashes.
     reference_sha256: str | None = None  # of REFERENCE and EMBEDDINGS
-    outlier_above: float | None = Field(default=None, ge=0)  # a larger outlier score is an outlier's
-    keras_sha256: str | None = None  # of KERAS, which a GPU asks
-    bfloat16: bool | None = None  # whether its answers hold in bfloat16, as seen on validation images; None: not tried
+    outlier_above: float | None = Field(default=None, ge=0)  # an image with a larger outlier score is an outlier
+    keras_sha256: str | None = None  # of KERAS, which runs on a GPU
+    bfloat16: bool | None = None  # whether validation metrics hold in bfloat16; None: not tried
 
     @property
     def hash(self) -> str:
-        """This contract's name: two models share it only if they give the same answers for the same reasons."""
-        # Keras writes the time into its file: the same network has another hash there.
+        """This contract's identity: models share it only if network, settings and origin are the same."""
+        # Keras writes the time into its file, so the same network has another hash each time.
         left_out = {*self.unknown, "keras_sha256"}
         unused: dict[str, Any] = {"images": self.images.unused, **dict.fromkeys(left_out, True)}
         return sha256(self.model_dump_json(exclude=unused).encode())
 
     @property
     def unknown(self) -> set[str]:
-        """The later fields that say nothing."""
+        """The fields of later versions that are None."""
         return {
             name
             for name in ("reference_sha256", "outlier_above", "keras_sha256", "bfloat16")
@@ -65,12 +65,12 @@ class Contract(BaseModel):
 
 
 def weights_sha256(folder: Path) -> str:
-    """Hash of the exported network, structure and weights, below the model's `folder`."""
+    """Hash of the exported network, structure and weights, in the model's `folder`."""
     return _sha256_of_all(folder / OPENVINO / name for name in (NETWORK, WEIGHTS))
 
 
 def reference_sha256(folder: Path) -> str:
-    """Hash of what the model's `folder` keeps of its training and validation images."""
+    """Hash of the reference in the model's `folder`."""
     return _sha256_of_all(folder / name for name in (REFERENCE, EMBEDDINGS))
 
 
@@ -79,14 +79,14 @@ def _sha256_of_all(files: Iterable[Path]) -> str:
 
 
 def write_contract(folder: Path, contract: Contract) -> None:
-    """Write it into the model's `folder`."""
+    """Write the contract into the model's `folder`."""
     write_json(folder / CONTRACT, contract.model_dump(exclude=contract.unknown))
 
 
 def read_contract(folder: Path) -> Contract:
-    """Read it from the model's `folder`, and check that what lies beside it is what it speaks of.
+    """Read the contract from the model's `folder`, and check that the files beside it have its hashes.
 
-    Raises ContractError when a file is missing, damaged or another model's.
+    Raises ContractError when a file is missing, damaged or belongs to another model.
     """
     file = folder / CONTRACT
     try:
@@ -95,7 +95,9 @@ def read_contract(folder: Path) -> Contract:
         keras = sha256_of_file(folder / KERAS) if contract.keras_sha256 else None
         reference = reference_sha256(folder) if contract.reference_sha256 else None
     except FileNotFoundError as error:
-        raise ContractError(f"{error.filename} is missing; there is no whole model in {folder}.") from None
+        raise ContractError(
+            f"{error.filename} is missing: the model in {folder} is incomplete. Fetch or train it again."
+        ) from None
     except ValidationError as error:
         raise ContractError(f"{file} is not a contract this version of Nightshift can read: {error}") from error
     for what, is_right in (
@@ -105,7 +107,7 @@ def read_contract(folder: Path) -> Contract:
     ):
         if not is_right:
             raise ContractError(
-                f"{what} are not the ones {file} names (a half copy, or two models mixed). Fetch or train the model "
-                "again."
+                f"{what} are not the ones in {file} (an incomplete copy, or two models mixed). Fetch or train the "
+                "model again."
             )
     return contract

@@ -1,4 +1,4 @@
-"""One function that chooses device, precision and distribution for everything that Keras computes."""
+"""Choose device, precision and distribution for everything that Keras computes."""
 
 import os
 from typing import TYPE_CHECKING, Literal
@@ -27,7 +27,7 @@ class _Task(BaseModel):
 
 
 class _TrainingCluster(BaseModel):
-    """What TF_CONFIG says of machines that train together."""
+    """TF_CONFIG: the machines that train together, and which one this is."""
 
     cluster: _Cluster
     task: _Task
@@ -43,13 +43,13 @@ class _TrainingCluster(BaseModel):
 def prepare_device(compute: Compute, seed: int) -> "tf.distribute.Strategy":
     """Set Keras up for `compute` and make it repeatable from `seed`; returns the strategy to build models under.
 
-    `auto` takes the GPUs when TensorFlow sees any, all of them (MirroredStrategy), with mixed_float16; else the CPU
-    with float32. Raises NightshiftError when a GPU is demanded and there is none, or when TF_CONFIG is missing or
-    wrong where machines are to train together.
+    `auto` uses all GPUs that TensorFlow sees (MirroredStrategy), with mixed_float16; without a GPU, the CPU with
+    float32. Raises NightshiftError when `device` is gpu and there is none, or when several machines must train
+    together and TF_CONFIG is missing or wrong.
 
-    On one CPU machine the same seed, data and code give the same bits. On GPUs the deterministic operations are asked
-    for too, and are slower; the same bits then need the same card, driver and number of cards. More replicas add up
-    gradients in another order: each number of them gives bits of its own.
+    On one CPU machine the same seed, data and code give the same bits. On GPUs we also request the deterministic
+    operations, which are slower; the same bits then need the same card, driver and number of cards. More replicas add
+    up gradients in another order, so each number of replicas gives other bits.
     """
     import keras
     import tensorflow as tf
@@ -65,7 +65,7 @@ def prepare_device(compute: Compute, seed: int) -> "tf.distribute.Strategy":
         tf.config.set_visible_devices([], "GPU")
     for gpu in gpus if on_gpu else []:
         tf.config.experimental.set_memory_growth(gpu, True)  # leave room for others on the same card
-    # TensorFlow sets up what workers exchange once, at the start: before anything is computed.
+    # TensorFlow sets up communication between workers once, before it computes anything.
     strategy = _strategy(compute, on_gpu)
     precision = compute.precision
     if precision == "auto":
@@ -109,13 +109,13 @@ def _training_cluster() -> _TrainingCluster:
             for fault in error.errors()
         )
         raise NightshiftError(
-            f"{CLUSTER} does not say which machines train together: {faults}. Expected is something like '{EXAMPLE}', "
-            "with the index of each machine's own place."
+            f"{CLUSTER} does not say which machines train together: {faults}. It must look like '{EXAMPLE}', "
+            "with the index of each machine in the list."
         ) from None
 
 
 def writes_files(strategy: "tf.distribute.Strategy") -> bool:
-    """Whether this process is the one that writes: of several machines the first."""
+    """Whether this process writes the files: of several machines only the first does."""
     machines = strategy.cluster_resolver
     if machines is None or machines.task_type in (None, "", "chief"):
         return True

@@ -1,7 +1,7 @@
-"""Contract and weights -> `predict(uint8 batch) -> probabilities`. Opens no image.
+"""Load a model, its contract and weights, and predict class probabilities for uint8 batches. Opens no image.
 
-OpenVINO on the CPU, Keras on a GPU. `judge` also gives each image's embedding: what the last layer makes its logits of.
-An image's answer depends on the image alone, not on those that it is asked about with.
+OpenVINO on the CPU, Keras on a GPU. `judge` also gives each image's embedding: the input of the last layer.
+The answer for an image depends only on the image, not on the others in its batch.
 """
 
 import threading
@@ -24,16 +24,16 @@ Judging = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.fl
 _Infer = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]  # images -> outputs (n, ...), one or two
 Numbers = Literal["f32", "bf16"]  # formats that the CPU computes in, by OpenVINO's names
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-BATCH_SIZE = 32  # images that a GPU is asked about at a time, where nothing else is said
+BATCH_SIZE = 32  # images in a GPU batch, unless the caller says otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A model ready to be asked."""
+    """A loaded model, ready to predict."""
 
     contract: Contract
     network: Network
-    judging: Judging | None = None  # the same network with its embeddings; None: it was loaded without
+    judging: Judging | None = None  # the same network with embeddings; None: loaded without them
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities for upright RGB images.
@@ -45,12 +45,12 @@ class Engine:
         return probabilities(self.network(batch), self.contract.temperature)
 
     def judge(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What `predict` gives, and embeddings (n, d), not normalised: what the last layer made the logits of.
+        """Probabilities as `predict` gives them, and embeddings (n, d), not normalised: the inputs of the last layer.
 
-        Raises ValueError as `predict` does, and where the engine was loaded without embeddings.
+        Raises ValueError as `predict` does, and when the engine was loaded without embeddings.
         """
         if self.judging is None:
-            raise ValueError("The engine was loaded without embeddings: load_engine(..., embedding=True).")
+            raise ValueError("The engine was loaded without embeddings. Use load_engine(..., embedding=True).")
         self._check(batch)
         logits, embeddings = self.judging(batch)
         return probabilities(logits, self.contract.temperature), embeddings
@@ -66,8 +66,8 @@ class Engine:
 def load_engine(folder: Path, compute: Compute, *, embedding: bool = False, batch_size: int = BATCH_SIZE) -> Engine:
     """The model in `folder`, on the device that `compute` asks for.
 
-    embedding: `judge` can be called, if the model has a reference that its embeddings are compared with.
-    batch_size: images that a GPU is asked about at a time. Raises ContractError when the model is not whole.
+    embedding: also load what `judge` needs, if the model has a reference to compare embeddings with.
+    batch_size: images in a GPU batch. Raises ContractError when the model is incomplete.
     """
     contract = read_contract(folder)
     numbers = numbers_of(contract, compute)
@@ -78,45 +78,45 @@ def load_engine(folder: Path, compute: Compute, *, embedding: bool = False, batc
 
 
 def numbers_of(contract: Contract, compute: Compute) -> Numbers:
-    """What the CPU computes in: bfloat16 where the model's answers were seen to hold in it, and the CPU has it."""
+    """The CPU's number format: bfloat16 if the model's validation metrics hold in it and the CPU supports it."""
     return "bf16" if compute.precision == "auto" and contract.bfloat16 and has_bfloat16() else "f32"
 
 
 @cache
 def has_bfloat16() -> bool:
-    """Whether this CPU computes in bfloat16, which is then about twice as fast as float32."""
+    """Whether this CPU supports bfloat16, which is then about twice as fast as float32."""
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def load_network(folder: Path, compute: Compute, numbers: Numbers = "f32", batch_size: int = BATCH_SIZE) -> Network:
-    """The network in `folder`, which needs no contract yet, on the device that `compute` asks for."""
+    """The network in `folder`, with or without a contract, on the device that `compute` asks for."""
     if on_gpu(compute):
         return keras_network(folder / KERAS, compute, batch_size)
     return openvino_network(folder / OPENVINO / NETWORK, compute.threads, numbers)
 
 
 def load_judging(folder: Path, compute: Compute, numbers: Numbers = "f32", batch_size: int = BATCH_SIZE) -> Judging:
-    """The same with its embeddings. Raises ContractError when the network does not end in a dense layer."""
+    """The same network with embeddings. Raises ContractError when it does not end in a dense layer."""
     if on_gpu(compute):
         return keras_judging(folder / KERAS, compute, batch_size)
     return openvino_judging(folder / OPENVINO / NETWORK, compute.threads, numbers)
 
 
 def on_gpu(compute: Compute) -> bool:
-    """Whether `compute` asks for a GPU, or leaves it open and there is one."""
+    """Whether to use a GPU: `compute` asks for one, or says auto and there is one."""
     return compute.device == "gpu" or (compute.device == "auto" and NVIDIA_DRIVER.exists())
 
 
 def openvino_network(file: Path, threads: int, numbers: Numbers = "f32") -> Network:
-    """The exported network on `threads` cores; takes 0.1 s to load and no TensorFlow."""
+    """The exported network on `threads` cores; loads in 0.1 s, without TensorFlow."""
     infer = _openvino(file, threads, numbers, embedding=False)
     return lambda batch: infer(batch)[0]
 
 
 def openvino_judging(file: Path, threads: int, numbers: Numbers = "f32") -> Judging:
-    """The same with its embeddings; the logits are the same ones, bit for bit."""
+    """The same network with embeddings; the logits are the same, bit for bit."""
     infer = _openvino(file, threads, numbers, embedding=True)
 
     def judging(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -131,7 +131,7 @@ def _openvino(file: Path, threads: int, numbers: Numbers, *, embedding: bool) ->
 
     core = openvino.Core()
     model = core.read_model(file)
-    # Keras exports each inner swish activation as an output too: to copy all of them out takes half of the processor
+    # Keras also exports each inner swish activation as an output. Copying them all would take half of the processor
     # time of EfficientNet-B0 and -V2.
     for inner in model.outputs[1:]:
         model.remove_result(inner.get_node())
@@ -140,8 +140,8 @@ def _openvino(file: Path, threads: int, numbers: Numbers, *, embedding: bool) ->
     ready = openvino.preprocess.PrePostProcessor(model)
     ready.input().tensor().set_element_type(openvino.Type.u8)
     model = ready.build()
-    # Image by image, each on one core: faster than batches on all cores (207 images/s against 163 of EfficientNet-Lite0
-    # on two), in half the memory, and no answer depends on its neighbours or on the number of cores.
+    # Image by image, each on one core: faster than batches on all cores (EfficientNet-Lite0 on two cores: 207 images/s
+    # against 163), in half the memory, and no answer depends on its neighbours or on the number of cores.
     shape = model.input().partial_shape
     shape[0] = 1
     model.reshape(shape)
@@ -155,7 +155,7 @@ def _openvino(file: Path, threads: int, numbers: Numbers, *, embedding: bool) ->
             output[row] = request.get_output_tensor(number).data[0]
 
     queue.set_callback(keep)
-    asking = threading.Lock()  # the queue is one for all who ask
+    asking = threading.Lock()  # all callers share one queue
 
     def infer(batch: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         outputs = [np.empty((len(batch), width), np.float32) for width in widths]
@@ -168,14 +168,14 @@ def _openvino(file: Path, threads: int, numbers: Numbers, *, embedding: bool) ->
     return infer
 
 
-PASSED = ("Add", "Convert", "FakeQuantize", "Multiply", "Subtract")  # what may stand around a dense layer's product
+PASSED = ("Add", "Convert", "FakeQuantize", "Multiply", "Subtract")  # nodes that may surround a dense layer's product
 
 
 def last_dense_input(model: Any, file: Path) -> Any:
-    """The output, of an OpenVINO model's node, that its last dense layer multiplies with its weights: (n, d).
+    """The node output that an OpenVINO model's last dense layer multiplies with its weights: (n, d).
 
-    A bias after the product, and conversions of number formats on either side of it, are passed by. Raises
-    ContractError, naming `file`, where the logits are not made by one dense layer.
+    The search skips a bias after the product, and conversions of number formats on either side of it. Raises
+    ContractError, naming `file`, when the logits do not come from one dense layer.
     """
     node = model.outputs[0].get_node().input_value(0).get_node()
     while node.get_type_name() in PASSED and len(before := _computed(node)) == 1:
@@ -184,7 +184,7 @@ def last_dense_input(model: Any, file: Path) -> Any:
     if len(inputs) != 1 or inputs[0].get_partial_shape().rank.get_length() != 2:
         raise ContractError(
             f"{file} gives no embeddings: its outputs come from {node.get_type_name()} and not from one dense layer "
-            "over a vector for each image. A network that ends in a dense layer is expected; train the model again."
+            "over a vector for each image. The network must end in a dense layer; train the model again."
         )
     (source,) = inputs
     while source.get_node().get_type_name() in ("Convert", "FakeQuantize"):
@@ -199,7 +199,7 @@ def _computed(node: Any) -> list[Any]:
 
 
 def _is_constant(node: Any) -> bool:
-    while node.get_type_name() in PASSED:  # of weights that are stored in fewer bits
+    while node.get_type_name() in PASSED:  # weights stored in fewer bits
         if _computed(node):
             return False
         node = node.input_value(0).get_node()
@@ -214,7 +214,7 @@ def keras_network(file: Path, compute: Compute, batch_size: int = BATCH_SIZE) ->
 
 
 def keras_judging(file: Path, compute: Compute, batch_size: int = BATCH_SIZE) -> Judging:
-    """The same with its embeddings: what its last layer takes."""
+    """The same model with embeddings: the inputs of its last layer."""
     import keras
 
     model = _keras_model(file, compute)
@@ -229,7 +229,7 @@ def keras_judging(file: Path, compute: Compute, batch_size: int = BATCH_SIZE) ->
 
 
 def _in_full_batches(predict: Callable[[NDArray[np.float32]], list[Any]], size: int) -> _Infer:
-    """Asks about `size` images at a time, the last of which may be black ones, whose answers are dropped.
+    """Predict in batches of exactly `size` images: black images fill the last one, and their outputs are dropped.
 
     A network may round differently for another batch size.
     """
@@ -249,7 +249,7 @@ def _in_full_batches(predict: Callable[[NDArray[np.float32]], list[Any]], size: 
 def _keras_model(file: Path, compute: Compute) -> Any:
     from pipeline.model.device import prepare_device
 
-    prepare_device(compute.alone, seed=0)  # nothing is drawn when a model is only asked
+    prepare_device(compute.alone, seed=0)  # prediction draws nothing at random
     return load_keras(file)
 
 

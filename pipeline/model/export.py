@@ -1,4 +1,4 @@
-"""Keras -> the network that runs at night, and the proof that both answer alike."""
+"""Export a Keras model to OpenVINO, which runs at night, and measure how far their answers differ."""
 
 import contextlib
 import io
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def compute_in_float32(model: "keras.Model") -> None:
-    """Let a network that was trained in mixed precision compute in float32; its weights are float32 anyway.
+    """Make a network that was trained in mixed precision compute in float32; its weights are float32 already.
 
-    OpenVINO cannot read the casts of mixed precision, and Keras and OpenVINO could not be compared.
+    OpenVINO cannot read the casts of mixed precision, and the outputs of Keras and OpenVINO would differ.
     """
     import keras
 
@@ -35,7 +35,7 @@ def export_openvino(model: "keras.Model", folder: Path) -> None:
 
 
 def largest_difference(folder: Path, batch: NDArray[np.uint8]) -> float:
-    """The largest difference of any class probability, Keras against OpenVINO, over `batch` (n, height, width, 3)."""
+    """The largest difference in any class probability between Keras and OpenVINO over `batch` (n, height, width, 3)."""
     contract = read_contract(folder)
     cpu = Compute(device="cpu", precision="float32", workers=0)
     networks = (keras_network(folder / KERAS, cpu), openvino_network(folder / OPENVINO / NETWORK, cpu.threads))

@@ -1,7 +1,7 @@
-"""What the images were like that a model was taught with, by which a night's images are judged. Asks no model.
+"""The reference of a model: statistics of its training and validation images, for outliers and drift. Runs no model.
 
-Lies in the model's folder beside the contract, which has its hash: `reference.json`, described by `About`, and
-`reference.npy`, float16 (n, d), the embeddings of the images that it names, of length 1, in its order.
+Its files are beside the contract, which has their hash: `reference.json`, described by `About`, and `reference.npy`,
+float16 (n, d), the embeddings of the images listed in `reference.json`, of length 1, in the same order.
 """
 
 from collections.abc import Mapping
@@ -19,65 +19,65 @@ from pipeline.model.contract import EMBEDDINGS, REFERENCE, Contract, ContractErr
 from pipeline.model.nearest import OUTLIER, Nearest, outlier_scores, unit
 from pipeline.storage.files import write_json
 
-if TYPE_CHECKING:  # of use in training only, and slow to import
+if TYPE_CHECKING:  # only training needs them, and they are slow to import
     import pandas as pd
 
     from pipeline.data.prepared import Split
 
-MOST = 5000  # training images that are kept, and images of each split that are measured
+MOST = 5000  # at most: training images kept as neighbours, and images of each split measured
 NEIGHBOURS = 10
 SCORED_AT_ONCE = 32  # images
 QUANTILES = np.linspace(0, 1, 101)
 CONFIDENCE_BINS = 20  # of equal width, from 0 to 1
-RANGE = (0.1, 99.9)  # percentiles of a measure; what lies further out than these, and the margin, has a flag
-MARGINS = {  # times smaller or larger; of sizes more, as all images are brought to one size
+RANGE = (0.1, 99.9)  # percentiles of a measure; a value outside them by more than its margin is flagged
+MARGINS = {  # factors; larger for sizes, as all images are resized to one size
     "brightness": 1.1, "contrast": 1.1, "sharpness": 1.25, "width": 1.5, "height": 1.5,
 }  # fmt: skip
-WORDS = {  # of a measure below its range, and above
+WORDS = {  # the flags of a measure below its range, and above
     "brightness": ("dark", "bright"), "contrast": ("low_contrast", "high_contrast"),
     "sharpness": ("blurred", "sharp"), "width": ("small", "large"), "height": ("small", "large"),
 }  # fmt: skip
 
 
 class Validation(BaseModel):
-    """What the model said of the validation images: what a night is compared with to see it drift."""
+    """The model's answers for the validation images, with which drift compares a night."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     images: int
-    labels: dict[str, int]  # images of each class, by their labels
-    answers: dict[str, int]  # and by the answers
+    labels: dict[str, int]  # images per class, by label
+    answers: dict[str, int]  # images per class, by answer
     confidence: list[int]  # images in each of CONFIDENCE_BINS
-    confidence_quantiles: list[float]  # at QUANTILES, as is what follows
+    confidence_quantiles: list[float]  # at QUANTILES, like the next field
     outlier_score_quantiles: list[float]
 
 
 class About(BaseModel):
-    """All of a reference but its embeddings."""
+    """Everything in a reference except its embeddings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1] = 1
     neighbours: int
-    paths: list[str]  # of the training images whose embeddings are kept, below data/raw
+    paths: list[str]  # below data/raw, of the training images whose embeddings are kept
     sha256: list[str]
     labels: list[str]
-    ranges: dict[str, tuple[float, float]]  # of each measure: what is usual
+    ranges: dict[str, tuple[float, float]]  # the usual range of each measure
     quantiles: dict[str, list[float]]  # of each measure over training and validation images, at QUANTILES
     validation: Validation
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A model's reference, ready to be asked."""
+    """A model's loaded reference."""
 
     about: About
     embeddings: NDArray[np.float16]  # (n, d)
-    outlier_above: float  # a larger outlier score is an outlier's
+    outlier_above: float  # an image with a larger outlier score is an outlier
 
     @cached_property
     def nearest(self) -> Nearest:
-        """Finds the rows of the kept training images nearest to embeddings."""
+        """The index that finds the kept training images nearest to given embeddings."""
         return Nearest(self.embeddings, self.about.neighbours)
 
     def scores(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ class Reference:
         return outlier_scores(self.nearest, embeddings)
 
     def flags(self, score: float, light: Light, width: int, height: int) -> tuple[str, ...]:
-        """How an image differs from those that the model was taught with, in words of WORDS and OUTLIER.
+        """How an image differs from the training images, in the words of WORDS and OUTLIER.
 
         light: measured at the model's size; width, height: pixels of the whole image.
         """
@@ -94,7 +94,7 @@ class Reference:
             low, high = self.about.ranges[measure]
             if not low <= value <= high:
                 found.append(WORDS[measure][value > high])
-        return tuple(dict.fromkeys(found))  # wide and high is large once
+        return tuple(dict.fromkeys(found))  # an image that is both wide and high is large once
 
 
 def _light_of(light: Light) -> dict[str, float]:
@@ -102,7 +102,7 @@ def _light_of(light: Light) -> dict[str, float]:
 
 
 def sampled(count: int, seed: int) -> NDArray[np.int64]:
-    """Which of `count` images are kept, in order: all, or MOST drawn without preference."""
+    """The numbers of the images to keep out of `count`, ascending: all, or MOST drawn uniformly."""
     if count <= MOST:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, MOST, replace=False))
@@ -110,7 +110,7 @@ def sampled(count: int, seed: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class ValidationAnswers:
-    """What the model makes of the validation images: row i of each part is the same one."""
+    """The model's outputs for the validation images; row i of each part is the same image."""
 
     split: "Split"
     embeddings: NDArray[np.float32]  # (n, d)
@@ -123,8 +123,8 @@ def make_reference(
 ) -> Reference:  # fmt: skip
     """The reference of a model.
 
-    rows: of the training images that are kept, as `sampled` gives them; embeddings: (len(rows), d), theirs.
-    outlier_percentile: of the validation images' scores; what is above it is an outlier.
+    rows: the training images to keep, from `sampled`; embeddings: (len(rows), d), theirs.
+    outlier_percentile: of the validation images' scores; an image above it is an outlier.
     """
     import pandas as pd
 
@@ -149,7 +149,7 @@ def make_reference(
 
 
 def _measured(split: "Split", rows: NDArray[np.int64]) -> "pd.DataFrame":
-    """The measures of the images `rows`, one row each; image by image, as they lie on disk."""
+    """The measures of the images `rows`, one row each; reads image by image from disk."""
     import pandas as pd
 
     table = split.table.iloc[rows]
@@ -185,14 +185,14 @@ def _counts(numbers: NDArray[np.int64], class_names: tuple[str, ...]) -> dict[st
 
 
 def write_reference(folder: Path, reference: Reference) -> Mapping[str, Any]:
-    """Write it into the model's `folder`; returns the fields of the contract that speak of it."""
+    """Write it into the model's `folder`; returns the contract's fields about it."""
     write_json(folder / REFERENCE, reference.about.model_dump())
     np.save(folder / EMBEDDINGS, reference.embeddings, allow_pickle=False)
     return {"reference_sha256": reference_sha256(folder), "outlier_above": reference.outlier_above}
 
 
 def read_reference(folder: Path, contract: Contract) -> Reference | None:
-    """The reference in the model's `folder`, whose contract was read, and so compared with its hash; None without one.
+    """The reference in the model's `folder`, or None. The caller has read the contract, which checks the hash.
 
     Raises ContractError when this version cannot read it.
     """

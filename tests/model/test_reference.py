@@ -1,4 +1,4 @@
-"""What a model keeps of the images that it was taught with, and what it says of others by it."""
+"""What a model keeps of its training images, and the scores and flags of other images against it."""
 
 import json
 from pathlib import Path
