@@ -1,4 +1,4 @@
-"""The stage: every metric, interval and figure, on the test split, asked as the night asks. Changes no model."""
+"""The stage: every metric, interval and figure on the test split, with the night's engine. Changes no model."""
 
 import sys
 
@@ -28,7 +28,7 @@ def main() -> None:
     write_figures(FIGURES, figures)
     write_report(findings, judged, figures, engine.contract, params)
     write_model_card(findings, engine.contract, params)
-    # DVC expects every output: of a table that nobody asked for, the head.
+    # DVC expects every output, so a table that was not requested still gets its header.
     robustness = pd.DataFrame(columns=list(ROBUSTNESS_COLUMNS)) if findings.robustness is None else findings.robustness
     tables = {SLICES: findings.slices, ROBUSTNESS: robustness, TEST_PREDICTIONS: predictions_table(judged, test)}
     for path, table in tables.items():

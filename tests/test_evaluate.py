@@ -114,8 +114,8 @@ def test_what_is_not_asked_for_is_not_done(colours: Path, tmp_path: Path, monkey
     assert "corrupted_balanced_accuracy" not in found
     assert found["slices"] == {"compared": 0, "worse": 0}
     assert not {file.stem for file in FIGURES.glob("*.png")} & {"robustness", "corruptions", "evidence", "slices"}
-    assert "Not asked" in EVALUATION_REPORT.read_text()
-    assert "Worse pictures were not tried" in MODEL_CARD.read_text()
+    assert "Not measured" in EVALUATION_REPORT.read_text()
+    assert "Robustness was not measured" in MODEL_CARD.read_text()
     assert list(pd.read_csv(ROBUSTNESS).columns)[:2] == ["corruption", "strength"]
 
 

@@ -1,4 +1,4 @@
-"""What a confidence is worth: whether it is the share of right answers, and what it costs to ask for more of it.
+"""Reliability and coverage: does the confidence match the accuracy, and how many answers does each threshold leave?
 
 Knows arrays only.
 """
@@ -14,7 +14,7 @@ from pipeline.model.answers import Answers
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Of each bin of confidence, all (bins,); a bin without images has NaN for both shares."""
+    """The values of each bin of confidence, (bins,); a bin without images has NaN for both shares."""
 
     images: NDArray[np.int64]
     confidence: NDArray[np.float64]  # mean, 0..1
@@ -22,7 +22,7 @@ class Reliability:
 
 
 def reliability(answers: Answers, bins: int = CALIBRATION_BINS) -> Reliability:
-    """What was said and what was right, in bins of equal width (Guo et al., 2017)."""
+    """Mean confidence and accuracy in bins of equal width (Guo et al., 2017)."""
     confidence = answers.confidence.astype(np.float64)
     in_bin = calibration_bin(confidence, bins)
     images = np.bincount(in_bin, minlength=bins)
@@ -36,7 +36,7 @@ def reliability(answers: Answers, bins: int = CALIBRATION_BINS) -> Reliability:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What each threshold leaves, from the highest to the lowest: all (m,)."""
+    """The values at each threshold, from the highest to the lowest, (m,)."""
 
     threshold: NDArray[np.float64]  # an answer is given at this confidence or above
     coverage: NDArray[np.float64]  # share of the images with an answer
@@ -47,7 +47,7 @@ def coverage_curve(answers: Answers) -> Coverage:
     """Accuracy against coverage at every confidence that occurs (El-Yaniv and Wiener, 2010)."""
     order = np.argsort(-answers.confidence, kind="stable")
     confidence = answers.confidence[order].astype(np.float64)
-    last = np.append(np.diff(confidence) != 0, True)  # equal ones are given or withheld together
+    last = np.append(np.diff(confidence) != 0, True)  # equal confidences are given or withheld together
     given = np.arange(1, len(order) + 1)
     right = np.cumsum(answers.correct[order])
     return Coverage(confidence[last], (given / len(order))[last], (right / given)[last])

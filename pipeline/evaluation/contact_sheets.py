@@ -1,4 +1,4 @@
-"""The evaluation's pictures of images: mistakes, doubtful hits, corruptions, what answers rest on. Measures nothing."""
+"""The evaluation's contact sheets: mistakes, doubtful hits, corruptions, evidence maps. Measures nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ RIGHT, WRONG = "#23803f", "#b3261e"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A picture (height, width, 3), 0..255, the words above it, whether they are an alarm, and the words below."""
+    """An image (height, width, 3), 0..255, the text above it, whether that is in red, and the text below."""
 
     pixels: NDArray[np.uint8]
     above: str
@@ -45,7 +45,7 @@ def _first(judged: Judged, among: NDArray[np.bool_], rank: NDArray[np.float32]) 
 
 
 def cells(judged: Judged, images: NDArray[np.uint8], paths: Sequence[str], rows: NDArray[np.int64]) -> list[Cell]:
-    """The images of these numbers, each with the answer and its confidence, the label where it is another, its name."""
+    """The images with these numbers, each with answer, confidence, file name, and the label if it is another."""
     found = []
     for row in rows:
         said, truth = (judged.class_names[side[row]] for side in (judged.answers.predicted, judged.answers.labels))
@@ -61,7 +61,7 @@ def _short(path: str) -> str:
 
 
 def draw_sheet(shown: Sequence[Cell]) -> Figure:
-    """A contact sheet."""
+    """Draw a contact sheet."""
     lines = max(1, -(-len(shown) // PER_LINE))
     figure = Figure(figsize=(CELL * PER_LINE, (CELL + MARGIN) * lines), layout="constrained")
     for axes in (grid := figure.subplots(lines, PER_LINE, squeeze=False)).flat:
@@ -76,7 +76,7 @@ def draw_sheet(shown: Sequence[Cell]) -> Figure:
 
 
 def draw_corruptions(pixels: NDArray[np.uint8], seed: int) -> Figure:
-    """One image (height, width, 3) under each corruption, a row a strength."""
+    """Draw one image (height, width, 3) under each corruption, one row per strength."""
     figure = Figure(figsize=(CELL * (len(CORRUPTIONS) + 1), CELL * len(STRENGTHS) * 1.08), layout="constrained")
     grid = figure.subplots(len(STRENGTHS), len(CORRUPTIONS) + 1, squeeze=False)
     for axes in grid.flat:
@@ -93,7 +93,7 @@ def draw_corruptions(pixels: NDArray[np.uint8], seed: int) -> Figure:
 
 
 def draw_evidence(shown: Sequence[Cell], heat: NDArray[np.float32]) -> Figure:
-    """Each image beside itself under its map of evidence; heat: (n, height, width), 0..1."""
+    """Draw each image beside its evidence map; heat: (n, height, width), 0..1."""
     lines = max(1, -(-len(shown) // (PER_LINE // 2)))
     figure = Figure(figsize=(CELL * PER_LINE, (CELL + MARGIN) * lines), layout="constrained")
     grid = figure.subplots(lines, PER_LINE, squeeze=False)

@@ -12,14 +12,14 @@ from pipeline.evaluation.metrics import accuracy, expected_calibration_error
 from pipeline.evaluation.robustness import CLEAN
 from pipeline.model.answers import Answers, Judged
 
-CURVES_SHOWN = 10  # classes with a curve and a name of their own, those with the smallest area: they need a look
+CURVES_SHOWN = 10  # classes with a named curve: those with the smallest area, which deserve a look
 SLICES_SHOWN = 24  # the worst
 CELL_TEXT_UP_TO = 25  # classes; the counts of a larger matrix cannot be read
 BLUE, ORANGE, RED, GREY = "#2f6db3", "#d9822b", "#b3261e", "#9aa5b1"
 
 
 def draw_confusion_matrix(answers: Answers, class_names: tuple[str, ...]) -> Figure:
-    """Rows: the truth; columns: the answer; each cell its count and its share of the row, which shades it."""
+    """Draw the confusion matrix. Rows: truth; columns: answer; each cell: count, and share of the row as shade."""
     counts = confusion_matrix(answers.labels, answers.predicted, labels=np.arange(len(class_names)))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.5 + 0.75 * min(len(class_names), 20)
@@ -41,7 +41,7 @@ def draw_confusion_matrix(answers: Answers, class_names: tuple[str, ...]) -> Fig
 
 
 def draw_reliability(judged: Judged) -> Figure:
-    """Accuracy against confidence, with and without the temperature; below, how often each confidence occurs."""
+    """Draw accuracy against confidence, with and without the temperature; below, how often each confidence occurs."""
     figure = Figure(figsize=(5.2, 6.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="confidence is accuracy")
@@ -67,7 +67,7 @@ def draw_reliability(judged: Judged) -> Figure:
 
 
 def draw_coverage(judged: Judged) -> Figure:
-    """Accuracy of the answers given, against their share, for every threshold; the contract's one is marked."""
+    """Draw the accuracy of the answers given against their share for every threshold; the contract's is marked."""
     curve = coverage_curve(judged.answers)
     figure = Figure(figsize=(5.8, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -88,7 +88,7 @@ def draw_coverage(judged: Judged) -> Figure:
 
 
 def draw_rank_curves(answers: Answers, class_names: tuple[str, ...]) -> Figure:
-    """ROC and precision-recall curve of each class against the rest; of many the worst are named, the rest grey."""
+    """Draw ROC and precision-recall curves, each class against the rest; of many, only the worst are named."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     roc, precision_recall = figure.subplots(1, 2)
     _draw_curves(roc, answers, class_names, "ROC-AUC")
@@ -124,7 +124,7 @@ def _draw_curves(axes: Axes, answers: Answers, class_names: tuple[str, ...], whi
 
 
 def draw_slices(slices: pd.DataFrame, overall: float) -> Figure:
-    """Accuracy of the worst slices with its interval; red: worse than chance explains; the line: all images."""
+    """Draw the accuracy of the worst slices with its interval; red: significantly worse; dashed line: all images."""
     shown = slices.head(SLICES_SHOWN).iloc[::-1].reset_index(drop=True)
     figure = Figure(figsize=(8, 1.1 + 0.3 * len(shown)), layout="constrained")
     axes = figure.subplots()
@@ -141,7 +141,7 @@ def draw_slices(slices: pd.DataFrame, overall: float) -> Figure:
 
 
 def draw_robustness(table: pd.DataFrame) -> Figure:
-    """Balanced accuracy, and share of unsure, against the strength of each corruption; 0: the images as they are."""
+    """Draw balanced accuracy and unsure share against the strength of each corruption; 0: the original images."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     clean = table[table["corruption"] == CLEAN].iloc[0]
     worse = table[table["corruption"] != CLEAN]
@@ -161,7 +161,7 @@ def _in_percent(*sides: object) -> None:
 
 
 def draw_diagrams(judged: Judged, slices: pd.DataFrame, robustness: pd.DataFrame | None) -> dict[str, Figure]:
-    """Every diagram that there is something for, by the name of its file."""
+    """Every diagram that has data, by file name."""
     found = {
         "confusion_matrix": draw_confusion_matrix(judged.answers, judged.class_names),
         "reliability": draw_reliability(judged),

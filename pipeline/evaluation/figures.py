@@ -1,4 +1,4 @@
-"""Every figure of an evaluation, by the name of its file: diagrams and contact sheets. Measures nothing."""
+"""Every figure of an evaluation, by file name: diagrams and contact sheets. Measures nothing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from pipeline.storage.files import replacing
 
 
 def draw_all(findings: Findings, judged: Judged, test: Split, seed: int) -> dict[str, Figure]:
-    """Every figure that there is something for, by the name of its file."""
+    """Every figure that has data, by file name."""
     with mpl.rc_context({"text.parse_math": False}):  # a label or a file's name with two dollar signs is not a formula
         return draw_diagrams(judged, findings.slices, findings.robustness) | _sheets(findings, judged, test, seed)
 
@@ -42,7 +42,7 @@ def _sheets(findings: Findings, judged: Judged, test: Split, seed: int) -> dict[
 
 
 def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
-    """Write each figure as a PNG into `folder`, whose old figures it replaces."""
+    """Write each figure as a PNG into `folder`, in place of the old figures."""
     with replacing(folder) as beside:
         beside.mkdir()
         for name, figure in figures.items():

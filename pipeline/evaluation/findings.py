@@ -1,4 +1,4 @@
-"""What an evaluation found, and its headline numbers in words for people. Measures nothing."""
+"""The findings of an evaluation, and its headline numbers in words. Measures nothing."""
 
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -14,16 +14,16 @@ from pipeline.evaluation.saliency import Evidence
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that the report and the model card tell of."""
+    """Everything that the report and the model card show."""
 
     evaluation: Evaluation
-    slices: pd.DataFrame  # as slices.measure_slices gives them
-    robustness: pd.DataFrame | None  # as robustness.measure_robustness gives it; None: not asked for
+    slices: pd.DataFrame  # from slices.measure_slices
+    robustness: pd.DataFrame | None  # from robustness.measure_robustness; None: not measured
     evidence: Evidence | None
 
     @property
     def worse_slices(self) -> list[dict[str, Any]]:
-        """Those that chance does not explain."""
+        """The slices that are significantly worse."""
         return [{str(name): value for name, value in row.items()} for row in self._worse.to_dict("records")]
 
     @property
@@ -33,16 +33,16 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """A metric for a person."""
+    """A metric as text for a reader."""
 
     title: str
     value: str
-    interval: str  # its two ends
+    interval: str  # both ends
     meaning: str
 
 
 def headline_rows(evaluation: Evaluation) -> list[Headline]:
-    """The metrics of the table that are defined, by what they are about, with what each means."""
+    """The defined metrics of the table, ordered by what they are about, each with its meaning."""
     classes = len(evaluation.classes)
     guesses = {
         "guess_share": in_percent(1 / classes),
@@ -58,25 +58,25 @@ def headline_rows(evaluation: Evaluation) -> list[Headline]:
 
 
 def in_words(evaluation: Evaluation, level: float) -> list[str]:
-    """The evaluation in a few sentences for somebody who knows no metric."""
+    """The evaluation in a few sentences for a reader who does not know the metrics."""
     accuracy, images = evaluation.of("accuracy"), evaluation.images
     largest = max(one.images for one in evaluation.classes.values())
     unsure, when_sure = evaluation.unsure_share, evaluation.accuracy_when_sure
     value, low, high = (f"{100 * end:.0f}" for end in (accuracy.value, accuracy.low, accuracy.high))
     words = [
-        f"Of 100 new images like these, the model can be expected to name about {value} right; with {level:.0%} "
-        f"confidence between {low} and {high}, as far as {images:,} test images can tell. "
-        f"Always naming the most frequent class would get {100 * largest / images:.0f} right."
+        f"Of 100 new images like these, expect the model to classify about {value} correctly; with {level:.0%} "
+        f"confidence between {low} and {high}, measured on {images:,} test images. "
+        f"Always answering with the most frequent class would get {100 * largest / images:.0f} right."
     ]
     if when_sure is None:
-        words.append("It is unsure of every image: none reaches the confidence at which it gives an answer.")
+        words.append("It is unsure of every image: no confidence reaches the threshold.")
     elif unsure == 0:
         words.append("It is sure of every image.")
     else:
-        words.append(f"It says “unsure” of {100 * unsure:.0f} of 100; of the others {100 * when_sure:.1f} % are right.")
+        words.append(f"It marks {100 * unsure:.0f} of 100 as unsure; of the others {100 * when_sure:.1f} % are right.")
     if accuracy.low == accuracy.high:
         words.append(
-            "All resamples agree on the accuracy, because there are too few images or no mistakes: the interval says "
-            "less than it seems to."
+            "All bootstrap resamples have the same accuracy, because there are too few images or no mistakes: the "
+            "interval is narrower than the real doubt."
         )
     return words

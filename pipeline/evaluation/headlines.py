@@ -1,6 +1,6 @@
-"""The table of metrics: reports/evaluation.json, report, model card, MLflow and gate follow it.
+"""The table of metrics, which reports/evaluation.json, report, model card, MLflow and gate use.
 
-A metric is one entry here. Its name is its key in reports/evaluation.json, `test_<name>` in MLflow, and `min_<name>` or
+Each metric is one entry. Its name is its key in reports/evaluation.json, `test_<name>` in MLflow, and `min_<name>` or
 `max_<name>` among the limits of `register.gate`.
 """
 
@@ -22,31 +22,31 @@ TOP_K = (2, 3, 5)
 RANKED_WORK = 500_000_000  # images times classes times resamples: 13 s for each ranking; beyond, fewer resamples
 FEWEST_RESAMPLES = 200
 
-About = Literal["answers", "classes", "ranking", "confidence"]  # in the order in which people read of them
+About = Literal["answers", "classes", "ranking", "confidence"]  # in the order of the report
 Form = Callable[[float], str]
 
 
 def in_percent(value: float) -> str:
-    """0.8765 as 87.6 %, which is 87.7 %."""
+    """A share as a percentage with one decimal, such as 87.4 %."""
     return f"{100 * value:.1f} %"
 
 
 def as_number(value: float) -> str:
-    """With three decimals."""
+    """The value with three decimals."""
     return f"{value:.3f}"
 
 
 @dataclass(frozen=True, slots=True)
 class HeadlineMetric:
-    """A metric over all test images, given with its bootstrap interval."""
+    """A metric over all test images, reported with its bootstrap interval."""
 
     name: str
     metric: Metric
-    about: About  # a ranking is slow to resample
+    about: About  # its place in the report; resampling a ranking is slow
     title: str
     form: Form
-    meaning: str  # may name {guess_share}, {guess_loss} and {guess_brier}: what guessing gives
-    more_classes_than: int = 1  # with fewer it says nothing
+    meaning: str  # may contain {guess_share}, {guess_loss} and {guess_brier}: the results of guessing
+    more_classes_than: int = 1  # the metric is trivial with fewer
 
 
 METRICS: tuple[HeadlineMetric, ...] = (  # in the order of reports/evaluation.json
@@ -56,54 +56,54 @@ METRICS: tuple[HeadlineMetric, ...] = (  # in the order of reports/evaluation.js
     ),
     HeadlineMetric(
         "balanced_accuracy", metrics.balanced_accuracy, "answers", "Balanced accuracy", in_percent,
-        "The same with every class counted alike, so that a rare class weighs as much as a frequent one. "
+        "The same with equal weight for every class, so that a rare class counts as much as a frequent one. "
         "Guessing gives {guess_share}.",
     ),
     HeadlineMetric(
         "log_loss", metrics.mean_log_loss, "confidence", "Log loss", as_number,
-        "How surprised it is by the truth: 0 is sure and right; holding all classes equally likely costs {guess_loss}.",
+        "How little probability it gives the right class: 0 is sure and right; guessing costs {guess_loss}.",
     ),
     HeadlineMetric(
         "macro_precision", metrics.macro_precision, "classes", "Precision, mean of the classes", in_percent,
-        "When it names a class: how often it is that class.",
+        "When it answers with a class: how often the image is of that class.",
     ),
     HeadlineMetric(
         "macro_f1", metrics.macro_f1, "classes", "F1, mean of the classes", as_number,
-        "Low when it misses images of a class or names the class wrongly; 1 is perfect.",
+        "Low when it misses images of a class or puts others into it; 1 is perfect.",
     ),
     HeadlineMetric(
         "brier_score", metrics.brier_score, "confidence", "Brier score", as_number,
         "The squared distance of its probabilities from the truth, summed over the classes: 0 is sure and right, 2 "
-        "sure and wrong; holding all classes equally likely costs {guess_brier}.",
+        "sure and wrong; guessing costs {guess_brier}.",
     ),
     HeadlineMetric(
         "expected_calibration_error", metrics.expected_calibration_error, "confidence", "Expected calibration error",
         as_number,
-        "How far, on average, the confidence it states is from the share of right answers. 0.03 means 3 points. "
-        "With few images it is never quite 0, however honest the model.",
+        "How far, on average, its confidence is from the share of right answers. 0.03 means 3 points. "
+        "With few images it is never quite 0, even for a well calibrated model.",
     ),
     *(
         HeadlineMetric(
             f"top_{k}_accuracy", metrics.top_k_accuracy.given(k=k), "answers", f"Top-{k} accuracy", in_percent,
-            f"The right class is among the {k} that it holds most likely.", more_classes_than=k,
+            f"The right class is among the {k} most probable ones.", more_classes_than=k,
         )
         for k in TOP_K
     ),
     HeadlineMetric(
         "roc_auc", metrics.roc_auc, "ranking", "ROC-AUC, mean of the classes", as_number,
-        "Of an image of a class and one of another: how often the first is held likelier to be of the class. "
+        "Given one image of a class and one of another: how often the first gets the higher probability of the class. "
         "0.5 is guessing, 1 perfect.",
     ),
     HeadlineMetric(
         "average_precision", metrics.average_precision, "ranking", "Average precision, mean of the classes", as_number,
-        "How pure a list of a class's likeliest images is on the way down until all are found; 1 is perfect, and "
-        "guessing gives the class's share of all images.",
+        "Images sorted by the probability of a class: the mean precision down the list until the whole class is found. "
+        "1 is perfect; guessing gives the class's share of all images.",
     ),
 )  # fmt: skip
 
 
 def headlines(answers: Answers, params: Intervals, seed: int, groups: NDArray[np.int64]) -> dict[str, Interval | None]:
-    """Each metric of the table over all images; None where the test images do not define it."""
+    """Each metric of the table over all images; None if the test images do not define it."""
     images, classes = answers.probabilities.shape
     fewer = max(FEWEST_RESAMPLES, RANKED_WORK // (images * classes))
     ranked = params.model_copy(update={"resamples": min(params.resamples, fewer)})

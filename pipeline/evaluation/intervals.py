@@ -1,4 +1,4 @@
-"""How far a metric can be trusted: bootstrap resamples of the images, and intervals from them. Knows arrays only."""
+"""Bootstrap intervals of metrics, from resamples of the images. Knows arrays only."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,14 +9,14 @@ from pipeline.evaluation.metrics import Labels, Metric, Probabilities, Values, W
 from pipeline.evaluation.results import Interval
 from pipeline.params.model import Intervals
 
-WEIGHTS_AT_ONCE = 2_000_000  # of images times resamples: 16 MB, and a few times that while a metric is computed
+WEIGHTS_AT_ONCE = 2_000_000  # images times resamples: 16 MB, and a few times that while a metric is computed
 
 
 def resamples(groups: NDArray[np.int64], count: int, seed: int) -> Iterator[Weights]:
     """The weights (r, n) of `count` bootstrap resamples, some at a time: how often each image was drawn.
 
-    groups: (n,), the number of each image's group. Whole groups are drawn, as many as there are, with replacement:
-    images of one scene are no independent evidence (Field and Welsh, Bootstrapping clustered data, 2007).
+    groups: (n,), the number of each image's group. We draw whole groups, as many as there are, with replacement:
+    images of one scene are not independent evidence (Field and Welsh, Bootstrapping clustered data, 2007).
     """
     rng = np.random.default_rng(seed)
     _, group = np.unique(groups, return_inverse=True)
@@ -37,9 +37,9 @@ def intervals(
     seed: int,
     groups: NDArray[np.int64] | None = None,
 ) -> dict[str, Interval | None]:
-    """Each metric's value with its percentile bootstrap interval (Efron, 1979); None where it is not defined.
+    """Each metric's value with its percentile bootstrap interval (Efron, 1979); None if it is undefined.
 
-    groups: (n,), images of one number are drawn together, see `resamples`; None: each image by itself.
+    groups: (n,), images with the same number are drawn together, see `resamples`; None: each image by itself.
     """
     alone = np.arange(len(labels))
     drawn: dict[str, list[Values]] = {name: [] for name in metrics}

@@ -1,4 +1,4 @@
-"""Everything that an evaluation measures of one model on the test split. Draws nothing and writes nothing."""
+"""Every measurement of one model on the test split. Draws nothing and writes nothing."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pipeline.params.model import Evaluate
 
 
 def measure(engine: Engine, folder: Path, test: Split, params: Params) -> tuple[Findings, Judged]:
-    """All that is found of the model in `folder`, which `engine` asks, and its answers on the test split."""
+    """The findings about the model in `folder`, loaded as `engine`, and its answers on the test split."""
     judged = ask_about(engine, test, params.batch.batch_size)
     slices = measure_slices(slice_columns(test.table, params.evaluate.slices), judged, params.evaluate)
     robustness = evidence = None
@@ -64,7 +64,7 @@ def evaluate(
 
 
 def per_class(answers: Answers, class_names: tuple[str, ...]) -> dict[str, ClassScores]:
-    """The scores of each class, by its name."""
+    """The scores of each class, by name."""
     classes = np.arange(len(class_names))
     table = precision_recall_fscore_support(answers.labels, answers.predicted, labels=classes, zero_division=0)
     found = {}
@@ -83,7 +83,7 @@ def per_class(answers: Answers, class_names: tuple[str, ...]) -> dict[str, Class
 
 
 def predictions_table(judged: Judged, test: Split) -> pd.DataFrame:
-    """One row a test image: path, label, what the model says, how sure it is."""
+    """One row per test image: path, label, answer, confidence."""
     names = np.asarray(judged.class_names)
     return pd.DataFrame(
         {

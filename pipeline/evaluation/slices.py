@@ -1,4 +1,4 @@
-"""Groups of test images that share something: is the model worse on them than on the others? Knows tables only."""
+"""Slices, groups of test images that share a property: is the model worse on one of them? Knows tables only."""
 
 import itertools
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from pipeline.evaluation.metrics import balanced_accuracy
 from pipeline.model.answers import Judged
 from pipeline.params.model import Evaluate
 
-# Of the manifest's columns those that say something of a picture, and `pixels`; the side table's are all looked at.
+# The columns of the manifest that describe an image, and `pixels`; every column of the side table is used too.
 MEASURES = ("pixels", "aspect", "brightness", "contrast", "sharpness", "entropy")
 KINDS = ("format", "mode", "bits", "orientation", "group")
 NEVER = frozenset(
     ("path", "label", "bytes", "readable", "error", "sha256", "extension_matches", "width", "height", "phash",
      "cluster", "quarantined", "split")
 )  # fmt: skip
-BINS = 4  # of a column of numbers, with equally many images
-MOST_VALUES = 50  # of a column of words, the most frequent; a number with more than BIN_ABOVE values is put into bins
+BINS = 4  # for a column of numbers, each with equally many images
+MOST_VALUES = 50  # for a column of text, the most frequent; numbers with more than BIN_ABOVE values are binned
 BIN_ABOVE = 8
 FALSE_ALARM = 0.05  # chance that any slice is flagged when the model is equally good on all of them
 SLICE_COLUMNS = (
@@ -39,9 +39,9 @@ SLICE_COLUMNS = (
 
 
 def slice_columns(table: pd.DataFrame, asked: list[str] | None) -> pd.DataFrame:
-    """The columns to slice by, in order: those asked for, or all that may tell. Raises NightshiftError for a wrong one.
+    """The columns to slice by, in order: the requested ones, or all useful ones. Raises NightshiftError if unknown.
 
-    `pixels`, width times height, is known beside the manifest's own.
+    `pixels` is width times height, in addition to the manifest's columns.
     """
     known = table.assign(pixels=table["width"] * table["height"])
     if asked is None:
@@ -50,15 +50,15 @@ def slice_columns(table: pd.DataFrame, asked: list[str] | None) -> pd.DataFrame:
     if odd := [column for column in asked if column not in known]:
         allowed = ", ".join(column for column in known.columns if column not in NEVER)
         raise NightshiftError(
-            f"params.yaml: evaluate.slices: {odd[0]!r} is no column of the test images; there are {allowed}."
+            f"params.yaml: evaluate.slices: {odd[0]!r} is not a column of the test images; choose from {allowed}."
         )
     return known[asked]
 
 
 def slices_of(column: pd.Series) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Each slice's name and which rows are in it, (n,); numbers in ascending bins, words by frequency.
+    """Each slice's name and its rows as a mask (n,); numbers in ascending bins, text by frequency.
 
-    Text that is all numbers, as the side table's, is a number. A missing value is in no slice.
+    A text column with only numbers, as in the side table, counts as numbers. A missing value is in no slice.
     """
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
     are_numbers = numbers.notna().sum() == column.notna().sum()
@@ -75,10 +75,10 @@ def slices_of(column: pd.Series) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 def measure_slices(columns: pd.DataFrame, judged: Judged, params: Evaluate) -> pd.DataFrame:
-    """One row a slice with enough images, as SLICE_COLUMNS; the rows that are flagged as worse first, then by accuracy.
+    """One row per slice with enough images, with SLICE_COLUMNS; rows flagged as worse first, then by accuracy.
 
-    Accuracy with its Wilson interval; `p`: of the test against all other images (see `p_worse`), after Holm's
-    correction for the number of slices; `worse`: below FALSE_ALARM. Slices that all images are in are left out.
+    Accuracy has its Wilson interval; `p` is that of the test against all other images (see `p_worse`), after Holm's
+    correction for the number of slices; `worse`: p is below FALSE_ALARM. Slices with all images are skipped.
     """
     answers, rows = judged.answers, []
     for name in columns:
@@ -102,10 +102,10 @@ def measure_slices(columns: pd.DataFrame, judged: Judged, params: Evaluate) -> p
 
 
 def p_worse(correct: NDArray[np.bool_], inside: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
-    """The chance of a slice as bad as this, against all other images, if the model were equally good on both.
+    """The p-value: the chance of a slice at least this bad if the model were equally good on all other images.
 
-    Fisher's exact test, one-sided. Where images belong together they are less evidence than they are many: then the
-    larger of that and a test of the difference with a variance over the groups (Liang and Zeger, 1986).
+    Fisher's exact test, one-sided. Images that belong together are not independent: then the larger p-value of that
+    and of a test of the difference with a variance over the groups (Liang and Zeger, 1986).
     """
     right, wrong = correct & inside, ~correct & inside
     table = [[right.sum(), wrong.sum()], [(correct & ~inside).sum(), (~correct & ~inside).sum()]]
@@ -121,7 +121,7 @@ def p_worse(correct: NDArray[np.bool_], inside: NDArray[np.bool_], groups: NDArr
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`p` (m,) corrected for m tests at once (Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979)."""
+    """p-values (m,) corrected for m tests (Holm, A Simple Sequentially Rejective Multiple Test Procedure, 1979)."""
     order = np.argsort(p, kind="stable")
     stepped = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
     corrected = np.empty_like(p)

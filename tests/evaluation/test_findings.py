@@ -20,9 +20,9 @@ EVALUATION = an_evaluation(
 
 def test_an_evaluation_in_words() -> None:
     first, second = in_words(EVALUATION, 0.95)
-    assert "about 87 right; with 95% confidence between 82 and 92" in first
+    assert "about 87 correctly; with 95% confidence between 82 and 92" in first
     assert "most frequent class would get 75 right" in first
-    assert second == "It says “unsure” of 20 of 100; of the others 95.0 % are right."
+    assert second == "It marks 20 of 100 as unsure; of the others 95.0 % are right."
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,9 @@ def test_an_evaluation_in_words() -> None:
         pytest.param({"unsure_share": 1.0, "accuracy_when_sure": None}, "unsure of every image", id="never sure"),
         pytest.param({"unsure_share": 0.0}, "sure of every image", id="always sure"),
         pytest.param(
-            {"metrics": {"accuracy": Interval(value=1, low=1, high=1)}}, "says less than it seems to", id="no mistakes"
+            {"metrics": {"accuracy": Interval(value=1, low=1, high=1)}},
+            "interval is narrower than the real doubt",
+            id="no mistakes",
         ),
     ],
 )

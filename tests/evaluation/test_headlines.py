@@ -12,7 +12,7 @@ from pipeline.params.model import Intervals
 from tests.fixtures.evaluations import judge, tables
 
 
-def test_images_of_one_scene_are_no_independent_evidence() -> None:
+def test_images_of_one_scene_are_not_independent_evidence() -> None:
     rng = np.random.default_rng(0)
     labels, probabilities = np.repeat(rng.integers(0, 2, 40), 5), np.repeat(rng.dirichlet([1, 1], 40), 5, axis=0)
     table = tables(["a"] * 200).assign(cluster=np.repeat(np.arange(40), 5).astype(str))

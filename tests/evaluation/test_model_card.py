@@ -105,7 +105,7 @@ def test_parameters_are_counted_frozen_ones_too_and_dropouts_state_not(tmp_path:
         pytest.param({"backbone": "efficientnet_lite0", "weights": "none"}, "random weights", id="none"),
         pytest.param({"backbone": "cnn", "weights": "none"}, "random weights", id="from scratch"),
         pytest.param(
-            {"backbone": "vit", "weights": "mine.keras"}, "not known here: look where `mine.keras`", id="other"
+            {"backbone": "vit", "weights": "mine.keras"}, "unknown: check the source of `mine.keras`", id="other"
         ),
     ],
 )

@@ -145,7 +145,7 @@ def test_columns_are_those_that_may_tell_or_those_asked_for() -> None:
 
 
 def test_a_column_that_is_none_is_named_with_those_there_are() -> None:
-    with pytest.raises(NightshiftError, match=r"evaluate.slices: 'place' is no column.*site"):
+    with pytest.raises(NightshiftError, match=r"evaluate.slices: 'place' is not a column.*site"):
         slice_columns(tables(["a"]).assign(site="x"), ["place"])
 
 
