@@ -217,7 +217,7 @@ def test_known_labels_are_compared(here: Params, trained: Path, tmp_path: Path) 
     [
         ("nowhere", "out", "nowhere does not exist"),
         ("empty", "out", "empty holds no images"),
-        ("night/0.png", "out", "0.png is a file; a folder of images is expected"),
+        ("night/0.png", "out", "0.png is a file; it must be a folder of images"),
         ("night", "night/out", "lies inside"),
         ("night", "result.csv", "must be a folder"),
     ],

@@ -1,1 +1,1 @@
-"""A folder here or in a bucket: read, write, list, hold."""
+"""Folders on a disk or in a bucket: read, write, list, lock."""

@@ -1,4 +1,4 @@
-"""Addresses such as `s3://bucket/folder` through fsspec, with its errors said in words. Knows nothing of images."""
+"""Addresses such as `s3://bucket/folder`, through fsspec, with clear errors. Knows nothing of images."""
 
 import io
 import re
@@ -28,18 +28,18 @@ class AddressError(NightshiftError):
 
 
 def is_address(source: str) -> bool:
-    """Whether `source` names its protocol; all else is a path of this machine."""
+    """Whether `source` starts with a protocol; everything else is a path on this machine."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
 
 
 def filesystem(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """What opens `address`, and the path by which it does.
+    """The fsspec file system for `address`, and the path within it.
 
     Raises AddressError for an unknown protocol, or one whose package is not installed.
     """
     protocol = address.partition("://")[0]
     if "::" in address and "://" in address.rpartition("::")[2]:
-        raise AddressError(f"{address}: addresses inside addresses are not read. Name the archive or folder itself.")
+        raise AddressError(f"{address}: chained addresses are not supported. Name the archive or folder itself.")
     with explained(address):
         try:
             fs, path = fsspec.core.url_to_fs(address)
@@ -51,12 +51,12 @@ def filesystem(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
             ) from error
         except ValueError as error:
             known = "s3, gs, abfs, https, file" if "not known" in str(error) else f"an address like {protocol}://…/…"
-            raise AddressError(f"{address} cannot be opened: {error}. Expected is for example {known}.") from error
+            raise AddressError(f"{address} cannot be opened: {error}. Use, for example, {known}.") from error
     return fs, path
 
 
 def local_path(source: str) -> Path | None:
-    """The file or folder of this machine that `source` means, `file://` included; None for all other addresses."""
+    """The local file or folder of `source`, including `file://`; None for all other addresses."""
     if not is_address(source):
         return Path(source).expanduser()
     if source.partition("://")[0] in ("file", "local"):
@@ -65,23 +65,23 @@ def local_path(source: str) -> Path | None:
 
 
 def place(source: str | Path) -> Place:
-    """What `source`, a path or an address, means. Raises AddressError for a protocol whose package is not installed."""
+    """The place of a path or an address. Raises AddressError for a protocol whose package is not installed."""
     file = local_path(str(source))
     if file is not None:
         return file
     filesystem(str(source))
-    # Others write there too: what was listed a minute ago is not what is there now.
+    # Others write there too, so a cached listing may be out of date.
     return UPath(str(source).rstrip("/"), use_listings_cache=False)
 
 
 def size_of(about: dict[str, Any]) -> int | None:
-    """Its length in bytes; None where the server does not tell."""
+    """The length of a remote file in bytes; None if the server does not report it."""
     size = about.get("size")
     return None if size is None else int(size)
 
 
 def modified_ns_of(about: dict[str, Any]) -> int | None:
-    """When a remote file was written, in whole nanoseconds since 1970; None where the server does not tell."""
+    """When a remote file was written, in whole nanoseconds since 1970; None if the server does not report it."""
     for key in ("LastModified", "last_modified", "mtime", "updated", "modified"):
         value = about.get(key)
         if isinstance(value, datetime):
@@ -93,7 +93,7 @@ def modified_ns_of(about: dict[str, Any]) -> int | None:
 
 @contextmanager
 def explained(address: str) -> Iterator[None]:
-    """Say what a server's refusal means. Raises AddressError."""
+    """Turn a server's errors into AddressError with a clear message."""
     try:
         yield
     except FileNotFoundError as error:
@@ -101,29 +101,29 @@ def explained(address: str) -> Iterator[None]:
             f"{shown(address)} does not exist, or its server does not answer ({shown(str(error))}). {CREDENTIALS}"
         ) from error
     except PermissionError as error:
-        raise AddressError(f"{shown(address)} may not be read ({shown(str(error))}). {CREDENTIALS}") from error
+        raise AddressError(f"{shown(address)}: access denied ({shown(str(error))}). {CREDENTIALS}") from error
     except backend_errors() as error:
         raise AddressError(f"{shown(address)} cannot be read ({shown(str(error))}). {CREDENTIALS}") from error
 
 
 class Stream(io.RawIOBase):
-    """A remote file whose errors are said in words. Closes what it reads from."""
+    """A remote file that raises AddressError. Closes the file that it wraps."""
 
     def __init__(self, address: str, opened: BinaryIO) -> None:
         """Read `opened`, which came from `address`."""
         self._address, self._opened = address, opened
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
+        """Read the next bytes."""
         with explained(self._address):
             return self._opened.read(size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place in the file."""
+        """Move to a position in the file."""
         return self._opened.seek(offset, whence)
 
     def tell(self) -> int:
-        """The place in the file."""
+        """The position in the file."""
         return self._opened.tell()
 
     def readable(self) -> bool:
@@ -131,11 +131,11 @@ class Stream(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Whether the server gives parts of a file."""
+        """Whether the server supports reading parts of a file."""
         return self._opened.seekable()
 
     def close(self) -> None:
-        """Close both."""
+        """Close this file and the one it wraps."""
         self._opened.close()
         super().close()
 

@@ -1,4 +1,4 @@
-"""Files of this machine, written whole or not at all; and hashes of bytes. Knows nothing of what is written."""
+"""Local files, written whole or not at all; and hashes of bytes. Knows nothing of their content."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ from pipeline.core.errors import NightshiftError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, a file or a folder for the caller to write, which takes its place on success.
+    """A temporary path beside `path`, where the caller writes a file or folder; on success it replaces `path`.
 
-    A killed process leaves the old file or the new, never half of one. A folder's old version is gone for the
-    instant between two renames.
+    A killed process leaves the old file or the new one, never a partial one. A folder is missing for the instant
+    between two renames.
     """
     make_folder(path.parent)
-    # A folder of its own keeps the file's name and ending, which some writers look at.
+    # In its own temporary folder the file keeps its name and ending, which some writers check.
     room = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
         beside = room / path.name
@@ -33,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.replace(path)
         sync(path.parent)
     except OSError as error:
-        if error.errno in WRITING and error.filename is None:  # writing, unlike opening, does not say where
+        if error.errno in WRITING and error.filename is None:  # unlike open, write does not set the file name
             error.filename = str(path)
         raise
     finally:
@@ -41,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, so that a power cut does not take them away with what is in them."""
+    """Make a folder and its parents, and sync them, so that they survive a power cut with their content."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
@@ -56,9 +56,9 @@ def sync_tree(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Ask the disk to keep a file's bytes, or a folder's names.
+    """Flush a file's bytes, or a folder's names, to the disk.
 
-    Without it a rename can outlive the bytes it names in a power cut.
+    Without this, after a power cut a renamed file may exist without its bytes.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -74,7 +74,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def as_json(value: Any) -> bytes:
-    """`value` as indented JSON in UTF-8, as it stands in files for people."""
+    """`value` as indented JSON in UTF-8, as in the files that people read."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -89,13 +89,13 @@ def sha256(data: bytes) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """SHA-256 of the file's bytes, 64 hexadecimal digits; reads in pieces."""
+    """SHA-256 of the file's bytes, 64 hexadecimal digits; read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_validated(file: Path, expected: str) -> bytes:
-    """The bytes of a dataset's file whose SHA-256 is known. Raises NightshiftError when they are others by now."""
+    """The bytes of a dataset's file with a known SHA-256. Raises NightshiftError when they have changed."""
     try:
         data = file.read_bytes()
     except FileNotFoundError:

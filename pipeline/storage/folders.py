@@ -1,7 +1,7 @@
-"""A folder here or in a store as one type: who reads, writes, lists or holds it need not know which it is.
+"""One type for a folder on a disk or in a store: callers read, write, list and lock it without knowing which it is.
 
-A folder is a value: it compares by its address, travels to other processes, and prints as the address it was made from.
-Names are relative to it, with `/` between their parts; without one, what is meant is the folder itself.
+A folder is a value: it compares by its address, can be sent to other processes, and prints as the address it was made
+from. Names are relative to it, with `/` between their parts; an empty name is the folder itself.
 """
 
 import json
@@ -18,19 +18,19 @@ from pipeline.storage.stores import Place
 
 
 class UnfitFile(Exception):  # noqa: N818 - what it is
-    """A file whose bytes are not read: it is not a regular one, or longer than allowed."""
+    """A file that we refuse to read: it is not a regular file, or longer than allowed."""
 
     def __init__(self, bytes_: int | None, *, is_regular: bool = True) -> None:
-        """bytes_: its length, where that is known."""
+        """bytes_: its length, if known."""
         super().__init__("no longer a regular file" if not is_regular else f"too long: {bytes_ or 'unknown'} bytes")
         self.bytes, self.is_regular = bytes_, is_regular
 
 
 class Folder(ABC):
-    """A folder of this machine, or of a store. Methods raise OSError, and StoreError when a store does not answer."""
+    """A local folder, or one in a store. Methods raise OSError, and StoreError when a store does not answer."""
 
-    threads: ClassVar[int]  # that read at once: a disk is as fast with one, a store is not
-    keeps_whole: ClassVar[bool]  # whether what was written once is whole for ever; a disk may lose it in a power cut
+    threads: ClassVar[int]  # that read at once: a disk needs one, a store is faster with several
+    keeps_whole: ClassVar[bool]  # whether a finished write is durable; a disk may lose it in a power cut
     path: Place
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Folder(ABC):
         return str(self.path)
 
     def __truediv__(self, name: str) -> Self:
-        """The folder of this name in this one."""
+        """The subfolder of this name."""
         return type(self)(self.path / name)  # type: ignore[call-arg]
 
     @property
@@ -47,12 +47,12 @@ class Folder(ABC):
         return self.path.name
 
     def absolute(self) -> Self:
-        """The same folder, whatever the working folder is."""
+        """The same folder as an absolute path."""
         return type(self)(self.path.absolute())  # type: ignore[call-arg]
 
     @property
     def local(self) -> Path | None:
-        """The folder as a path of this machine; None in a store."""
+        """The folder as a local path; None in a store."""
         return None
 
     @abstractmethod
@@ -61,11 +61,11 @@ class Folder(ABC):
 
     @abstractmethod
     def read_at_most(self, name: str, most: int) -> bytes:
-        """The bytes of a file that has no more than `most`. Raises UnfitFile for others, of which none is kept."""
+        """The bytes of a regular file with at most `most` bytes. Raises UnfitFile for any other."""
 
     @abstractmethod
     def replacing(self, name: str) -> AbstractContextManager[Path]:
-        """A path for the caller to write a file or folder to, which takes the place of `name` on success, whole."""
+        """A path where the caller writes a file or folder; on success it replaces `name` as a whole."""
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whole or not at all."""
@@ -83,27 +83,27 @@ class Folder(ABC):
 
     @abstractmethod
     def write_all(self, contents: Iterable[tuple[str, bytes]]) -> None:
-        """Write all (name, bytes) as this folder's files. They count when the caller writes what names them."""
+        """Write all (name, bytes) as this folder's files. They count once the caller writes a file that lists them."""
 
     @abstractmethod
     def names(self, name: str = "") -> list[str]:
-        """The names in a folder, in no order; none where there is no folder."""
+        """The names in a folder, unordered; empty if the folder does not exist."""
 
     @abstractmethod
     def exists(self, name: str = "") -> bool:
-        """Whether there is such a file or folder and it may be read."""
+        """Whether this file or folder exists and is readable."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file, if it exists."""
 
     @abstractmethod
     def sync(self) -> None:
-        """Let no power cut bring back what was deleted from this folder."""
+        """Make deletions from this folder survive a power cut."""
 
     @abstractmethod
     def delete_tree(self) -> None:
-        """Delete this folder and all that is in it, if it is there."""
+        """Delete this folder with its content, if it exists."""
 
     @abstractmethod
     def list_images(self) -> Iterator[Listed]:
@@ -111,18 +111,18 @@ class Folder(ABC):
 
     @abstractmethod
     def hold(self) -> AbstractContextManager[str | None]:
-        """Keep other runs from writing here. Gives the name of the run before, if it was killed; a store does not.
+        """Lock the folder against other runs. Yields the name of the previous holder if it was killed (not in a store).
 
-        Raises LedgerError naming the holder when there is one.
+        Raises LedgerError naming the holder if another run has the lock.
         """
 
     @abstractmethod
     def require(self) -> None:
-        """Raise LedgerError when this process wrote here under a claim that another run has taken over."""
+        """Raise LedgerError when another run has taken over this process's claim."""
 
     @abstractmethod
     def at_hand(self) -> AbstractContextManager[Path]:
-        """This folder on this machine, for the while: itself, or a copy."""
+        """The folder on this machine while the block runs: itself, or a temporary copy."""
 
     @abstractmethod
     def contains(self, other: "Folder") -> bool:
@@ -130,24 +130,24 @@ class Folder(ABC):
 
     @abstractmethod
     def is_file(self) -> bool:
-        """Whether a file is in this folder's place, as far as that can be seen without asking a server."""
+        """Whether this path is a file, as far as we can tell without a request."""
 
     @abstractmethod
     def require_answer(self) -> None:
-        """Raise StoreError when this folder is in a store that does not answer."""
+        """Raise StoreError when the folder's store does not answer."""
 
     @abstractmethod
     def require_room(self, needed: int, what: str) -> None:
-        """Raise DiskError where a disk has less than `needed` bytes free for `what`."""
+        """Raise DiskError when the disk has less than `needed` bytes free for `what`."""
 
     @abstractmethod
     def sweep(self) -> None:
-        """Remove what killed processes were just writing in this folder and below `.nightshift` in it."""
+        """Remove temporary files that killed processes left in this folder and in its `.nightshift`."""
 
 
 def folder_at(where: str | Place) -> Folder:
-    """The folder that a path or an address means. Raises AddressError for a protocol whose package is not installed."""
-    from pipeline.storage.local_folder import LocalFolder  # they know this module
+    """The folder of a path or an address. Raises AddressError for a protocol whose package is not installed."""
+    from pipeline.storage.local_folder import LocalFolder  # they import this module
     from pipeline.storage.store_folder import StoreFolder
 
     found = place(where) if isinstance(where, str) else where

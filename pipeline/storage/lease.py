@@ -1,9 +1,9 @@
-"""Who may write to an output folder: one run at a time, also when the folder is on a network disk.
+"""The lock of an output folder: one run writes at a time, even on a network disk.
 
-Two locks, since neither is enough alone. The operating system releases the first one (flock) the moment its holder
-dies, but another machine may not see it. The second one, the lease, is a file that names its holder, who touches it
-every BEAT seconds: another machine takes it over when that has not happened for LEASE seconds. A holder that lost it,
-for example because its network was gone for minutes, finds out before it writes anything more.
+There are two locks, because neither is enough alone. The operating system releases the first (flock) the moment its
+holder dies, but another machine may not see it. The second, the lease, is a file that names its holder. The holder
+touches it every BEAT seconds, its heartbeat; another machine takes over after LEASE seconds without one. A holder that
+lost its lease, for example because its network was down for minutes, detects this before it writes again.
 """
 
 import os
@@ -22,11 +22,11 @@ from pipeline.storage.stores import Place
 
 LOCK, HOLDER = ".nightshift.lock", ".nightshift.holder"
 BEAT, LEASE = 10.0, 60.0  # seconds
-PATIENCE = 0.5  # seconds in which a dead holder's lease is taken over
+PATIENCE = 0.5  # seconds to wait for another process to finish taking over a dead holder's lease
 
 
 class LedgerError(NightshiftError):
-    """The output folder is in use, or belongs to another run."""
+    """The output folder is in use by another run, or belongs to one."""
 
 
 _tokens: dict[Place, str] = {}  # output -> the claim under which this process writes there
@@ -34,10 +34,10 @@ _tokens: dict[Place, str] = {}  # output -> the claim under which this process w
 
 @contextmanager
 def held(output: Path) -> Iterator[str | None]:
-    """Keep other runs off `output`; put its disk's errors into words. Gives the last holder's name if it was killed.
+    """Lock `output` against other runs, and explain its disk's errors. Yields the last holder's name if it was killed.
 
     A holder that died on this machine has released its lock, however it died; one on another machine loses it LEASE
-    seconds after its last sign of life. Raises LedgerError naming the holder when there is one, and DiskError.
+    seconds after its last heartbeat. Raises LedgerError naming the holder if there is one, and DiskError.
     """
     with explained(output):
         make_folder(output)
@@ -58,12 +58,12 @@ def held(output: Path) -> Iterator[str | None]:
 
 
 def _acquire(lease: SoftFileLease, output: Path) -> str | None:
-    killed = _name(lease) if (output / HOLDER).exists() else None  # who ends in order takes the file away
+    killed = _name(lease) if (output / HOLDER).exists() else None  # a run that ends normally removes the file
     off = _clock_difference(output) if killed else 0.0
     if off > LEASE / 2:
         raise LedgerError(
-            f"The clock of this machine is {off:.0f} s ahead of the disk's that holds {output}, so nobody can tell "
-            f"whether {_name(lease)} still works there. Set the clocks (NTP), and run the same command again."
+            f"The clock of this machine is {off:.0f} s ahead of the disk's that holds {output}, so it cannot tell "
+            f"whether {_name(lease)} is still running. Synchronise the clocks (NTP), and run the same command again."
         )
     try:
         lease.acquire(timeout=PATIENCE, poll_interval=PATIENCE / 5)
@@ -71,7 +71,7 @@ def _acquire(lease: SoftFileLease, output: Path) -> str | None:
         left = max(1.0, LEASE - _age(output))
         raise LedgerError(
             f"{output} is in use by {_name(lease)}. If that process is dead, its lease expires in {left:.0f} s: "
-            "run the same command then. If not, wait until it has ended, or name another folder."
+            "run the same command then. Otherwise wait until it has ended, or name another folder."
         ) from None
     _tokens[output.absolute()] = str(lease.token)
     return killed
@@ -83,27 +83,27 @@ def _name(lease: SoftFileLease) -> str:
 
 
 def _age(output: Path) -> float:
-    """Seconds since the holder's last sign of life, by this machine's clock."""
+    """Seconds since the holder's last heartbeat, by this machine's clock."""
     try:
         return time.time() - (output / HOLDER).stat().st_mtime
-    except FileNotFoundError:  # it has just ended
+    except FileNotFoundError:  # the holder has just ended
         return LEASE
 
 
 def _clock_difference(output: Path) -> float:
-    """Seconds by which this machine's clock is ahead of the disk's, which says when a file was touched."""
+    """Seconds by which this machine's clock is ahead of the disk's, which sets the time of a touched file."""
     with tempfile.NamedTemporaryFile(prefix=".nightshift.", suffix=".tmp", dir=output) as probe:
         os.utime(probe.fileno())
         return time.time() - os.fstat(probe.fileno()).st_mtime
 
 
 def token(output: Place) -> str:
-    """The claim under which this process writes to `output`; empty without one. For the processes that help it."""
+    """The claim under which this process writes to `output`, to hand to its worker processes; empty without one."""
     return _tokens.get(output.absolute(), "")
 
 
 def join(output: Place, token: str) -> None:
-    """Write to `output` from this process under the claim of another one."""
+    """Let this process write to `output` under the claim of another process."""
     if token:
         _tokens[output.absolute()] = token
 
@@ -114,11 +114,11 @@ def leave(output: Place) -> None:
 
 
 def require(output: Path) -> None:
-    """Raise LedgerError when the claim under which this process writes to `output` is somebody else's by now."""
+    """Raise LedgerError when another run has taken over this process's claim on `output`."""
     if (mine := token(output)) and _token_on_disk(output) != mine:
         lease = SoftFileLease(output / HOLDER, lease_duration=LEASE)
         raise LedgerError(
-            f"{output} was taken over by {_name(lease)}, after this run had shown no sign of life for {LEASE:g} s. "
+            f"{output} was taken over by {_name(lease)}, because this run had no heartbeat for {LEASE:g} s. "
             "This run writes nothing more; what is done is kept."
         )
 

@@ -1,8 +1,8 @@
-"""A folder -> the image files in it, in a fixed order. Reads names and first bytes, never pixels.
+"""List the image files in a folder, in a fixed order. Reads names and first bytes, never pixels.
 
-Listed are regular files with a known image extension, or whose first bytes are an image's. Hidden files,
-`__MACOSX` and `Thumbs.db` are not. A link is followed to a regular file inside the folder only, so no link
-leads in a circle or out of the folder; pipes, sockets and devices are never opened.
+The listing has regular files with a known image extension, or with the first bytes of an image. It skips hidden files,
+`__MACOSX` and `Thumbs.db`. It follows a link only to a regular file inside the folder, so no link leads in a circle or
+out of the folder. It never opens pipes, sockets and devices.
 """
 
 import os
@@ -19,7 +19,7 @@ IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
 
 
 class ListingError(NightshiftError):
-    """The folder cannot be listed; says why and what to do."""
+    """The folder cannot be listed; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Listed:
     path: str  # relative to the folder, `/` between the parts; bytes that are not text as surrogate escapes
     bytes: int
     modified_ns: int
-    changed_ns: int  # of content, name or rights; unlike the time of modification it cannot be set back
+    changed_ns: int  # last change of content, name or rights; unlike the modification time nobody can set it back
 
 
 def list_images(folder: Path) -> Iterator[Listed]:
@@ -47,22 +47,22 @@ def list_files(folder: Path) -> Iterator[tuple[Listed, bool]]:
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
-        raise ListingError(f"{folder} {what}; a folder of images is expected.")
+        raise ListingError(f"{folder} {what}; it must be a folder of images.")
     yield from _walk(folder, folder.resolve())
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is left aside, whatever is inside."""
+    """Whether the listing skips every file or folder of this name."""
     return name.startswith(".") or name in IGNORED
 
 
 def is_image(name: str, first_bytes: Callable[[], bytes]) -> bool:
-    """Whether a file is an image: by its extension, or else by its first `MAGIC_BYTES` bytes, read only then."""
+    """Whether a file is an image: by its extension, else by its first `MAGIC_BYTES` bytes, which are read only then."""
     return has_image_extension(name) or begins_like_image(first_bytes())
 
 
 def _walk(folder: Path, root: Path) -> Iterator[tuple[Listed, bool]]:
-    levels = [_entries(folder, "")]  # a stack of our own: Python's ends at a thousand
+    levels = [_entries(folder, "")]  # an explicit stack: Python's recursion ends at a thousand levels
     while levels:
         for entry, path in levels[-1]:
             if entry.is_dir(follow_symlinks=False):
@@ -75,7 +75,7 @@ def _walk(folder: Path, root: Path) -> Iterator[tuple[Listed, bool]]:
 
 
 def _entries(folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """What is in a folder and not hidden, and the path of each."""
+    """The entries of a folder that are not hidden, and the path of each."""
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
@@ -89,15 +89,15 @@ def _entries(folder: Path, prefix: str) -> Iterator[tuple[os.DirEntry[str], str]
 
 
 def _regular(entry: os.DirEntry[str], path: str, root: Path) -> Listed | None:
-    """What is known of a regular file, or of the one inside the root that a link leads to; else None."""
+    """The status of a regular file, or of the file inside the root that a link leads to; else None."""
     try:
         about = entry.stat()
         inside = not entry.is_symlink() or Path(entry.path).resolve(strict=True).is_relative_to(root)
-    except FileNotFoundError:  # gone since, or a link that leads nowhere
+    except FileNotFoundError:  # deleted meanwhile, or a broken link
         return None
     except (OSError, RuntimeError):
-        # A link in a circle. Or a file that only its folder lets us know of (no right to look, too long a path): it is
-        # there, and its row will say why it cannot be read.
+        # A circular link. Or a file that we see only in its folder (access denied, path too long): it exists, and its
+        # row will say why it cannot be read.
         return Listed(path, 0, 0, 0) if entry.is_file(follow_symlinks=False) else None
     if not inside or not stat.S_ISREG(about.st_mode):
         return None
@@ -108,5 +108,5 @@ def _first_bytes(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
             return opened.read(MAGIC_BYTES)
-    except OSError:  # a file without an image's name that cannot be opened: nothing says it is one
+    except OSError:  # without an image's extension, and unreadable: nothing shows that it is an image
         return b""

@@ -1,4 +1,4 @@
-"""A folder on a disk that this machine sees."""
+"""A folder on a disk, local or mounted."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ class LocalFolder(Folder):
 
     @property
     def local(self) -> Path:
-        """The folder as a path of this machine."""
+        """The folder as a local path."""
         return self.path
 
     def read(self, name: str = "") -> bytes:
@@ -35,7 +35,7 @@ class LocalFolder(Folder):
         return (self.path / name).read_bytes()
 
     def read_at_most(self, name: str, most: int) -> bytes:
-        """The bytes of a regular file. A pipe that took its place since the listing would keep us waiting for ever."""
+        """The bytes of a regular file. We check: a pipe that replaced it since the listing would block for ever."""
         with os.fdopen(os.open(self.path / name, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
             about = os.fstat(opened.fileno())
             if not stat.S_ISREG(about.st_mode):
@@ -45,38 +45,38 @@ class LocalFolder(Folder):
             return opened.read()
 
     def replacing(self, name: str) -> AbstractContextManager[Path]:
-        """A path beside the file or folder `name`, which takes its place on success."""
+        """A path beside the file or folder `name`, which replaces it on success."""
         return files.replacing(self.path / name)
 
     def write_all(self, contents: Iterable[tuple[str, bytes]]) -> None:
-        """Write all files into a new folder, which takes the place of this one."""
+        """Write all files into a new folder, which then replaces this one."""
         with self.replacing("") as beside:
             beside.mkdir()
             for name, data in contents:
                 (beside / name).write_bytes(data)
 
     def names(self, name: str = "") -> list[str]:
-        """The names in a folder, in no order; none where there is no folder."""
+        """The names in a folder, unordered; empty if the folder does not exist."""
         try:
             return [entry.name for entry in (self.path / name).iterdir()]
         except FileNotFoundError:
             return []
 
     def exists(self, name: str = "") -> bool:
-        """Whether there is such a file or folder."""
+        """Whether this file or folder exists."""
         return (self.path / name).exists()
 
     def delete(self, name: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file, if it exists."""
         (self.path / name).unlink(missing_ok=True)
 
     def sync(self) -> None:
-        """Ask the disk to keep this folder's names, if it is there."""
+        """Flush this folder's names to the disk, if it exists."""
         if self.path.is_dir():
             files.sync(self.path)
 
     def delete_tree(self) -> None:
-        """Delete this folder and all that is in it, if it is there."""
+        """Delete this folder with its content, if it exists."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def list_images(self) -> Iterator[Listed]:
@@ -84,7 +84,7 @@ class LocalFolder(Folder):
         return listing.list_images(self.path)
 
     def hold(self) -> AbstractContextManager[str | None]:
-        """Keep other runs from writing here."""
+        """Lock the folder against other runs."""
         return lease.held(self.path)
 
     def require(self) -> None:
@@ -102,17 +102,17 @@ class LocalFolder(Folder):
         return theirs is not None and theirs.absolute().resolve().is_relative_to(self.path.absolute().resolve())
 
     def is_file(self) -> bool:
-        """Whether a file is in this folder's place."""
+        """Whether this path is a file."""
         return self.path.is_file()
 
     def require_answer(self) -> None:
-        """Do nothing: to ask a disk that hangs is to hang."""
+        """Do nothing: checking a disk that hangs would hang too."""
 
     def require_room(self, needed: int, what: str) -> None:
-        """Raise DiskError where the disk has less than `needed` bytes free for `what`."""
+        """Raise DiskError when the disk has less than `needed` bytes free for `what`."""
         disk_errors.require_room(self.path, needed, what)
 
     def sweep(self) -> None:
-        """Remove what killed processes were just writing: it takes space, and nobody else removes it."""
+        """Remove the temporary files of killed processes: they take space, and nobody else removes them."""
         for leftover in (*self.path.glob(".*.tmp"), *(self.path / ".nightshift").glob("**/.*.tmp")):
             shutil.rmtree(leftover, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A folder of an object store. Its objects are written whole, and nothing lies beside them."""
+"""A folder in an object store. Each object is written whole, without temporary files."""
 
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from pipeline.storage.listing import Listed
 
 @dataclass(frozen=True)
 class StoreFolder(Folder):
-    """A folder of a store, by its address."""
+    """A folder in a store, by its address."""
 
     threads: ClassVar[int] = stores.THREADS
     keeps_whole: ClassVar[bool] = True
@@ -26,7 +26,7 @@ class StoreFolder(Folder):
     __str__ = Folder.__str__
 
     def _key(self, name: str) -> str:
-        """Not `path / name`: a key may hold what means something in a path, as in `a//b.jpg`."""
+        """The key of `name`. Not `path / name`, which would change keys such as `a//b.jpg`."""
         return f"{self.path.path}/{name}" if name else self.path.path
 
     def read(self, name: str = "") -> bytes:
@@ -34,7 +34,7 @@ class StoreFolder(Folder):
         return stores.read_bytes(self.path / name if name else self.path)
 
     def read_at_most(self, name: str, most: int) -> bytes:
-        """The bytes of an object, by one request."""
+        """The bytes of an object, with one request."""
         fs, key = self.path.fs, self._key(name)
 
         def read() -> bytes:
@@ -43,9 +43,9 @@ class StoreFolder(Folder):
             except stores.OF_THE_FILE:
                 raise
             except stores.backend_errors():
-                if fs.info(key)["size"] != 0:  # None: the store does not say
+                if fs.info(key)["size"] != 0:  # None: the store does not report it
                     raise
-                return b""  # of an empty object a store gives no part
+                return b""  # a store refuses a range of an empty object
 
         data = stores.attempt(self.path, read)
         if len(data) > most:
@@ -54,7 +54,7 @@ class StoreFolder(Folder):
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[Path]:
-        """A path on this machine, which is copied to `name` on success; a folder's objects come one after the other."""
+        """A local path, which is copied to `name` on success; a folder is copied object by object."""
         target = self.path / name if name else self.path
         with tempfile.TemporaryDirectory(prefix="nightshift.") as room:
             yield Path(room, target.name)
@@ -65,27 +65,27 @@ class StoreFolder(Folder):
         stores.write_bytes(self.path / name, data)
 
     def write_all(self, contents: Iterable[tuple[str, bytes]]) -> None:
-        """Write one object for each file, many at once."""
+        """Write one object for each file, many in parallel."""
         for _ in ordered_map(lambda file: self.write(*file), contents, self.threads):
             pass
 
     def names(self, name: str = "") -> list[str]:
-        """The names in a folder, in no order; none where there is no folder."""
+        """The names in a folder, unordered; empty if the folder does not exist."""
         return stores.names(self.path / name if name else self.path)
 
     def exists(self, name: str = "") -> bool:
-        """Whether there is such an object or folder and it may be read."""
+        """Whether this object or folder exists and is readable."""
         return stores.exists(self.path / name if name else self.path)
 
     def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
+        """Delete an object, if it exists."""
         stores.delete(self.path / name)
 
     def sync(self) -> None:
-        """Do nothing: what a store has answered holds."""
+        """Do nothing: a store's answers are durable."""
 
     def delete_tree(self) -> None:
-        """Delete this folder and all that is in it, if it is there."""
+        """Delete this folder with its content, if it exists."""
         stores.delete_tree(self.path)
 
     def list_images(self) -> Iterator[Listed]:
@@ -93,7 +93,7 @@ class StoreFolder(Folder):
         return store_listing.list_images(self.path)
 
     def hold(self) -> AbstractContextManager[str | None]:
-        """Keep other runs from writing here."""
+        """Lock the folder against other runs."""
         return store_lease.held(self.path)
 
     def require(self) -> None:
@@ -102,7 +102,7 @@ class StoreFolder(Folder):
 
     @contextmanager
     def at_hand(self) -> Iterator[Path]:
-        """A copy of this folder."""
+        """A local copy of this folder while the block runs."""
         with tempfile.TemporaryDirectory(prefix="nightshift.") as room:
             stores.download(self.path, Path(room))
             yield Path(room)
@@ -112,7 +112,7 @@ class StoreFolder(Folder):
         return f"{other}/".startswith(f"{self}/")
 
     def is_file(self) -> bool:
-        """Whether a file is in this folder's place: a store can have both, and is not asked."""
+        """False: a store can have an object and a folder of one name, and we send no request."""
         return False
 
     def require_answer(self) -> None:
@@ -120,7 +120,7 @@ class StoreFolder(Folder):
         self.exists()
 
     def require_room(self, needed: int, what: str) -> None:
-        """Do nothing: a store has room."""
+        """Do nothing: a store does not run out of space."""
 
     def sweep(self) -> None:
-        """Do nothing: nothing lies beside an object."""
+        """Do nothing: a store has no temporary files."""

@@ -1,13 +1,13 @@
-"""Who may write to an output in a store: numbered claims, of which the highest holds.
+"""The lock of an output in a store: numbered claims, of which the highest holds the lock.
 
-A claim is an object that is created exclusively and never changed; whoever creates the next number has taken over. A
-holder gives a sign of life every BEAT seconds, in an object that is named by its own token: however late the sign
-arrives, it touches nothing of anybody else. A claim without a sign for EXPIRES seconds may be overtaken. A holder that
-was overtaken, or could not give a sign for so long, has lost: it finds out before it writes anything more (`require`).
+A claim is an object that is created exclusively and never changed; whoever creates the next number takes over. The
+holder writes a heartbeat every BEAT seconds, to an object named by its own token, so a late heartbeat never overwrites
+anything of another run. After EXPIRES seconds without a heartbeat another run may take over. A holder that was taken
+over, or wrote no heartbeat for so long, has lost the lock, and detects this before it writes again (`require`).
 
-In the folder `.nightshift.lock/` of the output, while it is held:
-  000029385012            a claim: who holds, since when
-  000029385012.<token>    its holder's last sign of life
+In the folder `.nightshift.lock/` of the output, while it is locked:
+  000029385012            a claim: its holder and start
+  000029385012.<token>    its holder's last heartbeat
 """
 
 import errno
@@ -28,15 +28,15 @@ from pipeline.storage import lease, stores
 from pipeline.storage.lease import LOCK, LedgerError
 from pipeline.storage.stores import StoreError, backend_errors
 
-BEAT = 10.0  # seconds between two signs of life
-EXPIRES = 60.0  # seconds without one
-SETTLE = 2.0  # seconds in which those who claim at the same moment see each other
-EXCLUSIVE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")  # fsspec asks these to create an object only if new
+BEAT = 10.0  # seconds between two heartbeats
+EXPIRES = 60.0  # seconds without a heartbeat
+SETTLE = 2.0  # seconds within which simultaneous claims see each other
+EXCLUSIVE = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az")  # fsspec can create an object exclusively in these
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds; as the constants above say, which tests make short."""
+    """The intervals above, in seconds; tests shorten them."""
 
     beat: float = field(default_factory=lambda: BEAT)
     expires: float = field(default_factory=lambda: EXPIRES)
@@ -45,7 +45,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What stands in a claim and in a sign of life."""
+    """The content of a claim and of a heartbeat."""
 
     number: int
     holder: str = field(default_factory=lambda: f"process {os.getpid()} on {socket.gethostname()}")
@@ -54,28 +54,28 @@ class Claim:
 
     @property
     def name(self) -> str:
-        """Of the claim's object."""
+        """The name of the claim's object."""
         return f"{self.number:012d}"
 
     @property
     def name_of_sign(self) -> str:
-        """Of the object in which the holder says that it lives."""
+        """The name of the heartbeat's object."""
         return f"{self.name}.{self.token}"
 
     @property
     def as_json(self) -> bytes:
-        """The content of both."""
+        """The content of both objects."""
         return json.dumps(asdict(self)).encode()
 
 
-_hearts: dict[UPath, "_Heart"] = {}  # output -> what keeps this process's claim on it
+_hearts: dict[UPath, "_Heart"] = {}  # output -> the heartbeat of this process's claim on it
 
 
 @contextmanager
 def held(output: UPath, times: Times | None = None) -> Iterator[None]:
-    """Keep other runs off `output`. Raises LedgerError naming the holder when there is one, and when the lock is lost.
+    """Lock `output` against other runs. Raises LedgerError if another run holds it, or when it is lost.
 
-    What a store raises meanwhile is said in words (StoreError).
+    Errors of the store meanwhile become StoreError with a clear message.
     """
     times, room = times or Times(), output / LOCK
     with _in_words(output):
@@ -97,11 +97,11 @@ def _in_words(output: UPath) -> Iterator[None]:
     try:
         yield
     except backend_errors() as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of this machine: a full disk
+        if isinstance(error, OSError) and error.errno is not None:  # an error of this machine, such as a full disk
             raise
         raise StoreError(
-            f"The run on {output} broke off: {error or type(error).__name__}. Check the rights to write there and "
-            "the network; then run the same command again, which goes on with what is done."
+            f"The run on {output} stopped: {error or type(error).__name__}. Check the permission to write there and "
+            "the network; then run the same command again, which resumes the run."
         ) from error
 
 
@@ -109,27 +109,27 @@ def require(output: UPath) -> None:
     """Raise LedgerError when the claim under which this process writes to `output` no longer holds."""
     if not (mine := lease.token(output)):
         return
-    heart = _hearts.get(output)  # none in a process that helps the holder
+    heart = _hearts.get(output)  # a worker process of the holder has none
     found = _highest(output / LOCK)
     if found is None or found.token != mine:
         holder = found.holder if found else "another run, which has ended since"
         raise LedgerError(
-            f"{output} was taken over by {holder}, after this run had shown no sign of life for "
+            f"{output} was taken over by {holder}, because this run had no heartbeat for "
             f"{Times().expires:g} s. This run writes nothing more; what is done is kept."
         )
     if heart and heart.has_lost():
         raise LedgerError(
-            f"This run could not show a sign of life in {output} for {heart.times.expires:g} s, so another one may "
+            f"This run could not write a heartbeat to {output} for {heart.times.expires:g} s, so another run may "
             "take over. This run writes nothing more; what is done is kept. Run the same command again."
         )
 
 
 def acquire(room: UPath, times: Times) -> Claim:
-    """A claim that holds. Raises LedgerError naming who holds `room`'s output when somebody does."""
+    """Create a claim that holds the lock. Raises LedgerError naming the holder if there is one."""
     dead = _numbers(room)
     if dead and (found := _read(room, max(dead))):
         _refuse_if_alive(room, found, times)
-    # By the clock, not from 1: a number does not come back, so nothing that arrives late is about a later claim.
+    # Numbers follow the clock and are never reused, so a late request cannot affect a later claim.
     claim = Claim(max(max(dead, default=0) + 1, int(time.time() / times.expires)))
     if not _create(room, claim, times.settle):
         raise _in_use(room, _read(room, claim.number), times)
@@ -148,30 +148,30 @@ def _refuse_if_alive(room: UPath, found: Claim, times: Times) -> None:
     last = _last_sign(room, found)
     if time.time() - last.at < times.expires:
         raise _in_use(room, last, times)
-    time.sleep(2 * times.beat)  # its clock may be wrong: whoever lives gives a sign
+    time.sleep(2 * times.beat)  # its clock may be wrong, but a live holder writes a heartbeat meanwhile
     if (again := _last_sign(room, found)) != last:
         raise _in_use(room, again, times)
 
 
 def _create(room: UPath, claim: Claim, settle: float) -> bool:
-    """Whether there was no claim of this number and there is ours now."""
+    """Create the claim's object; False if another run has this number."""
     place = room / claim.name
     try:
         if stores.attempt(place, lambda: _put_new(place, claim.as_json)):
-            stores.attempt(place, lambda: _put_new(place, claim.as_json))  # refused, but by servers that do not listen
+            stores.attempt(place, lambda: _put_new(place, claim.as_json))  # must fail, except on lax servers
     except FileExistsError:
         found = _read(room, claim.number)
         return found is not None and found.token == claim.token
     log.warning(
-        "The store of %s cannot create an object only if it is new. Of two runs that begin there at the same moment, "
-        "the first may have to stop.", room.parent,
+        "The store of %s cannot create objects exclusively. Of two runs that start there at the same moment, the "
+        "first may have to stop.", room.parent,
     )  # fmt: skip
     time.sleep(settle)
     return True
 
 
 def _put_new(place: UPath, data: bytes) -> bool:
-    """Create an object, or raise FileExistsError when there is one; returns whether the store sees to that itself."""
+    """Create an object, or raise FileExistsError if it exists; returns whether the store guarantees this."""
     try:
         place.fs.pipe_file(place.path, data, mode="create")
     except OSError as error:
@@ -185,12 +185,12 @@ def _put_new(place: UPath, data: bytes) -> bool:
 
 
 def _require_alone(room: UPath, claim: Claim, dead: set[int], times: Times) -> None:
-    """Raise LedgerError when another run has claimed meanwhile. Of two new claims the lower one stays."""
+    """Raise LedgerError when another run has a claim too. Of two new claims the lower one wins."""
     end = time.monotonic() + times.settle
     while others := _numbers(room) - dead - {claim.number}:
         if min(others) < claim.number or time.monotonic() > end:
             raise _in_use(room, _read(room, min(others)), times)
-        time.sleep(times.settle / 20)  # until it has seen ours, and given up
+        time.sleep(times.settle / 20)  # until the other run sees our claim and gives up
     found = _read(room, claim.number)
     if found is None or found.token != claim.token:  # in a store that cannot create exclusively
         raise _in_use(room, found, times)
@@ -200,7 +200,7 @@ def _in_use(room: UPath, claim: Claim | None, times: Times) -> LedgerError:
     seconds = max(0.0, times.expires - (time.time() - claim.at)) if claim else times.expires
     return LedgerError(
         f"{room.parent} is in use by {claim.holder if claim else 'another process'}. Wait until it has ended, or name "
-        f"another folder; if it was killed, its lock {room} is free in {seconds:.0f} s."
+        f"another folder; if it was killed, its lock {room} expires in {seconds:.0f} s."
     )
 
 
@@ -211,11 +211,11 @@ def _release(room: UPath, claim: Claim) -> None:
             stores.delete(room / claim.name)
         stores.delete(room / claim.name_of_sign)
     except (StoreError, OSError) as error:
-        log.warning("%s could not be deleted: %s. It is free in %.0f s.", room, error, Times().expires)
+        log.warning("The lock %s could not be deleted: %s. It expires in %.0f s.", room, error, Times().expires)
 
 
 class _Heart:
-    """Gives signs of life for a claim until it is stopped, or the claim is lost."""
+    """Writes heartbeats for a claim until it is stopped or the claim is lost."""
 
     def __init__(self, room: UPath, claim: Claim, times: Times) -> None:
         self.times = times
@@ -225,12 +225,12 @@ class _Heart:
         self._thread.start()
 
     def has_lost(self) -> bool:
-        """Whether the claim was overtaken, or had no sign for so long that it may have been; then that stays so."""
+        """Whether another run took over, or could have, for lack of a heartbeat; once true, it stays true."""
         self._lost = self._lost or time.monotonic() - self._last > self.times.expires
         return self._lost
 
     def stop(self) -> None:
-        """Give no more signs."""
+        """Stop the heartbeats."""
         self._stopped.set()
         self._thread.join(self.times.beat)
 
@@ -246,11 +246,11 @@ class _Heart:
                 stores.write_bytes(self._room / self._claim.name_of_sign, sign.as_json)
                 self._last = began
             except (StoreError, OSError) as error:
-                log.warning("No sign of life could be given: %s", error)
+                log.warning("Could not write a heartbeat: %s", error)
 
 
 def _number(name: str) -> int:
-    """Of a claim or a sign, by its object's name; 0 of anything else."""
+    """The number of a claim or heartbeat, from its object's name; 0 for any other name."""
     number = name.partition(".")[0]
     return int(number) if number.isdecimal() else 0
 

@@ -1,7 +1,7 @@
-"""A folder of an object store -> the image files in it, by the rules and in the order of a local folder's listing.
+"""List the image files in a folder of an object store, by the rules and in the order of a local folder's listing.
 
-S3 is listed page by page without folders, so that a million objects are a thousand requests and never in memory at
-once; other stores folder by folder.
+We list S3 page by page without folders, so that a million objects take a thousand requests and are never all in memory;
+other stores folder by folder.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from pipeline.storage.addresses import explained, modified_ns_of, size_of
 from pipeline.storage.listing import Listed, ListingError, is_hidden, is_image
 from pipeline.storage.stores import THREADS, attempt
 
-Pages = Callable[[str], Iterable[Listed]]  # all objects whose path begins so, in the order of their keys' bytes
+Pages = Callable[[str], Iterable[Listed]]  # prefix -> all objects with it, in the order of their keys' bytes
 PAGE = 1000  # entries: what S3 gives in one answer
 S3 = ("s3", "s3a")
 
@@ -31,7 +31,7 @@ def list_images(source: UPath) -> Iterator[Listed]:
     """
     with explained(str(source)):
         if attempt(source, lambda: source.fs.isfile(source.path)):
-            raise ListingError(f"{source} is a file; a folder of images is expected.")
+            raise ListingError(f"{source} is a file; it must be a folder of images.")
         entries = _s3_entries(source, "") if source.protocol in S3 else _walk(source, "")
         seen = (one for one in entries if not any(map(is_hidden, one.path.split("/"))))
         while page := list(itertools.islice(seen, PAGE)):
@@ -39,7 +39,7 @@ def list_images(source: UPath) -> Iterator[Listed]:
 
 
 def _images(source: UPath, page: list[Listed]) -> Iterator[Listed]:
-    """Those of a page that are images; the first bytes of those whose name does not say so are read, many at once."""
+    """The images of a page; objects without an image extension have their first bytes read, many in parallel."""
     doubtful = [one for one in page if not is_image(_name(one), bytes)]
 
     def judge(one: Listed) -> bool:
@@ -54,11 +54,11 @@ def _name(one: Listed) -> str:
 
 
 def _first_bytes(source: UPath, one: Listed) -> bytes:
-    if not one.bytes:  # no range to ask for
+    if not one.bytes:  # an empty object has no range to request
         return b""
     try:
         return attempt(source, lambda: bytes(source.fs.cat_file(f"{source.path}/{one.path}", start=0, end=MAGIC_BYTES)))
-    except OSError:  # gone, or not for us: nothing says that it is an image
+    except OSError:  # deleted, or access denied: nothing shows that it is an image
         return b""
 
 
@@ -68,7 +68,7 @@ def _walk(source: UPath, prefix: str) -> Iterator[Listed]:
     found = [
         (about["name"].rstrip("/").rpartition("/")[2], about)
         for about in attempt(source, lambda: source.fs.ls(place, detail=True))
-        if about["name"].rstrip("/") != place  # an object that stands for the folder
+        if about["name"].rstrip("/") != place  # an object that represents the folder
     ]
     for name, about in sorted(found, key=lambda entry: (entry[0].encode(), entry[1]["type"] == "directory")):
         if about["type"] != "directory":
@@ -79,7 +79,7 @@ def _walk(source: UPath, prefix: str) -> Iterator[Listed]:
 
 def _listed(path: str, about: dict[str, Any]) -> Listed:
     modified = modified_ns_of(about) or 0
-    return Listed(path, size_of(about) or 0, modified, modified)  # an object is only ever replaced
+    return Listed(path, size_of(about) or 0, modified, modified)  # an object is never changed, only replaced
 
 
 def _s3_entries(source: UPath, below: str) -> Iterator[Listed]:
@@ -93,12 +93,12 @@ def _s3_entries(source: UPath, below: str) -> Iterator[Listed]:
 
 
 def _s3_pages(source: UPath, bucket: str, root: str, prefix: str, most: int = PAGE) -> Iterator[Listed]:
-    """Every object whose key begins with `root` and `prefix`, in the order of their keys' bytes, which S3 promises."""
+    """Every object whose key begins with `root` and `prefix`, in key byte order, which S3 guarantees."""
     asked = {"Bucket": bucket, "Prefix": root + prefix, "MaxKeys": most}
     while True:
         page = attempt(source, lambda: source.fs.call_s3("list_objects_v2", **asked))
         for about in page.get("Contents", []):
-            if not about["Key"].endswith("/"):  # an object that stands for a folder
+            if not about["Key"].endswith("/"):  # an object that represents a folder
                 about["size"] = about["Size"]
                 yield _listed(about["Key"][len(root) :], about)
         if not page.get("IsTruncated"):
@@ -108,26 +108,26 @@ def _s3_pages(source: UPath, bucket: str, root: str, prefix: str, most: int = PA
 
 @dataclass(order=True, slots=True)
 class _Waiting:
-    """An entry that something may still have to go before."""
+    """An entry that waits because another one may have to come before it."""
 
     order: bytes
     listed: Listed = field(compare=False)
 
 
 def _order(path: str) -> bytes:
-    """Depth first and by names' bytes is the order of the paths' bytes, if `/` counts as less than all others."""
+    """The sort key: with `/` below all other bytes, byte order is depth first with each folder's names sorted."""
     return path.encode("utf-8", "surrogatepass").replace(b"/", b"\0")
 
 
 def in_folder_order(pages: Pages, below: str = "", most_waiting: int = PAGE) -> Iterator[Listed]:
-    """Objects in the order of their keys -> the same in the order of a folder's listing.
+    """Reorder objects from the order of their keys to the order of a folder's listing.
 
-    The orders differ where a name goes on with a character less than `/`: `a.jpg` is before `a/1.jpg` among keys, and
-    behind it in a folder. So `a.jpg` waits until `a/` is past; where too many wait, `a/` is asked for and taken first.
+    The orders differ where a name continues with a character below `/`: `a.jpg` is before `a/1.jpg` among keys, and
+    after it in a folder. So `a.jpg` waits until `a/` has passed; if too many wait, we request `a/` and emit it first.
     """
     waiting: list[_Waiting] = []
-    absent: set[str] = set()  # folders that are known not to come
-    taken: list[str] = []  # folders that were taken before their turn
+    absent: set[str] = set()  # folders that do not exist
+    taken: list[str] = []  # folders that were emitted early
     for listed in pages(below):
         path = listed.path
         if taken:
@@ -153,9 +153,9 @@ def in_folder_order(pages: Pages, below: str = "", most_waiting: int = PAGE) -> 
 
 
 def _to_come(path: str, reached: str, start: int, absent: Collection[str]) -> str | None:
-    """The outermost folder that may come after `reached` among keys and is before `path` in a listing.
+    """The outermost folder that may still come after `reached` among keys but is before `path` in a listing.
 
-    start: characters that all paths share.
+    start: number of characters that all paths share.
     """
     for place, (ours, theirs) in enumerate(itertools.zip_longest(path, reached, fillvalue="")):
         may_come = place > start and "" < ours < "/" and theirs <= "/"

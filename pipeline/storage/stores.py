@@ -1,6 +1,6 @@
-"""Objects of a store: read, write, delete, and what a network failure means.
+"""Objects of a store: read, write, delete, and retry after network failures.
 
-A network failure is no file's fault: it is tried again, and then ends the run. Knows nothing of what is stored.
+A network failure is never blamed on a file: we retry, and then end the run. Knows nothing of the content.
 """
 
 import contextlib
@@ -15,29 +15,29 @@ from upath import UPath
 from pipeline.core.errors import NightshiftError
 
 T = TypeVar("T")
-Place = Path | UPath  # of this machine; of another one
+Place = Path | UPath  # local; remote
 
-PAUSES = (1.0, 4.0)  # seconds before another try; the libraries below have tried for about 10 seconds themselves
-THREADS = 16  # requests at once: a store answers each in 10 to 100 ms, and many at a time
-# What the libraries below fsspec raise besides OSError: looked up only where they are loaded.
+PAUSES = (1.0, 4.0)  # seconds before each retry; the libraries below have already retried for about 10 seconds
+THREADS = 16  # parallel requests: a store answers each in 10 to 100 ms, and many at a time
+# Errors besides OSError of the libraries below fsspec; looked up only if the library is loaded.
 BACKEND_ERRORS = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"), ("aiohttp", "InvalidURL"))
 OF_THE_FILE = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 class StoreError(NightshiftError):
-    """A store does not answer; the run can go on when it does."""
+    """A store does not answer; the run can be resumed when it does."""
 
 
 def backend_errors() -> tuple[type[Exception], ...]:
-    """What reading from a store can raise."""
+    """The errors that reading from a store can raise."""
     loaded = [(sys.modules.get(module), name) for module, name in BACKEND_ERRORS]
     return (OSError, *(getattr(module, name) for module, name in loaded if module))
 
 
 def attempt(place: object, action: Callable[[], T]) -> T:
-    """What `action` gives, tried again when the store does not answer. `place`: what it is about, for the message.
+    """The result of `action`, with retries when the store does not answer. `place`: the object, for the message.
 
-    Raises OSErrors that are about the file (missing, not allowed) at once, and StoreError after the last try.
+    Raises an OSError about the file itself (missing, access denied) at once, and StoreError after the last try.
     """
     for pause in (*PAUSES, None):
         try:
@@ -65,7 +65,7 @@ def write_bytes(place: UPath, data: bytes) -> None:
 
 
 def upload(file: Path, place: UPath) -> None:
-    """Copy a file of this machine, or a folder with all that is in it, to `place`. Each object is whole or not there.
+    """Copy a local file, or a folder with its content, to `place`. Each object is written whole or not at all.
 
     Raises OSError, StoreError.
     """
@@ -76,7 +76,7 @@ def upload(file: Path, place: UPath) -> None:
 
 
 def download(place: UPath, folder: Path) -> None:
-    """Copy all that is below `place` into `folder`. Raises OSError, StoreError."""
+    """Copy everything below `place` into `folder`. Raises OSError, StoreError."""
     for path in attempt(place, lambda: place.fs.find(place.path)):
         target = folder / path.removeprefix(place.path).lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def download(place: UPath, folder: Path) -> None:
 
 
 def names(folder: UPath) -> list[str]:
-    """The names in a folder, in no order; none where there is no folder. Raises OSError, StoreError."""
+    """The names in a folder, unordered; empty if the folder does not exist. Raises OSError, StoreError."""
     try:
         found: list[str] = attempt(folder, lambda: folder.fs.ls(folder.path, detail=False))
     except FileNotFoundError:
@@ -93,7 +93,7 @@ def names(folder: UPath) -> list[str]:
 
 
 def exists(place: UPath) -> bool:
-    """Whether there is such an object or folder and it may be read. Raises StoreError."""
+    """Whether this object or folder exists and is readable. Raises StoreError."""
     try:
         return attempt(place, lambda: bool(place.fs.exists(place.path)))
     except PermissionError:
@@ -101,12 +101,12 @@ def exists(place: UPath) -> bool:
 
 
 def delete(place: UPath) -> None:
-    """Delete an object, if it is there. Raises OSError, StoreError."""
+    """Delete an object, if it exists. Raises OSError, StoreError."""
     with contextlib.suppress(FileNotFoundError):
         attempt(place, lambda: place.fs.rm_file(place.path))
 
 
 def delete_tree(place: UPath) -> None:
-    """Delete a folder and all that is in it, if it is there. Raises OSError, StoreError."""
+    """Delete a folder with its content, if it exists. Raises OSError, StoreError."""
     if exists(place):
         attempt(place, lambda: place.fs.rm(place.path, recursive=True))

@@ -145,7 +145,7 @@ def test_a_bucket_that_is_not_there_and_a_protocol_without_its_package_are_named
         "classify", "data/raw", "s3://no-such-bucket-of-ours/out", "--no-prefect", cwd=trained, check=False
     )
     assert done.returncode == 1
-    assert "The run on s3://no-such-bucket-of-ours/out broke off" in done.stderr
+    assert "The run on s3://no-such-bucket-of-ours/out stopped" in done.stderr
     assert "Traceback" not in done.stderr
     done = nightshift("classify", "gs://bucket/photos", "out", "--no-prefect", cwd=trained, check=False)
     assert done.returncode == 1

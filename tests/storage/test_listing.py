@@ -181,10 +181,10 @@ def test_any_name_is_listed_and_leads_back_to_the_file(tmp_path: Path, name: byt
 
 
 def test_a_folder_that_is_none_is_an_error_that_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ListingError, match="none does not exist; a folder of images is expected"):
+    with pytest.raises(ListingError, match="none does not exist; it must be a folder of images"):
         list(list_images(tmp_path / "none"))
     file = save_image(tmp_path / "a.jpg")
-    with pytest.raises(ListingError, match="jpg is a file; a folder of images is expected"):
+    with pytest.raises(ListingError, match="jpg is a file; it must be a folder of images"):
         list(list_images(file))
 
 

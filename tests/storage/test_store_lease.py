@@ -52,7 +52,7 @@ def hold(output: UPath) -> None:
 def test_a_second_run_is_refused_with_the_holders_name_and_the_first_goes_on(output: UPath) -> None:
     with held(output, QUICK):
         time.sleep(1.5)  # it lives by its signs now
-        with pytest.raises(LedgerError, match=r"in use by process \d+ on .*, its lock .* is free in 1 s"):
+        with pytest.raises(LedgerError, match=r"in use by process \d+ on .*, its lock .* expires in 1 s"):
             hold(output)
         require(output)
         assert len(stores.names(output / LOCK)) == 2, "its claim and its sign; a refused run leaves nothing"
@@ -157,7 +157,7 @@ def test_a_paused_heartbeat_never_erases_the_new_holders_claim(output: UPath, mo
 
 
 def test_who_was_overtaken_writes_nothing_more_and_leaves_the_lock(output: UPath) -> None:
-    said = "was taken over by process 7 on far, after .* This run writes nothing more; what is done is kept"
+    said = "was taken over by process 7 on far, because .* This run writes nothing more; what is done is kept"
 
     def work() -> None:
         with held(output, QUICK):
@@ -200,10 +200,10 @@ def test_who_could_give_no_sign_for_too_long_writes_nothing_more(
             time.sleep(QUICK.expires + 0.2)
             monkeypatch.undo()
             time.sleep(3 * QUICK.beat)  # what is lost stays lost
-            with pytest.raises(LedgerError, match="could not show a sign of life in .* for 1 s"):
+            with pytest.raises(LedgerError, match="could not write a heartbeat to .* for 1 s"):
                 require(output)
 
-    with pytest.raises(LedgerError, match="could not show a sign of life"):
+    with pytest.raises(LedgerError, match="could not write a heartbeat"):
         work()
     assert stores.names(output) == []
 
@@ -223,4 +223,4 @@ def test_a_server_that_does_not_refuse_is_found_out(
     put = output.fs.pipe_file
     monkeypatch.setattr(output.fs, "pipe_file", lambda path, data, **_: put(path, data))
     hold(output)
-    assert "cannot create an object only if it is new" in caplog.text
+    assert "cannot create objects exclusively" in caplog.text

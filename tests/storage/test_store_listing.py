@@ -61,7 +61,7 @@ def test_keys_that_no_folder_could_hold_are_listed_and_folders_own_objects_are_n
 
 def test_what_is_no_folder_of_a_store_is_said(bucket: str) -> None:
     fsspec.filesystem("s3").pipe_file(f"{bucket}/a.jpg", b"x")
-    with pytest.raises(ListingError, match="a.jpg is a file; a folder of images is expected"):
+    with pytest.raises(ListingError, match="a.jpg is a file; it must be a folder of images"):
         paths(f"{bucket}/a.jpg")
     with pytest.raises(AddressError, match="does not exist"):
         paths("s3://no-such-bucket-of-ours/x")
