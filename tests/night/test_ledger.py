@@ -61,7 +61,8 @@ def test_new_shards_replace_those_of_a_plan_that_was_never_finished(tmp_path: Pa
     run = begin(tmp_path, ["d"], 1)
     assert (run.plan.files, run.plan.shards) == (1, 1)
     assert run.shard(0) == ["d"]
-    with pytest.raises(LedgerError, match=r"00001.json, where .* is missing or damaged. Delete .*\.nightshift and run"):
+    words = r"00001.json, the unfinished run's list of files, is missing or damaged. Delete .*\.nightshift and run"
+    with pytest.raises(LedgerError, match=words):
         run.shard(1)
 
 
