@@ -109,7 +109,10 @@ def test_a_new_image_that_would_join_two_splits_is_left_out_and_named(
     caplog.set_level("INFO", "nightshift")
     main()
     assert paths_by_split() == before
-    assert "1 new images are left out, as they nearly repeat images of two splits: cat/bridge.png." in caplog.text
+    assert (
+        "1 new images are left out, because they are near-duplicates of images in two splits: cat/bridge.png."
+        in caplog.text
+    )
 
 
 def test_a_frozen_split_that_dvc_knows_and_is_not_here_is_missed_aloud(

@@ -1,1 +1,1 @@
-"""What is known of the images to learn from: labels, manifest, duplicates, splits, arrays, features."""
+"""The dataset: labels, manifest, duplicates, splits, arrays, features."""

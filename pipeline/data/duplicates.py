@@ -1,4 +1,4 @@
-"""Which images are the same, or nearly: pairs by perceptual hash, and the clusters they form. Opens no file."""
+"""Find exact and near-duplicates: pairs by perceptual hash, and the clusters they form. Opens no file."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-BLOCK = 8192  # hashes compared with all others at a time: the pairs of one block are held at once
+BLOCK = 8192  # hashes compared with all others at a time; memory holds the pairs of one block
 
 
 def near_pairs(hashes: NDArray[np.uint8], bits: int) -> NDArray[np.int64]:
@@ -20,7 +20,7 @@ def near_pairs(hashes: NDArray[np.uint8], bits: int) -> NDArray[np.int64]:
     index.add(hashes)
     found = []
     for start in range(0, len(hashes), BLOCK):
-        limits, _, others = index.range_search(hashes[start : start + BLOCK], bits + 1)  # less than, for faiss
+        limits, _, others = index.range_search(hashes[start : start + BLOCK], bits + 1)  # faiss tests for less than
         rows = start + np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64)))
         found.append(np.stack([rows, others], axis=1)[rows < others])
     pairs = np.concatenate([np.empty((0, 2), np.int64), *found])
@@ -34,7 +34,7 @@ def components(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def joined(keys: pd.Series) -> NDArray[np.int64]:
-    """Pairs (m, 2) of row numbers that chain all rows of the same key together; rows without a key stay alone."""
+    """Pairs (m, 2) of row numbers that connect all rows with the same key; rows without a key stay unconnected."""
     numbers = pd.Series(np.arange(len(keys)), index=keys.to_numpy())
     numbers = numbers[keys.notna().to_numpy()].sort_index(kind="stable")
     same = numbers.index[1:] == numbers.index[:-1]
@@ -42,14 +42,14 @@ def joined(keys: pd.Series) -> NDArray[np.int64]:
 
 
 def cluster(manifest: pd.DataFrame, bits: int, blank_below: float) -> pd.Series:
-    """A name for each row's cluster of exact and near-duplicates: the smallest SHA-256 in it.
+    """The name of each row's cluster of exact and near-duplicates: the smallest SHA-256 in it.
 
-    manifest: columns sha256, phash, contrast. A picture of less contrast than `blank_below` is joined to exact copies
-    only: the hash of next to nothing says nothing.
+    manifest: columns sha256, phash, contrast. An image with less contrast than `blank_below` joins only exact copies,
+    because the perceptual hash of a blank image is meaningless.
     """
     pairs = [joined(manifest["sha256"])]
     telling = np.flatnonzero(manifest["phash"].notna() & (manifest["contrast"].fillna(0) >= blank_below))
-    # The same hash many times (a film of a still scene) is one row for the search, chained here.
+    # A hash that occurs many times (a film of a still scene) is one row in the search; its rows are connected here.
     hashes = manifest["phash"].iloc[telling]
     pairs.append(telling[joined(hashes.reset_index(drop=True))])
     different = hashes.drop_duplicates()

@@ -1,6 +1,6 @@
 """Features of images on disk: `<split>.npy` (n, d) and `train_views.npy` (views, n, d), float32. Owns the format.
 
-Row i belongs to image i of the split. Does not know which network they are of.
+Row i belongs to image i of the split. Does not know which network computed them.
 """
 
 from collections.abc import Iterable
@@ -18,9 +18,9 @@ Features = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class TrainingRows:
-    """The training images' features and after them those of each augmented view: (n * (1 + views), d).
+    """The features of the training images, followed by those of each augmented view: (n * (1 + views), d).
 
-    Indexed by an array of row numbers; only those rows are read from disk.
+    Index it with an array of row numbers; it reads only those rows from disk.
     """
 
     images: Features  # (n, d)
@@ -46,24 +46,24 @@ class TrainingRows:
 
 
 def write_features(folder: Path, name: SplitName, count: int, parts: Iterable[Features]) -> None:
-    """Write the features of a split of `count` images from its parts (k, d); memory does not grow with them."""
+    """Write the features of a split of `count` images from its parts (k, d), in constant memory."""
     _write(folder / f"{name}.npy", (count,), parts)
 
 
 def write_views(folder: Path, views: int, count: int, parts: Iterable[Features]) -> None:
-    """Write those of augmented training images from parts (k, d): all images of the first view, then of the next."""
+    """Write the features of augmented training images from parts (k, d): the whole first view, then the next."""
     _write(folder / "train_views.npy", (views, count), parts)
 
 
 def read_features(folder: Path, name: SplitName) -> Features:
-    """(n, d), read from disk as it is touched. Raises NightshiftError when there are none."""
+    """The features of a split, (n, d), memory-mapped. Raises NightshiftError when the file is missing."""
     return _read(folder / f"{name}.npy")
 
 
 def read_training_rows(folder: Path) -> TrainingRows:
     """The training images and their views; `np.tile(labels, 1 + len(rows.views))` are the labels.
 
-    Raises NightshiftError when there are no features, or views of other images.
+    Raises NightshiftError when the features are missing, or the views belong to other images.
     """
     images, file = read_features(folder, "train"), folder / "train_views.npy"
     views = _read(file) if file.is_file() else np.empty((0, *images.shape), np.float32)
@@ -84,7 +84,7 @@ def _write(file: Path, rows: tuple[int, ...], parts: Iterable[Features]) -> None
         flat[done : done + len(part)] = part
         done += len(part)
     if flat is None or done != len(flat):
-        raise ValueError(f"{file.name} needs {np.prod(rows)} rows, {done} came.")
+        raise ValueError(f"{file.name} needs {np.prod(rows)} rows, got {done}.")
     array.flush()
 
 

@@ -1,7 +1,7 @@
-"""A label <-> the folder that holds its images. Knows names only; touches no file.
+"""Convert a label to the name of its folder and back. Knows names only; touches no file.
 
-A label may be any text: `n/a`, `.5 mm`, `100 %`. What a folder's name cannot hold, or what the listing would hide,
-is written as its UTF-8 bytes in the way of web addresses: `n%2Fa`, `%2E5 mm`, `100 %25`. All else stays as it is.
+A label may be any text: `n/a`, `.5 mm`, `100 %`. Characters that a folder name cannot contain, or that would hide the
+folder from the listing, are percent-encoded as in web addresses: `n%2Fa`, `%2E5 mm`, `100 %25`. All others stay.
 """
 
 import re
@@ -15,7 +15,7 @@ _ESCAPE = re.compile(r"(?:%[0-9A-F]{2})+")
 
 
 class LabelError(NightshiftError):
-    """A label that cannot name a folder; says why."""
+    """A label that cannot name a folder; the message says why."""
 
 
 def folder_of(label: str) -> str:
@@ -38,20 +38,20 @@ def folder_of(label: str) -> str:
         )
         length = len(folder.encode())
     except UnicodeEncodeError:
-        raise LabelError(f"The label {label!r} is not UTF-8, and tables hold only UTF-8. Rename it.") from None
+        raise LabelError(f"The label {label!r} is not valid UTF-8, which the tables need. Rename it.") from None
     if length > LONGEST_NAME:
         raise LabelError(
-            f"The label {label[:40]!r}… needs a folder name of {length} bytes; {LONGEST_NAME} are possible. Shorten it."
+            f"The label {label[:40]!r}… needs a folder name of {length} bytes; the limit is {LONGEST_NAME}. Shorten it."
         )
     return folder
 
 
 def label_of(folder: str) -> str:
-    """The label whose images are in `folder`: what `folder_of` was given, or the name as it is if a person chose it."""
+    """The label of `folder`: the inverse of `folder_of`, or the name itself if a person chose it."""
     try:
         label = _ESCAPE.sub(lambda found: bytes.fromhex(found[0].replace("%", "")).decode(), folder)
         return label if folder_of(label) == folder else folder
-    except (UnicodeDecodeError, LabelError):  # `folder_of` gives no such name
+    except (UnicodeDecodeError, LabelError):  # `folder_of` never returns such a name
         return folder
 
 

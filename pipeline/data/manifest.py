@@ -1,6 +1,6 @@
-"""The manifest: one row an image of `data/raw`, from one look at each file. Judges nothing.
+"""The manifest: one row per image of `data/raw`; each file is read once. Judges nothing.
 
-What was measured of a file is remembered beside the manifest, so that a file that has not changed is not read again.
+The measurements of each file are cached beside the manifest, so an unchanged file is not read again.
 """
 
 import dataclasses
@@ -31,24 +31,24 @@ from pipeline.params.data import Images
 from pipeline.storage.files import replacing, sha256
 from pipeline.storage.listing import Listed, list_images
 
-LIBRARIES = (  # that decode and measure; another version may see other pixels
+LIBRARIES = (  # that decode and measure; another version may give other pixels
     "ImageHash", "imagecodecs", "numpy", "opencv-python-headless", "Pillow", "pillow-heif", "pydicom", "tifffile",
 )  # fmt: skip
-CHUNK = 4096  # files: so many are measured, remembered and turned into a compact table at a time
+CHUNK = 4096  # files to measure, cache and turn into a compact table at a time
 MEASURED = {
     "readable": "bool", "error": "str", "sha256": "str", "format": "str", "extension_matches": "boolean",
     "mode": "str", "bits": "Int64", "orientation": "Int64", "width": "Int64", "height": "Int64", "aspect": "Float64",
     "brightness": "Float64", "contrast": "Float64", "sharpness": "Float64", "entropy": "Float64", "phash": "str",
 }  # fmt: skip
-IDENTITY = {"path": "str", "bytes": "int64", "changed_ns": "int64"}  # as long as these are the same, so is the file
+IDENTITY = {"path": "str", "bytes": "int64", "changed_ns": "int64"}  # a file is unchanged while these are the same
 
 
 class InvalidData(NightshiftError):  # noqa: N818 - a judgement, not a fault of the program
-    """The data miss what training needs; names the files."""
+    """The data are not valid for training; the message names the files."""
 
 
 def read_file(raw: Path, path: str, rules: Images) -> dict[str, Any]:
-    """What the file at `raw`/`path` is, as the columns MEASURED, or why it cannot be read."""
+    """The columns MEASURED of the file at `raw`/`path`, or why it cannot be read."""
     row: dict[str, Any] = {"readable": False, "error": ""}
     try:
         data = (raw / path).read_bytes()
@@ -73,10 +73,10 @@ def read_file(raw: Path, path: str, rules: Images) -> dict[str, Any]:
 
 
 def build_manifest(raw: Path, rules: Images, workers: int, memory: Path) -> pd.DataFrame:
-    """One row an image below `raw`, in listing order: path, label (the first folder), bytes, and MEASURED.
+    """One row per image below `raw`, in listing order: path, label (the first folder), bytes, and MEASURED.
 
-    Files that are remembered in the folder `memory` and have not changed are not read again; what is measured now is
-    remembered every CHUNK files, so a pass that was killed goes on where it stopped. Raises InvalidData without images.
+    Unchanged files that are cached in the folder `memory` are not read again. New measurements are cached every CHUNK
+    files, so a killed pass resumes where it stopped. Raises InvalidData without images.
     """
     files = list(list_images(raw))
     _refuse_odd_places(raw, [listed.path for listed in files])
@@ -92,10 +92,10 @@ def build_manifest(raw: Path, rules: Images, workers: int, memory: Path) -> pd.D
 
 
 def with_metadata(manifest: pd.DataFrame, side: pd.DataFrame, group_column: str | None) -> pd.DataFrame:
-    """The manifest with the side table's columns, by path: `split` as given, `group`, and what else is known.
+    """The manifest with the side table's columns, by path: `split` as given, `group`, and all others.
 
-    A column that the manifest has too gets the ending `_metadata`. Raises InvalidData for a path that has two rows,
-    an unknown split, and a group column that is missing.
+    A column that the manifest also has gets the suffix `_metadata`. Raises InvalidData for a path with two rows, an
+    unknown split, and a missing group column.
     """
     if len(twice := side["path"][side["path"].duplicated()]):
         raise InvalidData(f"{METADATA} has more than one row for {named([*twice.unique()])}. Keep one of each.")
@@ -112,7 +112,7 @@ def with_metadata(manifest: pd.DataFrame, side: pd.DataFrame, group_column: str 
         )
     if group_column in side.columns:
         side = side.assign(group=side[str(group_column)])
-    elif "group" in side:  # null: groups are known, and not to be kept whole
+    elif "group" in side:  # null: ignore the known groups
         side = side.drop(columns="group")
     return manifest.merge(side, how="left", on="path", suffixes=("", "_metadata"))
 
@@ -122,10 +122,10 @@ def _refuse_odd_places(raw: Path, paths: list[str]) -> None:
         raise InvalidData(f"{named(stray)} are directly in {raw}. Move each into a folder named for its label.")
     as_text = (os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths)
     if odd := [text for path, text in zip(paths, as_text, strict=True) if path != text]:
-        raise InvalidData(f"The names of {named(odd)} are not UTF-8, and tables hold only UTF-8. Rename them.")
+        raise InvalidData(f"The names of {named(odd)} are not valid UTF-8, which the tables need. Rename them.")
     if not paths:
         raise InvalidData(
-            f"{raw} holds no images. Bring yours in: `nightshift data import FOLDER`; or try `nightshift data demo`."
+            f"{raw} holds no images. Import yours with `nightshift data import FOLDER`, or try `nightshift data demo`."
         )
 
 
@@ -136,10 +136,10 @@ def _chunks(files: list[Listed]) -> Iterator[list[Listed]]:
 
 
 class Memory:
-    """What earlier passes measured, by path."""
+    """The measurements of earlier passes, by path."""
 
     def __init__(self, folder: Path, rules: Images) -> None:
-        """Read it from `folder`: one table, and the parts of a pass that did not end."""
+        """Read them from `folder`: one table, and the parts of an interrupted pass."""
         self.folder = folder / recipe(rules)
         tables = [*_tables(self.folder)]
         columns = IDENTITY | MEASURED
@@ -149,12 +149,12 @@ class Memory:
     def complete(
         self, raw: Path, chunk: list[Listed], rules: Images, workers: int, progress: "tqdm[Any]"
     ) -> pd.DataFrame:
-        """The rows of `chunk`, in order: remembered where the file has not changed, measured and remembered else."""
+        """The rows of `chunk`, in order: cached if the file has not changed, otherwise measured and cached now."""
         found = pd.DataFrame([(file.path, file.bytes, file.changed_ns) for file in chunk], columns=list(IDENTITY))
         found = found.astype(IDENTITY)
         before = self.table.reindex(found["path"])
         same = (before["bytes"].to_numpy() == found["bytes"]) & (before["changed_ns"].to_numpy() == found["changed_ns"])
-        # What could not be read may be readable now: a mount is back, an extra is installed.
+        # An unreadable file may be readable now: a mount is back, an extra is installed.
         same &= before["readable"].eq(True).to_numpy(dtype=bool, na_value=False)
         progress.update(int(same.sum()))
         new = found[~same].reset_index(drop=True)
@@ -172,7 +172,7 @@ class Memory:
         return whole.loc[found["path"]].reset_index().astype(IDENTITY | MEASURED)
 
     def keep(self, table: pd.DataFrame) -> None:
-        """The pass has ended: `table` replaces all that was remembered, of this recipe and of others."""
+        """End the pass: `table` replaces the whole cache, of this recipe and of others."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(self.folder / "whole.parquet") as beside:
             table.to_parquet(beside, index=False)
@@ -187,12 +187,12 @@ def _tables(folder: Path) -> Iterator[pd.DataFrame]:
     for file in sorted(folder.glob("*.parquet")):
         try:
             yield pd.read_parquet(file)
-        except (OSError, ValueError) as error:  # what is forgotten is measured again
+        except (OSError, ValueError) as error:  # files without a cache entry are measured again
             log.warning("%s cannot be used: %s", file, " ".join(str(error).split()))
 
 
 def recipe(rules: Images) -> str:
-    """A name for how files are measured: rules, code and libraries. Under another name, all are measured again."""
+    """A hash of how files are measured: rules, code and libraries. If it changes, all files are measured again."""
     follows_from = {
         "rules": without_enhancement(rules, SIDE).model_dump(mode="json"),
         "code": code_of("pipeline.data.manifest"),

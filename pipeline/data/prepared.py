@@ -1,4 +1,4 @@
-"""The prepared dataset: one table and one array of decoded pixels a split. Owns the format, written and read here."""
+"""The prepared dataset: one table and one array of decoded pixels per split. Owns the format."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 
 class Dataset(BaseModel):
-    """What holds for all splits."""
+    """The facts that all splits share."""
 
     model_config = ConfigDict(frozen=True)
 
     class_names: tuple[str, ...]  # sorted; a label's position is its index in logits and probabilities
     images: Images
-    sha256: str  # of every image's path, label and content: two datasets that differ in one byte differ here
+    sha256: str  # of every image's path, label and content, so any changed byte changes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Split:
     """One split; row i of each part is the same image."""
 
     table: pd.DataFrame  # the manifest's columns
-    images: NDArray[np.uint8]  # (n, height, width, 3), RGB, 0..255, read from disk as it is touched
+    images: NDArray[np.uint8]  # (n, height, width, 3), RGB, 0..255, memory-mapped
     labels: NDArray[np.int64]  # (n,), index into class_names
 
 
@@ -44,12 +44,12 @@ def dataset_sha256(manifest: pd.DataFrame) -> str:
 
 
 def write_dataset(folder: Path, dataset: Dataset) -> None:
-    """Write what holds for all splits."""
+    """Write the facts that all splits share."""
     write_json(folder / "dataset.json", dataset.model_dump())
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read it back. Raises NightshiftError when there is none."""
+    """Read them back. Raises NightshiftError when they are missing."""
     try:
         return Dataset.model_validate(read_json(folder / "dataset.json"))
     except FileNotFoundError:
@@ -57,7 +57,7 @@ def read_dataset(folder: Path) -> Dataset:
 
 
 def write_split(folder: Path, name: SplitName, table: pd.DataFrame, images: Iterable[NDArray[np.uint8]]) -> None:
-    """Write one split, image by image: memory does not grow with it."""
+    """Write one split, image by image, in constant memory."""
     table.to_parquet(folder / f"{name}.parquet", index=False)
     array = None
     for number, pixels in enumerate(images):
@@ -70,7 +70,7 @@ def write_split(folder: Path, name: SplitName, table: pd.DataFrame, images: Iter
 
 
 def read_split(folder: Path, name: SplitName) -> Split:
-    """Read one split; its pixels stay on disk until they are touched."""
+    """Read one split; its pixels are memory-mapped."""
     index = {label: position for position, label in enumerate(read_dataset(folder).class_names)}
     table = pd.read_parquet(folder / f"{name}.parquet")
     labels = np.array([index[label] for label in table["label"]], np.int64)

@@ -1,6 +1,6 @@
-"""The side table of the images, `data/raw/metadata.csv`: one row an image, `path` and what else is known of it.
+"""The side table of the images, `data/raw/metadata.csv`: one row per image, with `path` and any other columns.
 
-It is beside the images so that one data version holds both. All values are text, as given.
+It is beside the images so that one data version contains both. All values are text, as given.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ Rows = Mapping[str, Mapping[str, str]]  # path -> column -> value
 
 
 class MetadataError(NightshiftError):
-    """The side table cannot be read; says why."""
+    """The side table cannot be read; the message says why."""
 
 
 def merged(table: pd.DataFrame, rows: Rows) -> pd.DataFrame:
-    """`table` with the values of `rows`, by path, sorted by path; other rows and columns stay as they are."""
+    """`table` with the values of `rows`, by path, sorted by path; other rows and columns do not change."""
     known: dict[str, dict[str, str]] = {row["path"]: row for row in table.to_dict("records")}  # type: ignore[misc]
     for path, row in rows.items():
         known[path] = {**known.get(path, {}), "path": path, **row}
@@ -28,7 +28,7 @@ def merged(table: pd.DataFrame, rows: Rows) -> pd.DataFrame:
 
 
 def read_metadata(file: Path) -> pd.DataFrame:
-    """The side table, all columns as text; one without rows if there is no file. Raises MetadataError."""
+    """The side table, all columns as text; without rows if the file does not exist. Raises MetadataError."""
     if not file.exists():
         return pd.DataFrame({"path": []}, dtype="str")
     try:

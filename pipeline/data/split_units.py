@@ -1,4 +1,4 @@
-"""Which images belong together: a unit is what no split may tear apart. Knows tables, opens no file.
+"""Units: groups of images that must stay in one split. Knows tables, opens no file.
 
 Near-duplicates are one unit, and so are the images of one group (a patient, a module, a site).
 """
@@ -11,7 +11,7 @@ from pipeline.data.duplicates import components, joined
 
 
 def unit_numbers(manifest: pd.DataFrame) -> NDArray[np.int64]:
-    """The number, (n,), of each row's unit: rows that share a cluster or a group, directly or through others."""
+    """The number, (n,), of each row's unit: rows that share a cluster or a group, directly or through other rows."""
     keys = [manifest[name] for name in ("cluster", "group") if name in manifest]
     return components(len(manifest), np.concatenate([joined(key) for key in keys]))
 
@@ -24,9 +24,9 @@ def units(manifest: pd.DataFrame) -> list[NDArray[np.int64]]:
 
 
 def largest_in_words(images: pd.DataFrame) -> str:
-    """The largest unit of these images, for a message."""
+    """A description of the largest unit of these images, for a message."""
     rows = max(units(images), key=len)
     first = images.iloc[rows[0]]
     grouped = "group" in images and pd.notna(first["group"])
-    of = f"group {first['group']}" if grouped else f"what repeats {first['path']}"
-    return f"the largest piece is {of}, {len(rows)} of {len(images)}"
+    of = f"group {first['group']}" if grouped else f"the near-duplicates of {first['path']}"
+    return f"the largest unit is {of}, {len(rows)} of {len(images)} images"

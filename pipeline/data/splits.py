@@ -1,4 +1,4 @@
-"""Which image is in which split: stratified, units kept whole, and drawn once. Knows tables, opens no file."""
+"""Assign each image to a split: stratified, units kept whole, drawn once. Knows tables, opens no file."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -17,15 +17,15 @@ from pipeline.data.split_units import largest_in_words, units
 from pipeline.params.data import Fractions
 
 LEFT_OUT = ""  # the split of a new image that would join two splits
-NOTABLE = 0.1  # a split of a class whose share is further off than this is spoken of
+NOTABLE = 0.1  # a note reports a class whose share of a split differs by more than this
 
 
 class ImpossibleSplit(NightshiftError):  # noqa: N818 - a judgement of the request, not a fault of the program
-    """The images cannot be split as asked; says why and what to change."""
+    """The images cannot be split as requested; the message says why and what to change."""
 
 
 class FrozenSplits(BaseModel):
-    """What has been drawn so far, and how: under another seed or other fractions everything is drawn again."""
+    """The splits drawn so far, with seed and fractions: if those change, everything is drawn again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,15 +34,15 @@ class FrozenSplits(BaseModel):
     contents: dict[SplitName, tuple[str, ...]]  # SHA-256 of each image, sorted
 
     def by_content(self) -> dict[str, str]:
-        """The split of each content."""
+        """The split of each image, by SHA-256."""
         return {content: name for name, contents in self.contents.items() for content in contents}
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A split, and what a person should know of it."""
+    """The drawn splits, and notes about them for the user."""
 
-    splits: pd.Series  # beside the manifest's rows: train, val, test or LEFT_OUT
+    splits: pd.Series  # one per row of the manifest: train, val, test or LEFT_OUT
     frozen: FrozenSplits
     notes: list[str]
 
@@ -50,16 +50,16 @@ class Drawn:
 def draw_splits(manifest: pd.DataFrame, fractions: Fractions, seed: int, frozen: FrozenSplits | None = None) -> Drawn:
     """Put each image into `train`, `val` or `test`.
 
-    manifest: columns path, label, sha256, cluster and, where known, group and split (as given by the source).
+    manifest: columns path, label, sha256, cluster and, if known, group and split (as given by the source).
 
-    1. A given split is respected. Where no validation (or test) images are given, the training images lend some.
-    2. What `frozen` knows stays where it is.
-    3. An image without a split follows its unit. When its unit is in several splits it is left out: it would show
-       one split to the other.
-    4. The other units are dealt, the largest first, so that each class comes to `fractions` as near as they allow.
+    1. A given split is kept. If no validation (or test) images are given, they are drawn from the training images.
+    2. An image in `frozen` keeps its split.
+    3. An image without a split follows its unit. If its unit is in several splits, the image is left out: it would leak
+       from one split to the other.
+    4. The other units are assigned, the largest first, so that each class comes as close to `fractions` as possible.
 
-    The deal depends on seed and contents alone, not on names nor on the order of rows. Raises ImpossibleSplit for a
-    class with too few units, and for a group that the frozen split tears apart.
+    The result depends only on seed and contents, not on names or the order of rows. Raises ImpossibleSplit for a class
+    with too few units, and for a group that the frozen split divides.
     """
     if frozen and (frozen.seed, frozen.fractions) != (seed, fractions):
         frozen = None
@@ -102,25 +102,28 @@ def draw_splits(manifest: pd.DataFrame, fractions: Fractions, seed: int, frozen:
 
 
 def _given(manifest: pd.DataFrame) -> pd.Series:
-    """The split that each image's source came with, else None."""
+    """The split that each image's source gives, else None."""
     if "split" not in manifest:
         return pd.Series(None, index=manifest.index, dtype="object")
     return manifest["split"].astype("object").where(manifest["split"].notna(), None)
 
 
 def _draw(seed: int, content: str) -> str:
-    """A uniform draw that belongs to this content for ever."""
+    """A uniform draw that depends only on seed and content."""
     return hashlib.sha256(f"{seed}/{content}".encode()).hexdigest()
 
 
 class _Deal:
-    """Deals units to splits; each goes where its classes are furthest below their share."""
+    """Assigns units to splits; each goes where its classes are furthest below their share."""
 
     def __init__(
         self, labels: NDArray[np.object_], splits: NDArray[np.object_], hands: list[Counter[str]],
         fractions: Fractions, allowed: list[SplitName],
     ) -> None:  # fmt: skip
-        """labels, splits: of all images that these fractions are about, dealt before (a split) or now (None)."""
+        """labels, splits: of all images that share these fractions; a split if assigned before, None if assigned now.
+
+        hands: the units to assign, as numbers of images per class.
+        """
         self.hands, self.allowed = hands, allowed
         self.size = Counter(labels)
         self.count: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -131,7 +134,7 @@ class _Deal:
         self.share = {label: self._shares(size, fractions) for label, size in self.size.items()}
 
     def _shares(self, size: int, fractions: Fractions) -> dict[str, float]:
-        """How many images of a class each split should have: of a small one, one at least for val and test."""
+        """How many images of a class each split should have: at least one for val and test, even of a small class."""
         whole = sum(getattr(fractions, name) for name in self.allowed)
         held_out: dict[str, float] = {
             name: max(1.0, size * getattr(fractions, name) / whole) for name in self.allowed if name != "train"
@@ -148,14 +151,14 @@ class _Deal:
             yield split
 
     def _gain(self, split: str, hand: Counter[str]) -> float:
-        """By how much the squared distance to the shares shrinks, each class by its size."""
+        """How much the squared distance to the shares shrinks, relative to the size of each class."""
         return sum(
             images * (2 * (self.share[label][split] - self.count[label][split]) - images) / self.size[label]
             for label, images in hand.items()
         )
 
     def _needed(self, split: str, hand: Counter[str]) -> int:
-        """Of how many classes the last units must go where there is no image yet, and this is such a split."""
+        """For how many classes this split is still empty and every remaining unit is needed to fill empty splits."""
         needed = 0
         for label in hand:
             empty = [name for name in self.allowed if not self.count[label][name]]
@@ -167,19 +170,20 @@ def _refuse_torn_groups(groups: pd.Series, known: pd.Series) -> None:
     for group, splits in known.groupby(groups):
         if len(there := sorted(set(splits.dropna()))) > 1:
             raise ImpossibleSplit(
-                f"Group {group} has images in {' and in '.join(there)}: they were split before they were known to be "
-                "of one group. Draw the split again: change `seed` in params.yaml."
+                f"Group {group} has images in {' and in '.join(there)}: the split is older than "
+                "the group. Draw the split again: change `seed` in params.yaml."
             )
 
 
 def _remarks(manifest: pd.DataFrame, splits: pd.Series, fractions: Fractions, some_given: bool) -> Iterator[str]:
-    """What is worth knowing of a finished split. Raises ImpossibleSplit where a class is missing from one."""
+    """The notes about a finished split. Raises ImpossibleSplit when a class is missing from one."""
     if len(left_out := manifest["path"][splits == LEFT_OUT]):
         yield (
-            f"{len(left_out)} new images are left out, as they nearly repeat images of two splits: {named(left_out)}."
+            f"{len(left_out)} new images are left out, because they are near-duplicates of images in two splits: "
+            f"{named(left_out)}."
         )
     if torn := [rows for rows in units(manifest) if len(set(splits.iloc[rows]) - {LEFT_OUT}) > 1]:
-        yield f"{len(torn)} clusters or groups are in two splits, as given or frozen before: " + named(
+        yield f"{len(torn)} clusters or groups are in two splits, as given by the source or frozen before: " + named(
             manifest["path"].iloc[rows[0]] for rows in torn
         )
     table = pd.crosstab(manifest["label"], splits).reindex(columns=list(SPLITS), fill_value=0)
@@ -191,14 +195,14 @@ def _remarks(manifest: pd.DataFrame, splits: pd.Series, fractions: Fractions, so
             if not some_given and abs(share - asked) > max(NOTABLE, 1 / row.sum()):
                 yield (
                     f"{name} has {share:.0%} of class {label} instead of {asked:.0%}: its groups and near-duplicates "
-                    f"are too large to be dealt better ({largest_in_words(manifest[manifest['label'] == label])})."
+                    f"are too large for a better split ({largest_in_words(manifest[manifest['label'] == label])})."
                 )
 
 
 def _why_absent(images: pd.DataFrame, label: str, name: str) -> str:
     pieces = len(units(images))
     return (
-        f"Class {label} has no image for {name}: its {len(images)} images are {pieces} that can be told apart "
+        f"Class {label} has no image for {name}: its {len(images)} images are {pieces} separate units "
         f"({largest_in_words(images)}); training, validation and test need at least one each. Add images of other "
         "groups or scenes to the class, remove the class, or give the images' splits in data/raw/metadata.csv."
     )

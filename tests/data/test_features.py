@@ -39,7 +39,7 @@ def test_training_rows_are_the_images_then_each_view(tmp_path: Path, views: int)
 
 
 def test_a_wrong_number_of_rows_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="train.npy needs 8 rows, 7 came"):
+    with pytest.raises(ValueError, match="train.npy needs 8 rows, got 7"):
         write_features(tmp_path, "train", 8, [FEATURES])
 
 

@@ -74,13 +74,13 @@ def test_no_label_hides_its_images(tmp_path: Path, label: str) -> None:
 
 def test_the_longest_name_is_possible_and_one_more_is_not() -> None:
     assert folder_of("é" * 127 + "x") == "é" * 127 + "x"
-    with pytest.raises(LabelError, match=rf"'éééé.* needs a folder name of 256 bytes; {LONGEST_NAME} are possible"):
+    with pytest.raises(LabelError, match=rf"'éééé.* needs a folder name of 256 bytes; the limit is {LONGEST_NAME}"):
         folder_of("é" * 128)
     with pytest.raises(LabelError, match="needs a folder name of 258 bytes"):
         folder_of("/" * 86)
 
 
-@pytest.mark.parametrize(("label", "match"), [("", "A label is empty"), ("a\udcff", r"'a\\udcff' is not UTF-8")])
+@pytest.mark.parametrize(("label", "match"), [("", "A label is empty"), ("a\udcff", r"'a\\udcff' is not valid UTF-8")])
 def test_what_is_no_label_is_refused(label: str, match: str) -> None:
     with pytest.raises(LabelError, match=match):
         folder_of(label)

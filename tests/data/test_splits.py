@@ -242,7 +242,9 @@ def rows_in_groups(sizes: dict[str, int]) -> list[Row]:
     [
         pytest.param([("cat", number, None, None) for number in (1, 2)], ["Class cat", "its 2 images are 2"], id="two"),
         pytest.param(
-            [("cat", 1, None, None)] * 50, ["its 50 images are 1", "what repeats cat/0.jpg, 50 of 50"], id="one scene"
+            [("cat", 1, None, None)] * 50,
+            ["its 50 images are 1", "near-duplicates of cat/0.jpg, 50 of 50"],
+            id="one scene",
         ),
         pytest.param(
             rows_in_groups({"north": 40, "south": 2}), ["its 42 images are 2", "group north, 40 of 42"], id="two groups"
