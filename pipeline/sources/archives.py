@@ -1,6 +1,6 @@
-"""Images in a zip or tar file, read member by member. Writes nothing, and never trusts a member's name.
+"""Read images from a zip or tar file, member by member. Writes nothing, and never trusts a member's name.
 
-A member whose name or link leads out of the archive refuses the whole of it: nobody packs such a thing by mistake.
+If a member's name or link leads out of the archive, we refuse the whole archive: this does not happen by mistake.
 """
 
 import bz2
@@ -27,7 +27,7 @@ T = TypeVar("T")
 LONGEST_READ = 1 << 24  # bytes tarfile may read at once: a header that claims gigabytes would fill the memory
 PIECE = 1 << 20  # bytes read at once
 LINKS = 40  # links followed from one to the next, as Linux does
-ENCRYPTED = 0x1  # of a zip member's flags
+ENCRYPTED = 0x1  # a bit in a zip member's flags
 COMPRESSIONS: Mapping[bytes, Callable[..., object]] = {
     b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open,
 }  # fmt: skip
@@ -52,8 +52,8 @@ def inside(archive: str, member: str, path: str) -> str:
     if path.startswith("/") or ".." in parts or "\0" in path or re.match(r"[A-Za-z]:[/\\]", path):
         raise SourceError(
             f"{archive} is refused: its member {shown(member)!r} leads out of the archive"
-            f"{f' (to {shown(path)!r})' if path != member else ''}. No image was taken. Unpack it by hand if you trust "
-            "it, and import the folder."
+            f"{f' (to {shown(path)!r})' if path != member else ''}. Nothing was imported. Unpack it by hand if you "
+            "trust it, and import the folder."
         )
     return "/".join(part for part in parts if part not in ("", "."))
 
@@ -72,7 +72,7 @@ def linked(archive: str, member: str, target: str) -> str:
 
 
 def images_in(members: Iterable[Member]) -> tuple[list[Found], int]:
-    """The images among `members`, and how many other files there are. The last of several with one path counts."""
+    """The images among `members`, and how many other files there are. If several have one path, the last one counts."""
     by_path = {member.path: member for member in members}
     found, others = [], 0
     for path, member in by_path.items():
@@ -103,7 +103,7 @@ class Archive:
     _members: dict[str, zipfile.ZipInfo | tarfile.TarInfo] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        """Read the table of contents; of a tar file that is all of it."""
+        """Read the table of contents; for a tar file this reads the whole file."""
         with _explained(self.name), self._opened() as archive:
             members = _zipped(self, archive) if isinstance(archive, zipfile.ZipFile) else _tarred(self, archive)
             found, self.left_aside = images_in(members)
@@ -122,7 +122,7 @@ class Archive:
                         yield item, act(item, again)
 
     def record(self, path: str, member: zipfile.ZipInfo | tarfile.TarInfo) -> None:
-        """Remember how to open `path`."""
+        """Store how to open `path`."""
         self._members[path] = member
 
     def _offset(self, place: str) -> int:
@@ -145,19 +145,19 @@ class Archive:
 
 
 def is_archive(file: BinaryIO) -> bool:
-    """Whether the first bytes are those of a zip file, of a tar file, or of a packed file that may hold a tar file."""
+    """Whether the first bytes are those of a zip file, of a tar file, or of a compressed file that may hold one."""
     file.seek(0)
     start = file.read(512)
     if start.startswith((ZIP, *COMPRESSIONS)) or start[257:262] == b"ustar":
         return True
     file.seek(0)
-    with suppress(tarfile.TarError):  # the oldest tar files have no mark but the checksum of their first header
+    with suppress(tarfile.TarError):  # the oldest tar files have no signature except the checksum of their first header
         return tarfile.open(fileobj=cast("IO[bytes]", _BoundedReads(file)), mode="r:").next() is not None
     return False
 
 
 class _BoundedReads:
-    """The stream that tarfile reads from, without reads that no honest header asks for."""
+    """The stream that tarfile reads from. It refuses reads so long that only a malicious header causes them."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
@@ -170,7 +170,7 @@ class _BoundedReads:
 
 def _zipped(archive: Archive, zipped: zipfile.ZipFile) -> Iterator[Member]:
     for info in zipped.infolist():
-        name = info.filename.replace("\\", "/")  # as some packers on Windows write it
+        name = info.filename.replace("\\", "/")  # some archivers on Windows write backslashes
         path = inside(archive.name, name, name)
         if name.endswith("/"):  # a folder
             continue
@@ -197,7 +197,7 @@ def _tarred(archive: Archive, tar: tarfile.TarFile) -> Iterator[Member]:
         total += info.size
         if total > archive.max_bytes:
             raise SourceError(
-                f"{archive.name} unpacks to more than {archive.max_bytes / 1e9:g} GB. If that is right, give a higher "
+                f"{archive.name} unpacks to more than {archive.max_bytes / 1e9:g} GB. If that is right, set a higher "
                 "limit with --max-gb."
             )
         archive.record(path, info)
@@ -207,12 +207,12 @@ def _tarred(archive: Archive, tar: tarfile.TarFile) -> Iterator[Member]:
             yield Member(path, 0, is_image(path, lambda: b""), inside(archive.name, info.name, info.linkname))
         elif info.isreg():
             yield Member(path, info.size, _is_image(tar, path, info))
-    # tarfile takes any nonsense after the first member for the end; the true end is a block of zeros.
+    # tarfile takes any invalid block after the first member for the end; the true end is a block of zeros.
     fileobj = cast("BinaryIO", tar.fileobj)
     fileobj.seek(tar.offset)
     if fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("its end is missing")
-    while (rest := fileobj.read(PIECE)) and total <= archive.max_bytes:  # a packed file has its checksum at its end
+    while (rest := fileobj.read(PIECE)) and total <= archive.max_bytes:  # a compressed file has its checksum at its end
         total += len(rest)
 
 
@@ -235,7 +235,7 @@ def _member(archive: zipfile.ZipFile | tarfile.TarFile, info: zipfile.ZipInfo | 
 
 
 def _copies(stream: BinaryIO, times: int) -> Iterator[BinaryIO]:
-    """The same bytes `times` times: going back in a compressed file would unpack it again from its start."""
+    """The same bytes, `times` times: seeking back in a compressed file would decompress it again from the start."""
     if times == 1:
         yield stream
         return
@@ -249,13 +249,13 @@ def _copies(stream: BinaryIO, times: int) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Say in words what the readers of archives raise on damaged ones."""
+    """Turn the errors of archive readers into SourceError with a clear message."""
     try:
         yield
     except NotImplementedError as error:
         raise SourceError(f"{name} cannot be unpacked: {error}. Unpack it by hand, and import the folder.") from error
     except DAMAGE as error:
-        # An error number is the disk's or the network's, but for a seek to where nothing can be.
+        # An error number comes from the disk or the network, except for a seek to an impossible position.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        raise SourceError(f"{name} is damaged or cut short: {error}. Download it, or pack it, again.") from error
+        raise SourceError(f"{name} is damaged or truncated: {error}. Download or pack it again.") from error

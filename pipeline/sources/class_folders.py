@@ -1,6 +1,6 @@
-"""The files of a source -> its labelled images, by their folders. Pure: knows paths, opens nothing.
+"""Label the files of a source by their folders. Pure: knows paths, opens nothing.
 
-Two layouts are read: `<class>/**/<image>`, and the same below folders named for the splits, `train/<class>/**/<image>`.
+Two layouts are valid: `<class>/**/<image>`, and the same below folders named for splits: `train/<class>/**/<image>`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ SPLIT_OF = {
 
 
 class SourceError(NightshiftError):
-    """A source of images that cannot be read as one; says what was found, what was expected, what to do."""
+    """A source of images is not valid; the message says what we found, what we expected, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Found:
     """An image file of a source, as it was when listed."""
 
     path: str  # below the source, `/` between the parts
-    place: str  # what the source opens it by: a file, an address, a member of an archive
-    bytes: int | None = None  # None: not known before it is read
-    modified_ns: int | None = None  # of remote files, where the server says
+    place: str  # how the source opens it: a file, an address, a member of an archive
+    bytes: int | None = None  # None: unknown until it is read
+    modified_ns: int | None = None  # of remote files, if the server reports it
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An image with its label, and what else its source says of it."""
+    """An image with its label, and the other facts from its source."""
 
     label: str
     below: str  # its path below the label's folder
@@ -42,14 +42,14 @@ class Item:
 
     @property
     def split(self) -> str:
-        """`train`, `val`, `test`, or nothing."""
+        """`train`, `val`, `test`, or an empty text."""
         return dict(self.known).get("split", "")
 
 
 def without_enclosing(files: Sequence[Found]) -> list[Found]:
-    """The same files without the folders that enclose all of them, as archives have: `flowers/rose/1.jpg`.
+    """The same files without the folders that enclose all of them, as in archives: `flowers/` in `flowers/rose/1.jpg`.
 
-    A folder with images directly in it is a class, and a folder with a split's name a split: both are kept.
+    A folder with images directly in it is a class, and a folder with a split's name is a split: both are kept.
     """
     stripped = list(files)
     while stripped:
@@ -62,7 +62,7 @@ def without_enclosing(files: Sequence[Found]) -> list[Found]:
 
 
 def by_folders(files: Iterable[Found], source: str) -> list[Item]:
-    """The images with the labels, and splits, that their folders say.
+    """The images with the labels and splits from their folders.
 
     Raises SourceError when an image is outside every class folder, or folders are splits and classes at once.
     """
@@ -78,16 +78,16 @@ def by_folders(files: Iterable[Found], source: str) -> list[Item]:
         if len(splits) > 1:
             others = [top for top in tops if top not in splits]
             raise SourceError(
-                f"{source} holds folders named for splits ({named(splits)}) beside others ({named(others)}). Expected "
-                "are either splits with a folder for each class in them, or a folder for each class. Move the others "
+                f"{source} holds folders named for splits ({named(splits)}) beside others ({named(others)}). It must "
+                "have either splits with a folder for each class in them, or a folder for each class. Move the others "
                 "away, or name a table with the columns path, label and split instead."
             )
         return [Item(label_of(names[0]), "/".join(names[1:]), file) for file, names in parts]
     if stray := [file.path for file, names in parts if len(names) == 2]:
         raise SourceError(
             f"{len(stray):,} images of {source} are directly in a split's folder, without a class: {named(stray)}. "
-            "Expected is <split>/<class>/<image>. Move each into a folder named for its label; if a folder such as "
-            f"{splits[0]}/ is a class itself, name a table with the columns path and label instead."
+            "The layout must be <split>/<class>/<image>. Move each into a folder named for its label; if "
+            f"{splits[0]}/ itself is a class, name a table with the columns path and label instead."
         )
     items = []
     for file, (top, label, *below) in parts:

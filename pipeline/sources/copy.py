@@ -1,7 +1,7 @@
-"""Labelled images from anywhere -> `data/raw/<class>/`: first a plan, then what the plan says. Decodes no pixel.
+"""Import labelled images from any source into `data/raw/<class>/`: first plan, then copy. Decodes no pixel.
 
-The source is never changed. The side table is written before the images, each image beside its place and then renamed:
-a killed import leaves no half image and no image without its row, and the same command completes it.
+An import never changes its source. It writes the side table before the images, and each image to a temporary file that
+it then renames: a killed import leaves no partial image and no image without a row, and the same command completes it.
 """
 
 import errno
@@ -31,14 +31,14 @@ from pipeline.storage.addresses import local_path
 from pipeline.storage.listing import list_images
 
 PIECE = 1 << 20  # bytes read at once
-SETTLED_NS = 60_000_000_000  # more than clocks differ
+SETTLED_NS = 60_000_000_000  # more than the difference between two clocks
 GB = 1_000_000_000
 MAX_GB = 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did; a `Counter` is by label."""
+    """The result of an import; each `Counter` is by label."""
 
     new: Counter[str]
     replaced: Counter[str]
@@ -51,9 +51,9 @@ class Imported:
 def import_from(
     address: str, raw: Path = RAW, *, into: str = "", link: bool = False, replace: bool = False, max_gb: float = MAX_GB
 ) -> Imported:
-    """Import the images at `address` into `raw`; see `sources` for what it may be.
+    """Import the images at `address` into `raw`; see `sources` for the valid kinds.
 
-    Raises SourceError, AddressError, ImportingError; then nothing was written, unless disk or network failed meanwhile.
+    Raises SourceError, AddressError, ImportingError; nothing was written then, unless disk or network failed meanwhile.
     """
     _refuse_itself(address, raw)
     with staging(raw) as room, open_source(address, room, int(max_gb * GB)) as source:
@@ -67,8 +67,8 @@ def import_images(
     """Import the images of an open source; `room` is a folder from `staging`."""
     if not source.items:
         raise ImportingError(
-            f"There are no images in the source; {source.left_aside:,} other files are. Expected are files with an "
-            "image's ending (.jpg, .png, …) or an image's first bytes."
+            f"There are no images in the source; {source.left_aside:,} other files are. An image needs an image's "
+            "extension (.jpg, .png, …) or an image's first bytes."
         )
     placed = place(source.items, into)
     plan = plan_import(placed, _states(placed, source, raw), replace)
@@ -98,9 +98,9 @@ def import_images(
 
 @contextmanager
 def staging(raw: Path) -> Iterator[Path]:
-    """A folder for files not yet whole, on the disk of `raw` but not among its images; for one import at a time."""
+    """A folder for unfinished files, on the disk of `raw` but not among its images; for one import at a time."""
     parent = raw.resolve().parent
-    if raw.exists() and raw.stat().st_dev != parent.stat().st_dev:  # a disk of its own is mounted at `raw`
+    if raw.exists() and raw.stat().st_dev != parent.stat().st_dev:  # another disk is mounted at `raw`
         parent = raw
     room = parent / f".{raw.name}.import.tmp"
     room.mkdir(parents=True, exist_ok=True)
@@ -108,9 +108,11 @@ def staging(raw: Path) -> Iterator[Path]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ImportingError(f"Another import into {raw} is running. Wait for it, then repeat the command.") from None
+        raise ImportingError(
+            f"Another import into {raw} is running. Wait until it ends, then run the same command again."
+        ) from None
     try:
-        for left in room.iterdir():  # by an import that was killed
+        for left in room.iterdir():  # files of a killed import
             if left.name != "lock":
                 left.unlink()
         yield room
@@ -131,7 +133,7 @@ def _refuse_itself(address: str, raw: Path) -> None:
 
 
 def _states(placed: Placed, source: Source, raw: Path) -> dict[str, State]:
-    """What is there already: first by size, then, where sizes agree, by content."""
+    """Which images exist already: compared by size, then, if the sizes are equal, by content."""
     states: dict[str, State] = {}
     alike: list[Item] = []
     paths = {id(item): path for path, item in placed.items()}
@@ -142,7 +144,9 @@ def _states(placed: Placed, source: Source, raw: Path) -> dict[str, State]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         if stat.S_ISDIR(about.st_mode):
-            raise ImportingError(f"{file} is a folder; an image of the source would have this name. Rename one.")
+            raise ImportingError(
+                f"{file} is a folder, but an image of the source has the same name. Rename one of them."
+            )
         if item.file.bytes is not None and item.file.bytes != about.st_size:
             states[path] = "other"
         elif is_settled(item.file, about):
@@ -157,9 +161,9 @@ def _states(placed: Placed, source: Source, raw: Path) -> dict[str, State]:
 
 
 def is_settled(far: Found, about: os.stat_result) -> bool:
-    """Whether a file of another machine has the size and time that an import from there left here.
+    """Whether a remote file has the size and time that an earlier import recorded here.
 
-    Not if it was written shortly before it was copied: servers give whole seconds, so a second change could hide.
+    False if it was written shortly before it was copied: servers report whole seconds, which can hide a second change.
     """
     same = (far.bytes, far.modified_ns) == (about.st_size, about.st_mtime_ns)
     return same and about.st_ctime_ns - about.st_mtime_ns > SETTLED_NS
@@ -177,7 +181,7 @@ def _has_content(file: Path, stream: BinaryIO) -> bool:
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytes:
-    """`size` bytes, or all there are: a network gives fewer than asked for at a time."""
+    """Read `size` bytes, or all there are: one read from a network may return fewer."""
     pieces = []
     while size and (piece := stream.read(size)):
         pieces.append(piece)
@@ -188,14 +192,14 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytes:
 def _check_links(todo: Placed, source: Source, room: Path) -> None:
     if not source.local:
         raise ImportingError(
-            "--link needs a source whose images are files of this machine; archives and addresses are not. Leave "
-            "--link out: the images are copied then."
+            "--link needs a source whose images are files on this machine; archives and addresses are not. Omit "
+            "--link to copy the images."
         )
     disk = room.stat().st_dev
     if far := [item.file.place for item in todo.values() if Path(item.file.place).stat().st_dev != disk]:
         raise ImportingError(
-            f"--link needs the images on the disk of the project; {len(far):,} are on another: {named(far)}. Leave "
-            "--link out: the images are copied then."
+            f"--link needs the images on the disk of the project; {len(far):,} are on another: {named(far)}. Omit "
+            "--link to copy the images."
         )
 
 
@@ -204,7 +208,7 @@ def _check_room(todo: Placed, room: Path, max_gb: float) -> None:
     if size > max_gb * GB:
         raise ImportingError(
             f"The images are {size / GB:.3g} GB; the limit is {max_gb:g} GB. Nothing was copied. If that is right, "
-            "give a higher limit with --max-gb."
+            "set a higher limit with --max-gb."
         )
     if size > (free := shutil.disk_usage(room).free):
         raise ImportingError(
@@ -214,7 +218,7 @@ def _check_room(todo: Placed, room: Path, max_gb: float) -> None:
 
 
 def _write_rows(rows: Mapping[str, Mapping[str, str]], raw: Path, room: Path) -> None:
-    """Bring the side table up to date, if the source says anything."""
+    """Update the side table, if the source has anything for it."""
     if not rows:
         return
     file = raw / METADATA.name
@@ -238,8 +242,8 @@ def _copy(todo: Placed, source: Source, raw: Path, room: Path, max_bytes: int) -
                 size = file.tell()
             if item.file.bytes not in (None, size):
                 raise ImportingError(
-                    f"{shown(item.file.path)} gave {size:,} bytes of {item.file.bytes:,}: it changed, or was cut off. "
-                    "Repeat the command; what is copied already stays."
+                    f"{shown(item.file.path)} gave {size:,} of {item.file.bytes:,} bytes: it changed, or is truncated. "
+                    "Run the same command again; it keeps the images that are already copied."
                 )
             if item.file.modified_ns is not None:
                 os.utime(beside, ns=(item.file.modified_ns, item.file.modified_ns))
@@ -249,7 +253,7 @@ def _copy(todo: Placed, source: Source, raw: Path, room: Path, max_bytes: int) -
 
 
 class _Budget:
-    """Bytes that may still be written; several threads spend them."""
+    """The number of bytes that may still be written, shared by several threads."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes, self._left, self._lock = max_bytes, max_bytes, threading.Lock()
@@ -259,8 +263,8 @@ class _Budget:
             self._left -= size
             if self._left < 0:
                 raise ImportingError(
-                    f"The images are more than {self._max_bytes / GB:g} GB. What is copied already stays. If that is "
-                    "right, give a higher limit with --max-gb and repeat the command."
+                    f"The images are more than {self._max_bytes / GB:g} GB. The images copied so far stay. If that is "
+                    "right, set a higher limit with --max-gb and run the command again."
                 )
 
 
@@ -272,7 +276,7 @@ def _link(source: Path, file: Path, room: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             raise
         raise ImportingError(
-            f"Could not link {source}: {os.strerror(error.errno)}. Leave --link out: the images are copied then."
+            f"Could not link {source}: {os.strerror(error.errno)}. Omit --link to copy the images."
         ) from error
 
 
@@ -281,7 +285,7 @@ _numbers = count()
 
 @contextmanager
 def _renamed(file: Path, room: Path) -> Iterator[Path]:
-    """A new file in `room`, which takes the place of `file` when it is whole and on the disk."""
+    """A new file in `room`, which replaces `file` once it is complete and synced."""
     beside = room / str(next(_numbers))
     try:
         yield beside

@@ -1,4 +1,4 @@
-"""The demo set -> `data/raw/<class>/`. Moves bytes; decodes no pixel."""
+"""Write the demo set to `data/raw/<class>/`. Copies bytes; decodes no pixel."""
 
 from importlib import resources
 from pathlib import Path
@@ -12,11 +12,11 @@ from pipeline.sources.class_folders import Found, Item
 from pipeline.sources.copy import import_images, staging
 from pipeline.sources.open import Files
 
-DEFECT_CUT = 0.5  # the published benchmark's cut between functional and defective cells
+DEFECT_CUT = 0.5  # the published benchmark's threshold between functional and defective cells
 
 
 class DemoError(NightshiftError):
-    """The demo set is missing, or would mix with other images; says what to do."""
+    """The demo set is missing, or would mix with other images; the message says what to do."""
 
 
 def write_demo(raw: Path = RAW) -> pd.Series:

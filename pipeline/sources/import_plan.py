@@ -1,4 +1,4 @@
-"""Where each image of a source goes below `data/raw`, and what is done there. Pure: decides, touches no file."""
+"""Plan an import: where each image goes below `data/raw`, and what to do there. Pure; touches no file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from pipeline.sources.class_folders import Item
 from pipeline.storage.listing import is_hidden
 
 Placed = Mapping[str, Item]  # path below data/raw -> the image that goes there
-State = Literal["same", "other"]  # of a file that is there already
+State = Literal["same", "other"]  # of a file that exists already
 
 
 class ImportingError(NightshiftError):
-    """The images cannot go where they should; says which and what to do."""
+    """The images cannot be placed; the message says which, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class ImportPlan:
 
     new: tuple[str, ...]
     replaced: tuple[str, ...]
-    there: tuple[str, ...]  # with the same content: nothing is done
+    there: tuple[str, ...]  # exists with the same content: nothing to do
 
 
 def place(items: Sequence[Item], into: str = "") -> dict[str, Item]:
-    """Where each image goes, below data/raw. Raises ImportingError when two want one place, or a name is impossible."""
+    """The path of each image below data/raw. Raises ImportingError when two have one path, or a name is not valid."""
     if into and (folder_of(into) != into or is_hidden(into)):
         raise ImportingError(
             f"--into {shown(into)} is not a valid folder name. Choose one without / \\ % and leading dots."
@@ -44,7 +44,7 @@ def place(items: Sequence[Item], into: str = "") -> dict[str, Item]:
         placed[path] = item
     if odd := [path for path in placed if not _is_possible(path)]:
         raise ImportingError(
-            f"{len(odd):,} files have names that cannot be kept: {named(odd)}. Expected are UTF-8 names of at most "
+            f"{len(odd):,} files have names that cannot be kept: {named(odd)}. Names must be UTF-8, of at most "
             f"{LONGEST_NAME} bytes, without `..`. Rename them."
         )
     for path in placed:
@@ -63,12 +63,12 @@ def _is_possible(path: str) -> bool:
 
 
 def plan_import(placed: Placed, states: Mapping[str, State], replace: bool) -> ImportPlan:
-    """Decide about every image, given what is there. Raises ImportingError on other content, unless `replace`."""
+    """Decide what to do with each image. Raises ImportingError if a path has other content, unless `replace`."""
     other = [path for path in placed if states.get(path) == "other"]
     if other and not replace:
         raise ImportingError(
             f"{len(other):,} images would replace others of the same name: {named(other)}. Nothing was copied. Add "
-            "--into NAME to keep both, or --replace to take the new ones."
+            "--into NAME to keep both, or --replace to keep only the new ones."
         )
     return ImportPlan(
         new=tuple(path for path in placed if path not in states),

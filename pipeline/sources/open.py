@@ -1,7 +1,7 @@
-"""An address -> the labelled images there, and how to read them. Decides nothing about where they go.
+"""Open an address as a source: list its labelled images and read them. Does not decide where they go.
 
-A source is a folder, a table or an archive, on this machine or at any address that fsspec opens. What counts as an
-image is the listing's rule, the same as for the nightly run.
+A source is a folder, a table or an archive, on this machine or at any address that fsspec opens. The listing decides
+which files are images, by the same rule as for the nightly run.
 """
 
 import os
@@ -34,16 +34,16 @@ from pipeline.storage.addresses import (
 from pipeline.storage.listing import is_hidden, is_image, list_files
 
 T = TypeVar("T")
-THREADS = 8  # a server answers several requests as fast as one; a disk does not mind
+THREADS = 8  # a server answers several requests as fast as one; for a disk it does not matter
 PIECE = 1 << 20  # bytes read at once
 EXPECTED = (
-    "Expected is a folder with a folder for each class, a table (.csv, .tsv, .parquet) with the columns path and "
+    "A source must be a folder with a folder for each class, a table (.csv, .tsv, .parquet) with the columns path and "
     "label, or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz) of such a folder."
 )
 
 
 class Source(Protocol):
-    """Labelled images somewhere."""
+    """A source of labelled images."""
 
     @property
     def items(self) -> Sequence[Item]:
@@ -51,19 +51,19 @@ class Source(Protocol):
 
     @property
     def left_aside(self) -> int:
-        """How many other files there are, which are not images."""
+        """The number of files that are not images."""
 
     @property
     def local(self) -> bool:
-        """Whether each image is a file of this machine, and its place that file's path."""
+        """Whether each image is a local file, with its path as place."""
 
     def visit(self, items: Iterable[Item], act: Callable[[Item, BinaryIO], T]) -> Iterator[tuple[Item, T]]:
-        """Call `act` with each item and its bytes; what it returned, in any order, as it comes."""
+        """Call `act` with each item and its bytes; yields the results as they come, in any order."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """Images that are files of their own, read by a few threads."""
+    """Images that are separate files, read by a few threads."""
 
     items: list[Item]
     left_aside: int
@@ -86,9 +86,9 @@ class Files:
 
 @contextmanager
 def open_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
-    """The source at `address`. An archive of another machine is fetched into `room` if it cannot be read in parts.
+    """The source at `address`. A remote archive is downloaded to `room` if it cannot be read in parts.
 
-    Raises SourceError when there is nothing at the address or it is not what its name says, and AddressError.
+    Raises AddressError, and SourceError when the address does not exist or its content does not match its name.
     """
     file = local_path(address)
     if file is None:
@@ -110,7 +110,7 @@ def open_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
 
 
 def _review(file: Path, address: str) -> Source | None:
-    """A night's review with the labels that a person filled in; None where the file is not a review."""
+    """The source for a night's review with labels filled in by a person; None if the file is not a review."""
     if not file.name.lower().endswith((".csv", ".tsv")):
         return None
     columns, cells = tables.separated(file.read_bytes(), shown(address), file.suffix.lower().removeprefix("."))
@@ -146,7 +146,7 @@ def _fetch(stream: BinaryIO, copy: BinaryIO, address: str, max_bytes: int) -> No
         copy.write(piece)
         if copy.tell() > max_bytes:
             raise SourceError(
-                f"{shown(address)} is larger than {max_bytes / 1e9:g} GB. If that is right, give a higher limit with "
+                f"{shown(address)} is larger than {max_bytes / 1e9:g} GB. If that is right, set a higher limit with "
                 "--max-gb."
             )
 
@@ -174,7 +174,7 @@ def _local_folder(folder: Path, address: str) -> Source:
 
 def _remote_folder(fs: Any, path: str, address: str, is_http: bool) -> Source:
     with explained(address):
-        fs.ls(path, detail=False)  # raises what is wrong; `find` would return an empty list
+        fs.ls(path, detail=False)  # raises the error; `find` would return an empty list
         listed = fs.find(path, detail=True)
     root = path.rstrip("/") + "/"
     files = {name.removeprefix(root): (name, about) for name, about in sorted(listed.items()) if name.startswith(root)}
@@ -197,7 +197,7 @@ def _remote_folder(fs: Any, path: str, address: str, is_http: bool) -> Source:
 
 
 def _start(fs: Any, name: str, size: int | None) -> bytes:
-    """The first bytes of a remote file; an empty one has no range to ask for."""
+    """The first bytes of a remote file; an empty file has no range to request."""
     return b"" if size == 0 else bytes(fs.cat_file(name, start=0, end=MAGIC_BYTES))
 
 
@@ -226,7 +226,7 @@ def _table(data: bytes, address: str, name: str, folder: str) -> Source:
 
 
 def _place(path: str, folder: str, address: str) -> str:
-    """The file or address that a table in `folder` means by `path`."""
+    """The file or address of `path` in a table in `folder`."""
     if is_address(path):
         file = local_path(path)
         return path if file is None else os.path.normpath(file)
@@ -234,15 +234,15 @@ def _place(path: str, folder: str, address: str) -> str:
         return os.path.normpath(Path(folder, path))
     if path.startswith("/"):
         raise SourceError(
-            f"{shown(address)} names {shown(path)}, an absolute path, but is not on this machine itself. Expected are "
-            "paths relative to the table, or full addresses."
+            f"{shown(address)} names {shown(path)}, an absolute path, but is not on this machine itself. Use paths "
+            "relative to the table, or full addresses."
         )
     protocol, _, rest = folder.partition("://")
     return f"{protocol}://{posixpath.normpath(posixpath.join(rest, path))}"
 
 
 def _look(place: str) -> tuple[Found, bool] | None:
-    """What is known of the file, and whether it is an image; None if there is no such file."""
+    """The file's facts, and whether it is an image; None if it does not exist."""
     name = place.rpartition("/")[2]
     if not is_address(place):
         file = Path(place)
@@ -264,7 +264,7 @@ def _look(place: str) -> tuple[Found, bool] | None:
 
 
 def below_common(places: Sequence[str]) -> dict[str, str]:
-    """Each file's path below the common folder of all of them; parts that a listing would hide get another name."""
+    """Each file's path below the common folder of all of them; parts that a listing would skip get another name."""
     parts = {}
     for place in places:
         protocol, _, rest = place.partition("://") if is_address(place) else ("file", "", place)

@@ -1,6 +1,6 @@
-"""A review.csv with labels that a person filled in -> labelled images of the night's folder. Copies nothing.
+"""Read a review.csv with labels filled in by a person, as labelled images of the night's folder. Copies nothing.
 
-Rows without a label are left out. A label is for the bytes that the person looked at: a file that has
+Rows without a label are skipped. A label belongs to the bytes that the person looked at, so a file that has
 changed since is refused.
 """
 
@@ -16,7 +16,7 @@ from pipeline.storage.addresses import is_address, open_remote
 from pipeline.storage.files import read_json
 
 PIECE = 1 << 20  # bytes read at once
-NEEDED = ("path", "status", "sha256", WHY, CORRECTION)  # by these a review is known among tables
+NEEDED = ("path", "status", "sha256", WHY, CORRECTION)  # a table with these columns is a review
 
 
 def is_review(columns: Sequence[str]) -> bool:
@@ -25,17 +25,17 @@ def is_review(columns: Sequence[str]) -> bool:
 
 
 def corrections(columns: Sequence[str], cells: Sequence[Sequence[str]], file: Path) -> tuple[list[Item], int]:
-    """The images of a review in `file` that have a label, and how many rows have none.
+    """The labelled images of the review in `file`, and the number of rows without a label.
 
-    Raises SourceError when there is none at all, when the night's folder is not known or gone, when a path has two
-    labels, and when files are missing or have changed.
+    Raises SourceError when no row has a label, the night's folder is unknown or missing, a path has two labels, or
+    files are missing or have changed.
     """
     rows = [dict(zip(columns, row, strict=True)) for row in cells if any(row)]
     filled = [row for row in rows if row[CORRECTION].strip()]
     if not filled:
         raise SourceError(
             f"{shown(str(file))} has no labels in the column {CORRECTION}. Write the right label there for the images "
-            "to learn from; rows without one are left out."
+            "to learn from; rows without one are skipped."
         )
     labels: dict[str, str] = {}
     for row in filled:
@@ -55,7 +55,7 @@ def corrections(columns: Sequence[str], cells: Sequence[Sequence[str]], file: Pa
     if missing:
         raise SourceError(
             f"{shown(str(file))} names {len(missing):,} files that cannot be read in {shown(folder)}: "
-            f"{named(missing)}. Bring them back, or empty their {CORRECTION}; nothing was copied."
+            f"{named(missing)}. Restore them, or empty their {CORRECTION}; nothing was copied."
         )
     if changed:
         raise SourceError(
@@ -67,25 +67,25 @@ def corrections(columns: Sequence[str], cells: Sequence[Sequence[str]], file: Pa
 
 
 def _folder(file: Path) -> str:
-    """The folder, or address, of the images that a review beside its summary.json is of."""
+    """The folder or address of the images, from the summary.json beside the review."""
     summary = file.with_name("summary.json")
     try:
         folder = listed_path(str(read_json(summary)["input"]))
     except (OSError, ValueError, KeyError, TypeError):
         raise SourceError(
             f"{shown(str(summary))} does not say which folder {shown(file.name)} is a review of. Keep both files in "
-            "the folder that the night wrote them into."
+            "the folder that the night wrote."
         ) from None
     if not is_address(folder) and not Path(folder).is_dir():
         raise SourceError(
-            f"{shown(folder)}, the folder of the images in {shown(str(file))}, is not there. Bring it back (is a disk "
-            "not mounted?)."
+            f"{shown(folder)}, the folder of the images in {shown(str(file))}, does not exist. Restore it (perhaps "
+            "a disk is not mounted)."
         )
     return folder
 
 
 def _digest(place: str) -> tuple[str, int]:
-    """SHA-256 and size of a file; nothing when it cannot be read."""
+    """SHA-256 and size of a file; an empty hash and 0 if it cannot be read."""
     try:
         with open_remote(place) if is_address(place) else Path(place).open("rb") as stream:
             found, size = hashlib.sha256(), 0
@@ -98,5 +98,5 @@ def _digest(place: str) -> tuple[str, int]:
 
 
 def _named(path: str) -> str:
-    """The path as an image below its label's folder: bytes that are not UTF-8 as escapes."""
+    """The image's path below its label's folder, with bytes that are not UTF-8 escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

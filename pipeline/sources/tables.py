@@ -1,7 +1,7 @@
-"""A table of labelled images (CSV, TSV or Parquet) -> its rows, checked. Opens no image.
+"""Read and check the rows of a table of labelled images (CSV, TSV or Parquet). Opens no image.
 
-Columns: `path` and `label`; `split` and `group` if known; all others are kept as they are. What `path` is relative
-to, and whether the files are there, is the source's concern.
+Columns: `path` and `label`; optional `split` and `group`; all others are kept as they are. The source resolves `path`
+and checks that the files exist.
 """
 
 import csv
@@ -26,7 +26,7 @@ class Row:
 
 
 def read_table(data: bytes, name: str) -> list[Row]:
-    """The rows of a table, each image once. Raises SourceError naming the rows that are wrong.
+    """The rows of a table, each image once. Raises SourceError naming the wrong rows.
 
     `name` ends in `.csv`, `.tsv` or `.parquet`; messages name it. Rows are counted as a spreadsheet does: the header
     is row 1.
@@ -36,7 +36,7 @@ def read_table(data: bytes, name: str) -> list[Row]:
     _check_columns(columns, name)
     numbered = {
         number: dict(zip(columns, row, strict=True)) for number, row in enumerate(cells, start=2) if any(row)
-    }  # empty rows do not count
+    }  # without empty rows
     for column in ("path", "label"):
         empty = [number for number, row in numbered.items() if not row[column].strip()]
         if empty:
@@ -49,7 +49,7 @@ def _check_columns(columns: Sequence[str], name: str) -> None:
     if missing := [column for column in ("path", "label") if column not in columns]:
         raise SourceError(
             f"{name} has no column {' and no column '.join(missing)}; its columns are {named(columns) or 'none'}. "
-            f"Expected are path and label, split and group if known, and any others, separated by "
+            f"It must have path and label, may have split, group and any others, separated by "
             f"{'tabs' if name.lower().endswith('tsv') else 'commas'}. Rename them."
         )
     if twice := sorted({column for column in columns if columns.count(column) > 1}):
@@ -63,13 +63,12 @@ def _check_splits(numbered: Mapping[int, Mapping[str, str]], name: str) -> None:
     if unknown := [number for number, word in words.items() if word and word.casefold() not in SPLIT_OF]:
         found = sorted({words[number] for number in unknown})
         raise SourceError(
-            f"{name}: split is {named(found)} in {_rows(unknown)}. Expected is train, val or test, or nothing. "
-            "Change it."
+            f"{name}: split is {named(found)} in {_rows(unknown)}. It must be train, val, test or empty. Correct it."
         )
 
 
 def _unique(numbered: Mapping[int, Mapping[str, str]], columns: Sequence[str], name: str) -> list[Row]:
-    """The rows, without those that say the same again; raises SourceError on those that say something else."""
+    """The rows without repeated ones; raises SourceError if a repeated row differs."""
     first: dict[str, int] = {}
     unlike: dict[str, list[int]] = {}
     for number, row in numbered.items():

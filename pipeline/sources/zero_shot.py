@@ -1,4 +1,4 @@
-"""First labels without any training: which of some words fits an image best, by CLIP or SigLIP through KerasHub.
+"""First labels without training: CLIP or SigLIP, through KerasHub, picks the description that fits an image best.
 
 Learning Transferable Visual Models From Natural Language Supervision, Radford et al., 2021. Writes a table that
 `nightshift data import` reads; trains nothing.
@@ -32,32 +32,32 @@ from pipeline.storage.listing import list_images
 PROPOSAL_COLUMNS = ("path", "label", "confidence", "label_2", "confidence_2")
 BATCH_SIZE = 32
 ARTICLES = ("a ", "an ", "the ")
-NAMED = 20  # unreadable files
+NAMED = 20  # unreadable files, in the warning
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What images are compared with."""
+    """The descriptions that images are compared with."""
 
     labels: tuple[str, ...]
-    prompts: tuple[str, ...]  # of each label
+    prompts: tuple[str, ...]  # one for each label
 
 
 @dataclass(frozen=True, slots=True)
 class TextAndImages:
-    """A preset, ready to compare images with some words."""
+    """A loaded preset that compares images with the descriptions."""
 
-    images: Images  # how it takes them
+    images: Images  # how the preset takes images
     infer: Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # (n, height, width, 3) -> logits (n, words)
 
 
 def read_words(text: str) -> Words:
-    """`a cat, a dog` or `cat=a photo of a cat, dog=a photo of a dog`. Raises NightshiftError for one."""
+    """`a cat, a dog` or `cat=a photo of a cat, dog=a photo of a dog`. Raises NightshiftError if there is only one."""
     pairs = [(left.strip(), right.strip()) for left, _, right in (part.partition("=") for part in text.split(","))]
     labels = tuple(label if prompt else _without_article(label) for label, prompt in pairs)
     if len(set(labels)) != len(labels) or len(labels) < 2 or not all(labels):
         raise NightshiftError(
-            f"--zero-shot {shown(text)}: at least two different descriptions are expected, with commas between them, "
+            f"--zero-shot {shown(text)}: give at least two different descriptions, separated by commas, "
             'such as "a cat, a dog", or with the label before each: "cat=a photo of a cat, dog=a photo of a dog".'
         )
     return Words(labels, tuple(prompt or label for label, prompt in pairs))
@@ -69,7 +69,7 @@ def _without_article(words: str) -> str:
 
 
 def load_preset(preset: str, words: Words, max_megapixels: float) -> TextAndImages:
-    """CLIP or SigLIP of `preset`, which is as `model.weights` of a keras_hub backbone.
+    """Load CLIP or SigLIP from `preset`, which has the format of `model.weights` for a keras_hub backbone.
 
     Raises PresetError when it cannot be loaded or does not compare images with text.
     """
@@ -92,7 +92,7 @@ def load_preset(preset: str, words: Words, max_megapixels: float) -> TextAndImag
             f"hf://owner/name, or a folder with a model, its tokenizer and its preprocessing. {first_line(error)}"
         ) from error
     height, width = backbone.vision_encoder.image_shape[:2]
-    none = np.zeros((len(words.prompts), height, width, 3), np.float32)  # it needs images too
+    none = np.zeros((len(words.prompts), height, width, 3), np.float32)  # the model needs images too
     tokens = preprocessor({"prompts": list(words.prompts), "images": none})["token_ids"]
     text = backbone.get_text_embeddings(tokens)
     head = next(layer for layer in backbone.layers if layer.name.endswith("_head"))
@@ -108,13 +108,13 @@ def load_preset(preset: str, words: Words, max_megapixels: float) -> TextAndImag
 
 
 def label(folder: Path, table: Path, words: Words, preset: str, params: Params) -> dict[str, int]:
-    """Write `table`, a row for each readable image in `folder`; returns how many images each label got.
+    """Write `table`, a row for each readable image in `folder`; returns the number of images per label.
 
-    Paths are as `nightshift data import` takes them: absolute. Raises NightshiftError when there is no image.
+    The paths are absolute, for `nightshift data import`. Raises NightshiftError when the folder holds no images.
     """
     paths = [listed.path for listed in list_images(folder)]
     if not paths:
-        raise NightshiftError(f"{folder} holds no images. Name a folder that does.")
+        raise NightshiftError(f"{folder} holds no images. Name a folder with images.")
     model = load_preset(preset, words, params.images.max_megapixels)
     threads = params.compute.threads
     reads = read_images(

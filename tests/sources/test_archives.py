@@ -197,7 +197,7 @@ def test_an_archive_that_was_cut_short_is_explained(tmp_path: Path, ending: str,
     whole = pack(tmp_path / f"p.{ending}", *names).read_bytes()
     data = whole if ending != "tar" else whole[: 30 * 1024 + 512]
     (tmp_path / f"p.{ending}").write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(SourceError, match="is damaged or cut short: "):
+    with pytest.raises(SourceError, match="is damaged or truncated: "):
         take(tmp_path / f"p.{ending}", tmp_path)
     assert tree(tmp_path / "data") == {}
 
@@ -210,7 +210,7 @@ def test_a_damaged_archive_is_explained_and_leaves_no_half_image(tmp_path: Path,
     middle = data.index(b"PK\1\2") // 2 if ending == "zip" else len(data) // 2 if ending == "tar.gz" else 15 * 1024
     data[middle : middle + 40] = b"\xaa" * 40
     file.write_bytes(data)
-    with pytest.raises(SourceError, match="is damaged or cut short: "):
+    with pytest.raises(SourceError, match="is damaged or truncated: "):
         take(file, tmp_path)
     for name, image in tree(tmp_path / "data").items():
         assert image == content(name.removeprefix("raw/"))

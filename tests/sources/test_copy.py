@@ -177,10 +177,10 @@ def test_links_share_the_files_and_leave_the_source_as_it_is(tmp_path: Path) -> 
 
 
 def test_links_need_files_of_this_disk(tmp_path: Path) -> None:
-    with pytest.raises(ImportingError, match="--link needs a source whose images are files of this machine"):
+    with pytest.raises(ImportingError, match="--link needs a source whose images are files on this machine"):
         take(zip_of(tmp_path / "p.zip", *PETS), tmp_path, link=True)
     fsspec.filesystem("memory").pipe(f"/{tmp_path.name}/cat/1.jpg", b"x")
-    with pytest.raises(ImportingError, match="--link needs a source whose images are files of this machine"):
+    with pytest.raises(ImportingError, match="--link needs a source whose images are files on this machine"):
         take(f"memory://{tmp_path.name}", tmp_path, link=True)
     assert raw(tmp_path) == {}
 

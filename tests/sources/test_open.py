@@ -121,9 +121,12 @@ def test_files_keep_the_folders_below_their_common_one(places: list[str], below:
 @pytest.mark.parametrize(
     ("name", "match"),
     [
-        ("none", r"none does not exist\. Expected is a folder with a folder for each class, a table .* or an archive"),
-        ("notes.txt", "notes.txt is neither a table nor an archive. Expected is"),
-        ("picture.jpg", "picture.jpg is neither a table nor an archive. Expected is"),
+        (
+            "none",
+            r"none does not exist\. A source must be a folder with a folder for each class, a table .* or an archive",
+        ),
+        ("notes.txt", "notes.txt is neither a table nor an archive. A source must be"),
+        ("picture.jpg", "picture.jpg is neither a table nor an archive. A source must be"),
         ("fake.zip", "fake.zip has an archive's name, but its content is not a zip or tar file"),
         ("fake.tar.gz", "fake.tar.gz has an archive's name, but its content is not a zip or tar file"),
         ("empty.zip", "empty.zip has an archive's name"),
@@ -142,7 +145,7 @@ def test_what_is_no_source_says_what_is_expected(tmp_path: Path, room: Path, nam
 
 def test_a_gzip_without_a_tar_in_it_is_explained(tmp_path: Path, room: Path) -> None:
     (tmp_path / "notes.gz").write_bytes(gzip.compress(b"no tar file " * 100))
-    with pytest.raises(SourceError, match=r"notes\.gz is damaged or cut short"):
+    with pytest.raises(SourceError, match=r"notes\.gz is damaged or truncated"):
         read(tmp_path / "notes.gz", room)
 
 
@@ -254,7 +257,7 @@ def test_bytes_whose_number_no_server_told_are_counted_as_they_are_written(
 ) -> None:
     address, folder = web
     write_files(folder / "pets", *PETS)
-    with pytest.raises(ImportingError, match=r"The images are more than 2e-08 GB\. What is copied already stays"):
+    with pytest.raises(ImportingError, match=r"The images are more than 2e-08 GB\. The images copied so far stay"):
         take(f"{address}/pets/", tmp_path, max_gb=2e-8)
     assert sum(map(len, tree(tmp_path / "data").values())) <= 20
     assert take(f"{address}/pets/", tmp_path).total == {"cat": 2, "dog": 1}

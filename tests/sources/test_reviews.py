@@ -117,7 +117,7 @@ def two_labels(folder: Path, review: Path) -> None:
             r"1 files of .*night photos have changed since that night: 1\.png\..*nothing was copied",
         ),
         (gone, r"names 1 files that cannot be read in .*night photos: 1\.png\. .*nothing was copied"),
-        (folder_gone, "night photos, the folder of the images in .*review.csv, is not there"),
+        (folder_gone, "night photos, the folder of the images in .*review.csv, does not exist"),
         (summary_gone, r"summary.json does not say which folder review.csv is a review of"),
         (summary_of_something_else, r"summary.json does not say which folder review.csv is a review of"),
         (two_labels, r"review.csv has two labels for 1\.png"),

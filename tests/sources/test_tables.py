@@ -59,7 +59,7 @@ def test_a_row_that_says_the_same_again_is_no_second_image() -> None:
     ("text", "match"),
     [
         pytest.param("", r"no column path and no column label; its columns are none", id="empty file"),
-        pytest.param("file,label\n", r"no column path; its columns are file, label\. Expected", id="no path"),
+        pytest.param("file,label\n", r"no column path; its columns are file, label\. It must have", id="no path"),
         pytest.param("path;label\na;b\n", r"its columns are path;label\. .*separated by commas", id="semicolons"),
         pytest.param("path,label,path\na,b,c\n", "several columns of the same name: path", id="column twice"),
         pytest.param("path,label,\na,b,c\n", "column 3 has no name", id="column without a name"),
@@ -74,7 +74,7 @@ def test_a_row_that_says_the_same_again_is_no_second_image() -> None:
         pytest.param("path,label,group\na.jpg,cat,1\na.jpg,cat,2\n", "another group: .*rows 2 and 3", id="two groups"),
         pytest.param(
             "path,label,split\na,b,train\nc,d,night\ne,f,\ng,h,x\n",
-            "split is night, x in rows 3, 5. Expected is train, val or test",
+            "split is night, x in rows 3, 5. It must be train, val, test or empty",
             id="unknown split",
         ),
         pytest.param('path,label\n"a,b\n', "is not valid CSV", id="open quote"),

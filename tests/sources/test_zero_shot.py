@@ -108,7 +108,7 @@ def test_words_are_read(text: str, labels: tuple[str, ...], prompts: tuple[str, 
 
 @pytest.mark.parametrize("text", ["", "a cat", "a cat, a cat", "a cat,", "a cat, =x"])
 def test_words_that_tell_nothing_apart_are_refused(text: str) -> None:
-    with pytest.raises(NightshiftError, match="at least two different descriptions"):
+    with pytest.raises(NightshiftError, match="give at least two different descriptions"):
         read_words(text)
 
 
