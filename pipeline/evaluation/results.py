@@ -41,7 +41,7 @@ class Interval(_Result):
 
 
 class ClassScores(_Result):
-    """One class against the rest; the areas are None if no image is of the class, or every image is."""
+    """One class against the rest; the areas are None without images of the class, or without others."""
 
     precision: float
     recall: float
