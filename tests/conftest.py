@@ -5,10 +5,12 @@ import shutil
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
@@ -55,13 +57,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 SERVERS = {"s3", "bucket", "prefect_api", "up"}  # fixtures
+# They share `nightshift up`.
+TOGETHER = {"tests/flows/services/test_pages.py": "tests/flows/services/test_processes.py"}
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """A file's tests stay on one worker, which makes their fixtures once."""
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return TOGETHER.get(file, file)
+
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs servers; and an order in which no worker waits for another.
 
     The first to need the trained project trains it: meanwhile the next worker has a long test that does not need it.
-    The long ones come first, so that none is left at the end when the others are done.
+    Files with long tests come first, so that none is left at the end when the others are done.
     """
     for item in items:
         if SERVERS & set(needs(item)):

@@ -12,7 +12,7 @@ from tests.fixtures.browser import browser, give_alias, keep_picture, open_versi
 from tests.fixtures.project import copy_of, nightshift
 from tests.fixtures.serving import mlflow_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.services, pytest.mark.xdist_group("mlflow_ui")]
+pytestmark = [pytest.mark.browser, pytest.mark.services]
 
 
 @pytest.fixture(scope="module")

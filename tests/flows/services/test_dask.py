@@ -26,7 +26,6 @@ from tests.fixtures.nights import classify
 from tests.fixtures.project import Rows, draw_shape, environment
 from tests.fixtures.stores import free_port, upload
 
-pytestmark = pytest.mark.xdist_group("dask")
 FILES, SHARDS = 150, 50
 
 

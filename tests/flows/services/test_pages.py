@@ -12,7 +12,7 @@ from tests.fixtures.forked import nightshift
 from tests.fixtures.project import draw_shape
 from tests.fixtures.up import Up, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
+pytestmark = pytest.mark.slow
 
 
 def version_of(night: Path) -> str:

@@ -28,7 +28,7 @@ from tests.fixtures.up import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("services")]
+pytestmark = pytest.mark.slow
 
 
 def test_one_command_starts_all_and_the_pages_show_the_projects_models_and_schedules(up: Up) -> None:

@@ -23,7 +23,6 @@ from tests.fixtures.serving import wait_for
 from tests.fixtures.stores import environment_of, free_port, upload
 from tests.fixtures.up import services, short
 
-pytestmark = pytest.mark.xdist_group("production")
 SECRET = "correct horse battery"  # noqa: S105
 PAGE = (REPOSITORY / "docs/production.md").read_text()
 
