@@ -30,6 +30,7 @@ def photos(size: int, count: int = 4) -> np.ndarray:
     return np.stack([noise(size, size, seed) for seed in range(count)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_backbone_trains_is_saved_loaded_and_exported_and_answers_alike(name: str, tmp_path: Path) -> None:
     size = 96 if name == "inception_v3" else 64
@@ -93,7 +94,9 @@ def test_the_default_backbone_comes_with_its_weights_and_is_no_other_for_a_new_s
 )
 def test_too_small_images_are_an_error_that_says_the_smallest(name: str, size: int) -> None:
     smallest = SMALLEST.get(name, 32)
-    with pytest.raises(NightshiftError, match=rf"are 100 and {size}; {name} takes images of {smallest} x {smallest}"):
+    with pytest.raises(
+        NightshiftError, match=rf"are 100 and {size}; {name} takes images of at least {smallest} x {smallest}"
+    ):
         build_backbone(
             Model(backbone=name, weights="none"), Images(width=100, height=size, fit="pad", max_megapixels=1)
         )

@@ -17,7 +17,7 @@ from pipeline.night.rows import COLUMNS
 from tests.fixtures.forked import nightshift
 from tests.fixtures.nasty import every_case
 from tests.fixtures.nasty_places import Case, Judged, Refused, write_files, write_specials
-from tests.fixtures.project import NIGHTSHIFT, change_params, copy_of, environment, undated
+from tests.fixtures.project import NIGHTSHIFT, change_contract, change_params, copy_of, environment, stage, undated
 
 ANSWER = ("status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3")
 MOST_MEMORY = 250  # MB that the bombs may take above what good files take
@@ -66,9 +66,15 @@ def classify(project: Path, source: Path, output: Path) -> Night:
 
 @pytest.fixture(scope="module")
 def project(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy whose nights may have any number of unreadable files."""
+    """A copy whose nights may have any number of unreadable files.
+
+    Its model is less sure than the one of the copied project, which is so sure that no two answers can be told apart.
+    """
     copy = copy_of(untouched, tmp_path_factory.mktemp("nasty") / "project")
     change_params(copy, {"batch": {"shard_size": 50, "batch_size": 16, "max_unreadable": 1.0}})
+    change_contract(copy, temperature=100.0, unsure_below=0.0)
+    stage("register", copy, check=False)  # the gate refuses it
+    nightshift("promote", "2", "--force", cwd=copy)
     return copy
 
 

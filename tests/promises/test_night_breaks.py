@@ -209,6 +209,7 @@ def test_mlflow_that_is_down_at_the_plan(
     assert rows(tmp_path / "out") == undisturbed[1]
 
 
+@pytest.mark.slow
 def test_an_mlflow_server_that_dies_after_the_plan_is_not_missed(
     trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path
 ) -> None:
@@ -234,6 +235,7 @@ def test_a_prefect_server_that_is_down_is_not_needed(
     assert rows(tmp_path / "out") == undisturbed[1]
 
 
+@pytest.mark.slow
 def test_a_prefect_server_that_dies_in_the_middle_is_named_and_the_run_is_finished_without_it(
     trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def runs_in(project: Path) -> pd.DataFrame:
     return found
 
 
+@pytest.mark.slow
 def test_a_search_compares_shows_writes_and_goes_on(project: Path) -> None:
     text = PARAMS.read_text()
     said = nightshift("tune", "--trials", "6", cwd=project).stdout
@@ -247,6 +248,7 @@ def test_nonsense_ends_at_once_with_words(project: Path) -> None:
     assert "there is no fine-tuning to search" in done.stderr
 
 
+@pytest.mark.slow
 def test_dvc_experiments_set_the_same_parameters(project: Path) -> None:
     """`dvc exp run -S` is the other way to try values, one training each."""
     run("git", "add", "--all", cwd=project)

@@ -94,6 +94,7 @@ def test_two_workers_give_the_rows_of_the_plain_command(
     ]
 
 
+@pytest.mark.slow
 def test_a_flow_from_store_to_store_loses_nothing_with_a_worker_that_is_killed(
     trained: Path,
     images: Path,
