@@ -342,7 +342,7 @@ def test_a_list_of_files_that_is_lost_is_named(
     spoil(output / ".nightshift/shards/00002.json", b"")
     done = nightshift(*words, cwd=trained, check=False)
     assert done.returncode == 1
-    assert "00002.json, where the unfinished run" in done.stderr
+    assert "00002.json, the unfinished run's list of files, is missing or damaged" in done.stderr
     assert f"Delete {output / '.nightshift'} and run the same command again" in done.stderr
     shutil.rmtree(output / ".nightshift")
     nightshift(*words, cwd=trained)
