@@ -1,9 +1,9 @@
 """A training seen in MLflow while it runs, on a real store; and one that a dead store does not disturb."""
 
 import contextlib
-import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from pipeline.core.log import log
 from pipeline.params.file import Params
 from pipeline.registry.live import WAITED, live_run
+from tests.fixtures.project import REPOSITORY, run
 
 
 @pytest.fixture(autouse=True)
@@ -91,11 +92,22 @@ def test_a_training_that_goes_on_goes_on_in_its_run_and_tells_no_epoch_twice(def
     assert sorted(metric.step for metric in history) == [1, 2, 3]
 
 
-def test_a_training_that_is_told_to_end_says_so(defaults: Params, folder: Path) -> None:
-    with contextlib.suppress(SystemExit), live_run(defaults, "abc", folder):
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(60)
-    assert [run.info.status for run in runs()] == ["KILLED"]
+TOLD_TO_END = """
+import os, signal, sys, time
+from pathlib import Path
+from pipeline.params.file import load_params
+from pipeline.registry.live import live_run
+
+with live_run(load_params(Path(sys.argv[1])), "abc", Path()):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+"""
+
+
+def test_a_training_that_is_told_to_end_says_so(folder: Path) -> None:
+    words = (sys.executable, "-c", TOLD_TO_END, str(REPOSITORY / "params.yaml"))
+    assert run(*words, cwd=folder, check=False).returncode == 128 + signal.SIGTERM
+    assert [found.info.status for found in runs()] == ["KILLED"]
 
 
 def test_the_run_of_a_process_that_could_not_say_so_is_marked_by_the_next_here(
