@@ -23,8 +23,8 @@ settings.register_profile("few", deadline=None, max_examples=25)
 settings.register_profile("many", deadline=None, max_examples=1000)
 settings.load_profile("few")
 
-# Seconds that a test may take, and its processes compute: one that only had to wait its turn was not slow.
-LONGEST = 20.0
+LONGEST = 20.0  # seconds that a test may take; a longer one says so with the mark `slow`
+AND_BUSY = 0.5  # and this share of them its processes computed: a test that only had to wait its turn was not slow
 TIMES = pytest.StashKey[tuple[float, float]]()
 
 
@@ -49,7 +49,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """In CI a test that takes too long, and does not say so, fails."""
     report = yield
     seconds, computed = item.stash.get(TIMES, (0.0, 0.0))
-    too_long = min(seconds, computed) > LONGEST and not item.get_closest_marker("slow")
+    too_long = seconds > LONGEST and computed > LONGEST * AND_BUSY and not item.get_closest_marker("slow")
     if report.when == "call" and report.passed and too_long and os.environ.get("CI"):
         report.outcome = "failed"
         report.longrepr = f"{seconds:.0f} s, {computed:.0f} s of them computing: make it faster, or mark it `slow`."

@@ -173,7 +173,7 @@ def test_dvc_yaml_names_no_code_that_a_stage_does_without(stage: str) -> None:
 
 
 def test_plumbing_that_a_stage_imports_computes_nothing() -> None:
-    """What DVC is not told of may move bytes and words, and make no number that a result follows from."""
+    """Code that dvc.yaml does not name may move bytes and messages, but must not compute what a result depends on."""
     behind = {module for stage in STAGES for module in all_behind(f"pipeline.{stage}")}
     plumbing = {module for module in behind if package_of(module) in PLUMBING}
     assert not {module: used for module in plumbing if (used := imports_outside(module) & COMPUTES)}

@@ -1,4 +1,4 @@
-"""Labels that were swapped are found, and the report on the data shows what is to be seen."""
+"""Labels that were swapped are found, and the data report shows them."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The report on the data shows what is to be seen, and no name can break it."""
+"""The report on the data shows every finding, and no name can break it."""
 
 import re
 from html import escape

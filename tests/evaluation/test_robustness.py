@@ -1,4 +1,4 @@
-"""Corruptions are pictures, the stronger the worse, and the same every time; the model is asked about them in order."""
+"""Corruptions are pictures, the stronger the worse, and the same every time; the model answers them in order."""
 
 import numpy as np
 import pandas as pd
