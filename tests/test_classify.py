@@ -16,12 +16,13 @@ from PIL import Image
 from pipeline.core.disk_errors import DiskError
 from pipeline.core.errors import NightshiftError
 from pipeline.data.holdout_copy import copy_test_images
+from pipeline.model.contract import read_contract, write_contract
 from pipeline.model.engine import load_engine
 from pipeline.model.reference import read_reference
 from pipeline.night.planning import ClassifyError
 from pipeline.night.reading import Reading, read_images
 from pipeline.night.results import finish
-from pipeline.night.rows import Classified, Unreadable, read_rows
+from pipeline.night.rows import Classified, Unreadable, labels_in, read_rows
 from pipeline.night.shard import judge
 from pipeline.night.workers import classify_shards
 from pipeline.params.data import Images
@@ -109,7 +110,39 @@ def test_a_model_of_an_earlier_version_answers_without_scores(rules: Images, tmp
     assert [type(outcome) for outcome in outcomes] == [Classified, Classified, Classified, Unreadable]
     for outcome in outcomes[:3]:
         assert isinstance(outcome, Classified)
-        assert (outcome.outlier_score, outcome.flags) == (None, ())
+        assert (outcome.outlier_score, outcome.flags, outcome.candidates) == (None, (), ())
+
+
+def test_a_label_at_its_threshold_is_a_candidate_and_the_answer_always(rules: Images, tmp_path: Path) -> None:
+    folder = write_colour_model(tmp_path / "model", rules, ("red", "blue"), [[1.0, 0], [0, 0], [0, 1.0]], [0, 0])
+    for name, colour in (("red", "#f00"), ("pale", "#c4b"), ("blue", "#00f")):
+        Image.new("RGB", (40, 30), colour).save(tmp_path / f"{name}.png")
+    names = ["red.png", "pale.png", "blue.png"]
+    write_contract(folder, read_contract(folder).model_copy(update={"candidates_above": (0.4, 0.9)}))
+    engine = load_engine(folder, Compute(device="cpu", precision="float32", workers=1))
+    reads = read_images(folder_at(tmp_path), names, rules, Reading(1, 4, 10))
+    found = [outcome.candidates for outcome in judge(reads, engine, 2) if isinstance(outcome, Classified)]
+    assert found == [("red",), ("red",), ("blue",)], "of pure colours the other class has 0.27"
+    write_contract(folder, read_contract(folder).model_copy(update={"candidates_above": (0.2, 0.49)}))
+    engine = load_engine(folder, Compute(device="cpu", precision="float32", workers=1))
+    reads = read_images(folder_at(tmp_path), names, rules, Reading(1, 4, 10))
+    found = [outcome.candidates for outcome in judge(reads, engine, 2) if isinstance(outcome, Classified)]
+    assert found == [("red",), ("red", "blue"), ("blue", "red")]
+
+
+def test_each_row_names_the_labels_that_its_model_cannot_exclude(here: Params, night: Path, tmp_path: Path) -> None:
+    (night / "text.png").write_text("none")
+    classify(night, tmp_path / "out", here)
+    contract = read_contract(Path("models/current"))
+    assert contract.candidates_above is not None
+    least = dict(zip(contract.class_names, contract.candidates_above, strict=True))
+    for row in rows(tmp_path / "out"):
+        found = labels_in(row["candidates"])
+        shares = {row["label"]: row["confidence"], row["label_2"]: row["confidence_2"]}
+        assert found == [label for label, share in shares.items() if label and (
+            label == row["label"] or float(share) >= least[label] - 1e-6
+        )]  # fmt: skip
+        assert bool(found) == (row["status"] != "unreadable")
 
 
 def test_a_disk_without_room_for_the_rows_is_named_before_the_night_begins(

@@ -76,7 +76,9 @@ def test_the_page_has_every_field_of_a_format_in_its_order(name: str, fields: ob
 
 def test_the_demos_evaluation_has_the_fields_of_two_classes_in_their_order() -> None:
     of_more = {one.name for one in METRICS if one.more_classes_than > 1}
-    assert tracked("evaluation.json") == [name for name in documented("reports/evaluation.json") if name not in of_more]
+    found = tracked("evaluation.json")
+    missing = of_more | ({"candidates"} - {*found})  # a model of an earlier version gives no candidates
+    assert found == [name for name in documented("reports/evaluation.json") if name not in missing]
 
 
 def test_the_page_has_every_tag_in_mlflow() -> None:

@@ -247,6 +247,8 @@ def test_mlflow_serves_the_champion(trained: Path) -> None:
     assert answers[0]["label"] in ("circle", "square")
     assert np.isclose(sum(answers[0]["probabilities"].values()), 1)
     assert answers[0]["confidence"] == max(answers[0]["probabilities"].values())
+    assert answers[0]["candidates"][0] == answers[0]["label"]
+    assert answers[1]["candidates"] == []
 
 
 def test_two_trainings_at_once_do_not_mix(project: Path) -> None:

@@ -14,6 +14,7 @@ from pipeline.evaluation.metrics import accuracy, expected_calibration_error
 from pipeline.evaluation.results import ClassScores, Evaluation, SliceCounts
 from pipeline.evaluation.robustness import CLEAN, measure_robustness
 from pipeline.evaluation.saliency import explain
+from pipeline.evaluation.set_scores import set_scores
 from pipeline.evaluation.slices import measure_slices, slice_columns
 from pipeline.model.answers import Answers, Judged, ask, in_batches, logits_of
 from pipeline.model.engine import Engine
@@ -60,6 +61,7 @@ def evaluate(
         classes=per_class(answers, judged.class_names),
         slices=SliceCounts(compared=len(slices), worse=int(slices["worse"].sum())),
         corrupted_balanced_accuracy=corrupted,
+        candidates=set_scores(judged, params.interval_level),
     )
 
 

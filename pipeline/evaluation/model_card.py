@@ -13,6 +13,7 @@ from pipeline.core.pages import render
 from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
 from pipeline.data.prepared import SPLITS, SplitName
 from pipeline.evaluation.findings import Findings, headline_rows, in_words
+from pipeline.evaluation.results import SetScores
 from pipeline.evaluation.robustness import CLEAN
 from pipeline.evaluation.slices import FALSE_ALARM
 from pipeline.model.contract import KERAS, Contract
@@ -57,6 +58,8 @@ def write_model_card(findings: Findings, contract: Contract, params: Params) -> 
         bits=params.validate_.near_duplicate_bits,
         grouped=params.preprocess.group_column if "group" in tables["test"] else None,
         target=f"{params.train.target_precision:.0%}",
+        held=f"{1 - params.train.set_error:.0%}",
+        least=least_covered(findings.evaluation.candidates),
         report=EVALUATION_REPORT.name,
     )
     with replacing(MODEL_CARD) as beside:
@@ -111,6 +114,15 @@ def image_sizes(table: pd.DataFrame) -> dict[str, str | int]:
         return f"{side.min()} to {side.max()}" if side.min() < side.max() else str(side.min())
 
     return {**{name: span(side) for name, side in sides.items()}, "shortest": min(int(s.min()) for s in sides.values())}
+
+
+def least_covered(sets: SetScores | None) -> dict[str, Any] | None:
+    """The class whose label is least often among the candidates, and how often; None: not measured."""
+    known = {label: one.set_coverage for label, one in (sets.classes if sets else {}).items() if one.set_coverage}
+    if not known:
+        return None
+    label = min(known, key=lambda label: known[label].value)
+    return {"label": label, "share": known[label]}
 
 
 def fragile(robustness: pd.DataFrame | None) -> list[dict[str, Any]]:

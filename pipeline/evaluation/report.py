@@ -41,6 +41,7 @@ def write_report(
         slice_count=len(findings.slices),
         smallest_slice=params.evaluate.smallest_slice,
         false_alarm=f"{FALSE_ALARM:.0%}",
+        set_error=params.train.set_error,
         worse=findings.worse_slices,
         robustness=robustness_rows(findings),
         robustness_images=None if findings.robustness is None else int(findings.robustness["images"].iloc[0]),

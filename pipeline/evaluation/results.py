@@ -51,6 +51,23 @@ class ClassScores(_Result):
     images: int
 
 
+class ClassSets(_Result):
+    """The prediction sets of the test images of one class; without such images both shares are None."""
+
+    images: int
+    set_coverage: Interval | None  # share of these images with their label among the candidates
+    mean_size: float | None  # candidates an image
+    always: bool  # a candidate for every image: too few validation images to exclude it
+
+
+class SetScores(_Result):
+    """The prediction sets of all test images."""
+
+    mean_size: float  # candidates an image
+    single_share: float  # share of images with one candidate
+    classes: dict[str, ClassSets]
+
+
 class SliceCounts(_Result):
     """How many slices were compared with all other images, and how many are significantly worse."""
 
@@ -69,6 +86,7 @@ class Evaluation(_Result):
     classes: dict[str, ClassScores]
     slices: SliceCounts
     corrupted_balanced_accuracy: float | None = None  # mean over all corruptions; None: not measured
+    candidates: SetScores | None = None  # None: the model gives none
 
     def of(self, name: str) -> Interval:
         """A metric that every test split defines, such as accuracy. Raises KeyError for any other."""
@@ -90,9 +108,8 @@ class Evaluation(_Result):
         spread: dict[str, Any] = {}
         for name, value in handler(self).items():
             spread |= value if name == "metrics" else {name: value}
-        if self.corrupted_balanced_accuracy is None:
-            spread.pop("corrupted_balanced_accuracy", None)
-        return spread
+        not_measured = {name for name in ("corrupted_balanced_accuracy", "candidates") if spread.get(name) is None}
+        return {name: value for name, value in spread.items() if name not in not_measured}
 
 
 class TrainingResult(_Result):

@@ -49,6 +49,7 @@ class Judged:
     class_names: tuple[str, ...]
     unsure_below: float  # a smaller confidence is "unsure"
     groups: NDArray[np.int64]  # (n,), images with the same number show one scene or belong together
+    candidates_above: tuple[float, ...] | None = None  # as in the contract
 
     @property
     def unsure(self) -> NDArray[np.bool_]:
@@ -84,4 +85,5 @@ def ask(engine: Engine, labels: NDArray[np.int64], logits: NDArray[np.float32], 
         class_names=contract.class_names,
         unsure_below=contract.unsure_below,
         groups=groups,
+        candidates_above=contract.candidates_above,
     )

@@ -5,9 +5,9 @@ Knows no framework. The file is `contract.json` beside the weights, in `models/c
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.core.errors import NightshiftError
 from pipeline.params.data import Images
@@ -45,6 +45,17 @@ class Contract(BaseModel):
     outlier_above: float | None = Field(default=None, ge=0)  # an image with a larger outlier score is an outlier
     keras_sha256: str | None = None  # of KERAS, which runs on a GPU
     bfloat16: bool | None = None  # whether validation metrics hold in bfloat16; None: not tried
+    # Per class, in their order, the smallest probability at which it stays a candidate; 0: it is always one.
+    candidates_above: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_threshold_a_class(self) -> Self:
+        if self.candidates_above is not None and len(self.candidates_above) != len(self.class_names):
+            raise ValueError(
+                f"candidates_above has {len(self.candidates_above)} numbers; it must have one for each of the "
+                f"{len(self.class_names)} class_names"
+            )
+        return self
 
     @property
     def hash(self) -> str:
@@ -59,7 +70,7 @@ class Contract(BaseModel):
         """The fields of later versions that are None."""
         return {
             name
-            for name in ("reference_sha256", "outlier_above", "keras_sha256", "bfloat16")
+            for name in ("reference_sha256", "outlier_above", "keras_sha256", "bfloat16", "candidates_above")
             if getattr(self, name) is None
         }
 

@@ -43,6 +43,7 @@ class RunPlan(BaseModel):
     started_at: str  # ISO 8601, UTC
     files: int
     shards: int
+    columns: int | None = None  # of the run's rows; None: begun by a version that did not write it
 
     @property
     def stamp(self) -> Stamp:
@@ -140,7 +141,8 @@ class Run:
         ]
 
     def _is_whole(self, number: int) -> bool:
-        if self._parts.keeps_whole:
+        # The version that began the run may have written rows with fewer columns.
+        if self._parts.keeps_whole and self.plan.columns == len(COLUMNS):
             return True
         with contextlib.suppress(OSError):
             if holds_rows_of(self._parts.read(_part(number)), self.shard(number), self.plan.stamp):

@@ -9,6 +9,7 @@ from pipeline.night.counts import read_labels
 from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, known_of
 from pipeline.night.options import NightOptions
 from pipeline.night.repeats import remember_last
+from pipeline.night.rows import COLUMNS
 from pipeline.night.shard import model_folder
 from pipeline.params.file import Params
 from pipeline.registry import champions, versions
@@ -72,6 +73,7 @@ def _settle(options: NightOptions, params: Params, files: int, shards: int) -> R
         started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         files=files,
         shards=shards,
+        columns=len(COLUMNS),
     )
 
 

@@ -86,7 +86,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     pictures = thumbnails(folder_at(plan.input), review.rows, contract.images, params.compute.threads)
     write_review(output, review, pictures, contract, moved)
     summary = NightSummary(
-        **plan.model_dump(exclude={"files", "input"}),
+        **plan.model_dump(exclude={"files", "input", "columns"}),
         input=csv_path(plan.input),
         finished_at=now.isoformat(timespec="seconds"),
         seconds=round((now - started).total_seconds(), 1),

@@ -17,7 +17,7 @@ from pipeline.core.pages import data_uri, render
 from pipeline.model.contract import Contract
 from pipeline.model.nearest import OUTLIER
 from pipeline.night.reading import Decoded, Reading, ReadingError, read_images
-from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row, listed_path
+from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row, labels_in, listed_path
 from pipeline.night.summary import Drift, ReviewCounts
 from pipeline.params.data import Images
 from pipeline.storage.folders import Folder
@@ -29,6 +29,7 @@ TEMPLATE = "night/review.html"
 PICTURES = 120  # on the page; each takes 4 ms of processor time
 WITHOUT_PICTURE = 50  # unreadable files on the page
 THUMBNAIL = 128  # pixels, of the longer side
+CHOICES = 8  # candidates of an image on the page; review.csv has all
 AHEAD = 16  # pictures to read ahead
 PATIENCE = 5.0  # seconds for one of them
 
@@ -188,9 +189,15 @@ def page(review: Review, pictures: Mapping[str, str], contract: Contract, drift:
 
 
 def by_kind(rows: Iterable[Row], pictures: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
-    """The rows under their kinds, each with its reasons as `why` and its picture's address, if any, as `picture`."""
+    """The rows under their kinds, each with its reasons as `why` and its picture's address, if any, as `picture`.
+
+    `choice`: the candidates in words, if there are several.
+    """
     kinds: dict[str, list[dict[str, str]]] = {kind: [] for kind in KINDS}
     for row in rows:
         kind = kind_of(row) or KINDS[-1]
-        kinds[kind].append({**row, WHY: why_of(row), "picture": pictures.get(row["path"], "")})
+        named = labels_in(row.get("candidates", ""))  # a review by an earlier version has none
+        choice = " or ".join(named[:CHOICES]) if len(named) > 1 else ""
+        choice += f" or {len(named) - CHOICES} more" if len(named) > CHOICES else ""
+        kinds[kind].append({**row, WHY: why_of(row), "picture": pictures.get(row["path"], ""), "choice": choice})
     return kinds

@@ -3,8 +3,9 @@
 import csv
 import io
 import itertools
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ PREDICTIONS_CSV = "predictions.csv"
 COLUMNS = (
     "path", "status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3",
     "error", "sha256", "width", "height", "model_name", "model_version", "classified_at", "outlier_score", "flags",
-    "brightness", "contrast", "sharpness",
+    "brightness", "contrast", "sharpness", "candidates",
 )  # fmt: skip
 NUMBERS = {
     "confidence": "float", "confidence_2": "float", "confidence_3": "float", "width": "int", "height": "int",
@@ -23,7 +24,7 @@ NUMBERS = {
 }  # fmt: skip
 WHY, CORRECTION = "why", "correct_label"  # extra columns of review.csv; a person fills in the second
 LIGHT = ("brightness", "contrast", "sharpness")
-SIGNALS = 2 + len(LIGHT)  # columns at the end, on how far a row may be trusted
+SIGNALS = 2 + len(LIGHT) + 1  # columns at the end, on how far a row may be trusted
 RANKS = 3  # labels in a row
 OF_THIS_FILE = (
     "path",
@@ -48,6 +49,7 @@ class Classified:
     outlier_score: float | None = None  # 0 to 2; None: the model has no training images to compare with
     flags: tuple[str, ...] = ()  # words on how it differs from them
     light: Light | None = None  # as the model saw it
+    candidates: tuple[str, ...] = ()  # labels that cannot be excluded, the most probable first; empty: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +101,34 @@ def listed_path(text: str) -> str:
     )
 
 
+def labels_text(labels: Sequence[str]) -> str:
+    """Labels as one cell, a JSON list: a label may hold any separator, and `[` begins no spreadsheet formula."""
+    return json.dumps(labels, ensure_ascii=False) if labels else ""
+
+
+def labels_in(text: str) -> list[str]:
+    """The labels that `labels_text` wrote as `text`."""
+    return [str(label) for label in json.loads(text)] if text else []
+
+
 def to_row(outcome: FileOutcome, stamp: Stamp) -> list[str]:
     """One line of the CSV, in the order of COLUMNS."""
     end = [stamp.model_name, stamp.model_version, stamp.classified_at]
     match outcome:
         case Repeated(path, digest, answer):
             own = dict(zip(OF_THIS_FILE, (csv_path(path), digest, *end), strict=True))
-            return [own.get(column) or answer[column] for column in COLUMNS]
+            # A night that an earlier version began has answers without the columns that came later.
+            return [own.get(column) or answer.get(column, "") for column in COLUMNS]
         case Unreadable(path, error, digest):
             return [csv_path(path), "unreadable", *[""] * (2 * RANKS), error, digest, "", "", *end, *[""] * SIGNALS]
-        case Classified(path, digest, width, height, ranked, unsure, score, flags, light):
+        case Classified(path, digest, width, height, ranked, unsure, score, flags, light, candidates):
             # Six digits: further ones are noise that differs between machines.
             answers = [text for label, confidence in ranked for text in (label, f"{confidence:.6f}")]
             answers += [""] * (2 * RANKS - len(answers))
             status = "unsure" if unsure else "ok"
             end += ["" if score is None else f"{score:.4f}", " ".join(flags)]
             end += [f"{getattr(light, name):.4g}" if light else "" for name in LIGHT]
+            end.append(labels_text(candidates))
             return [csv_path(path), status, *answers, "", digest, str(width), str(height), *end]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import decode
+from pipeline.model.candidates import candidates
 from pipeline.model.contract import CONTRACT, Contract
 from pipeline.model.engine import Engine, load_engine
 from pipeline.model.reference import Reference, read_reference
@@ -122,7 +123,9 @@ def _outcome(
     unsure = ranked[0][1] < contract.unsure_below
     width, height = read.picture.width, read.picture.height
     flags = () if reference is None or score is None else reference.flags(score, read.light, width, height)
-    return Classified(read.path, read.sha256, width, height, ranked, unsure, score, flags, read.light)
+    numbers = [] if contract.candidates_above is None else candidates(row, contract.candidates_above)
+    names = tuple(contract.class_names[number] for number in numbers)
+    return Classified(read.path, read.sha256, width, height, ranked, unsure, score, flags, read.light, names)
 
 
 def _ask(

@@ -55,11 +55,12 @@ def _requirements() -> Iterator[str]:
 def _signature() -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-    from mlflow.types.schema import Map
+    from mlflow.types.schema import Array, Map
 
     outputs: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.string, "label"), ColSpec(DataType.double, "confidence"), ColSpec(DataType.boolean, "unsure"),
         ColSpec(Map(DataType.double), "probabilities"), ColSpec(DataType.string, "error"),
+        ColSpec(Array(DataType.string), "candidates"),
     ]  # fmt: skip
     return ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")]), outputs=Schema(outputs))
 

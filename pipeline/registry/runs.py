@@ -118,7 +118,7 @@ def final(training: dict[str, Any]) -> dict[str, Any]:
 
 def on_test_images(evaluation: Evaluation) -> dict[str, float]:
     """Numbers of the finished model on the test split: `test_<name>`, and the ends of its interval."""
-    measured = flat(evaluation.model_dump(exclude={"classes"}))
+    measured = flat(evaluation.model_dump(exclude={"classes": True, "candidates": {"classes"}}))
     named = {f"test_{name.replace('.', '_')}".removesuffix("_value"): value for name, value in measured.items()}
     return {name: value for name, value in named.items() if value is not None}
 

@@ -9,6 +9,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from pipeline.images.decode import UnreadableImage, decode
+from pipeline.model.candidates import candidates
 from pipeline.model.engine import load_engine
 from pipeline.params.model import Compute
 
@@ -16,7 +17,7 @@ COMPUTE = Compute(device="auto", precision="auto", workers=0)
 
 
 class NightshiftModel(PythonModel):
-    """Column `image`: a file's bytes. Answers: label, confidence, unsure, probabilities by class, error."""
+    """Column `image`: a file's bytes. Answers: label, confidence, unsure, probabilities by class, error, candidates."""
 
     def load_context(self, context: Any) -> None:
         """Load the model from the registered model's folder."""
@@ -31,15 +32,24 @@ class NightshiftModel(PythonModel):
         try:
             picture = decode(data, contract.images)
         except UnreadableImage as error:
-            return {"label": "", "confidence": np.nan, "unsure": True, "probabilities": {}, "error": str(error)}
+            return {
+                "label": "",
+                "confidence": np.nan,
+                "unsure": True,
+                "probabilities": {},
+                "error": str(error),
+                "candidates": [],
+            }
         (row,) = self.engine.predict(picture.pixels[np.newaxis])
         confidence = float(row.max())
+        numbers = [] if contract.candidates_above is None else candidates(row, contract.candidates_above)
         return {
             "label": contract.class_names[row.argmax()],
             "confidence": confidence,
             "unsure": confidence < contract.unsure_below,
             "probabilities": dict(zip(contract.class_names, row.tolist(), strict=True)),
             "error": "",
+            "candidates": [contract.class_names[number] for number in numbers],
         }
 
 

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from pipeline.core.log import log
 from pipeline.core.paths import AUGMENTED_FIGURE, CURVES, CURVES_FIGURE, MODEL
+from pipeline.core.text import named
 from pipeline.data.prepared import Split
+from pipeline.data.split_units import unit_numbers
 from pipeline.evaluation.results import TrainingResult, write_training
 from pipeline.model.answers import in_batches, judged_of
 from pipeline.model.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
@@ -19,6 +21,7 @@ from pipeline.params.file import Params
 from pipeline.storage.files import replacing, sha256_of_file
 from pipeline.training.augment import draw_augmented
 from pipeline.training.calibration import HELD, Calibration, answers_hold, calibrate
+from pipeline.training.conformal import candidates_above, fewest_images
 from pipeline.training.curves import write_curves
 from pipeline.training.inputs import Data
 from pipeline.training.recipe import Trained
@@ -50,6 +53,7 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
             keras_sha256=sha256_of_file(beside / KERAS),
             code_commit=git_commit(),
             bfloat16=in_bfloat16,
+            candidates_above=candidates_of(asked, data, params.train.set_error),
             **reference,
         )
         write_contract(beside, contract)
@@ -115,6 +119,18 @@ def ask_in(numbers: Numbers, folder: Path, val: Split, params: Params) -> Asked:
     logits, embeddings = judged_of(judging, in_batches(val.images, JUDGED_AT_ONCE, f"calibrate {numbers}"))
     found = calibrate(logits, val.labels, params.train.target_precision)
     return Asked(numbers, judging, embeddings, probabilities(logits, found.temperature), found)
+
+
+def candidates_of(asked: Asked, data: Data, error: float) -> tuple[float, ...]:
+    """The contract's `candidates_above`, with a warning that names the classes that can never be excluded."""
+    found = candidates_above(asked.probabilities, data.val.labels, unit_numbers(data.val.table), error)
+    if always := [name for name, above in zip(data.dataset.class_names, found, strict=True) if above == 0]:
+        log.warning(
+            "Too few validation images to ever exclude %s: every image's candidates will include %s. A class needs %d "
+            "scenes among the validation images for train.set_error %g: add images, or raise train.set_error.",
+            named(always), "it" if len(always) == 1 else "them", fewest_images(error), error,
+        )  # fmt: skip
+    return found
 
 
 def reference_of(params: Params, data: Data, trained: Trained, asked: Asked) -> Reference:

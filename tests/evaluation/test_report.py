@@ -34,7 +34,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, defaults: Params) -> str:
     right = rng.random(120) < np.where(bad, 0.4, 0.97)
     said = np.where(right, labels, 1 - labels)
     answers = Answers(labels, np.where(said[:, None] == [0, 1], 0.9, 0.1).astype(np.float32))
-    judged = Judged(answers, answers, NASTY, 0.5, np.arange(120) // 2)
+    judged = Judged(answers, answers, NASTY, 0.5, np.arange(120) // 2, candidates_above=(0.05, 0.9))
     table = pd.DataFrame({"site": np.where(bad, "<b>far</b>", "near")})
     slices = measure_slices(table, judged, defaults.evaluate)
     rows = [("none", 0, 120, 0.9, 0.8, 0.1), *(("blur", s, 120, 0.5, 0.7 - s / 10, 0.2) for s in (1, 2, 3))]
@@ -87,6 +87,15 @@ def test_the_bad_slice_is_spoken_of_and_how_it_was_found(page: str) -> None:
     assert "Holm" in text
     assert "60 scenes" in text, "images that belong together are resampled together, and that is said"
     assert "code cccccccccccc with changes" in text
+
+
+def test_a_class_whose_label_is_missing_too_often_stands_out_among_the_candidates(page: str) -> None:
+    section = page[page.index('id="candidates"') : page.index('id="slices"')]
+    first, second = re.findall(r"<tr.*?</tr>", section)[1:]
+    assert "alert(1)" in first
+    assert "100.0" in first
+    assert 'class="bad"' not in first
+    assert 'class="bad"' in second, "of the second class a fifth is wrong, and excluded"
 
 
 def test_it_reads_on_a_phone(page: str) -> None:

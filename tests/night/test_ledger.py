@@ -1,5 +1,6 @@
 """The books of a run: every file is in one shard, every shard has one part, and one process holds them."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from upath import UPath
 
 from pipeline.night import shard_lists
 from pipeline.night.ledger import WORK, LedgerError, Run, books_of
@@ -123,6 +125,30 @@ def test_a_part_that_is_not_whole_or_another_runs_is_to_be_done_again(
     with pytest.raises(LedgerError, match="1 of 2 shards .* are not done"):
         run.merge()
     assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_a_night_that_an_earlier_version_began_goes_on_and_its_shorter_rows_are_written_again(tmp_path: Path) -> None:
+    begun = begin(tmp_path, ["0a", "0b", "1a", "1b"], 2)
+    plan = tmp_path / WORK / "plan.json"
+    plan.write_text(json.dumps({key: value for key, value in json.loads(plan.read_text()).items() if key != "columns"}))
+    begun.write_part(0, (row(path)[:-1] for path in ("0a", "0b")))
+    run = Run.unfinished_in(folder_at(tmp_path))
+    assert run is not None
+    assert run.plan.started_at == begun.plan.started_at
+    assert run.unfinished() == [0, 1]
+    for number in (0, 1):
+        run.write_part(number, [row(f"{number}a"), row(f"{number}b")])
+    assert {line.count(",") for line in run.merge().read_text().splitlines()} == {len(COLUMNS) - 1}
+
+
+@pytest.mark.parametrize(("columns", "left"), [(len(COLUMNS), []), (None, [0]), (len(COLUMNS) - 1, [0])])
+def test_in_a_store_parts_are_trusted_only_if_this_version_planned_them(columns: int | None, left: list[int]) -> None:
+    output = folder_at(UPath("memory://ledger/night"))
+    run = Run.begin(output, listing(["0a", "1a"]), 1, lambda files, shards: plan_of(files, shards, columns))
+    run.write_part(0, [row("0a")[:-1]])  # as an earlier version
+    run.write_part(1, [row("1a")])
+    assert run.unfinished() == left
+    run.close()
 
 
 @pytest.mark.parametrize("text", ["", "\0" * 300, '{"input": "/pho', "{}", "[1]"])

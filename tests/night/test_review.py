@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -196,6 +197,21 @@ def test_no_name_label_or_reason_becomes_markup() -> None:
     assert "<img" not in made
     assert made.count("{{ 7 * 7 }}") > 4, "as text"
     assert made.count("&lt;script&gt;") > 4
+
+
+def test_the_page_names_the_labels_to_choose_from_where_there_are_several() -> None:
+    unsure, many = image("two", 0.6, unsure=True), tuple(f"kind {number}" for number in range(11))
+    outcomes: list[FileOutcome] = [
+        replace(unsure, candidates=("cat", "<b>dog</b>")),
+        replace(image("one", 0.6, unsure=True), candidates=("cat",)),
+        replace(image("many", 0.6, unsure=True), candidates=many),
+        image("of an earlier model", 0.6, unsure=True),
+    ]
+    made = page(choose(map(row, outcomes), 9), {}, CONTRACT, None)
+    assert re.findall(r"choose: (.*?)<br>", made) == [
+        "cat or &lt;b&gt;dog&lt;/b&gt;",
+        "kind 0 or kind 1 or kind 2 or kind 3 or kind 4 or kind 5 or kind 6 or kind 7 or 3 more",
+    ]
 
 
 def test_the_page_shows_so_many_pictures_and_says_what_is_left_out() -> None:

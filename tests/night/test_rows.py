@@ -13,8 +13,11 @@ from pipeline.night.rows import (
     COLUMNS,
     Classified,
     FileOutcome,
+    Repeated,
     Unreadable,
+    answer_of,
     csv_path,
+    labels_in,
     listed_path,
     read_rows,
     to_row,
@@ -88,7 +91,18 @@ THREE = (("cat", 0.5), ("dog", 0.3000004), ("ant", 0.1999996))
     ("outcome", "row"),
     [
         (
-            Classified("a.jpg", "ab", 40, 30, THREE, False, 0.12345, ("outlier", "dark"), Light(9.87654, 40, 1234.5)),
+            Classified(
+                "a.jpg",
+                "ab",
+                40,
+                30,
+                THREE,
+                False,
+                0.12345,
+                ("outlier", "dark"),
+                Light(9.87654, 40, 1234.5),
+                ("cat", "big dog"),
+            ),
             [
                 "a.jpg",
                 "ok",
@@ -108,19 +122,20 @@ THREE = (("cat", 0.5), ("dog", 0.3000004), ("ant", 0.1999996))
                 "9.877",
                 "40",
                 "1234",
+                '["cat", "big dog"]',
             ],
         ),
         (
             Classified("=a.jpg", "ab", 40, 30, (("cat", 0.5), ("dog", 0.5)), unsure=True),
-            ["./=a.jpg", "unsure", "cat", "0.500000", "dog", "0.500000", "", "", "", "ab", "40", "30", *END, *[""] * 5],
+            ["./=a.jpg", "unsure", "cat", "0.500000", "dog", "0.500000", "", "", "", "ab", "40", "30", *END, *[""] * 6],
         ),
         (
             Unreadable("a.jpg", "the file is empty", "e3"),
-            ["a.jpg", "unreadable", "", "", "", "", "", "", "the file is empty", "e3", "", "", *END, *[""] * 5],
+            ["a.jpg", "unreadable", "", "", "", "", "", "", "the file is empty", "e3", "", "", *END, *[""] * 6],
         ),
         (
             Unreadable("a.jpg", "gone"),
-            ["a.jpg", "unreadable", "", "", "", "", "", "", "gone", "", "", "", *END, *[""] * 5],
+            ["a.jpg", "unreadable", "", "", "", "", "", "", "gone", "", "", "", *END, *[""] * 6],
         ),
     ],
     ids=["ok", "unsure, two classes", "unreadable", "not even bytes"],
@@ -133,3 +148,26 @@ def test_an_outcome_becomes_its_row(outcome: FileOutcome, row: list[str]) -> Non
 def test_rows_of_an_earlier_version_are_read_with_nothing_in_later_columns(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.csv", [to_row(outcome, STAMP)[:15] for outcome in (classified("a"), Unreadable("b", "c"))])
     assert [row["flags"] for row in read_rows(tmp_path / "a.csv")] == ["", ""]
+
+
+@given(labels=st.lists(st.text(st.characters(codec="utf-8"), min_size=1), max_size=4))
+@example(labels=["n/a", "dog, big", 'the "cat"', "a; b | c", "a\r\nb", "=1+1", "[", "\\x41", " "])
+@example(labels=["=1+1"])
+def test_any_labels_come_back_from_the_candidates_and_are_never_a_formula(
+    tmp_path_factory: pytest.TempPathFactory, labels: list[str]
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "labels.csv"
+    outcome = Classified("a", "ab", 40, 30, (("cat", 0.9),), unsure=False, candidates=tuple(labels))
+    write_rows(file, [to_row(outcome, STAMP)])
+    (row,) = read_rows(file)
+    assert labels_in(row["candidates"]) == labels
+    assert not row["candidates"].startswith(FORMULA)
+
+
+def test_a_repeated_answer_keeps_its_candidates_and_one_of_an_earlier_version_has_none() -> None:
+    outcome = Classified("a", "ab", 40, 30, (("cat", 0.9),), unsure=False, candidates=("cat", "dog"))
+    answer = answer_of(dict(zip(COLUMNS, to_row(outcome, STAMP), strict=True)))
+    assert to_row(Repeated("b", "ab", answer), STAMP)[-1] == '["cat", "dog"]'
+    del answer["candidates"]
+    repeated = to_row(Repeated("b", "ab", answer), STAMP)
+    assert (len(repeated), repeated[-1]) == (len(COLUMNS), "")
