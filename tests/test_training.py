@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from pipeline.data.prepared import read_split
+from pipeline.data.split_units import unit_numbers
 from pipeline.model.engine import load_engine
 from pipeline.model.export import largest_difference
 from pipeline.model.nearest import unit
@@ -21,6 +22,7 @@ from pipeline.model.reference import read_reference
 from pipeline.params.model import Compute
 from pipeline.registry import champions, versions
 from pipeline.registry.store import Store
+from pipeline.training.conformal import candidates_above
 from pipeline.versions import remote
 from tests.fixtures.project import change_params, draw_shape, dvc, environment, nightshift, run, stage
 
@@ -116,6 +118,19 @@ def assert_reference_is_the_networks(project: Path, folder: Path) -> None:
     assert found.outlier_above <= scores.max() + 1e-5
     assert sum(found.about.validation.answers.values()) == len(val.labels)
     np.testing.assert_allclose(found.about.validation.confidence_quantiles[100], answers.max(axis=1).max(), atol=1e-5)
+
+
+def test_the_candidates_thresholds_are_those_of_the_validation_images_and_a_warning_names_who_has_none(
+    trained: Path,
+) -> None:
+    val = read_split(trained / "data/prepared", "val")
+    engine = load_engine(trained / "models/current", Compute(device="cpu", precision="auto", workers=1))
+    answers, units = engine.predict(np.asarray(val.images)), unit_numbers(val.table)
+    found = engine.contract.candidates_above
+    assert found == pytest.approx(candidates_above(answers, val.labels, units, 0.1), abs=1e-5)
+    always = [name for name, above in zip(engine.contract.class_names, found or (), strict=True) if above == 0]
+    words = f"Too few validation images to ever exclude {', '.join(always)}:"
+    assert (words in " ".join((trained / "train.log").read_text().split())) == bool(always)
 
 
 def test_what_images_were_like_travels_in_the_registered_model(

@@ -7,8 +7,8 @@ images like them. No distribution is assumed.
 
 The score is the plain probability of the label (LAC; Sadinle, Lei and Wasserman, Least ambiguous set-valued
 classifiers, 2019). At the same coverage of each class, about 0.90, its sets are no larger than those of APS (Romano,
-Sesia and Candes, 2020) and RAPS (Angelopoulos et al., 2021), on the demo 1.14 labels against 1.25 and 1.17, and it needs
-one number a class (benchmarks/sets.py; docs/how-it-works.md has the figures).
+Sesia and Candes, 2020) and RAPS (Angelopoulos et al., 2021), on the demo 1.14 labels against 1.25 and 1.17, and it
+needs one number a class (benchmarks/sets.py; docs/how-it-works.md has the figures).
 
 The validation images have also chosen the epoch and the temperature. That can cost a little of the coverage, so the
 evaluation measures it on test images.
