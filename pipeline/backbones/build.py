@@ -10,9 +10,9 @@ from keras import layers
 
 from pipeline.backbones.applications import APPLICATIONS, application
 from pipeline.backbones.cnn import residual_cnn, tutorial_cnn
+from pipeline.backbones.efficientnet_lite import LITES, lite
 from pipeline.backbones.hub import hub_backbone
 from pipeline.backbones.keras_file import backbone_of_file
-from pipeline.backbones.lite0 import lite0
 from pipeline.core.errors import NightshiftError
 from pipeline.params.data import Images
 from pipeline.params.model import Model
@@ -30,8 +30,8 @@ def build_backbone(model: Model, images: Images) -> keras.Model:
             backbone = tutorial_cnn(shape)
         case "cnn_residual":
             backbone = residual_cnn(shape)
-        case "efficientnet_lite0":
-            backbone = lite0(shape, model.weights)
+        case name if name in LITES:
+            backbone = lite(name, shape, model.weights)
         case "keras_hub":
             backbone = hub_backbone(model.weights, shape)
         case "keras_file":

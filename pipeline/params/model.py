@@ -31,9 +31,11 @@ class Compute(Section):
 
 
 Backbone = Literal[
-    "efficientnet_lite0", "cnn", "cnn_residual", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0",
-    "efficientnet_v2_b0", "resnet50", "vgg16", "inception_v3", "convnext_tiny", "keras_hub", "keras_file",
+    "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "cnn", "cnn_residual", "mobilenet_v2",
+    "mobilenet_v3_large", "efficientnet_b0", "efficientnet_v2_b0", "resnet50", "vgg16", "inception_v3", "convnext_tiny",
+    "keras_hub", "keras_file",
 ]  # fmt: skip
+PACKAGED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")  # weights come with Nightshift
 WORDS = ("package", "imagenet", "none")  # keywords of model.weights; anything else is a path or a preset
 WEIGHTS_FILES = (".h5", ".keras")  # .weights.h5 among them
 
@@ -57,7 +59,7 @@ class Model(Section):
             case "keras_file":
                 fits, allowed = weights.endswith(".keras"), "the path of a .keras file"
             case _:
-                words = ("package", "none") if backbone == "efficientnet_lite0" else ("imagenet", "none")
+                words = ("package", "none") if backbone in PACKAGED else ("imagenet", "none")
                 fits = weights in words or weights.endswith(WEIGHTS_FILES)
                 allowed = f"{', '.join(words)}, or the path of its weights, a .weights.h5, .h5 or .keras file"
         if backbone is not None and not fits:
