@@ -88,23 +88,47 @@ def similar(
 @app.command()
 def label(
     folder: Annotated[Path, typer.Argument(help="A folder of images without labels.")],
-    table: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="Where to write path, label and confidence.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="LABELS.csv", help="The new file for path, label and confidence.")
+    ] = Path("labels.csv"),
     zero_shot: Annotated[
-        str, typer.Option(help='The classes: "a cat, a dog", or "cat=a photo of a cat, dog=a photo of a dog".')
-    ],
+        str | None,
+        typer.Option(help='The classes: "a cat, a dog", or "cat=a photo of a cat, dog=a photo of a dog".'),
+    ] = None,
+    imagenet: Annotated[bool, typer.Option("--imagenet", help="The classes: the 1,000 of ImageNet.")] = False,
     preset: Annotated[
-        str, typer.Option(help="CLIP or SigLIP: a preset of KerasHub, hf://owner/name, or a folder with one.")
+        str,
+        typer.Option(help="For --zero-shot, CLIP or SigLIP: a preset of KerasHub, hf://owner/name, or its folder."),
     ] = "clip_vit_base_patch32",
 ) -> None:
-    """Label images from a description of each class (CLIP, SigLIP); check the labels, then `nightshift data import`.
+    """Suggest labels for images; check them, then `nightshift data import`.
 
-    Needs pip install '.[hub]'. The weights are downloaded once.
+    --imagenet works offline. --zero-shot needs pip install '.[hub]', and downloads CLIP or SigLIP once.
     """
     from pipeline.core.text import shown
     from pipeline.params.file import load_params
-    from pipeline.sources.zero_shot import label as label_images
-    from pipeline.sources.zero_shot import read_words
 
-    for name, count in label_images(folder, table, read_words(zero_shot), preset, load_params()).items():
-        typer.echo(f"{shown(name)}: {count}")
+    if imagenet == (zero_shot is not None):
+        raise typer.BadParameter('give one of the two: --imagenet, or --zero-shot "a cat, a dog".')
+    params = load_params()
+    if zero_shot is None:
+        from pipeline.sources import imagenet as of_imagenet
+
+        counts = of_imagenet.label(folder, table, params)
+        typer.echo(most_frequent(counts))
+    else:
+        from pipeline.sources import zero_shot as by_words
+
+        counts = by_words.label(folder, table, by_words.read_words(zero_shot), preset, params)
+        for name, count in counts.items():
+            typer.echo(f"{shown(name)}: {count}")
     typer.echo(f"Check the labels in {table}, then run `nightshift data import {table}`")
+
+
+def most_frequent(counts: dict[str, int]) -> str:
+    """One line: how many images were named, and the most frequent of the names."""
+    from pipeline.core.text import named
+
+    found = sorted(((count, name) for name, count in counts.items() if count), key=lambda one: (-one[0], one[1]))
+    words = named(f"{name} {count:,}" for count, name in found)
+    return f"{sum(counts.values()):,} images, {len(found):,} names: {words}"

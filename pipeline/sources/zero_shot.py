@@ -4,35 +4,24 @@ Learning Transferable Visual Models From Natural Language Supervision, Radford e
 `nightshift data import` reads; trains nothing.
 """
 
-import csv
-import itertools
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.backbones.hub import PresetError, faults, on_this_machine, scaling_of
 from pipeline.backbones.keras_file import import_keras_hub
 from pipeline.backbones.weights import first_line
 from pipeline.core.errors import NightshiftError
-from pipeline.core.log import log
 from pipeline.core.text import shown
 from pipeline.model.engine import probabilities
-from pipeline.night.reading import Decoded, Reading, read_images
 from pipeline.params.data import Images
 from pipeline.params.file import Params
-from pipeline.storage.files import replacing
-from pipeline.storage.folders import folder_at
-from pipeline.storage.listing import list_images
+from pipeline.sources.proposals import Proposer, paths_to_label, write_proposals
 
-PROPOSAL_COLUMNS = ("path", "label", "confidence", "label_2", "confidence_2")
-BATCH_SIZE = 32
 ARTICLES = ("a ", "an ", "the ")
-NAMED = 20  # unreadable files, in the warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +30,6 @@ class Words:
 
     labels: tuple[str, ...]
     prompts: tuple[str, ...]  # one for each label
-
-
-@dataclass(frozen=True, slots=True)
-class TextAndImages:
-    """A loaded preset that compares images with the descriptions."""
-
-    images: Images  # how the preset takes images
-    infer: Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # (n, height, width, 3) -> logits (n, words)
 
 
 def read_words(text: str) -> Words:
@@ -68,7 +49,7 @@ def _without_article(words: str) -> str:
     return words[len(article) :].strip()
 
 
-def load_preset(preset: str, words: Words, max_megapixels: float) -> TextAndImages:
+def load_preset(preset: str, words: Words, max_megapixels: float) -> Proposer:
     """Load CLIP or SigLIP from `preset`, which has the format of `model.weights` for a keras_hub backbone.
 
     Raises PresetError when it cannot be loaded or does not compare images with text.
@@ -100,51 +81,18 @@ def load_preset(preset: str, words: Words, max_megapixels: float) -> TextAndImag
     scaled = keras.layers.Rescaling(scale, offset, dtype="float32")(inputs)
     tower = keras.Model(inputs, backbone.get_vision_embeddings(scaled))
 
-    def infer(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def judge(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         vision_logits, _ = head(tower.predict_on_batch(batch.astype(np.float32)), text)
-        return np.asarray(vision_logits, np.float32)
+        return probabilities(np.asarray(vision_logits, np.float32), 1.0)
 
-    return TextAndImages(Images(width=width, height=height, fit="crop", max_megapixels=max_megapixels), infer)
+    images = Images(width=width, height=height, fit="crop", max_megapixels=max_megapixels)
+    return Proposer(words.labels, images, judge)
 
 
 def label(folder: Path, table: Path, words: Words, preset: str, params: Params) -> dict[str, int]:
     """Write `table`, a row for each readable image in `folder`; returns the number of images per label.
 
-    The paths are absolute, for `nightshift data import`. Raises NightshiftError when the folder holds no images.
+    Raises NightshiftError when the folder holds no images, the table exists, or the preset cannot be used.
     """
-    paths = [listed.path for listed in list_images(folder)]
-    if not paths:
-        raise NightshiftError(f"{folder} holds no images. Name a folder with images.")
-    model = load_preset(preset, words, params.images.max_megapixels)
-    threads = params.compute.threads
-    reads = read_images(
-        folder_at(folder), paths, model.images, Reading(threads, 2 * BATCH_SIZE, params.batch.file_timeout)
-    )
-    counts = dict.fromkeys(words.labels, 0)
-    unreadable: list[str] = []
-
-    def readable() -> Iterator[Decoded]:
-        for read in tqdm(reads, "label", total=len(paths), unit="image"):
-            if isinstance(read, Decoded):
-                yield read
-            else:
-                unreadable.append(read.path)
-
-    with replacing(table) as beside, beside.open("w", encoding="utf-8", newline="", errors="surrogateescape") as out:
-        writer = csv.writer(out)
-        writer.writerow(PROPOSAL_COLUMNS)
-        found = readable()
-        while batch := list(itertools.islice(found, BATCH_SIZE)):
-            answers = probabilities(model.infer(np.stack([read.picture.pixels for read in batch])), 1.0)
-            for read, answer in zip(batch, answers, strict=True):
-                first, second = np.argsort(-answer, kind="stable")[:2]
-                counts[words.labels[first]] += 1
-                best = [text for rank in (first, second) for text in (words.labels[rank], f"{answer[rank]:.4f}")]
-                writer.writerow([folder.absolute() / read.path, *best])
-    if unreadable:
-        log.warning(
-            "%d files could not be read and have no row: %s%s",
-            len(unreadable), ", ".join(map(shown, unreadable[:NAMED])),
-            ", ..." if len(unreadable) > NAMED else "",
-        )  # fmt: skip
-    return counts
+    paths = paths_to_label(folder, table)
+    return write_proposals(folder, paths, table, load_preset(preset, words, params.images.max_megapixels), params)
