@@ -16,7 +16,7 @@ from pipeline.core.paths import (
     MODEL_CARD,
 )
 from pipeline.evaluation.results import read_evaluation
-from pipeline.night.summary import Drift, NightSummary, review_lines, shadow_lines
+from pipeline.night.summary import Drift, NightSummary, review_lines, shadow_lines, stranger_lines
 from pipeline.storage.files import read_json
 
 FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")
@@ -75,6 +75,7 @@ def data_markdown() -> str:
 def summary_markdown(summary: NightSummary) -> str:
     """A night's run on one page."""
     lines = [
+        *(f"**{line}**\n" for line in stranger_lines(summary)),
         f"**{summary.listed} images** by {summary.model_name} version {summary.model_version} "
         f"in {summary.seconds:.0f} s",
         "",

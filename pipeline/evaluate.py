@@ -22,7 +22,7 @@ from pipeline.storage.files import replacing
 def main() -> None:
     """Evaluate the current model."""
     params = load_params()
-    engine, test = load_engine(MODEL, params.compute), read_split(PREPARED, "test")
+    engine, test = load_engine(MODEL, params.compute, embedding=True), read_split(PREPARED, "test")
     findings, judged = measure(engine, MODEL, test, params)
     figures = draw_all(findings, judged, test, params.seed)
     write_figures(FIGURES, figures)
@@ -37,6 +37,8 @@ def main() -> None:
     write_evaluation(findings.evaluation)
     for name in ("accuracy", "balanced_accuracy", "log_loss"):
         log.info("%s %s", name, findings.evaluation.of(name))
+    if judged.outliers is not None:
+        log.info("outliers %d of %d test images", judged.outliers.sum(), len(judged.outliers))
 
 
 if __name__ == "__main__":

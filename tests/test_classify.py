@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 from pipeline.core.disk_errors import DiskError
 from pipeline.core.errors import NightshiftError
@@ -24,6 +25,7 @@ from pipeline.night.reading import Reading, read_images
 from pipeline.night.results import finish
 from pipeline.night.rows import Classified, Unreadable, labels_in, read_rows
 from pipeline.night.shard import judge
+from pipeline.night.summary import summary_lines
 from pipeline.night.workers import classify_shards
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
@@ -34,7 +36,7 @@ from pipeline.storage.lease import LedgerError
 from tests.fixtures.images import save_image
 from tests.fixtures.models import write_colour_model
 from tests.fixtures.nights import begun, classify
-from tests.fixtures.project import NIGHTSHIFT, nightshift
+from tests.fixtures.project import NIGHTSHIFT, draw_shape, nightshift
 
 
 def rows(output: Path) -> list[dict[str, str]]:
@@ -88,14 +90,63 @@ def test_an_image_unlike_all_training_images_is_an_outlier_and_a_training_image_
     found = {row["path"]: row for row in rows(tmp_path / "out")}
     black, text = found.pop("black.png"), found.pop("text.png")
     assert {"outlier", "dark", "low_contrast", "blurred"} <= set(black["flags"].split())
+    assert black["status"] == "unsure", "whatever its confidence"
     assert (text["outlier_score"], text["flags"]) == ("", "")
-    assert [row["flags"] for row in found.values() if row["flags"]] == []
+    assert {flag for row in found.values() for flag in row["flags"].split()} <= {"low_confidence"}
+    assert all((row["status"] == "ok") == (row["flags"] == "") for row in found.values())
     assert float(black["outlier_score"]) > 1.5 * max(float(row["outlier_score"]) for row in found.values())
     assert (summary.outliers, summary.flagged) == (1, 1)
     review = [*csv.DictReader((tmp_path / "out/review.csv").open(encoding="utf-8", newline=""))]
     assert [row["path"] for row in review[:2]] == ["text.png", "black.png"]
     assert summary.review is not None
-    assert summary.review.of == len(review) == 2 + summary.unsure - (black["status"] == "unsure")
+    assert summary.review.of == len(review) == 1 + summary.unsure
+    assert not summary.has_strangers, "one of six"
+
+
+def text_page() -> Image.Image:
+    page = Image.new("RGB", (80, 70), "white")
+    draw = ImageDraw.Draw(page)
+    for line in range(6):
+        draw.text((4, 2 + 11 * line), "the quick brown fox", fill="black")
+    return page
+
+
+def test_a_night_of_strangers_says_so_first_and_none_of_them_is_ok(here: Params, tmp_path: Path) -> None:
+    folder = tmp_path / "night"
+    folder.mkdir()
+    draw_shape(folder / "blurred.png", "circle", seed=5)
+    with Image.open(folder / "blurred.png") as shape:
+        shape.filter(ImageFilter.GaussianBlur(15)).save(folder / "blurred.png")
+    Image.new("RGB", (80, 70), (3, 3, 3)).save(folder / "black.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 80, 3), np.uint8)).save(folder / "noise.png")
+    text_page().save(folder / "text.png")
+    summary = classify(folder, tmp_path / "out", here)
+    assert {(row["path"], row["status"]) for row in rows(tmp_path / "out") if "outlier" in row["flags"]} == {
+        (name, "unsure") for name in ("black.png", "blurred.png", "noise.png", "text.png")
+    }
+    assert summary.has_strangers
+    assert summary_lines(summary)[0].startswith("4 of 4 images are unlike the training images")
+    page = (tmp_path / "out/morning.html").read_text()
+    assert "All is well" not in page
+    assert page.index("4 of 4 images are unlike the training images") < page.index("4 images, 0 ok")
+
+
+def test_a_repeated_answer_follows_the_rule_of_today(here: Params, night: Path, tmp_path: Path) -> None:
+    """An earlier version marked an outlier `ok`, and gave no reason for `unsure`: such rows are not repeated."""
+    classify(night, tmp_path / "first", here)
+    csv_file = tmp_path / "first/predictions.csv"
+    before = rows(tmp_path / "first")
+    earlier = [{**row, "status": "ok", "flags": "outlier"} for row in before[:3]]
+    earlier += [{**row, "status": "unsure", "flags": ""} for row in before[3:5]]
+    with csv_file.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, before[0])
+        writer.writeheader()
+        writer.writerows(earlier + before[5:])
+    again = classify(night, tmp_path / "again", here, since_last=True)
+    assert again.repeated == len(before) - 5
+    assert [{**row, "classified_at": ""} for row in rows(tmp_path / "again")] == [
+        {**row, "classified_at": ""} for row in before
+    ]
 
 
 def test_a_model_of_an_earlier_version_answers_without_scores(rules: Images, tmp_path: Path) -> None:

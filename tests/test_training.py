@@ -1,5 +1,6 @@
 """The training graph through DVC, MLflow and Prefect, on a small real project."""
 
+import io
 import json
 import re
 import shutil
@@ -256,8 +257,15 @@ def test_mlflow_serves_the_champion(trained: Path) -> None:
     from tests.fixtures.serving import answer_of_server
 
     circle = (trained / "data/raw/circle/000.png").read_bytes()
-    answers = answer_of_server(trained, [circle, b"no picture", circle])
-    assert [answer["error"] != "" for answer in answers] == [False, True, False]
+    black = io.BytesIO()
+    Image.new("RGB", (80, 70)).save(black, "PNG")
+    answers = answer_of_server(trained, [circle, b"no picture", circle, black.getvalue()])
+    assert [answer["error"] != "" for answer in answers] == [False, True, False, False]
+    assert (answers[1]["unsure"], answers[1]["flags"]) == (True, "")
+    assert np.isnan(answers[1]["outlier_score"])
+    assert answers[3]["unsure"] is True
+    assert {"outlier", "dark"} <= set(answers[3]["flags"].split())
+    assert answers[0]["outlier_score"] < answers[3]["outlier_score"]
     assert answers[0] == answers[2]
     assert answers[0]["label"] in ("circle", "square")
     assert np.isclose(sum(answers[0]["probabilities"].values()), 1)

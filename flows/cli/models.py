@@ -74,10 +74,11 @@ def similar(
 
     params = load_params()
     found = find(params.register_.model_name, image, count, params.compute, version)
-    far = "further than" if found.outlier_score > found.outlier_above else "within"
+    why = ", ".join(flag.replace("_", " ") for flag in found.unsure)
     typer.echo(
-        f"{found.model.name} version {found.model.version}: {found.label} {found.confidence:.1%}; outlier score "
-        f"{found.outlier_score:.4f}, {far} the usual {found.outlier_above:.4f}"
+        f"{found.model.name} version {found.model.version}: {found.label} {found.confidence:.1%}, "
+        f"{f'unsure ({why})' if why else 'ok'}; outlier score {found.outlier_score:.4f}, above "
+        f"{found.outlier_above:.4f} it is an outlier"
     )
     for alike in found.nearest:
         typer.echo(f"{alike.distance:.4f}  {shown(alike.label)}  {shown(alike.path)}")

@@ -78,7 +78,7 @@ def draw_coverage(judged: Judged) -> Figure:
         right = accuracy(given.labels, given.probabilities)
         axes.plot(sure.mean(), right, "o", color=RED, markersize=9)
         axes.annotate(
-            f"threshold {judged.unsure_below:.2f}:\n{sure.mean():.0%} answered, {right:.1%} right",
+            f"threshold {judged.unsure_below:.2f}, no outliers:\n{sure.mean():.0%} answered, {right:.1%} right",
             (0.04, 0.06), xycoords="axes fraction", color=RED,
         )  # fmt: skip
     axes.set(xlabel="share of images answered", ylabel="of these, share that is right", xlim=(0, 1.02))

@@ -16,20 +16,22 @@ from pipeline.evaluation.robustness import CLEAN, measure_robustness
 from pipeline.evaluation.saliency import explain
 from pipeline.evaluation.set_scores import set_scores
 from pipeline.evaluation.slices import measure_slices, slice_columns
-from pipeline.model.answers import Answers, Judged, ask, in_batches, logits_of
+from pipeline.model.answers import Answers, Judged, ask, in_batches, outputs_of
 from pipeline.model.engine import Engine
+from pipeline.model.reference import Reference, read_reference
 from pipeline.params.file import Params
 from pipeline.params.model import Evaluate
 
 
 def measure(engine: Engine, folder: Path, test: Split, params: Params) -> tuple[Findings, Judged]:
     """The findings about the model in `folder`, loaded as `engine`, and its answers on the test split."""
-    judged = ask_about(engine, test, params.batch.batch_size)
+    reference = read_reference(folder, engine.contract)
+    judged = ask_about(engine, reference, test, params.batch.batch_size)
     slices = measure_slices(slice_columns(test.table, params.evaluate.slices), judged, params.evaluate)
     robustness = evidence = None
     if params.evaluate.robustness:
         robustness = measure_robustness(
-            engine, test.images, judged.answers, params.seed, params.batch.batch_size, params.compute.threads
+            engine, reference, test.images, judged, params.seed, params.batch.batch_size, params.compute.threads
         )
     if params.evaluate.explained:
         evidence = explain(folder, engine, judged, test.images, params.evaluate.explained)
@@ -37,10 +39,10 @@ def measure(engine: Engine, folder: Path, test: Split, params: Params) -> tuple[
     return Findings(evaluation, slices, robustness, evidence), judged
 
 
-def ask_about(engine: Engine, test: Split, batch_size: int) -> Judged:
+def ask_about(engine: Engine, reference: Reference | None, test: Split, batch_size: int) -> Judged:
     """The model's answers on the test split."""
-    logits = logits_of(engine.network, in_batches(test.images, batch_size, "evaluate"))
-    return ask(engine, test.labels, logits, unit_numbers(test.table))
+    outputs = outputs_of(engine, reference, in_batches(test.images, batch_size, "evaluate"))
+    return ask(engine, test.labels, outputs, unit_numbers(test.table))
 
 
 def evaluate(

@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from pipeline.core.parallel import ordered_map
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy
-from pipeline.model.answers import Answers, logits_of
-from pipeline.model.engine import Engine, probabilities
+from pipeline.model.answers import Answers, Judged, ask, outputs_of
+from pipeline.model.engine import Engine
+from pipeline.model.reference import Reference
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB, 0..255
 Corruption = Callable[[Pixels, float, np.random.Generator], Pixels]
@@ -94,22 +95,24 @@ def chosen(count: int, seed: int) -> NDArray[np.int64]:
 
 
 def measure_robustness(
-    engine: Engine, images: NDArray[np.uint8], answers: Answers, seed: int, batch_size: int, workers: int
-) -> pd.DataFrame:
+    engine: Engine, reference: Reference | None, images: NDArray[np.uint8], judged: Judged, seed: int, batch_size: int,
+    workers: int,
+) -> pd.DataFrame:  # fmt: skip
     """One row for the original images, and one for each corruption and strength.
 
-    images: (n, height, width, 3). The columns are ROBUSTNESS_COLUMNS; the row of the original images has strength 0.
+    images: (n, height, width, 3); judged: their answers; reference: None: no image counts as an outlier. The columns
+    are ROBUSTNESS_COLUMNS; the row of the original images has strength 0.
     """
     rows = chosen(len(images), seed)
-    clean = answers.of(rows)
-    found = [_row(CLEAN, 0, clean, engine)]
+    labels, groups = judged.answers.labels[rows], judged.groups[rows]
+    found = [_row(CLEAN, 0, judged.answers.of(rows), judged.unsure[rows])]
     with tqdm(desc="robustness", total=len(CORRUPTIONS) * len(STRENGTHS) * len(rows), unit="image") as progress:
         for number, name in enumerate(CORRUPTIONS):
             for strength in STRENGTHS:
                 pictures = ordered_map(_corrupter(images, name, strength, (seed, number, strength)), rows, workers)
-                logits = logits_of(engine.network, _batches(pictures, batch_size, progress))
-                worse = Answers(clean.labels, probabilities(logits, engine.contract.temperature))
-                found.append(_row(name, strength, worse, engine))
+                outputs = outputs_of(engine, reference, _batches(pictures, batch_size, progress))
+                worse = ask(engine, labels, outputs, groups)
+                found.append(_row(name, strength, worse.answers, worse.unsure))
     return pd.DataFrame(found, columns=list(ROBUSTNESS_COLUMNS))
 
 
@@ -133,12 +136,12 @@ def _batches(pictures: Iterator[NDArray[np.uint8]], size: int, progress: "tqdm[N
         progress.update(len(batch))
 
 
-def _row(name: str, strength: int, answers: Answers, engine: Engine) -> dict[str, str | int | float]:
+def _row(name: str, strength: int, answers: Answers, unsure: NDArray[np.bool_]) -> dict[str, str | int | float]:
     return {
         "corruption": name,
         "strength": strength,
         "images": len(answers.labels),
         "accuracy": accuracy(answers.labels, answers.probabilities),
         "balanced_accuracy": balanced_accuracy(answers.labels, answers.probabilities),
-        "unsure_share": float((answers.confidence < engine.contract.unsure_below).mean()),
+        "unsure_share": float(unsure.mean()),
     }

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.model.doubt import outliers
 from pipeline.model.engine import Engine, Judging, Network, probabilities
+from pipeline.model.reference import Reference
 
 Pixel = TypeVar("Pixel", np.uint8, np.int64)
 
@@ -50,11 +52,13 @@ class Judged:
     unsure_below: float  # a smaller confidence is "unsure"
     groups: NDArray[np.int64]  # (n,), images with the same number show one scene or belong together
     candidates_above: tuple[float, ...] | None = None  # as in the contract
+    outliers: NDArray[np.bool_] | None = None  # (n,); None: the model has no reference
 
     @property
     def unsure(self) -> NDArray[np.bool_]:
-        """Whether the night would mark the image as unsure, (n,)."""
-        return np.asarray(self.answers.confidence < self.unsure_below)
+        """Whether the night would mark the image as unsure, (n,), by the rule of `doubt`."""
+        low = self.answers.confidence < self.unsure_below
+        return np.asarray(low if self.outliers is None else low | self.outliers)
 
 
 def in_batches(images: NDArray[Pixel], size: int, doing: str) -> Iterator[NDArray[Pixel]]:
@@ -76,8 +80,26 @@ def judged_of(
     return np.concatenate(logits), np.concatenate(embeddings)
 
 
-def ask(engine: Engine, labels: NDArray[np.int64], logits: NDArray[np.float32], groups: NDArray[np.int64]) -> Judged:
-    """The answers as the night gives them, at the contract's temperature, and those without temperature."""
+def outputs_of(
+    engine: Engine, reference: Reference | None, batches: Iterable[NDArray[np.uint8]]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """The logits, (n, classes), and which images are outliers, (n,); None without a reference."""
+    if reference is None or engine.judging is None:
+        return logits_of(engine.network, batches), None
+    parts = [(logits, reference.scores(found)) for logits, found in map(engine.judging, batches)]
+    logits, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return logits, outliers(scores, engine.contract)
+
+
+def ask(
+    engine: Engine, labels: NDArray[np.int64], outputs: tuple[NDArray[np.float32], NDArray[np.bool_] | None],
+    groups: NDArray[np.int64],
+) -> Judged:  # fmt: skip
+    """The answers as the night gives them, at the contract's temperature, and those without temperature.
+
+    outputs: as `outputs_of` gives them.
+    """
+    logits, odd = outputs
     contract = engine.contract
     return Judged(
         answers=Answers(labels, probabilities(logits, contract.temperature)),
@@ -86,4 +108,5 @@ def ask(engine: Engine, labels: NDArray[np.int64], logits: NDArray[np.float32], 
         unsure_below=contract.unsure_below,
         groups=groups,
         candidates_above=contract.candidates_above,
+        outliers=odd,
     )

@@ -47,6 +47,7 @@ class Contract(BaseModel):
     bfloat16: bool | None = None  # whether validation metrics hold in bfloat16; None: not tried
     # Per class, in their order, the smallest probability at which it stays a candidate; 0: it is always one.
     candidates_above: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
+    outlier_alarms: float | None = Field(default=None, gt=0, le=1)  # false alarms among images like the training's
 
     @model_validator(mode="after")
     def _one_threshold_a_class(self) -> Self:
@@ -70,7 +71,14 @@ class Contract(BaseModel):
         """The fields of later versions that are None."""
         return {
             name
-            for name in ("reference_sha256", "outlier_above", "keras_sha256", "bfloat16", "candidates_above")
+            for name in (
+                "reference_sha256",
+                "outlier_above",
+                "keras_sha256",
+                "bfloat16",
+                "candidates_above",
+                "outlier_alarms",
+            )
             if getattr(self, name) is None
         }
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-OUTLIER = "outlier"  # the flag of an image whose score is above the model's threshold
 SMALLEST = 1e-12  # length of an embedding; a shorter one has no direction, and is at distance 1 from everything
 
 

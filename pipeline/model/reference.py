@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.images.measures import Light, measure_light
 from pipeline.model.contract import EMBEDDINGS, REFERENCE, Contract, ContractError, reference_sha256
-from pipeline.model.nearest import OUTLIER, Nearest, outlier_scores, unit
+from pipeline.model.false_alarms import limit
+from pipeline.model.nearest import Nearest, outlier_scores, unit
 from pipeline.storage.files import write_json
 
 if TYPE_CHECKING:  # only training needs them, and they are slow to import
@@ -74,6 +75,7 @@ class Reference:
     about: About
     embeddings: NDArray[np.float16]  # (n, d)
     outlier_above: float  # an image with a larger outlier score is an outlier
+    outlier_alarms: float | None  # the rate of false alarms that this limit keeps; None: an earlier model
 
     @cached_property
     def nearest(self) -> Nearest:
@@ -84,12 +86,12 @@ class Reference:
         """Outlier scores (m,) of embeddings (m, d) as the model gives them."""
         return outlier_scores(self.nearest, embeddings)
 
-    def flags(self, score: float, light: Light, width: int, height: int) -> tuple[str, ...]:
-        """How an image differs from the training images, in the words of WORDS and OUTLIER.
+    def flags(self, light: Light, width: int, height: int) -> tuple[str, ...]:
+        """How an image's measures differ from those of the training images, in the words of WORDS.
 
         light: measured at the model's size; width, height: pixels of the whole image.
         """
-        found = [OUTLIER] if score > self.outlier_above else []
+        found = []
         for measure, value in {**_light_of(light), "width": width, "height": height}.items():
             low, high = self.about.ranges[measure]
             if not low <= value <= high:
@@ -119,12 +121,12 @@ class ValidationAnswers:
 
 def make_reference(
     train: "Split", rows: NDArray[np.int64], embeddings: NDArray[np.float32], val: ValidationAnswers,
-    class_names: tuple[str, ...], outlier_percentile: float, seed: int,
+    class_names: tuple[str, ...], outlier_alarms: float, seed: int,
 ) -> Reference:  # fmt: skip
     """The reference of a model.
 
     rows: the training images to keep, from `sampled`; embeddings: (len(rows), d), theirs.
-    outlier_percentile: of the validation images' scores; an image above it is an outlier.
+    outlier_alarms: the share of images like the validation images that may be called outliers.
     """
     import pandas as pd
 
@@ -145,7 +147,7 @@ def make_reference(
         quantiles={name: _quantiles(measures[name].to_numpy()) for name in MARGINS},
         validation=_validation(val, scores, class_names),
     )
-    return Reference(about, kept, float(np.percentile(scores, outlier_percentile, method="higher")))
+    return Reference(about, kept, *limit(scores, outlier_alarms))
 
 
 def _measured(split: "Split", rows: NDArray[np.int64]) -> "pd.DataFrame":
@@ -188,7 +190,11 @@ def write_reference(folder: Path, reference: Reference) -> Mapping[str, Any]:
     """Write it into the model's `folder`; returns the contract's fields about it."""
     write_json(folder / REFERENCE, reference.about.model_dump())
     np.save(folder / EMBEDDINGS, reference.embeddings, allow_pickle=False)
-    return {"reference_sha256": reference_sha256(folder), "outlier_above": reference.outlier_above}
+    return {
+        "reference_sha256": reference_sha256(folder),
+        "outlier_above": reference.outlier_above,
+        "outlier_alarms": reference.outlier_alarms,
+    }
 
 
 def read_reference(folder: Path, contract: Contract) -> Reference | None:
@@ -203,4 +209,4 @@ def read_reference(folder: Path, contract: Contract) -> Reference | None:
         embeddings = np.load(folder / EMBEDDINGS, allow_pickle=False)
     except (OSError, ValueError, ValidationError) as error:
         raise ContractError(f"{folder / REFERENCE} cannot be read by this version of Nightshift: {error}") from error
-    return Reference(about, embeddings, contract.outlier_above)
+    return Reference(about, embeddings, contract.outlier_above, contract.outlier_alarms)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.core.errors import NightshiftError
-from pipeline.model.nearest import OUTLIER
+from pipeline.model.doubt import OUTLIER, REASONS
 from pipeline.night.repeats import Known
 from pipeline.night.rows import STATUSES, Row, csv_path
 from pipeline.night.summary import Compared
@@ -49,7 +49,7 @@ class Counted:
 class Counts:
     """Counts rows, and compares them with the listing.
 
-    `outliers` have that flag, `flagged` are rows with another one. `reconciled`: the rows are those of the listed
+    `outliers` have that flag, `flagged` have one on their measures. `reconciled`: the rows are those of the listed
     paths, one each, in their order, each with a known status.
     """
 
@@ -70,7 +70,7 @@ class Counts:
             self._labels[row["label"]] += 1
         flags = row["flags"].split()
         self._outliers += OUTLIER in flags
-        self._flagged += any(flag != OUTLIER for flag in flags)
+        self._flagged += any(flag not in REASONS for flag in flags)
 
     def found(self) -> Counted:
         """The counts after the last row. Listed paths that are left over have no row."""

@@ -16,7 +16,7 @@ from pipeline.model.contract import ContractError, read_contract
 from pipeline.night.review import KINDS, REVIEW, by_kind, on_page, thumbnails
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.rows import listed_path, read_rows
-from pipeline.night.summary import NightSummary, read_summary
+from pipeline.night.summary import NightSummary, read_summary, stranger_lines
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.params.night import Batch
@@ -61,6 +61,7 @@ def alarms(summary: NightSummary, batch: Batch) -> list[str]:
     listed, found = summary.listed, []
     if not summary.reconciled:
         found.append("The rows are not those of the listed files: do not use them; see summary.json.")
+    found += stranger_lines(summary)
     if summary.unreadable > batch.max_unreadable * listed:
         found.append(
             f"{summary.unreadable} of {listed} files are unreadable, more than batch.max_unreadable "

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.core.log import log
+from pipeline.model.doubt import REASONS
 from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, answer_of, csv_path, read_rows
 from pipeline.night.summary import SummaryError, read_summary
 from pipeline.storage.files import replacing
@@ -112,5 +113,8 @@ def _answers(csv: Path) -> Iterator[tuple[str, Answer]]:
     for row in read_rows(csv):
         if set(row) != set(COLUMNS):  # written by another version
             return
+        unsure = any(flag in REASONS for flag in row["flags"].split())
+        if unsure != (row["status"] == "unsure"):  # by the rule of an earlier version: an outlier could be `ok`
+            continue
         if row["label"]:  # do not repeat `unreadable`: its cause may be gone
             yield row["sha256"], answer_of(row)

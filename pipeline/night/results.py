@@ -11,7 +11,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.model.contract import read_contract
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night import shadow
-from pipeline.night.counts import Counts, Repeats, Truth, feed, read_labels
+from pipeline.night.counts import Counted, Counts, Repeats, Truth, feed, read_labels
 from pipeline.night.ledger import Run, known_of
 from pipeline.night.morning import draw_safely
 from pipeline.night.planning import ClassifyError
@@ -19,7 +19,7 @@ from pipeline.night.repeats import Known
 from pipeline.night.review import Candidates, thumbnails, write_review
 from pipeline.night.rows import PREDICTIONS_CSV, csv_path, read_rows
 from pipeline.night.shard import model_folder
-from pipeline.night.summary import NightSummary
+from pipeline.night.summary import NightSummary, OutlierTest
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
 
@@ -82,7 +82,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     truth, drift = Truth(read_labels(labels)) if labels else None, _drift_from(reference, batch.max_drift)
     feed(read_rows(file), [one for one in (counts, repeats, candidates, truth, drift) if one])
     known.close()
-    review, moved = candidates.found(), drift.found() if drift else None
+    counted, review, moved = counts.found(), candidates.found(), drift.found() if drift else None
     pictures = thumbnails(folder_at(plan.input), review.rows, contract.images, params.compute.threads)
     write_review(output, review, pictures, contract, moved)
     summary = NightSummary(
@@ -91,10 +91,11 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         finished_at=now.isoformat(timespec="seconds"),
         seconds=round((now - started).total_seconds(), 1),
         repeated=repeats.count,
-        **dataclasses.asdict(counts.found()),
+        **dataclasses.asdict(counted),
         drift=moved,
         review=review.summary,
         compared=truth.found() if truth else None,
+        outlier_test=_outlier_test(counted, reference),
     )
     if batch.parquet:
         from pipeline.night.parquet import write_parquet
@@ -102,6 +103,14 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         write_parquet(output)
     summary.write(output)
     return Results(summary, pictures)
+
+
+def _outlier_test(counted: Counted, reference: Reference | None) -> OutlierTest | None:
+    if not reference:
+        return None
+    from pipeline.night.outliers import outlier_test  # imports SciPy, as the next one does
+
+    return outlier_test(counted.outliers, sum(counted.labels.values()), reference)
 
 
 def _drift_from(reference: Reference | None, most: float) -> "Tonight | None":

@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.core.pages import data_uri, render
 from pipeline.model.contract import Contract
-from pipeline.model.nearest import OUTLIER
+from pipeline.model.doubt import OUTLIER, REASONS
 from pipeline.night.reading import Decoded, Reading, ReadingError, read_images
 from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row, labels_in, listed_path
 from pipeline.night.summary import Drift, ReviewCounts
@@ -48,9 +48,9 @@ def kind_of(row: Row) -> str | None:
 
 def why_of(row: Row) -> str:
     """All reasons to look at the row, as words with `; ` between them."""
-    flags = [flag.replace("_", " ") for flag in row["flags"].split()]
-    status = [row["status"]] if row["status"] != "ok" else []
-    return "; ".join([*(flag for flag in flags if flag == OUTLIER), *status, *(f for f in flags if f != OUTLIER)])
+    flags = row["flags"].split()
+    said = row["status"] == "ok" or any(flag in REASONS for flag in flags)  # the flags of `unsure` say more
+    return "; ".join([*([] if said else [row["status"]]), *(flag.replace("_", " ") for flag in flags)])
 
 
 def _rank(kind: str, row: Row) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import decode
 from pipeline.model.candidates import candidates
 from pipeline.model.contract import CONTRACT, Contract
+from pipeline.model.doubt import reasons
 from pipeline.model.engine import Engine, load_engine
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night.ledger import Done, Run, known_of, model_of
@@ -120,12 +121,13 @@ def _outcome(
 ) -> Classified:
     best = np.argsort(-row, kind="stable")[:RANKS]
     ranked = tuple((contract.class_names[index], float(row[index])) for index in best)
-    unsure = ranked[0][1] < contract.unsure_below
+    why = reasons(ranked[0][1], score, contract)
     width, height = read.picture.width, read.picture.height
-    flags = () if reference is None or score is None else reference.flags(score, read.light, width, height)
+    odd = () if reference is None else reference.flags(read.light, width, height)
     numbers = [] if contract.candidates_above is None else candidates(row, contract.candidates_above)
     names = tuple(contract.class_names[number] for number in numbers)
-    return Classified(read.path, read.sha256, width, height, ranked, unsure, score, flags, read.light, names)
+    flags = why + odd
+    return Classified(read.path, read.sha256, width, height, ranked, bool(why), score, flags, read.light, names)
 
 
 def _ask(

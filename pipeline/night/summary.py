@@ -10,6 +10,8 @@ from pipeline.registry.history import Finished, share_of
 from pipeline.storage.folders import Folder
 
 SUMMARY = "summary.json"
+LEAST_OUTLIERS = 2  # one image never raises an alarm
+SURE = 0.001  # p-value: one night in a thousand raises an alarm by chance
 
 
 class SummaryError(NightshiftError):
@@ -44,6 +46,14 @@ class Drift(Part):
     def moved(self) -> list[Measure]:
         """The measures that have drifted."""
         return [one for one in self.measures if one.measure in self.drifted]
+
+
+class OutlierTest(Part):
+    """Whether false alarms explain a night's outliers."""
+
+    images: int  # that have an outlier score
+    expected: float  # outliers, if all of these were like the training images
+    p_value: float  # of so many outliers, or more
 
 
 class ReviewCounts(Part):
@@ -99,6 +109,15 @@ class NightSummary(Part):
     review: ReviewCounts | None = None
     compared: Compared | None = None  # None: without --labels
     shadow: ShadowFound | None = None  # None: no shadow ran
+    outlier_test: OutlierTest | None = None  # None: the model has no reference
+
+    @property
+    def has_strangers(self) -> bool:
+        """Whether it has outliers that false alarms do not explain, or outliers are most of its images."""
+        test, outliers = self.outlier_test, self.outliers or 0
+        if test is None or outliers < LEAST_OUTLIERS:
+            return False
+        return test.p_value < SURE or 2 * outliers > test.images
 
     @property
     def counts(self) -> dict[str, int]:
@@ -141,7 +160,8 @@ def read_summary(output: Folder) -> NightSummary | None:
 def summary_lines(summary: NightSummary) -> list[str]:
     """The night in a few lines, for a terminal and for messages."""
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
-    lines = [f"{summary.listed} images: {counts}", *review_lines(summary), *_drift_lines(summary)]
+    lines = [*stranger_lines(summary), f"{summary.listed} images: {counts}"]
+    lines += [*review_lines(summary), *_drift_lines(summary)]
     lines += shadow_lines(summary)
     if compared := summary.compared:
         lines.append(
@@ -149,6 +169,17 @@ def summary_lines(summary: NightSummary) -> list[str]:
             f"{compared.known_and_ok} that the model is sure of, {compared.right_and_ok}"
         )
     return lines
+
+
+def stranger_lines(summary: NightSummary) -> list[str]:
+    """How many images are unlike the training images and what to do, if false alarms do not explain them."""
+    if not summary.has_strangers or not (test := summary.outlier_test):
+        return []
+    return [
+        f"{summary.outliers} of {test.images} images are unlike the training images (false alarms explain about "
+        f"{test.expected:.0f}), and are unsure at any confidence. Look at them in review.html: another subject, "
+        "another camera, damaged? Take out what does not belong; label some of the others, import them and train again."
+    ]
 
 
 def review_lines(summary: NightSummary) -> list[str]:

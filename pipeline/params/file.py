@@ -1,6 +1,7 @@
 """`params.yaml` as typed, frozen objects. Reads that one file and nothing else."""
 
 import difflib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +13,11 @@ from pipeline.core.paths import PARAMS
 from pipeline.params.data import Audit, Images, Preprocess, Section, Validate
 from pipeline.params.model import Augment, Compute, Embed, Evaluate, Model, Train, Tune
 from pipeline.params.night import Batch, Register
+
+# Keys of earlier versions, and what to write instead.
+RENAMED = {
+    "train.outlier_percentile": "train.outlier_alarms, the share of false alarms: 0.05 where the percentile was 95",
+}
 
 
 class ParamsError(NightshiftError):
@@ -54,7 +60,18 @@ def load_params(path: Path = PARAMS) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise ParamsError("\n".join(_line(path, fault) for fault in error.errors())) from error
+        raise ParamsError("\n".join(_lines(path, error.errors()))) from error
+
+
+def _lines(path: Path, faults: Sequence[Any]) -> Iterator[str]:
+    """One line a fault; a key's new name is not missing where the old one still stands."""
+    keys = {".".join(map(str, fault["loc"])) for fault in faults}
+    known = {RENAMED[key].partition(",")[0] for key in keys & set(RENAMED)}
+    return (
+        _line(path, fault)
+        for fault in faults
+        if fault["type"] != "missing" or ".".join(map(str, fault["loc"])) not in known
+    )
 
 
 def _line(path: Path, fault: Any) -> str:
@@ -63,6 +80,8 @@ def _line(path: Path, fault: Any) -> str:
     match fault["type"]:
         case "missing":
             return f"{path}: {key} is missing; add it again, as in the params.yaml that Nightshift came with."
+        case "extra_forbidden" if key in RENAMED:
+            return f"{path}: {key} is now {RENAMED[key]}."
         case "extra_forbidden":
             allowed = _keys_beside(fault["loc"])
             close = difflib.get_close_matches(str(fault["loc"][-1]), allowed, n=1)

@@ -138,7 +138,7 @@ class Train(Section):
     target_precision: float = Field(ge=0, le=1)
     max_bfloat16_loss: float = Field(ge=0, le=1)
     set_error: float = Field(default=0.1, gt=0, lt=1)  # of each class
-    outlier_percentile: float = Field(ge=50, le=100)
+    outlier_alarms: float = Field(gt=0, le=0.5)  # share of the images like the training's
 
 
 class Range(Section):

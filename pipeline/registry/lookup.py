@@ -95,6 +95,7 @@ class Likeness:
     images: Images
     label: str
     confidence: float
+    unsure: tuple[str, ...]  # the flags why, as in predictions.csv; none: the answer is `ok`
     outlier_score: float
     outlier_above: float
     nearest: tuple[Alike, ...]  # the nearest first
@@ -108,6 +109,7 @@ def similar(name: str, image: Path, count: int, compute: Compute, version: int |
     """
     import numpy as np
 
+    from pipeline.model.doubt import reasons
     from pipeline.model.engine import load_engine
     from pipeline.model.nearest import Nearest
     from pipeline.model.reference import read_reference
@@ -133,12 +135,14 @@ def similar(name: str, image: Path, count: int, compute: Compute, version: int |
     probabilities, embedding = engine.judge(picture.pixels[np.newaxis])
     rows, distances = (found[0] for found in Nearest(reference.embeddings, count)(embedding))
     about, best = reference.about, int(probabilities[0].argmax())
+    confidence, score = float(probabilities[0, best]), float(reference.scores(embedding)[0])
     return Likeness(
         model=model,
         images=engine.contract.images,
         label=engine.contract.class_names[best],
-        confidence=float(probabilities[0, best]),
-        outlier_score=float(reference.scores(embedding)[0]),
+        confidence=confidence,
+        unsure=reasons(confidence, score, engine.contract),
+        outlier_score=score,
         outlier_above=reference.outlier_above,
         nearest=tuple(
             Alike(about.paths[row], about.labels[row], float(distance))

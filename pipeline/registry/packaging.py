@@ -18,9 +18,9 @@ from pipeline.registry.training_images import TRAINING_IMAGES, image_table, writ
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-SERVED_PACKAGES = ("mlflow", "numpy", "openvino", "pandas", "pillow", "pydantic", "pyyaml")
-# Optional format readers and enhancement: a served model needs those installed at registration.
-SERVED_IF_INSTALLED = ("imagecodecs", "opencv-python-headless", "pillow-heif", "pydicom", "tifffile")
+SERVED_PACKAGES = ("mlflow", "numpy", "opencv-python-headless", "openvino", "pandas", "pillow", "pydantic", "pyyaml")
+# Optional format readers: a served model needs those installed at registration.
+SERVED_IF_INSTALLED = ("imagecodecs", "pillow-heif", "pydicom", "tifffile")
 
 
 def log_model(model: Path, contract: Contract, prepared: Path) -> str:
@@ -61,6 +61,7 @@ def _signature() -> "ModelSignature":
         ColSpec(DataType.string, "label"), ColSpec(DataType.double, "confidence"), ColSpec(DataType.boolean, "unsure"),
         ColSpec(Map(DataType.double), "probabilities"), ColSpec(DataType.string, "error"),
         ColSpec(Array(DataType.string), "candidates"),
+        ColSpec(DataType.string, "flags"), ColSpec(DataType.double, "outlier_score"),
     ]  # fmt: skip
     return ModelSignature(inputs=Schema([ColSpec(DataType.binary, "image")]), outputs=Schema(outputs))
 

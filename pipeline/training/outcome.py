@@ -1,5 +1,6 @@
 """Write a fitted network as a model: its files, contract and reference; metrics, curves, figures."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,5 +143,12 @@ def reference_of(params: Params, data: Data, trained: Trained, asked: Asked) -> 
         batches = (data.train.images[part] for part in in_batches(rows, JUDGED_AT_ONCE, "reference"))
         _, embeddings = judged_of(asked.judging, batches)
     val = ValidationAnswers(data.val, asked.embeddings, asked.probabilities)
-    names, percentile = data.dataset.class_names, params.train.outlier_percentile
-    return make_reference(data.train, rows, embeddings, val, names, percentile, params.seed)
+    names, alarms = data.dataset.class_names, params.train.outlier_alarms
+    reference = make_reference(data.train, rows, embeddings, val, names, alarms, params.seed)
+    if reference.outlier_alarms != alarms:
+        log.warning(
+            "%d validation images cannot show which images are unlike them at train.outlier_alarms %g; that takes %d. "
+            "What is further off than all of them is an outlier: about %.2f of the images like them are, too.",
+            len(data.val.labels), alarms, math.ceil(1 / alarms - 1), reference.outlier_alarms,
+        )  # fmt: skip
+    return reference

@@ -1,5 +1,7 @@
 """The numbers of an evaluation."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -43,6 +45,13 @@ def test_when_nothing_is_sure_there_is_no_accuracy_of_the_sure() -> None:
     unsure = judge(JUDGED.answers.labels, JUDGED.answers.probabilities, unsure_below=1.0)
     slices = measure_slices(pd.DataFrame(index=range(4)), unsure, PARAMS)
     assert evaluate(unsure, slices, None, PARAMS, seed=1).accuracy_when_sure is None
+
+
+def test_an_outlier_is_unsure_at_any_confidence() -> None:
+    judged = dataclasses.replace(JUDGED, outliers=np.array([False, False, True, True]))
+    slices = measure_slices(pd.DataFrame(index=range(4)), judged, PARAMS)
+    found = evaluate(judged, slices, None, PARAMS, seed=1)
+    assert (found.unsure_share, found.accuracy_when_sure) == (0.5, 1.0), "the third was wrong, with confidence 0.95"
 
 
 def test_the_mean_of_the_classes_is_the_headline() -> None:

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation import robustness
 from pipeline.evaluation.robustness import CORRUPTIONS, STRENGTHS, chosen, corrupted, measure_robustness
-from pipeline.model.answers import Answers
 from pipeline.model.contract import Contract
 from pipeline.model.engine import Engine
 from pipeline.params.data import Images
+from tests.fixtures.evaluations import judge
 from tests.fixtures.images import noise
 
 RULES = Images(width=12, height=10, fit="stretch", max_megapixels=1)
@@ -33,8 +33,8 @@ ENGINE = Engine(CONTRACT, by_brightness)
 def ask(count: int = 12, batch_size: int = 5, workers: int = 2) -> pd.DataFrame:
     labels = np.arange(count) % 2
     images = np.stack([np.full((10, 12, 3), 60 if label == 0 else 180, np.uint8) for label in labels])
-    answers = Answers(labels, ENGINE.predict(images))
-    return measure_robustness(ENGINE, images, answers, seed=3, batch_size=batch_size, workers=workers)
+    judged = judge(labels, ENGINE.predict(images), CONTRACT.unsure_below)
+    return measure_robustness(ENGINE, None, images, judged, seed=3, batch_size=batch_size, workers=workers)
 
 
 def test_one_row_for_the_clean_images_and_one_for_each_corruption_and_strength() -> None:
@@ -67,8 +67,8 @@ def test_each_image_has_noise_of_its_own() -> None:
         return by_brightness(batch)
 
     images = np.full((2, 10, 12, 3), 100, np.uint8)
-    answers = Answers(np.zeros(2, np.int64), ENGINE.predict(images))
-    measure_robustness(Engine(CONTRACT, looking), images, answers, seed=3, batch_size=2, workers=1)
+    judged = judge([0, 0], ENGINE.predict(images), CONTRACT.unsure_below)
+    measure_robustness(Engine(CONTRACT, looking), None, images, judged, seed=3, batch_size=2, workers=1)
     differ = [bool((first != second).any()) for first, second in seen]
     assert differ == [name == "noise" for name in CORRUPTIONS for _ in STRENGTHS]
 

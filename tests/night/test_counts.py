@@ -36,7 +36,7 @@ def test_every_row_is_counted_once() -> None:
 
 
 def test_outliers_and_rows_with_other_flags_are_counted() -> None:
-    flags = [("outlier",), ("outlier", "dark"), ("dark", "small"), (), ("blurred",)]
+    flags = [("outlier",), ("outlier", "dark"), ("dark", "small"), ("low_confidence",), ("blurred",)]
     outcomes: list[FileOutcome] = [
         replace(classified(f"{number}.jpg"), outlier_score=0.5, flags=words) for number, words in enumerate(flags)
     ]

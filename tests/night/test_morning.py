@@ -52,6 +52,18 @@ class Seen(HTMLParser):
         pytest.param({"reconciled": False}, {}, "The rows are not those of the listed files", id="not reconciled"),
         pytest.param({"unreadable": 6}, {}, "6 of 10 files are unreadable, more than batch.max_unreadable", id="files"),
         pytest.param({"drift": DRIFT}, {}, "batch.max_drift 0.2): outlier score 0.61", id="drift"),
+        pytest.param(
+            {"outliers": 2, "outlier_test": {"images": 8, "expected": 0.4, "p_value": 0.0009}},
+            {},
+            "2 of 8 images are unlike the training images",
+            id="strangers",
+        ),
+        pytest.param(
+            {"outliers": 2, "outlier_test": {"images": 3, "expected": 0.15, "p_value": 0.01}},
+            {},
+            "2 of 3 images are unlike the training images",
+            id="most of a few",
+        ),
         pytest.param({}, {"max_unsure": 0.1}, "unsure of 2 of 10 images, more than batch.max_unsure", id="unsure"),
     ],
 )
@@ -63,6 +75,23 @@ def test_what_needs_a_person_comes_first(changes: dict[str, Any], batch: dict[st
     assert "Needs a person" in html
     assert "All is well" not in html
     assert html.index(words) < html.index("What ran")
+
+
+@pytest.mark.parametrize(
+    ("outliers", "images", "p_value"),
+    [(2, 8, 0.05), (4, 8, 0.001), (1, 1, 0.0001)],
+    ids=["by chance", "half", "one"],
+)
+def test_outliers_that_false_alarms_explain_are_no_alarm(outliers: int, images: int, p_value: float) -> None:
+    test = {"images": images, "expected": 0.4, "p_value": p_value}
+    assert alarms(summary_of(outliers=outliers, outlier_test=test), BATCH) == []
+
+
+def test_strangers_come_before_every_other_alarm() -> None:
+    strangers = {"outliers": 7, "outlier_test": {"images": 8, "expected": 0.4, "p_value": 0.0}}
+    first, *others = alarms(summary_of(drift=DRIFT, unreadable=6, **strangers), BATCH)
+    assert first.startswith("7 of 8 images are unlike the training images (false alarms explain about 0)")
+    assert len(others) == 2
 
 
 def test_an_uneventful_night_is_well_though_some_images_are_worth_a_look() -> None:

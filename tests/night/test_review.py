@@ -60,13 +60,19 @@ def test_first_things_come_first_and_what_is_fine_does_not_come() -> None:
     ("path", "why"),
     [
         ("empty", "unreadable"),
-        ("far outlier", "outlier; unsure; blurred"),
-        ("most unsure", "unsure; dark"),
+        ("far outlier", "outlier; low confidence; blurred"),
+        ("most unsure", "low confidence; dark"),
         ("darker and small", "dark; small"),
     ],
 )
 def test_every_reason_is_named(path: str, why: str) -> None:
     assert why_of(next(one for one in map(row, NIGHT) if one["path"] == path)) == why
+
+
+def test_a_row_of_an_earlier_version_has_its_status_as_the_reason() -> None:
+    earlier = {**row(image("a", 0.6, flags="dark")), "status": "unsure"}
+    assert (kind_of(earlier), why_of(earlier)) == ("unsure", "unsure; dark")
+    assert kind_of({**row(image("b", flags="outlier")), "status": "ok"}) == "outlier"
 
 
 def test_what_is_cut_off_leaves_each_kind_its_share_and_the_first_of_it() -> None:
@@ -76,7 +82,7 @@ def test_what_is_cut_off_leaves_each_kind_its_share_and_the_first_of_it() -> Non
         for outcome in (
             Unreadable(f"unreadable {number:02d}", "empty"),
             image(f"outlier {number:02d}", score=0.3 + number / 100, flags="outlier"),
-            image(f"unsure {number:02d}", 0.5 + number / 1000, unsure=True),
+            image(f"unsure {number:02d}", 0.5 + number / 1000, flags="low_confidence"),
         )
     ]
     found = choose(map(row, many), 8)
@@ -94,8 +100,10 @@ def some_outcomes() -> st.SearchStrategy[list[FileOutcome]]:
     one = st.one_of(
         st.just(Unreadable("", "why")),
         st.builds(
-            lambda confidence, unsure, score, flags: image("", confidence, unsure=unsure, score=score, flags=flags),
-            numbers, st.booleans(), numbers, st.sampled_from(["", "outlier", "dark", "outlier dark", "dark small"]),
+            lambda confidence, score, flags: image("", confidence, score=score, flags=flags),
+            numbers, numbers, st.sampled_from(
+                ["", "outlier", "low_confidence", "outlier low_confidence", "low_confidence dark", "dark", "dark small"]
+            ),
         ),
     )  # fmt: skip
     return st.lists(one, max_size=40).map(
@@ -143,7 +151,7 @@ def output(tmp_path: Path) -> Path:
     for number, name in enumerate(("a.png", "b.png", "=c.jpg", "d.png")):
         save_image(folder / name, seed=number, width=80, height=40)
     outcomes: list[FileOutcome] = [
-        replace(image(name, 0.6, unsure=True), sha256=sha256_of_file(folder / name), width=80, height=40)
+        replace(image(name, 0.6, flags="low_confidence"), sha256=sha256_of_file(folder / name), width=80, height=40)
         for name in ("a.png", "b.png", "=c.jpg", "d.png")
     ]
     (folder / "b.png").unlink()
@@ -160,7 +168,7 @@ def test_the_review_has_the_columns_of_the_night_and_two_more(output: Path) -> N
         heading, *rows = csv.reader(file, strict=True)
     assert heading == [*COLUMNS, "why", "correct_label"]
     assert [line[0] for line in rows] == ["empty", "far outlier", "most unsure", "darker and small"]
-    assert rows[1][-2:] == ["outlier; unsure; blurred", ""]
+    assert rows[1][-2:] == ["outlier; low confidence; blurred", ""]
     night = {line["path"]: line for line in read_rows(output / "predictions.csv")}
     for line in read_rows(output / "review.csv"):
         assert {column: line[column] for column in COLUMNS} == night[line["path"]]
@@ -187,7 +195,7 @@ def test_pictures_are_of_the_files_that_were_judged_in_their_own_shape(output: P
 def test_no_name_label_or_reason_becomes_markup() -> None:
     outcomes: list[FileOutcome] = [
         Unreadable(HOSTILE, HOSTILE),
-        replace(image(HOSTILE, 0.6, unsure=True), ranked=((HOSTILE, 0.6), ("b", 0.4))),
+        replace(image(HOSTILE, 0.6, flags="low_confidence"), ranked=((HOSTILE, 0.6), ("b", 0.4))),
         image(HOSTILE, flags="outlier"),
         image(HOSTILE, flags="dark"),
     ]
@@ -200,12 +208,12 @@ def test_no_name_label_or_reason_becomes_markup() -> None:
 
 
 def test_the_page_names_the_labels_to_choose_from_where_there_are_several() -> None:
-    unsure, many = image("two", 0.6, unsure=True), tuple(f"kind {number}" for number in range(11))
+    unsure, many = image("two", 0.6, flags="low_confidence"), tuple(f"kind {number}" for number in range(11))
     outcomes: list[FileOutcome] = [
         replace(unsure, candidates=("cat", "<b>dog</b>")),
-        replace(image("one", 0.6, unsure=True), candidates=("cat",)),
-        replace(image("many", 0.6, unsure=True), candidates=many),
-        image("of an earlier model", 0.6, unsure=True),
+        replace(image("one", 0.6, flags="low_confidence"), candidates=("cat",)),
+        replace(image("many", 0.6, flags="low_confidence"), candidates=many),
+        image("of an earlier model", 0.6, flags="low_confidence"),
     ]
     made = page(choose(map(row, outcomes), 9), {}, CONTRACT, None)
     assert re.findall(r"choose: (.*?)<br>", made) == [
@@ -215,7 +223,7 @@ def test_the_page_names_the_labels_to_choose_from_where_there_are_several() -> N
 
 
 def test_the_page_shows_so_many_pictures_and_says_what_is_left_out() -> None:
-    review = choose((row(image(f"{number:04d}.png", 0.6, unsure=True)) for number in range(300)), 250)
+    review = choose((row(image(f"{number:04d}.png", 0.6, flags="low_confidence")) for number in range(300)), 250)
     assert review.total == 300
     made = page(review, {"0001.png": "data:image/jpeg;base64,AAAA"}, CONTRACT, None)
     assert made.count("<figure>") == PICTURES

@@ -140,8 +140,15 @@ def test_a_night_without_events_is_told_of_only_when_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"drift": DRIFT}, "outlier score 0.61"), ({"unsure": 10}, "more than batch.max_unsure")],
-    ids=["drift", "unsure"],
+    [
+        ({"drift": DRIFT}, "outlier score 0.61"),
+        ({"unsure": 10}, "more than batch.max_unsure"),
+        (
+            {"outliers": 6, "outlier_test": {"images": 8, "expected": 0.4, "p_value": 1e-6}},
+            "6 of 8 images are unlike the training images",
+        ),
+    ],
+    ids=["drift", "unsure", "strangers"],
 )
 def test_a_night_beyond_its_limits_is_told_of(changes: dict[str, Any], words: str) -> None:
     batch = BATCH.model_copy(update={"max_unsure": 0.9})

@@ -1,6 +1,7 @@
 """params.yaml: loads as shipped; a wrong edit is answered in one line that says what to do."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,17 @@ def test_a_file_that_is_no_parameters_at_all_is_one_line_too(tmp_path: Path, tex
     assert str(file) in str(caught.value)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_with_another_name_by_now_is_one_line_with_the_new_name(tmp_path: Path) -> None:
+    file = edited(tmp_path, "train.outlier_percentile", 99)
+    file.write_text(re.sub("outlier_alarms: .*", "", file.read_text()))
+    with pytest.raises(ParamsError) as caught:
+        load_params(file)
+    assert str(caught.value) == (
+        f"{file}: train.outlier_percentile is now train.outlier_alarms, the share of false alarms: 0.05 where the "
+        "percentile was 95."
+    )
 
 
 def test_a_missing_file_says_where_to_go(tmp_path: Path) -> None:

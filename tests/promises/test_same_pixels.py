@@ -9,6 +9,7 @@ import pytest
 from pipeline.core.paths import MODEL, PREPARED, RAW, TEST_PREDICTIONS
 from pipeline.data.holdout_copy import copy_test_images
 from pipeline.data.prepared import SPLITS, SplitName, read_dataset, read_split
+from pipeline.evaluation.results import read_evaluation
 from pipeline.images.decode import decode
 from pipeline.model.contract import read_contract
 from pipeline.night.rows import read_rows
@@ -41,7 +42,8 @@ def test_no_content_is_in_two_splits() -> None:
 
 def test_the_night_answers_as_the_evaluation_did(tmp_path: Path) -> None:
     copy_test_images(tmp_path / "images")
-    classify(tmp_path / "images", tmp_path / "out", load_params())
+    summary = classify(tmp_path / "images", tmp_path / "out", load_params())
+    assert summary.unsure / summary.listed == pytest.approx(read_evaluation().unsure_share)
     night = {
         row["sha256"]: (row["label"], float(row["confidence"])) for row in read_rows(tmp_path / "out/predictions.csv")
     }

@@ -3,6 +3,7 @@
 That `nightshift seen` answers from a real model's own record is in test_registration.py.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -77,7 +78,8 @@ def test_the_command_lists_its_kind_and_draws_it(trained: Path, tmp_path: Path) 
     picture = tmp_path / "alike.png"
     said = nightshift("similar", str(tmp_path / "new.png"), "--count", "3", "--picture", str(picture), cwd=trained)
     first, *lines, last = said.stdout.splitlines()
-    assert first.startswith("nightshift version 1: ")
+    answer = r"nightshift version 1: square [\d.]+%, (ok|unsure \(.+\)); "
+    assert re.fullmatch(answer + r"outlier score 0\.\d+, above 0\.\d+ it is an outlier", first)
     assert len(lines) == 3
     assert sum("square/" in line for line in lines) >= 2
     assert last == str(picture)
