@@ -80,7 +80,7 @@ def main() -> None:
     if errors := [f"{one.fault}: {one.sentence}" for one in judged if one.status == "error"]:
         write_report(manifest, judged, None, params)
         seen = f"Look at {DATA_REPORT}."
-        raise InvalidData("\n  ".join(["The images are not fit to learn from:", *errors, seen]))
+        raise InvalidData("\n  ".join(["These images cannot be used for training:", *errors, seen]))
     log.info(
         "%(images)d images, %(classes)d classes; %(expectations_met)d of %(expectations)d expectations met.", summary
     )

@@ -47,12 +47,12 @@ class Past:
 
 
 class Mix(NamedTuple):
-    """A class's shares of the answers, 0 to 1; None where they are not known."""
+    """A class's shares of the predictions, 0 to 1; None where they are not known."""
 
     label: str
     images: int
     tonight: float
-    usual: float | None  # of the model's answers on the validation images
+    usual: float | None  # of the model's predictions on the validation images
     lately: float | None  # mean of the earlier nights
 
 
@@ -87,7 +87,7 @@ def draw_safely(output: Folder, summary: NightSummary, batch: Batch, pictures: M
         draw(output, summary, batch, pictures)
     except Exception as error:  # noqa: BLE001 - a failed page must not fail a complete night
         log.warning(
-            "predictions.csv is complete, but could not write %s (%s: %s). Run `nightshift report %s` to write it.",
+            "predictions.csv is complete, but %s could not be written (%s: %s). To write it: `nightshift report %s`.",
             output / PAGE, type(error).__name__, error, output,
         )  # fmt: skip
 
@@ -99,7 +99,7 @@ def draw_again(output: Folder, params: Params) -> Folder:
     """
     if not (summary := read_summary(output)):
         raise MorningError(
-            f"{output} holds no finished night: summary.json is missing. Name the folder of one, or run "
+            f"{output} holds no finished night: summary.json is missing. Give the folder of one, or run "
             f"`nightshift classify INPUT {output}`."
         )
     source = folder_at(listed_path(summary.input))

@@ -59,7 +59,7 @@ def record(output: Folder, night: Finished, flow_run: str = "") -> None:
                             copy.write_bytes(output.read(name))
                             mlflow.log_artifact(str(copy))
     except NightshiftError as error:
-        log.warning("predictions.csv is complete, but could not record the night in MLflow: %s", error)
+        log.warning("predictions.csv is complete, but the night could not be recorded in MLflow: %s", error)
 
 
 def share_of(label: str) -> str:

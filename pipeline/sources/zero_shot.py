@@ -114,7 +114,7 @@ def label(folder: Path, table: Path, words: Words, preset: str, params: Params) 
     """
     paths = [listed.path for listed in list_images(folder)]
     if not paths:
-        raise NightshiftError(f"{folder} holds no images. Name a folder with images.")
+        raise NightshiftError(f"{folder} contains no image files (by extension or content). Check the path.")
     model = load_preset(preset, words, params.images.max_megapixels)
     threads = params.compute.threads
     reads = read_images(

@@ -118,8 +118,8 @@ def require(output: Path) -> None:
     if (mine := token(output)) and _token_on_disk(output) != mine:
         lease = SoftFileLease(output / HOLDER, lease_duration=LEASE)
         raise LedgerError(
-            f"{output} was taken over by {_name(lease)}, because this run had no heartbeat for {LEASE:g} s. "
-            "This run writes nothing more; what is done is kept."
+            f"Another run ({_name(lease)}) took over {output}: this run sent no heartbeat for {LEASE:g} s. "
+            "This run stops; finished work is kept. The other run resumes from there."
         )
 
 

@@ -89,7 +89,7 @@ def test_classes_stand_beside_validation_and_the_nights_before() -> None:
 
 def test_a_night_of_files_that_are_all_unreadable_has_a_page() -> None:
     html = made(summary_of(ok=0, unsure=0, unreadable=10, labels={}, seconds=0.0))
-    assert "No image has an answer" in html
+    assert "No image has a prediction" in html
 
 
 def test_no_name_label_reason_or_night_becomes_markup() -> None:
