@@ -37,7 +37,7 @@ def begin(options: NightOptions, params: Params) -> Run:
         if run.plan.input != str(source.absolute()):
             raise ClassifyError(
                 f"{output} holds an unfinished run over {run.plan.input}. Finish it with `nightshift classify "
-                f"{run.plan.input} {output}`, name another folder, or delete {books_of(output)} to give it up."
+                f"{run.plan.input} {output}`, choose another folder, or delete {books_of(output)} to give it up."
             )
         log.info("Resuming the run of %s (model version %s).", run.plan.started_at, run.plan.model_version)
         _mend_model(run)
