@@ -191,7 +191,7 @@ def test_a_page_that_cannot_be_drawn_costs_no_row(
     summary = classify(night, tmp_path / "out", here)
     assert summary.listed == 10
     assert (tmp_path / "out/predictions.csv").is_file()
-    assert f"Run `nightshift report {tmp_path / 'out'}` to write it" in caplog.text
+    assert f"To write it: `nightshift report {tmp_path / 'out'}`" in caplog.text
 
 
 def test_a_night_over_its_limit_has_its_page_too(here: Params, tmp_path: Path) -> None:
