@@ -135,7 +135,10 @@ def test_a_server_that_dies_is_started_again(up: Up) -> None:
         # What is left of the one that was killed must not keep the port, or it would be the one that answers.
         listening = {one.pid for one in processes(up.project) for at in one.net_connections("tcp")
                      if at.status == psutil.CONN_LISTEN and at.laddr.port == port}  # fmt: skip
-        return bool(listening) and listening <= {started.pid, *(child.pid for child in started.children(recursive=True))}
+        return bool(listening) and listening <= {
+            started.pid,
+            *(child.pid for child in started.children(recursive=True)),
+        }
 
     wait_until(the_new_one_alone_listens)
     wait_until(lambda: answers(f"{up.mlflow}/health"))
