@@ -357,7 +357,7 @@ def test_seen_answers_from_the_models_own_record(registry_project: Path, tmp_pat
     assert answer[str(new)] == "none"
     for split, paths in prepared.items():
         assert {answer[f"data/raw/{path}"] for path in paths} == {split}
-    assert said[-1].startswith("nightshift version 1: 1 no, ")
+    assert said[-1].startswith("nightshift version 1: 1 none, ")
     assert "version 2:" in nightshift("seen", str(new), "--version", "2", cwd=registry_project).stdout
     for words, reason in (
         ([str(tmp_path / "missing.png")], "missing.png does not exist"),
