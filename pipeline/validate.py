@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.checks.drift import compare
+from pipeline.checks.dataset_drift import compare
 from pipeline.checks.expectation_results import Judgement, judge
 from pipeline.checks.expectations import checks, quarantine, tables
 from pipeline.checks.report import write_report

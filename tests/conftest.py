@@ -74,7 +74,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs servers; and an order in which no worker waits for another.
+    """Mark what needs servers or the trained project; and an order in which no worker waits for another.
 
     The first to need the trained project trains it: meanwhile the next worker has a long test that does not need it.
     Files with long tests come first, so that none is left at the end when the others are done.
@@ -82,6 +82,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SERVERS & set(needs(item)):
             item.add_marker(pytest.mark.services)
+        if "trained" in needs(item):
+            item.add_marker(pytest.mark.project)
     first = next((item for item in items if "trained" in needs(item)), None)
 
     def turn(item: pytest.Item) -> tuple[bool, bool, bool, bool]:

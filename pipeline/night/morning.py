@@ -122,7 +122,7 @@ def draw(output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[
     pictures: of the rows of the review, by their paths.
     """
     kinds = by_kind(on_page(_review_of(output)), pictures)
-    written = page(summary, kinds, past_of(summary, batch), alarms(summary, batch), model_card(summary))
+    written = page(summary, kinds, past_of(summary, output.name, batch), alarms(summary, batch), model_card(summary))
     with output.replacing(PAGE) as beside:
         beside.write_text(written, encoding="utf-8")
     return output / PAGE
@@ -133,12 +133,12 @@ def _review_of(output: Folder) -> list[dict[str, str]]:
     return list(read_rows(output.path / REVIEW)) if output.exists(REVIEW) else []
 
 
-def past_of(summary: NightSummary, batch: Batch) -> Past:
-    """The nights before this one, or why they are not known."""
+def past_of(summary: NightSummary, name: str, batch: Batch) -> Past:
+    """The nights before this one, in the folder `name`, or why they are not known."""
     if not batch.track:
         return Past(unknown=NO_PAST)
     try:
-        return Past(tuple(nights.earlier(summary.for_history, NIGHTS)))
+        return Past(tuple(nights.earlier(summary.for_history, name, NIGHTS)))
     except NightshiftError as error:
         log.warning("Could not read earlier nights for the morning page: %s", error)
         return Past(unknown="Could not reach the MLflow store, so this page has no earlier nights.")
