@@ -30,8 +30,8 @@ run: install  ## the demo: images, training, registration, and a folder classifi
 	@echo
 	@$(BIN)/nightshift status
 
-quick: install  ## the tests for while you work: none that is slow, needs servers or a browser
-	$(BIN)/python -m pytest -q -n logical --no-loadscope-reorder -m "not slow and not services and not browser"
+quick: install  ## the tests for while you work: none that is slow, trains a project, needs servers or a browser
+	$(BIN)/python -m pytest -q -n logical --no-loadscope-reorder -m "not slow and not project and not services and not browser"
 
 test: install system  ## all tests, and which took longest
 	$(BIN)/python -m pytest -n logical --no-loadscope-reorder --durations 30 --durations-min 5

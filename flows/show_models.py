@@ -51,7 +51,7 @@ def print_registration(registration: Registration) -> None:
         if decision.needs_a_person:
             lines.append(f"A person has to promote it: {decision.needs_a_person}.")
         if "champion" not in model.aliases:
-            lines.append(f"It is not in production yet: `nightshift promote {model.version}` puts it there.")
+            lines.append(f"It is not the champion yet: `nightshift promote {model.version}` makes it the champion.")
     _print(lines)
 
 

@@ -8,5 +8,5 @@ from pipeline.params.file import load_params
 
 @flow(name="tidy", flow_run_name="tidy")
 def tidy(nights: int | None = None, runs: int | None = None, cache: bool = False) -> None:
-    """Delete nights' folders and MLflow runs older than so many days; cache: also cached data that no commit names."""
+    """Delete nights' folders and MLflow runs older than so many days; cache: also cached data that no commit uses."""
     housekeeping.tidy(load_params().register_.model_name, nights, runs, cache, get_run_logger().info)

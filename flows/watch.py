@@ -23,5 +23,5 @@ def watch() -> bool:
     try:
         reproduce("validate")
     finally:
-        publish_data()  # also, and above all, when they are not fit to learn from
+        publish_data()  # also, and above all, when they cannot be used for training
     return True

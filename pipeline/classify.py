@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipeline.classify", description=main.__doc__)
     parser.add_argument("input", type=folder_at, help="a folder of images, or its address")
     parser.add_argument("output", type=folder_at, help="a folder for predictions.csv and summary.json, or its address")
-    parser.add_argument("--since-last", action="store_true", help="repeat answers for unchanged files")
+    parser.add_argument("--since-last", action="store_true", help="reuse predictions for unchanged files")
     parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command resumes the run")
     asked = parser.parse_args()
     steps = Steps(tell_of_killed=run_and_tell.of_killed)

@@ -16,7 +16,7 @@ from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
 from pipeline.data.prepared import SPLITS, Dataset, dataset_sha256, write_dataset, write_split
-from pipeline.data.splits import LEFT_OUT, FrozenSplits, draw_splits
+from pipeline.data.splits import LEFT_OUT, NEW_SPLIT, FrozenSplits, draw_splits
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
 from pipeline.params.file import load_params
@@ -46,8 +46,8 @@ def read_frozen() -> FrozenSplits | None:
         return None
     except ValueError as error:
         raise NightshiftError(
-            f"{FROZEN_SPLITS} is not a valid split: {error}. Fetch it again (`dvc checkout --force {FROZEN_SPLITS}`), "
-            "or delete it to draw a new split."
+            f"{FROZEN_SPLITS} is not a valid split: {error}. Fetch it again (`dvc checkout --force {FROZEN_SPLITS}`). "
+            + NEW_SPLIT
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Disk space: what takes it, and how to free it (old nights, their MLflow runs, cached data that no commit names)."""
+"""Disk space: what takes it, and how to free it (old nights, their MLflow runs, cached data that no commit uses)."""
 
 import datetime
 import os
@@ -33,7 +33,7 @@ def tidy(model: str, nights: int | None, runs: int | None, cache: bool, say: Cal
     """Delete old data, then say what takes disk space.
 
     nights: delete folders below predictions/ that are older than so many days. runs: the same for the MLflow runs of
-    the nights of `model`. cache: delete cached data that no commit names.
+    the nights of `model`. cache: delete cached data that no commit uses.
     Raises LedgerError, TrackingError, VersionsError.
     """
     now = datetime.datetime.now(datetime.UTC)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.checks.drift import compare
+from pipeline.checks.dataset_drift import compare
 from pipeline.checks.expectation_results import Judgement, judge
 from pipeline.checks.expectations import checks, quarantine, tables
 from pipeline.checks.report import write_report
@@ -80,7 +80,7 @@ def main() -> None:
     if errors := [f"{one.fault}: {one.sentence}" for one in judged if one.status == "error"]:
         write_report(manifest, judged, None, params)
         seen = f"Look at {DATA_REPORT}."
-        raise InvalidData("\n  ".join(["The images are not fit to learn from:", *errors, seen]))
+        raise InvalidData("\n  ".join(["These images cannot be used for training:", *errors, seen]))
     log.info(
         "%(images)d images, %(classes)d classes; %(expectations_met)d of %(expectations)d expectations met.", summary
     )

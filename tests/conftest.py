@@ -1,5 +1,6 @@
 """Tiny real files and small rules that many tests share."""
 
+import gc
 import os
 import shutil
 import time
@@ -73,7 +74,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs servers; and an order in which no worker waits for another.
+    """Mark what needs servers or the trained project; and an order in which no worker waits for another.
 
     The first to need the trained project trains it: meanwhile the next worker has a long test that does not need it.
     Files with long tests come first, so that none is left at the end when the others are done.
@@ -81,6 +82,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SERVERS & set(needs(item)):
             item.add_marker(pytest.mark.services)
+        if "trained" in needs(item):
+            item.add_marker(pytest.mark.project)
     first = next((item for item in items if "trained" in needs(item)), None)
 
     def turn(item: pytest.Item) -> tuple[bool, bool, bool, bool]:
@@ -99,6 +102,13 @@ def needs(item: pytest.Item) -> list[str]:
 def pytest_pyfunc_call() -> None:
     """The process that classifies is kept for the next night as long as the environment is the same."""
     os.environ.pop("PYTEST_CURRENT_TEST", None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def libraries_are_no_garbage() -> None:
+    """TensorFlow, MLflow and Prefect are millions of objects: looking through them took a third of the tests' time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -121,8 +131,8 @@ def defaults() -> Params:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project after one `nightshift train`; tests may add to it, and leave its model and images as they are."""
-    from tests.fixtures.project import new_project, nightshift
+    """A project as `nightshift train` leaves it; tests may add to it, and leave its model and images as they are."""
+    from tests.fixtures.project import new_project, train_here
 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # all workers share one project: the first to come trains it
@@ -130,8 +140,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project, done = shared / "trained", shared / "trained.done"
     with FileLock(shared / "trained.lock"):
         if not done.exists():
-            said = nightshift("train", cwd=new_project(project), in_process=False)
-            (project / "train.log").write_text(said.stdout + said.stderr)
+            train_here(new_project(project))
             copy_of(project, shared / "untouched")
             done.touch()
     return project

@@ -300,7 +300,7 @@ def test_known_labels_are_compared(here: Params, trained: Path, tmp_path: Path) 
     ("source", "output", "message"),
     [
         ("nowhere", "out", "nowhere does not exist"),
-        ("empty", "out", "empty holds no images"),
+        ("empty", "out", "empty contains no image files"),
         ("night/0.png", "out", "0.png is a file; it must be a folder of images"),
         ("night", "night/out", "lies inside"),
         ("night", "result.csv", "must be a folder"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import yaml
@@ -66,13 +67,6 @@ def test_the_evaluation_lies_beside_the_run_in_mlflow(trained: Path, monkeypatch
     assert metrics["test_brier_score"] == evaluation["brier_score"]["value"]
     assert metrics["test_roc_auc_low"] == evaluation["roc_auc"]["low"]
     assert metrics["test_slices_worse"] == evaluation["slices"]["worse"]
-
-
-def test_every_stage_speaks_in_the_prefect_log(trained: Path) -> None:
-    log = (trained / "train.log").read_text()
-    assert ran(log) == STAGES
-    assert "17 of 17 expectations met" in log
-    assert "prefect" in log
 
 
 def test_a_second_repro_does_nothing(project: Path) -> None:
@@ -188,13 +182,18 @@ def test_data_and_outputs_go_to_a_configured_remote_and_come_back(
 
 
 def test_the_same_seed_gives_the_same_model(project: Path) -> None:
-    before = json.loads((project / "models/current/contract.json").read_text())
-    stage("train", project, in_process=False)
-    after = json.loads((project / "models/current/contract.json").read_text())
-    assert after["weights_sha256"] == before["weights_sha256"]
-    assert after["temperature"] == before["temperature"]
-    assert after["reference_sha256"] == before["reference_sha256"]
-    assert after["outlier_above"] == before["outlier_above"]
+    """Names of operations count what the process built before, and are in the files: the weights are compared."""
+
+    def made() -> tuple[list[bytes], dict[str, object]]:
+        network = keras.saving.load_model(project / "models/current/model.keras", compile=False)
+        contract = json.loads((project / "models/current/contract.json").read_text())
+        fields = ("temperature", "unsure_below", "reference_sha256", "outlier_above")
+        return [weight.tobytes() for weight in network.get_weights()], {name: contract[name] for name in fields}
+
+    before = made()
+    (project / "models/current/contract.json").unlink()
+    stage("train", project)
+    assert made() == before
 
 
 def test_the_tutorials_network_trains_from_scratch(project: Path) -> None:
@@ -241,7 +240,6 @@ def test_lineage_leads_from_the_version_to_run_data_and_code(trained: Path) -> N
     assert version_tags["nightshift.contract"] == tags["nightshift.contract"]
     assert tags["mlflow.source.git.commit"] == commit
     assert tags["dvc.data.raw"].endswith(".dir")
-    assert len(tags["prefect.flow_run_id"]) == 36
     assert mlflow_run["data"]["metrics"]["test_accuracy_low"] <= mlflow_run["data"]["metrics"]["test_accuracy"]
     assert mlflow_run["data"]["params"]["model.backbone"] == "keras_file"
     assert mlflow_run["inputs"]["dataset_inputs"], "the dataset is an input of the run"

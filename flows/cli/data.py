@@ -69,7 +69,7 @@ def data_import(
 def data_holdout(
     folder: Annotated[Path, typer.Argument(help="A new folder for the copies.")],
 ) -> None:
-    """Copy the test images, from which no model has learnt, into a folder, without their labels."""
+    """Copy the test images, which are not used for training, into a folder, without their labels."""
     from pipeline.data.holdout_copy import copy_test_images
 
     typer.echo(f"{copy_test_images(folder)} images in {folder}")
@@ -89,11 +89,9 @@ def data_check() -> None:
 
 @data.command("diff")
 def data_diff(
-    revision: Annotated[
-        str, typer.Argument(metavar="[REV]", help="A git revision: a tag, a branch, a commit.")
-    ] = "HEAD",
+    revision: Annotated[str, typer.Argument(metavar="REV", help="A git revision: a tag, a branch, a commit.")] = "HEAD",
     other: Annotated[
-        str | None, typer.Argument(metavar="[OTHER]", help="A second revision; without it, the working folder.")
+        str | None, typer.Argument(metavar="OTHER", help="A second revision; without it, the working folder.")
     ] = None,
     names: Annotated[
         bool, typer.Option("--names", help="List all files, not only the first few of each kind.")

@@ -17,42 +17,40 @@ def promote(
         bool, typer.Option("--force", help="Also a version that the gate refused; your name is recorded.")
     ] = False,
 ) -> None:
-    """Put a model version into production: the next night uses it."""
+    """Make a model version the champion: the next night uses it."""
     from pipeline.params.file import load_params
     from pipeline.registry import champions
 
     promoted = champions.promote(load_params().register_.model_name, version, force=force)
-    typer.echo(f"{promoted.name} version {promoted.version} is in production (@champion).")
+    typer.echo(f"{promoted.name} version {promoted.version} is the champion now.")
     if words := champions.warning(promoted):
         typer.echo(words)
 
 
 @app.command()
 def rollback() -> None:
-    """Put the version that was in production before back into production."""
+    """Return to the previous champion."""
     from pipeline.params.file import load_params
     from pipeline.registry import champions
 
     restored = champions.rollback(load_params().register_.model_name)
-    typer.echo(f"{restored.name} version {restored.version} is in production again (@champion).")
+    typer.echo(f"{restored.name} version {restored.version} is the champion again.")
 
 
 @app.command()
 def seen(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE_OR_FOLDER...", help="Images, or folders of images.")],
-    version: Annotated[
-        int | None, typer.Option(help="A model version's number; without one, the one in production.")
-    ] = None,
+    version: Annotated[int | None, typer.Option(help="A model version's number; without one, the champion.")] = None,
 ) -> None:
-    """Say for each image in which split of a model's data it was: train, val, test or no.
+    """Show which split of a model's data contains each image: train, val, test or none.
 
     The comparison is byte for byte: it finds another copy of a file, but not a resized or re-saved one.
     """
     from flows.show_models import print_seen
     from pipeline.params.file import load_params
-    from pipeline.registry.lookup import seen as answers_on
+    from pipeline.registry.lookup import seen as splits_of
 
-    print_seen(*answers_on(load_params().register_.model_name, paths, version))
+    print_seen(*splits_of(load_params().register_.model_name, paths, version))
 
 
 @app.command()
@@ -62,9 +60,7 @@ def similar(
     picture: Annotated[Path, typer.Option(metavar="FILE.png", help="The file to draw them into, side by side.")] = Path(
         "similar.png"
     ),
-    version: Annotated[
-        int | None, typer.Option(help="A model version's number; without one, the one in production.")
-    ] = None,
+    version: Annotated[int | None, typer.Option(help="A model version's number; without one, the champion.")] = None,
 ) -> None:
     """Find the training images that a model finds most similar to an image, and draw them beside it."""
     from pipeline.core.text import shown
@@ -104,7 +100,7 @@ def label(
 ) -> None:
     """Suggest labels for images; check them, then `nightshift data import`.
 
-    --imagenet works offline. --zero-shot needs pip install '.[hub]', and downloads CLIP or SigLIP once.
+    --imagenet works offline. --zero-shot needs `pip install '.\\[hub]'`, and downloads CLIP or SigLIP once.
     """
     from pipeline.core.text import shown
     from pipeline.params.file import load_params

@@ -36,23 +36,29 @@ def classify(
         ),
     ],
     output: Annotated[
-        str, typer.Argument(help="A folder for predictions.csv, review.csv and summary.json, or its address.")
+        str,
+        typer.Argument(
+            metavar="OUTPUT", help="A folder for predictions.csv, review.csv and summary.json, or its address."
+        ),
     ],
     labels: Annotated[
         Path | None,
-        typer.Option(help="A Parquet table with columns sha256 and label: count how many answers are right."),
+        typer.Option(help="A Parquet table with columns sha256 and label: count how many predictions are right."),
     ] = None,
     since_last: Annotated[
         bool,
         typer.Option(
             "--since-last",
-            help="Reuse the last run's answer, from OUTPUT or a folder beside it, where a file's content and the "
-            "model are the same.",
+            help="Reuse predictions of the last run (in OUTPUT or a folder beside it) if the file and the model are "
+            "unchanged.",
         ),
     ] = False,
     until: Annotated[
         str | None,
-        typer.Option(metavar="HH:MM", help="Stop at this time of day, with exit status 75; run it again to continue."),
+        typer.Option(
+            metavar="HH:MM",
+            help="Stop at this time of day, with exit status 75; to resume, run it again with the same OUTPUT.",
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -75,7 +81,7 @@ def classify(
 ) -> None:
     """Classify every image in a folder into one CSV, one row per file; an unreadable file gets a row with the reason.
 
-    If the run is interrupted, the same command continues where it stopped.
+    To resume an interrupted run, run the same command again.
     """
     from pipeline.night.options import Cluster, NightOptions
     from pipeline.night.review import PAGE as REVIEW_PAGE
@@ -139,10 +145,14 @@ def _plainly(options: "NightOptions", params: "Params") -> "NightSummary":
 def report(
     output: Annotated[
         str | None,
-        typer.Argument(help="A finished night's folder, or its address; without one, the newest below predictions/."),
+        typer.Argument(
+            metavar="OUTPUT",
+            help="A finished night's folder, or its address; without one, the newest below predictions/.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """Write a night's morning.html again: whether all is well, what ran, what to look at, compared with the usual."""
+    """Write a night's morning.html again: is all well, what ran, what to look at, compared with earlier nights."""
     from flows.status import latest_night
     from pipeline.night import morning
     from pipeline.params.file import load_params
@@ -151,6 +161,6 @@ def report(
     folder = output or latest_night()
     if folder is None:
         raise morning.MorningError(
-            "predictions/ holds no finished night. Name the folder of one, or run `nightshift classify INPUT OUTPUT`."
+            "predictions/ holds no finished night. Give the folder of one, or run `nightshift classify INPUT OUTPUT`."
         )
     typer.echo(morning.draw_again(folder_at(folder), load_params()))

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 WithPrefect = Annotated[
     bool,
-    typer.Option("--prefect/--no-prefect", help="Run as a Prefect flow (retries, history, a web page), or plainly."),
+    typer.Option(
+        "--prefect/--no-prefect", help="Run as a Prefect flow (retries, history, a web page), or without Prefect."
+    ),
 ]
 
 

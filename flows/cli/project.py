@@ -26,9 +26,11 @@ def notify() -> None:
 def tidy(
     nights: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older folders of nights.")] = None,
     runs: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older MLflow runs of nights.")] = None,
-    cache: Annotated[bool, typer.Option("--cache", help="Delete data that no commit names from DVC's cache.")] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Delete from DVC's cache all data that no commit uses.")
+    ] = False,
 ) -> None:
-    """Show what takes disk space; with options, delete old data. A night's rows exist in its folder only."""
+    """Show what takes disk space; with options, delete old data. A deleted night cannot be recovered."""
     from pipeline import tidy as housekeeping
     from pipeline.params.file import load_params
 
@@ -37,7 +39,7 @@ def tidy(
 
 @app.command()
 def status() -> None:
-    """Show the models and their aliases, the latest CSV, the reports, how to open MLflow, and which services run."""
+    """Show the models, the latest CSV, the reports, how to open MLflow, the services, the last and the next night."""
     from flows.cli.services import service_lines
     from flows.show_models import print_versions
     from flows.status import status_lines, versions_table

@@ -36,8 +36,9 @@ def up(
 ) -> None:
     """Start MLflow's and Prefect's servers and a worker in the background, with the schedules of prefect.yaml.
 
-    They listen on this machine only, and start again when they die. If MLFLOW_TRACKING_URI or PREFECT_API_URL names a
-    server, Nightshift uses that one and starts none.
+    They listen on this machine only, and start again when they die.
+
+    If MLFLOW_TRACKING_URI or PREFECT_API_URL names a server, Nightshift uses that one and starts none.
     """
     from flows.services import configuration, processes
     from pipeline.params.file import load_params
@@ -131,7 +132,7 @@ def _print_addresses(running: "Addresses") -> None:
 
 @app.command()
 def down() -> None:
-    """Stop what `nightshift up` started. The next run continues a night that this interrupts."""
+    """Stop what `nightshift up` started. The next run resumes an interrupted night."""
     from flows.services import processes
 
     count = processes.stop()

@@ -51,7 +51,7 @@ def _train_plainly() -> "Registration":
 @app.command()
 def tune(
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Trials in all; without it, tune.trials of params.yaml.")
+        int | None, typer.Option(min=1, help="Total number of trials.", show_default="tune.trials in params.yaml")
     ] = None,
     fine_tune: Annotated[
         bool, typer.Option("--fine-tune", help="Whole trainings, not only heads on the frozen backbone: slow.")
@@ -60,9 +60,9 @@ def tune(
         bool, typer.Option("--write/--no-write", help="Write the best values into params.yaml, if they are better.")
     ] = True,
 ) -> None:
-    """Search for better parameters in the ranges of params.yaml, judged on the validation images.
+    """Search the ranges in params.yaml for better parameters, using the validation images.
 
-    If the search is interrupted, the same command continues where it stopped; all trials are in MLflow.
+    To resume an interrupted search, run the same command again. All trials are in MLflow.
     """
     from flows.show_search import print_found
     from pipeline.params.file import load_params

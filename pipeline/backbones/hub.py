@@ -29,7 +29,7 @@ class PresetError(NightshiftError):
 def hub_backbone(preset: str, shape: tuple[int, int, int]) -> keras.Model:
     """The image tower of `preset` with its weights and its scaling: takes images of `shape`, gives features (n, d).
 
-    Raises PresetError when it cannot be loaded, has no image tower, or cannot take images of `shape`.
+    Raises PresetError when it cannot be loaded, takes no images, or cannot take images of `shape`.
     """
     hub = import_keras_hub()
     source = on_this_machine(preset)
@@ -81,8 +81,8 @@ def _tower(backbone: Any, preset: str) -> Any:
     inputs, outputs = keras.tree.flatten(tower.input), keras.tree.flatten(tower.output)
     if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[3] != 3:
         raise PresetError(
-            f"params.yaml: model.weights: the preset {preset} ({type(backbone).__name__}) has no image tower: it takes "
-            f"{', '.join(str(tensor.name) for tensor in inputs)}."
+            f"params.yaml: model.weights: the preset {preset} ({type(backbone).__name__}) takes "
+            f"{', '.join(str(tensor.name) for tensor in inputs)}, not images. Choose an image preset."
         )
     return tower
 

@@ -114,7 +114,7 @@ def load_weights(network: "keras.Model", file: Path) -> None:
             network.load_weights(file)
         left_out = [weight.path for weight in network.weights if np.isnan(np.asarray(weight, np.float32)).any()]
         if left_out:
-            raise ValueError(f"It has no values, or NaN, for {named(left_out)}.")
+            raise ValueError(f"The file has no numbers for {named(left_out)}: they are missing or NaN.")
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise WeightsError(
             f"{file} does not hold the weights of {network.name}: it is damaged, belongs to another network, or has a "

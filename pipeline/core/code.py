@@ -36,19 +36,22 @@ def versions_of(*distributions: str) -> dict[str, str]:
     return {name: _version(name) for name in distributions}
 
 
-def modules_behind(*modules: str) -> set[str]:
-    """`modules` and all project modules that they import, directly or not, also inside functions; without plumbing."""
-    return set(_trees(*modules))
+def modules_behind(*modules: str, plumbing: bool = False) -> set[str]:
+    """`modules` and all project modules that they import, directly or not, also inside functions.
+
+    plumbing: whether to follow imports of PLUMBING too.
+    """
+    return set(_trees(*modules, plumbing=plumbing))
 
 
-def _trees(*modules: str) -> dict[str, ast.Module]:
+def _trees(*modules: str, plumbing: bool = False) -> dict[str, ast.Module]:
     """The syntax trees of `modules_behind`."""
     found: dict[str, ast.Module] = {}
     todo = list(modules)
     while todo:
         if (module := todo.pop()) not in found:
             found[module] = ast.parse(file_of(module).read_bytes())
-            todo += [name for name in project_imports(found[module]) if not is_plumbing(name)]
+            todo += [name for name in project_imports(found[module]) if plumbing or not is_plumbing(name)]
     return found
 
 

@@ -28,7 +28,9 @@ def copy_test_images(destination: Path, raw: Path = RAW, prepared: Path = PREPAR
     names = {path: f"{number:06d}-{Path(path).name}" for number, path in enumerate(sorted(paths, key=_name))}
     others = [file for file in destination.glob("*") if file.name not in names.values()]
     if others:
-        raise HoldoutError(f"{destination} holds other files already (for example {others[0]}). Name an empty folder.")
+        raise HoldoutError(
+            f"{destination} holds other files already (for example {others[0]}). Choose an empty folder."
+        )
     with replacing(destination) as beside:
         beside.mkdir()
         for path, name in tqdm(names.items(), "test images", unit="image"):

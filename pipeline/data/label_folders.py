@@ -38,7 +38,7 @@ def folder_of(label: str) -> str:
         )
         length = len(folder.encode())
     except UnicodeEncodeError:
-        raise LabelError(f"The label {label!r} is not valid UTF-8, which the tables need. Rename it.") from None
+        raise LabelError(f"The label {label!r} is not valid UTF-8. Rename it.") from None
     if length > LONGEST_NAME:
         raise LabelError(
             f"The label {label[:40]!r}… needs a folder name of {length} bytes; the limit is {LONGEST_NAME}. Shorten it."

@@ -108,7 +108,7 @@ def with_metadata(manifest: pd.DataFrame, side: pd.DataFrame, group_column: str 
     if group_column not in (None, *side.columns, "group"):
         raise InvalidData(
             f"params.yaml: preprocess.group_column is {group_column!r}, which is not a column of {METADATA} "
-            f"({', '.join(side.columns)}). Name one of these, or null."
+            f"({', '.join(side.columns)}). Choose one of these, or null."
         )
     if group_column in side.columns:
         side = side.assign(group=side[str(group_column)])
@@ -119,13 +119,14 @@ def with_metadata(manifest: pd.DataFrame, side: pd.DataFrame, group_column: str 
 
 def _refuse_odd_places(raw: Path, paths: list[str]) -> None:
     if stray := [path for path in paths if "/" not in path]:
-        raise InvalidData(f"{named(stray)} are directly in {raw}. Move each into a folder named for its label.")
+        raise InvalidData(f"{named(stray)} are directly in {raw}. Move each into a folder named after its label.")
     as_text = (os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths)
     if odd := [text for path, text in zip(paths, as_text, strict=True) if path != text]:
-        raise InvalidData(f"The names of {named(odd)} are not valid UTF-8, which the tables need. Rename them.")
+        raise InvalidData(f"The names of {named(odd)} are not valid UTF-8. Rename them.")
     if not paths:
         raise InvalidData(
-            f"{raw} holds no images. Import yours with `nightshift data import FOLDER`, or try `nightshift data demo`."
+            f"{raw} contains no images. Import yours with `nightshift data import FOLDER`, or try "
+            "`nightshift data demo`."
         )
 
 

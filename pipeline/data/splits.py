@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import FROZEN_SPLITS
 from pipeline.core.text import named
 from pipeline.data.prepared import SPLITS, SplitName
 from pipeline.data.split_units import largest_in_words, units
 from pipeline.params.data import Fractions
 
 LEFT_OUT = ""  # the split of a new image that would join two splits
+NEW_SPLIT = (
+    f"To draw a new split, delete {FROZEN_SPLITS} and run the same command again; test images may then become training "
+    "images."
+)
 NOTABLE = 0.1  # a note reports a class whose share of a split differs by more than this
 
 
@@ -170,8 +175,8 @@ def _refuse_torn_groups(groups: pd.Series, known: pd.Series) -> None:
     for group, splits in known.groupby(groups):
         if len(there := sorted(set(splits.dropna()))) > 1:
             raise ImpossibleSplit(
-                f"Group {group} has images in {' and in '.join(there)}: the split is older than "
-                "the group. Draw the split again: change `seed` in params.yaml."
+                f"Group {group} has images in {' and in '.join(there)}: the split was drawn before the group was set. "
+                f"{NEW_SPLIT}"
             )
 
 

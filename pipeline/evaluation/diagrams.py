@@ -19,7 +19,7 @@ BLUE, ORANGE, RED, GREY = "#2f6db3", "#d9822b", "#b3261e", "#9aa5b1"
 
 
 def draw_confusion_matrix(answers: Answers, class_names: tuple[str, ...]) -> Figure:
-    """Draw the confusion matrix. Rows: truth; columns: answer; each cell: count, and share of the row as shade."""
+    """Draw the confusion matrix. Rows: truth; columns: prediction; each cell: count, and share of the row as shade."""
     counts = confusion_matrix(answers.labels, answers.predicted, labels=np.arange(len(class_names)))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.5 + 0.75 * min(len(class_names), 20)
@@ -36,7 +36,7 @@ def draw_confusion_matrix(answers: Answers, class_names: tuple[str, ...]) -> Fig
     ticks = range(len(class_names))
     axes.set_xticks(ticks, class_names, rotation=45, ha="right")
     axes.set_yticks(ticks, class_names)
-    axes.set(xlabel="the model says", ylabel="label", title=f"{len(answers.labels)} test images")
+    axes.set(xlabel="prediction", ylabel="label", title=f"{len(answers.labels)} test images")
     return figure
 
 
@@ -67,7 +67,7 @@ def draw_reliability(judged: Judged) -> Figure:
 
 
 def draw_coverage(judged: Judged) -> Figure:
-    """Draw the accuracy of the answers given against their share for every threshold; the contract's is marked."""
+    """Draw the accuracy of the predictions kept against their share for every threshold; the contract's is marked."""
     curve = coverage_curve(judged.answers)
     figure = Figure(figsize=(5.8, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -78,10 +78,10 @@ def draw_coverage(judged: Judged) -> Figure:
         right = accuracy(given.labels, given.probabilities)
         axes.plot(sure.mean(), right, "o", color=RED, markersize=9)
         axes.annotate(
-            f"threshold {judged.unsure_below:.2f}, no outliers:\n{sure.mean():.0%} answered, {right:.1%} right",
+            f"threshold {judged.unsure_below:.2f}, no outliers:\n{sure.mean():.0%} kept, {right:.1%} right",
             (0.04, 0.06), xycoords="axes fraction", color=RED,
         )  # fmt: skip
-    axes.set(xlabel="share of images answered", ylabel="of these, share that is right", xlim=(0, 1.02))
+    axes.set(xlabel="share of images that are not unsure", ylabel="of these, share that is right", xlim=(0, 1.02))
     axes.set_ylim(max(0, min(curve.accuracy) - 0.1), 1.01)
     _in_percent(axes.xaxis, axes.yaxis)
     return figure

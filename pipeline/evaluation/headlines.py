@@ -65,7 +65,7 @@ METRICS: tuple[HeadlineMetric, ...] = (  # in the order of reports/evaluation.js
     ),
     HeadlineMetric(
         "macro_precision", metrics.macro_precision, "classes", "Precision, mean of the classes", in_percent,
-        "When it answers with a class: how often the image is of that class.",
+        "When it predicts a class: how often the image is of that class.",
     ),
     HeadlineMetric(
         "macro_f1", metrics.macro_f1, "classes", "F1, mean of the classes", as_number,
@@ -79,7 +79,7 @@ METRICS: tuple[HeadlineMetric, ...] = (  # in the order of reports/evaluation.js
     HeadlineMetric(
         "expected_calibration_error", metrics.expected_calibration_error, "confidence", "Expected calibration error",
         as_number,
-        "How far, on average, its confidence is from the share of right answers. 0.03 means 3 points. "
+        "How far, on average, its confidence is from the share of right predictions. 0.03 means 3 points. "
         "With few images it is never quite 0, even for a well calibrated model.",
     ),
     *(

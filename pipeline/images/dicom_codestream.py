@@ -40,7 +40,7 @@ def first_codestream(dataset: "Dataset", syntax: str, width: int, height: int) -
         raise UnreadableImage("damaged DICOM image: its pixels are cut off")
     kind, *size = _start(frame)
     if size != [width, height]:
-        raise UnreadableImage("damaged DICOM image: its compressed pixels have another size than it says")
+        raise UnreadableImage("damaged DICOM image: the pixel data does not match the size in the header")
     photometric = str(dataset.PhotometricInterpretation)
     if frame.startswith(JPEG_2000):
         values = imagecodecs.jpeg2k_decode(frame, numthreads=1)
@@ -53,7 +53,7 @@ def first_codestream(dataset: "Dataset", syntax: str, width: int, height: int) -
         values = imagecodecs.jpeg8_decode(frame, colorspace=inside, outcolorspace="RGB")
     expected = (height, width, 3) if int(dataset.SamplesPerPixel) == 3 else (height, width)
     if values.shape != expected:
-        raise UnreadableImage("damaged DICOM image: its compressed pixels have another size than it says")
+        raise UnreadableImage("damaged DICOM image: the pixel data does not match the size in the header")
     return _as_told(values, int(dataset.BitsStored), signed=bool(dataset.PixelRepresentation))
 
 

@@ -30,7 +30,7 @@ class Frame:
 def refuse_too_large(width: int, height: int, rules: Images) -> None:
     """Raise UnreadableImage when the declared size is empty or over the limit. Call it before memory is allocated."""
     if width < 1 or height < 1:
-        raise UnreadableImage(f"damaged image: it says that it has {width} x {height} pixels")
+        raise UnreadableImage(f"damaged image: its header claims {width} x {height} pixels")
     if width * height > rules.max_megapixels * 1e6:
         raise UnreadableImage(
             f"{width} x {height} pixels is more than images.max_megapixels ({rules.max_megapixels:g}) allows"

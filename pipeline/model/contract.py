@@ -115,10 +115,14 @@ def read_contract(folder: Path) -> Contract:
         reference = reference_sha256(folder) if contract.reference_sha256 else None
     except FileNotFoundError as error:
         raise ContractError(
-            f"{error.filename} is missing: the model in {folder} is incomplete. Fetch or train it again."
+            f"{error.filename} is missing: the model in {folder} is incomplete. Fetch it again (models/current: `dvc "
+            "checkout models/current`), or train it again with `nightshift train`."
         ) from None
     except ValidationError as error:
-        raise ContractError(f"{file} is not a contract this version of Nightshift can read: {error}") from error
+        raise ContractError(
+            f"This version of Nightshift cannot read {file}, the model's contract file. Fetch the model again, or "
+            f"train it again with `nightshift train`. Cause: {error}"
+        ) from error
     for what, is_right in (
         (f"The weights in {folder / OPENVINO}", found == contract.weights_sha256),
         (f"The weights in {folder / KERAS}", keras == contract.keras_sha256),

@@ -36,7 +36,10 @@ class _TrainingCluster(BaseModel):
     def _task_is_in_the_cluster(self) -> "_TrainingCluster":
         known = len(getattr(self.cluster, self.task.type))
         if self.task.index >= known:
-            raise ValueError(f"task is {self.task.type} {self.task.index}, the cluster has {known} of that type")
+            raise ValueError(
+                f"cluster.{self.task.type} has no entry {self.task.index}: correct task.index (it counts from 0), or "
+                "add this machine's address there"
+            )
         return self
 
 

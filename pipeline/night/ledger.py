@@ -148,7 +148,7 @@ class Run:
             if holds_rows_of(self._parts.read(_part(number)), self.shard(number), self.plan.stamp):
                 return True
         part = self._parts / _part(number)
-        log.warning("%s does not hold exactly the rows of its shard: the run classifies these files again.", part)
+        log.warning("%s has missing or extra rows: its files will be classified again.", part)
         return False
 
     def write_part(self, number: int, rows: Iterable[list[str]]) -> None:

@@ -47,12 +47,12 @@ class Past:
 
 
 class Mix(NamedTuple):
-    """A class's shares of the answers, 0 to 1; None where they are not known."""
+    """A class's shares of the predictions, 0 to 1; None where they are not known."""
 
     label: str
     images: int
     tonight: float
-    usual: float | None  # of the model's answers on the validation images
+    usual: float | None  # of the model's predictions on the validation images
     lately: float | None  # mean of the earlier nights
 
 
@@ -88,7 +88,7 @@ def draw_safely(output: Folder, summary: NightSummary, batch: Batch, pictures: M
         draw(output, summary, batch, pictures)
     except Exception as error:  # noqa: BLE001 - a failed page must not fail a complete night
         log.warning(
-            "predictions.csv is complete, but could not write %s (%s: %s). Run `nightshift report %s` to write it.",
+            "predictions.csv is complete, but %s could not be written (%s: %s). To write it: `nightshift report %s`.",
             output / PAGE, type(error).__name__, error, output,
         )  # fmt: skip
 
@@ -100,7 +100,7 @@ def draw_again(output: Folder, params: Params) -> Folder:
     """
     if not (summary := read_summary(output)):
         raise MorningError(
-            f"{output} holds no finished night: summary.json is missing. Name the folder of one, or run "
+            f"{output} holds no finished night: summary.json is missing. Give the folder of one, or run "
             f"`nightshift classify INPUT {output}`."
         )
     source = folder_at(listed_path(summary.input))
@@ -123,7 +123,7 @@ def draw(output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[
     pictures: of the rows of the review, by their paths.
     """
     kinds = by_kind(on_page(_review_of(output)), pictures)
-    written = page(summary, kinds, past_of(summary, batch), alarms(summary, batch), model_card(summary))
+    written = page(summary, kinds, past_of(summary, output.name, batch), alarms(summary, batch), model_card(summary))
     with output.replacing(PAGE) as beside:
         beside.write_text(written, encoding="utf-8")
     return output / PAGE
@@ -134,12 +134,12 @@ def _review_of(output: Folder) -> list[dict[str, str]]:
     return list(read_rows(output.path / REVIEW)) if output.exists(REVIEW) else []
 
 
-def past_of(summary: NightSummary, batch: Batch) -> Past:
-    """The nights before this one, or why they are not known."""
+def past_of(summary: NightSummary, name: str, batch: Batch) -> Past:
+    """The nights before this one, in the folder `name`, or why they are not known."""
     if not batch.track:
         return Past(unknown=NO_PAST)
     try:
-        return Past(tuple(nights.earlier(summary.for_history, NIGHTS)))
+        return Past(tuple(nights.earlier(summary.for_history, name, NIGHTS)))
     except NightshiftError as error:
         log.warning("Could not read earlier nights for the morning page: %s", error)
         return Past(unknown="Could not reach the MLflow store, so this page has no earlier nights.")

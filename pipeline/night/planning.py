@@ -38,14 +38,14 @@ def begin(options: NightOptions, params: Params) -> Run:
         if run.plan.input != str(source.absolute()):
             raise ClassifyError(
                 f"{output} holds an unfinished run over {run.plan.input}. Finish it with `nightshift classify "
-                f"{run.plan.input} {output}`, name another folder, or delete {books_of(output)} to give it up."
+                f"{run.plan.input} {output}`, choose another folder, or delete {books_of(output)} to give it up."
             )
         log.info("Resuming the run of %s (model version %s).", run.plan.started_at, run.plan.model_version)
         _mend_model(run)
         return run
     if options.since_last and not output.local:
         raise ClassifyError(
-            "--since-last needs an OUTPUT on this machine or a shared disk: it looks up earlier answers there."
+            "--since-last needs an OUTPUT on this machine or a shared disk: it looks up earlier predictions there."
         )
 
     def settle(files: int, shards: int) -> RunPlan:
@@ -58,7 +58,7 @@ def _settle(options: NightOptions, params: Params, files: int, shards: int) -> R
     """The plan for so many files. Fetches the champion, and the last run's answers."""
     source, output = options.source, options.output
     if not files:
-        raise ClassifyError(f"{source} holds no images (files with an image's extension or first bytes).")
+        raise ClassifyError(f"{source} contains no image files (by extension or content). Check the path.")
     output.require_room(files * BYTES_A_ROW, f"a night over {files:,} files")
     model = champions.champion(params.register_.model_name)
     with books_of(output).replacing(MODEL) as beside:
@@ -81,11 +81,11 @@ def refuse_odd_places(source: Folder, output: Folder) -> None:
     """Raises ClassifyError when `output` is named like a file, or lies inside `source`."""
     if output.path.suffix.lower() == ".csv" or output.is_file():
         raise ClassifyError(
-            f"{output} must be a folder: it receives predictions.csv and summary.json. Name one without .csv."
+            f"{output} must be a folder: it receives predictions.csv and summary.json. Choose one without .csv."
         )
     if source.contains(output):
         raise ClassifyError(
-            f"{output} lies inside {source}. The next night would read the results as input. Name a folder outside."
+            f"{output} lies inside {source}. The next night would read the results as input. Choose a folder outside."
         )
 
 

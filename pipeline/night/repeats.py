@@ -86,14 +86,14 @@ def remember_last(source: Folder, beside: Path, known: Path, contract_hash: str)
     """
     last = last_finished(source, {*beside.parent.glob("*"), beside})
     if not last:
-        log.info("Found no finished run over %s in %s or beside it: the run classifies all files.", source, beside)
+        log.info("Found no finished run over %s in %s or beside it: all files will be classified.", source, beside)
         return
     summary = read_summary(folder_at(last))
     if summary is None or summary.contract_hash != contract_hash:
-        log.info("The model differs from the one in %s: the run classifies all files.", last)
+        log.info("The model differs from the one in %s: all files will be classified.", last)
         return
     count = write_known(known, _answers(last / PREDICTIONS_CSV))
-    log.info("The run can repeat %d answers of %s for files with the same content.", count, last)
+    log.info("Reusing predictions from %s for files with the same content (%d available).", last, count)
 
 
 def last_finished(source: Folder, folders: Iterable[Path]) -> Path | None:

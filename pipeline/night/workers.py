@@ -54,9 +54,9 @@ def classify_shards(run: Run, numbers: list[int], params: Params) -> Done:
                 yield answer
         if died is not None and careful:
             raise ShardsError(
-                f"{_name(died)} ended the worker process twice, at shard {left[0]} of {run.output}. If it was "
-                "SIGKILL, the machine has too little memory: lower batch.batch_size or compute.workers. "
-                "What is done is kept; the same command goes on."
+                f"The worker process died twice ({_name(died)}) at shard {left[0]} of {run.output}. SIGKILL usually "
+                "means too little memory: lower batch.batch_size or compute.workers. Finished work is kept; run the "
+                "same command again to resume."
             )
         careful = died is not None
 

@@ -94,7 +94,7 @@ def of_stopped(output: Folder, words: str) -> Message:
     """A night that stopped at its --until time."""
     return Message(
         Kind.WARNING, f"Night {output.name} stopped at its set time", words, progress(output),
-        "Run the same command again, or wait for the next night: it goes on from there.",
+        "Run the same command again, or wait for the next night: it resumes this one.",
     )  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def of_failed_night(output: Folder, error: BaseException) -> Message:
 
 def of_crashed_night(output: Folder, words: str) -> Message:
     """A night whose process was killed from outside."""
-    do = "Run the same command again: it goes on where it stopped."
+    do = "Run the same command again to resume."
     return Message(Kind.FAILURE, f"Night {output.name} crashed", words, progress(output), do)
 
 
@@ -135,10 +135,10 @@ def of_training(registration: Registration) -> Message:
     name = f"{model.name} version {model.version}"
     happened = f"{name} passed the gate. Compared with: {decision.against}."
     if CHAMPION in model.aliases:
-        return Message(Kind.SUCCESS, f"{name} is in production", happened, _where(registration), "Nothing.")
+        return Message(Kind.SUCCESS, f"{name} is the champion", happened, _where(registration), "Nothing.")
     if decision.needs_a_person:
         happened += f" A person has to promote it: {decision.needs_a_person}."
-    do = f"`nightshift promote {model.version}` puts it in production; until then the champion is used."
+    do = f"`nightshift promote {model.version}` makes it the champion; until then the present one is used."
     return Message(Kind.SUCCESS, f"{name} waits for promotion", happened, _where(registration), do)
 
 
@@ -149,19 +149,19 @@ def of_failed_training(error: BaseException) -> Message:
         name = f"{model.name} version {model.version}"
         do = (
             "The nights need nothing: they keep using the champion. "
-            f"`nightshift promote {model.version} --force` puts it in production anyway."
+            f"`nightshift promote {model.version} --force` makes it the champion anyway."
         )
         return Message(
             Kind.WARNING, f"The gate refused {name}", "\n".join(reasons), _where(error.registration), do
         )  # fmt: skip
-    kept = "Stages that were finished, and the checkpoints of the one that was not. The champion stays in production."
+    kept = "Stages that were finished, and the checkpoints of the one that was not. The champion stays."
     return Message(Kind.FAILURE, "Training failed", _words_of(error), kept, _what_to_do(error))
 
 
 def of_crashed_training(words: str) -> Message:
     """A training whose process was killed from outside."""
-    kept = "Stages that were finished, and the checkpoints of the one that was not. The champion stays in production."
-    return Message(Kind.FAILURE, "Training crashed", words, kept, "Run it again: it goes on where it stopped.")
+    kept = "Stages that were finished, and the checkpoints of the one that was not. The champion stays."
+    return Message(Kind.FAILURE, "Training crashed", words, kept, "Run it again to resume.")
 
 
 def _where(registration: Registration) -> str:
@@ -174,5 +174,5 @@ def _words_of(error: BaseException) -> str:
 
 def _what_to_do(error: BaseException) -> str:
     if isinstance(error, NightshiftError):
-        return "Fix what it names, then run the same command again: it goes on where it stopped."
-    return "The log has more. Run the same command again: it goes on where it stopped."
+        return "Fix what it names, then run the same command again to resume."
+    return "The log has more. Run the same command again to resume."

@@ -157,7 +157,9 @@ class Range(Section):
             if len(set(self.choices)) < max(2, len(self.choices)):
                 raise ValueError("choices must be two or more different values")
         elif self.low is None or self.high is None:
-            raise ValueError("a range is {low: ..., high: ...}, {low: ..., high: ..., log: true} or {choices: [...]}")
+            raise ValueError(
+                "write the range as {low: ..., high: ...}, {low: ..., high: ..., log: true} or {choices: [...]}"
+            )
         elif not self.low < self.high:
             raise ValueError(f"low {self.low:g} must be below high {self.high:g}")
         elif self.log and self.low <= 0:

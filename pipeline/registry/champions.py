@@ -101,7 +101,7 @@ def promote(name: str, version: int | None = None, *, force: bool = False) -> Re
                         [
                             f"The gate refused {name} version {version}:",
                             *reasons(model),
-                            f"`nightshift promote {version} --force` puts it in production anyway, and records "
+                            f"`nightshift promote {version} --force` makes it the champion anyway, and records "
                             "your name.",
                         ]
                     )
@@ -119,7 +119,7 @@ def rollback(name: str) -> Registered:
         if before is None or (champion and champion.version == before.version):
             raise NightshiftError(
                 f"{name} has no @previous in MLflow: no other version has been champion. "
-                "Name one with `nightshift promote VERSION`."
+                "Choose one with `nightshift promote VERSION`."
             )
         crown(client, name, before.version)
         return versions.by_number(client, name, before.version)
@@ -181,6 +181,6 @@ def warning(model: Registered) -> str:
         return ""
     forced = f" (forced by {model.tags[FORCED_TAG]})" if FORCED_TAG in model.tags else ""
     return (
-        f"{model.name} version {model.version} is in production although the gate refused it{forced}: "
-        f"{'; '.join(reasons(model))}. `nightshift rollback` goes back."
+        f"{model.name} version {model.version} is the champion although the gate refused it{forced}: "
+        f"{'; '.join(reasons(model))}. `nightshift rollback` returns to the previous champion."
     )

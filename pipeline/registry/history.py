@@ -13,7 +13,7 @@ from pipeline.registry.store import Store
 from pipeline.storage.folders import Folder
 
 EXPERIMENT = "nights"  # after the model's name
-STARTED_TAG = "nightshift.started_at"  # identifies a night in the history
+STARTED_TAG = "nightshift.started_at"  # with the name of its folder it identifies a night in the history
 FILES = ("summary.json", "review.csv", "review.html", "morning.html")  # without predictions.csv, which may be huge
 
 
@@ -59,7 +59,7 @@ def record(output: Folder, night: Finished, flow_run: str = "") -> None:
                             copy.write_bytes(output.read(name))
                             mlflow.log_artifact(str(copy))
     except NightshiftError as error:
-        log.warning("predictions.csv is complete, but could not record the night in MLflow: %s", error)
+        log.warning("predictions.csv is complete, but the night could not be recorded in MLflow: %s", error)
 
 
 def share_of(label: str) -> str:
@@ -76,8 +76,8 @@ class Night:
     numbers: Mapping[str, float]  # as they were recorded
 
 
-def earlier(night: Finished, most: int) -> list[Night]:
-    """The at most `most` nights recorded before this one, the newest first. Raises TrackingError.
+def earlier(night: Finished, name: str, most: int) -> list[Night]:
+    """The at most `most` nights recorded before this one, in the folder `name`, newest first. Raises TrackingError.
 
     Read-only: it does not create a missing experiment.
     """
@@ -96,5 +96,6 @@ def earlier(night: Finished, most: int) -> list[Night]:
     return [
         Night(run.info.run_name, run.data.tags.get("nightshift.model_version", ""), run.data.metrics)
         for run in found
-        if run.data.tags.get(STARTED_TAG) != night.started_at and run.data.metrics.get("listed")
+        if (run.data.tags.get(STARTED_TAG), run.info.run_name) != (night.started_at, name)
+        and run.data.metrics.get("listed")
     ][:most]

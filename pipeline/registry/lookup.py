@@ -22,7 +22,7 @@ from pipeline.storage.listing import list_images
 if TYPE_CHECKING:
     import pandas as pd
 
-UNSEEN = "no"
+UNSEEN = "none"
 
 
 class ImageLookupError(NightshiftError):
@@ -30,7 +30,7 @@ class ImageLookupError(NightshiftError):
 
 
 def seen(name: str, paths: list[Path], version: int | None = None) -> tuple[Registered, list[tuple[Path, str]]]:
-    """The version (None: the champion), and for each image below `paths` its split in that version, or `no`.
+    """The version (None: the champion), and for each image below `paths` its split in that version, or `none`.
 
     Raises ImageLookupError for a path that cannot be read, and for a version that does not record its images;
     NightshiftError for a version that does not exist.
@@ -57,17 +57,17 @@ def files_below(paths: list[Path]) -> Iterator[Path]:
         if path.is_dir():
             found = [path / listed.path for listed in list_images(path)]
             if not found:
-                raise ImageLookupError(f"{path} holds no images (files with an image's extension or first bytes).")
+                raise ImageLookupError(f"{path} contains no image files (by extension or content). Check the path.")
             yield from found
         elif path.is_file():
             yield path
         else:
             what = "is neither a file nor a folder" if path.exists() else "does not exist"
-            raise ImageLookupError(f"{path} {what}. Name images, or folders of images.")
+            raise ImageLookupError(f"{path} {what}. Give images, or folders of images.")
 
 
 def look_up(files: list[Path], table: "pd.DataFrame") -> list[tuple[Path, str]]:
-    """For each file the split in which its content was (train, val, test), or `no`. Raises ImageLookupError."""
+    """For each file the split in which its content was (train, val, test), or `none`. Raises ImageLookupError."""
     split_of = dict(zip(table["sha256"], table["split"], strict=True))
     answers = []
     for file in files:

@@ -20,7 +20,7 @@ class Refused(NightshiftError):  # noqa: N818 - a decision, not a fault
                     f"The gate refused {model.name} version {model.version}:",
                     *registration.decision.reasons,
                     f"It is in MLflow (run {model.run_id}) and gets no alias. "
-                    f"`nightshift promote {model.version} --force` puts it in production anyway.",
+                    f"`nightshift promote {model.version} --force` makes it the champion anyway.",
                 ]
             )
         )

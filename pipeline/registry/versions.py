@@ -106,18 +106,19 @@ def create(client: "MlflowClient", name: str, address: str, contract_hash: str, 
 
 
 def fetch_model(model: Registered, folder: Path) -> Path:
-    """Copy a version's files into `folder`; returns the folder that `load_engine` takes."""
+    """Copy a version's model into `folder`, without the code that serves it; returns the folder for `load_engine`."""
     import mlflow
 
     try:
         with Store.of_project().connected():
             folder.mkdir(parents=True, exist_ok=True)
-            copy = mlflow.artifacts.download_artifacts(f"models:/{model.name}/{model.version}", dst_path=str(folder))
+            address = f"models:/{model.name}/{model.version}/{ARTIFACTS}/{MODEL.name}"
+            copy = mlflow.artifacts.download_artifacts(address, dst_path=str(folder))
     except TrackingError as error:
         if number := refusal_in(str(error)):  # our disk failed, not the store
             raise OSError(number, os.strerror(number), str(folder)) from error
         raise
-    return Path(copy) / ARTIFACTS / MODEL.name
+    return Path(copy)
 
 
 def fetch_training_images(model: Registered, folder: Path) -> "pd.DataFrame | None":

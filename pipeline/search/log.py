@@ -1,7 +1,7 @@
 """A search in MLflow: a run for the search, a nested run for each trial, and a picture. Tries nothing itself.
 
 MLflow shows what the study holds: the next search adds trials that MLflow lacks, because the store did not answer or
-the process was killed. A store that does not answer causes one warning, and the search goes on.
+the process was killed. A store that does not answer causes one warning, and the search continues.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -57,7 +57,9 @@ def searched(params: Params, mode: Mode) -> dict[str, "BaseDistribution"]:
         )
     if not found:
         wanted = _spoken(tuple(f"{part}*" if part.endswith(".") else part for part in TAKE_PART[mode]))
-        raise ParamsError(f"params.yaml: tune.ranges has nothing that these trials depend on: {wanted}.")
+        raise ParamsError(
+            f"params.yaml: tune.ranges has no parameter that these trials use. Add a range for one of: {wanted}."
+        )
     return found
 
 

@@ -87,7 +87,7 @@ def alone() -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise NightshiftError(
-            f"Another search runs in this project (it holds {lock.lock_file}). Wait for it, or stop it."
+            f"Another search is running in this project (lock file {lock.lock_file}). Wait for it, or stop it."
         ) from None
     try:
         yield

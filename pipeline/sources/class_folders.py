@@ -1,6 +1,6 @@
 """Label the files of a source by their folders. Pure: knows paths, opens nothing.
 
-Two layouts are valid: `<class>/**/<image>`, and the same below folders named for splits: `train/<class>/**/<image>`.
+Two layouts are valid: `<class>/**/<image>`, and the same below folders named after splits: `train/<class>/**/<image>`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -69,8 +69,8 @@ def by_folders(files: Iterable[Found], source: str) -> list[Item]:
     parts = [(file, file.path.split("/")) for file in files]
     if stray := [file.path for file, names in parts if len(names) == 1]:
         raise SourceError(
-            f"{len(stray):,} images are directly in {source}: {named(stray)}. Move each into a folder named for its "
-            "label, or name a table with the columns path and label instead."
+            f"{len(stray):,} images are directly in {source}: {named(stray)}. Move each into a folder named after its "
+            "label, or give a table with the columns path and label instead."
         )
     tops = sorted({names[0] for _, names in parts})
     splits = [top for top in tops if top.casefold() in SPLIT_OF]
@@ -78,15 +78,15 @@ def by_folders(files: Iterable[Found], source: str) -> list[Item]:
         if len(splits) > 1:
             others = [top for top in tops if top not in splits]
             raise SourceError(
-                f"{source} holds folders named for splits ({named(splits)}) beside others ({named(others)}). It must "
+                f"{source} holds folders named after splits ({named(splits)}) beside others ({named(others)}). It must "
                 "have either splits with a folder for each class in them, or a folder for each class. Move the others "
-                "away, or name a table with the columns path, label and split instead."
+                "away, or give a table with the columns path, label and split instead."
             )
         return [Item(label_of(names[0]), "/".join(names[1:]), file) for file, names in parts]
     if stray := [file.path for file, names in parts if len(names) == 2]:
         raise SourceError(
             f"{len(stray):,} images of {source} are directly in a split's folder, without a class: {named(stray)}. "
-            "The layout must be <split>/<class>/<image>. Move each into a folder named for its label; if "
+            "The layout must be <split>/<class>/<image>. Move each into a folder named after its label; if "
             f"{splits[0]}/ itself is a class, name a table with the columns path and label instead."
         )
     items = []

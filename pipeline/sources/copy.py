@@ -242,8 +242,9 @@ def _copy(todo: Placed, source: Source, raw: Path, room: Path, max_bytes: int) -
                 size = file.tell()
             if item.file.bytes not in (None, size):
                 raise ImportingError(
-                    f"{shown(item.file.path)} gave {size:,} of {item.file.bytes:,} bytes: it changed, or is truncated. "
-                    "Run the same command again; it keeps the images that are already copied."
+                    f"Read only {size:,} of {item.file.bytes:,} bytes of {shown(item.file.path)}: the file changed or "
+                    "is truncated. Run the same command again; if this repeats, replace the file. Copied images are "
+                    "kept."
                 )
             if item.file.modified_ns is not None:
                 os.utime(beside, ns=(item.file.modified_ns, item.file.modified_ns))

@@ -31,10 +31,12 @@ def place(items: Sequence[Item], into: str = "") -> dict[str, Item]:
     """The path of each image below data/raw. Raises ImportingError when two have one path, or a name is not valid."""
     if into and (folder_of(into) != into or is_hidden(into)):
         raise ImportingError(
-            f"--into {shown(into)} is not a valid folder name. Choose one without / \\ % and leading dots."
+            f"--into {shown(into)} is not a valid folder name. It must not contain /, \\, % or start with a dot."
         )
     placed: dict[str, Item] = {}
     for item in items:
+        if not item.label:
+            raise ImportingError(f"{shown(item.file.path)} has no label. Give every image a label.")
         path = "/".join([folder_of(item.label), *([into] if into else []), item.below])
         if path in placed:
             raise ImportingError(

@@ -234,8 +234,8 @@ def _place(path: str, folder: str, address: str) -> str:
         return os.path.normpath(Path(folder, path))
     if path.startswith("/"):
         raise SourceError(
-            f"{shown(address)} names {shown(path)}, an absolute path, but is not on this machine itself. Use paths "
-            "relative to the table, or full addresses."
+            f"The table {shown(address)} is not on this machine but contains the absolute path {shown(path)}. Use "
+            "paths relative to the table, or full addresses."
         )
     protocol, _, rest = folder.partition("://")
     return f"{protocol}://{posixpath.normpath(posixpath.join(rest, path))}"

@@ -47,7 +47,7 @@ def paths_to_label(folder: Path, table: Path) -> list[str]:
         raise NightshiftError(f"{table} exists, and may hold labels that somebody has checked. Name another file.")
     paths = [listed.path for listed in list_images(folder)]
     if not paths:
-        raise NightshiftError(f"{folder} holds no images. Name a folder with images.")
+        raise NightshiftError(f"{folder} contains no image files (by extension or content). Check the path.")
     return paths
 
 

@@ -39,7 +39,10 @@ def filesystem(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """
     protocol = address.partition("://")[0]
     if "::" in address and "://" in address.rpartition("::")[2]:
-        raise AddressError(f"{address}: chained addresses are not supported. Name the archive or folder itself.")
+        raise AddressError(
+            f"{address}: addresses chained with `::` are not supported. Give the address of the archive or "
+            "folder itself."
+        )
     with explained(address):
         try:
             fs, path = fsspec.core.url_to_fs(address)

@@ -47,7 +47,7 @@ def held(output: Path) -> Iterator[str | None]:
             lock.acquire(timeout=0)
         except Timeout:
             raise LedgerError(
-                f"{output} is in use by {_name(lease)}. Wait until it has ended, or name another folder."
+                f"{output} is in use by {_name(lease)}. Wait until it has ended, or choose another folder."
             ) from None
         try:
             yield _acquire(lease, output)
@@ -71,7 +71,7 @@ def _acquire(lease: SoftFileLease, output: Path) -> str | None:
         left = max(1.0, LEASE - _age(output))
         raise LedgerError(
             f"{output} is in use by {_name(lease)}. If that process is dead, its lease expires in {left:.0f} s: "
-            "run the same command then. Otherwise wait until it has ended, or name another folder."
+            "run the same command then. Otherwise wait until it has ended, or choose another folder."
         ) from None
     _tokens[output.absolute()] = str(lease.token)
     return killed
@@ -118,8 +118,8 @@ def require(output: Path) -> None:
     if (mine := token(output)) and _token_on_disk(output) != mine:
         lease = SoftFileLease(output / HOLDER, lease_duration=LEASE)
         raise LedgerError(
-            f"{output} was taken over by {_name(lease)}, because this run had no heartbeat for {LEASE:g} s. "
-            "This run writes nothing more; what is done is kept."
+            f"Another run ({_name(lease)}) took over {output}: this run sent no heartbeat for {LEASE:g} s. "
+            "This run stops; finished work is kept. The other run resumes from there."
         )
 
 

@@ -112,15 +112,16 @@ def require(output: UPath) -> None:
     heart = _hearts.get(output)  # a worker process of the holder has none
     found = _highest(output / LOCK)
     if found is None or found.token != mine:
-        holder = found.holder if found else "another run, which has ended since"
+        holder = found.holder if found else "which has ended since"
+        then = "The other run resumes from there." if found else "Run the same command again to resume."
         raise LedgerError(
-            f"{output} was taken over by {holder}, because this run had no heartbeat for "
-            f"{Times().expires:g} s. This run writes nothing more; what is done is kept."
+            f"Another run ({holder}) took over {output}: this run sent no heartbeat for {Times().expires:g} s. "
+            f"This run stops; finished work is kept. {then}"
         )
     if heart and heart.has_lost():
         raise LedgerError(
             f"This run could not write a heartbeat to {output} for {heart.times.expires:g} s, so another run may "
-            "take over. This run writes nothing more; what is done is kept. Run the same command again."
+            "take over. This run stops; finished work is kept. Run the same command again to resume."
         )
 
 

@@ -56,6 +56,6 @@ def _column(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
     if wrong.any():
         row = table.iloc[int(np.argmax(wrong))]
         raise NightshiftError(
-            f"{METADATA}: {column} of {row['path']} is {str(row[column])!r}; a probability must be 0 to 1."
+            f"{METADATA}: {column} of {row['path']} is {str(row[column])!r}; a probability must be between 0 and 1."
         )
     return values

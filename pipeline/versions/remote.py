@@ -16,7 +16,7 @@ from pipeline.versions.dvc import VersionsError
 BELONGING = (RAW, FROZEN_SPLITS)  # what `pull` brings
 
 NO_REMOTE = (
-    "This project has no default DVC remote. Name a folder or a bucket: `dvc remote add --default storage "
+    "This project has no default DVC remote. Add a folder or a bucket: `dvc remote add --default storage "
     "/mnt/storage/nightshift`, or `dvc remote add --default storage s3://bucket/nightshift`."
 )
 
@@ -77,7 +77,7 @@ def fetch_revision(revision: str, say: Callable[[str], None] = print) -> None:
         with repo.switch(commit):
             targets = [str(path) for path in BELONGING if snapshots.output(repo, path)]
     if not targets:
-        raise VersionsError(f"{revision} has no version of {RAW}: it holds no {RAW}.dvc. Name a later revision.")
+        raise VersionsError(f"{revision} has no version of {RAW}: it holds no {RAW}.dvc. Choose a later revision.")
     _fetch(
         ["-m", "pipeline.versions.remote", commit, *targets], remote, say
     )  # no command of DVC's fetches one revision
@@ -158,7 +158,7 @@ FAILURES = (
     ),
     (
         r"Not a directory|Permission denied|Read-only file system|No space left",
-        "{remote} cannot be used. Check the folder, its permissions and its free space, or name another: "
+        "{remote} cannot be used. Check the folder, its permissions and its free space, or choose another: "
         "`dvc remote modify {remote.name} url /another/folder`.",
     ),
 )

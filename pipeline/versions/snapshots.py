@@ -37,7 +37,7 @@ def of_revision(revision: str) -> DataVersion:
             out = output(repo, RAW)
             if out is None:
                 raise VersionsError(
-                    f"{name} has no version of {RAW}: it holds no {RAW}.dvc. Name a later revision, or make this the "
+                    f"{name} has no version of {RAW}: it holds no {RAW}.dvc. Choose a later revision, or make this the "
                     f"first version: `nightshift train`, or `dvc add {RAW}`; then `git add {RAW}.dvc` and commit."
                 )
             tree = out.get_obj()
@@ -53,8 +53,7 @@ def of_working_folder() -> DataVersion:
     """What is in `data/raw` now, versioned or not. Raises VersionsError."""
     if not RAW.is_dir():
         raise VersionsError(
-            f"{RAW} is missing here. `dvc checkout {RAW}.dvc` brings back the version that {RAW}.dvc names, "
-            "`nightshift data pull` fetches it first."
+            f"{RAW} is missing. Run `dvc checkout {RAW}.dvc`; in a fresh clone, run `nightshift data pull` instead."
         )
     with opened() as repo, ui.progress(unit="file", desc=f"Reading {RAW}") as bar:
         try:
@@ -63,7 +62,9 @@ def of_working_folder() -> DataVersion:
                 ignore=repo.dvcignore, dry_run=True, callback=bar.as_callback(),
             )  # fmt: skip
         except IgnoreInCollectedDirError as error:
-            raise VersionsError(f"{error}. Move its lines to the .dvcignore beside dvc.yaml.") from error
+            raise VersionsError(
+                f"{error}. Move the lines of this .dvcignore into the .dvcignore beside dvc.yaml, and delete it."
+            ) from error
         files = _listed(tree)
     return DataVersion("the working folder", files, _text(RAW / SIDE_TABLE) if SIDE_TABLE in files else "")
 
@@ -77,7 +78,7 @@ def manifest_at(revision: str) -> pd.DataFrame | None:
             return pd.read_parquet(io.BytesIO(file.read()))
     except (VersionsError, DvcException, OSError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        log.info("Nothing to compare these images with (validate.baseline %s): %s", revision, reason)
+        log.info("Drift check skipped: no earlier images to compare with (validate.baseline %s): %s", revision, reason)
         return None
 
 
@@ -101,7 +102,10 @@ def opened() -> Iterator[Repo]:
         try:
             yield repo
         except DvcException as error:
-            raise VersionsError(f"DVC cannot read this project's versions: {error}") from error
+            raise VersionsError(
+                f"DVC cannot read this project's versions: {error}. Correct the file that it names, or restore the "
+                "committed one: `git checkout HEAD -- FILE`. Then run the same command again."
+            ) from error
 
 
 def _no_git() -> str:
@@ -137,7 +141,7 @@ def output(repo: Repo, path: Path) -> Output | None:
 
 def _listed(tree: object) -> dict[str, str]:
     if not isinstance(tree, Tree):
-        raise VersionsError(f"{RAW} is one file in this version; a folder of images is expected.")
+        raise VersionsError(f"{RAW} is a single file in this version, not a folder of images. Choose another revision.")
     return {"/".join(key): str(content.value) for key, _, content in tree if content}
 
 
@@ -152,7 +156,7 @@ def _not_in_cache(repo: Repo, name: str, revision: str) -> str:
     remote = repo.config["core"].get("remote")
     if not remote:
         return (
-            f"The images of {name} are not in the local cache, and there is no remote to fetch them from. Name one: "
+            f"The images of {name} are not in the local cache, and there is no remote to fetch them from. Add one: "
             "`dvc remote add --default storage <folder or s3://bucket/folder>`; then "
             f"`nightshift data pull --rev {revision}`."
         )

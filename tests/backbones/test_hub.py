@@ -231,7 +231,9 @@ def test_a_tower_of_one_size_says_which(presets: Path, name: str, shape: tuple[i
 def test_a_preset_of_words_has_no_image_tower(tmp_path: Path) -> None:
     bert = models.BertBackbone(vocabulary_size=9, num_layers=1, num_heads=1, hidden_dim=4, intermediate_dim=4)
     bert.save_to_preset(tmp_path / "bert")
-    with pytest.raises(PresetError, match=r"bert \(BertBackbone\) has no image tower: it takes .*token_ids"):
+    with pytest.raises(
+        PresetError, match=r"bert \(BertBackbone\) takes .*token_ids.*, not images. Choose an image preset"
+    ):
         hub_backbone(str(tmp_path / "bert"), (32, 32, 3))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.checks.drift import MEASURES, compare
+from pipeline.checks.dataset_drift import MEASURES, compare
 from pipeline.checks.expectation_results import Judgement, judge
 from pipeline.checks.expectations import KEYS, checks, quarantine, tables
 from pipeline.params.data import Checks, Validate

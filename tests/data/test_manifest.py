@@ -196,7 +196,7 @@ def test_many_files_without_a_class_are_counted(tmp_path: Path) -> None:
 
 def test_a_folder_without_images_says_how_to_get_some(tmp_path: Path) -> None:
     (tmp_path / "raw" / "cat").mkdir(parents=True)
-    with pytest.raises(InvalidData, match=r"holds no images.*nightshift data import.*nightshift data demo"):
+    with pytest.raises(InvalidData, match=r"contains no images.*nightshift data import.*nightshift data demo"):
         built(tmp_path / "raw")
 
 

@@ -313,9 +313,9 @@ BOMBS = {
     "declared": (dicom(GRAIN, Rows=60000, Columns=60000), r"60000 x 60000 pixels is more than images\.max_megapixels"),
     "just above": (dicom(GRAIN, Rows=1001, Columns=1000), r"1000 x 1001 pixels is more than"),
     "frames": (dicom(GRAIN[np.newaxis], NumberOfFrames=2_000_000_000, Rows=1000, Columns=1000), "damaged"),
-    "JPEG 2000 frame": (frame_of_size(JPEG2000Lossless, 60000, 60000), "another size"),
-    "JPEG-LS frame": (frame_of_size(JPEGLSLossless, 60000, 60000), "another size"),
-    "JPEG frame": (frame_of_size(JPEGLosslessSV1, 60000, 60000), "another size"),
+    "JPEG 2000 frame": (frame_of_size(JPEG2000Lossless, 60000, 60000), "does not match the size in the header"),
+    "JPEG-LS frame": (frame_of_size(JPEGLSLossless, 60000, 60000), "does not match the size in the header"),
+    "JPEG frame": (frame_of_size(JPEGLosslessSV1, 60000, 60000), "does not match the size in the header"),
     "deflated": (
         deflated_bomb(),
         r"inflated, it is more than images\.max_megapixels",

@@ -96,7 +96,10 @@ def test_mixed_precision_trains_and_exports_and_keeps_logits_and_weights_in_floa
         (None, "the environment has no TF_CONFIG"),
         ("{", "Invalid JSON"),
         ('{"cluster": {"worker": ["a:1"]}}', "task: Field required"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "the cluster has 1 of that type"),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+            "cluster.worker has no entry 1: correct task.index",
+        ),
         ('{"cluster": {"ps": ["a:1"]}, "task": {"type": "worker", "index": 0}}', "cluster.ps: Extra inputs"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "evaluator", "index": 0}}', "'chief' or 'worker'"),
     ],

@@ -128,7 +128,7 @@ def test_a_model_in_the_books_that_is_another_one_is_refused(here: Params, image
     ("source", "output", "message"),
     [
         ("photos", "photos/out", "lies inside"),
-        ("none", "out", "holds no images"),
+        ("none", "out", "contains no image files"),
         ("photos", "out.csv", "must be a folder"),
     ],
 )

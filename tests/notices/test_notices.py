@@ -170,7 +170,7 @@ def test_what_the_gate_decided_is_told() -> None:
     assert "other classes" in waits.happened
     assert "`nightshift promote 7`" in waits.do
     used = messages.of_training(registration(passed=True, aliases=("challenger", "champion")))
-    assert used.title == "nightshift version 7 is in production"
+    assert used.title == "nightshift version 7 is the champion"
     refused = messages.of_failed_training(Refused(registration(passed=False, aliases=())))
     assert refused.title == "The gate refused nightshift version 7"
     assert refused.happened == "min_accuracy: accuracy is 0.4; asked for: at least 0.5"

@@ -1,11 +1,13 @@
 """Promise: the parameters as they are shipped lead from images to a night. The other tests make everything smaller."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from pipeline.data.prepared import read_split
 from pipeline.model.export import largest_difference
@@ -18,8 +20,22 @@ LIMITS = {"register": {"gate": {"max_log_loss": 5.0, "max_expected_calibration_e
 @pytest.mark.slow
 def test_a_project_as_it_is_shipped_trains_and_has_its_night(tmp_path: Path) -> None:
     project = new_project(tmp_path / "project", LIMITS)
-    said = nightshift("train", "--no-prefect", cwd=project, in_process=False).stdout
-    assert "nightshift version 1: challenger, champion" in said
+    done = nightshift("train", cwd=project, in_process=False)
+    assert "nightshift version 1: challenger, champion" in done.stdout
+    log = done.stdout + done.stderr
+    assert re.findall(r"Running stage '(\w+)'", log) == [
+        "validate",
+        "preprocess",
+        "embed",
+        "audit",
+        "train",
+        "evaluate",
+    ]
+    assert "17 of 17 expectations met" in log
+    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    run_id = client.get_model_version_by_alias("nightshift", "champion").run_id
+    assert run_id
+    assert len(client.get_run(run_id).data.tags["prefect.flow_run_id"]) == 36
     contract = json.loads((project / "models/current/contract.json").read_text())
     assert contract["backbone"] == "efficientnet_lite0"
     assert (contract["images"]["width"], contract["images"]["height"]) == (224, 224)

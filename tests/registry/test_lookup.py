@@ -41,7 +41,7 @@ def test_content_counts_and_not_the_name(prepared: Path) -> None:
     (prepared / "d").write_bytes(b"d")
     (prepared / "a").write_bytes(b"A")
     files = [prepared / "copy of a.txt", prepared / "d", prepared / "a"]
-    assert [answer for _, answer in look_up(files, image_table(prepared))] == ["train", "test", "no"]
+    assert [answer for _, answer in look_up(files, image_table(prepared))] == ["train", "test", "none"]
 
 
 def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:
@@ -51,7 +51,9 @@ def test_a_folder_stands_for_its_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("missing.png", "does not exist"), ("empty", "holds no images")], ids=["missing", "empty"]
+    ("name", "words"),
+    [("missing.png", "does not exist"), ("empty", "contains no image files")],
+    ids=["missing", "empty"],
 )
 def test_what_cannot_be_looked_up_is_named(name: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()

@@ -71,7 +71,7 @@ def test_why_a_version_was_refused_is_read_on_its_page_and_a_person_may_choose_i
     keep_picture(page, "refused")
     give_alias(page, 3, "champion")
     said = nightshift("status", cwd=project).stdout
-    assert "WARNING: nightshift version 3 is in production although the gate refused it: max_loss" in said
+    assert "WARNING: nightshift version 3 is the champion although the gate refused it: max_loss" in said
     assert aliases_of(project)["1"] == "@previous"
     nightshift("rollback", cwd=project)
     assert "WARNING" not in nightshift("status", cwd=project).stdout
@@ -83,7 +83,7 @@ def test_moving_the_champion_on_the_page_is_a_promotion_that_can_be_rolled_back(
     expect(page.get_by_role("main").get_by_text("The gate: passed.")).to_be_visible()
     give_alias(page, 2, "champion")
     assert aliases_of(project) == {"3": "", "2": "@challenger @champion", "1": "@previous"}
-    assert "version 1 is in production again" in nightshift("rollback", cwd=project).stdout
+    assert "version 1 is the champion again" in nightshift("rollback", cwd=project).stdout
     assert aliases_of(project) == {"3": "", "2": "@challenger @previous", "1": "@champion"}
     page.reload()
     expect(page.get_by_role("main").get_by_role("status", name="previous", exact=True)).to_be_visible()

@@ -207,7 +207,7 @@ def test_the_night_uses_a_refused_champion_that_a_person_chose_and_says_so(
     monkeypatch.setattr(log, "propagate", True)
     move_in_the_ui(3)
     assert champions.champion(NAME).version == 3
-    assert "nightshift version 3 is in production although the gate refused it: max_loss" in caplog.text
+    assert "nightshift version 3 is the champion although the gate refused it: max_loss" in caplog.text
 
 
 def test_two_registrations_at_once_make_one_version(registry_project: Path) -> None:
@@ -354,10 +354,10 @@ def test_seen_answers_from_the_models_own_record(registry_project: Path, tmp_pat
     said = nightshift("seen", str(copy), str(new), "data/raw", cwd=registry_project).stdout.splitlines()
     answer = {line[7:]: line[:7].strip() for line in said[:-1]}
     assert answer[str(copy)] == "train"
-    assert answer[str(new)] == "no"
+    assert answer[str(new)] == "none"
     for split, paths in prepared.items():
         assert {answer[f"data/raw/{path}"] for path in paths} == {split}
-    assert said[-1].startswith("nightshift version 1: 1 no, ")
+    assert said[-1].startswith("nightshift version 1: 1 none, ")
     assert "version 2:" in nightshift("seen", str(new), "--version", "2", cwd=registry_project).stdout
     for words, reason in (
         ([str(tmp_path / "missing.png")], "missing.png does not exist"),

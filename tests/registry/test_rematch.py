@@ -108,7 +108,7 @@ def test_other_classes_are_named_and_not_compared(tmp_path: Path, new: Engine, i
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda folder: (folder / CONTRACT).write_text('{"version": 2}'), "is not a contract this version"),
+        (lambda folder: (folder / CONTRACT).write_text('{"version": 2}'), "the model's contract file"),
         (lambda folder: (folder / CONTRACT).unlink(), "contract.json is missing"),
         (lambda folder: (folder / "openvino/model.bin").write_bytes(b"x"), "are not the ones"),
     ],

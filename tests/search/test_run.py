@@ -132,7 +132,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(project: Path, tmp_path: 
     undisturbed = shutil.copytree(project, tmp_path / "undisturbed", symlinks=True)
     for number, (sent, wanted) in enumerate([(signal.SIGINT, 1), (signal.SIGKILL, 3)]):
         with (tmp_path / f"{number}.log").open("w") as out, subprocess.Popen(
-            [str(NIGHTSHIFT), "tune", "--trials", "12", "--no-write"], cwd=project, env=environment(), stdout=out,
+            [str(NIGHTSHIFT), "tune", "--trials", "8", "--no-write"], cwd=project, env=environment(), stdout=out,
             stderr=out, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process:  # fmt: skip
             give_up = time.monotonic() + 300
@@ -141,14 +141,14 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(project: Path, tmp_path: 
             time.sleep(0.3)  # in the middle of a trial
             process.send_signal(sent)
         assert process.returncode != 0
-        assert wanted <= len(trials_in(project)) < 12
-    ends = [nightshift("tune", "--trials", "12", "--no-write", cwd=folder).stdout for folder in (project, undisturbed)]
+        assert wanted <= len(trials_in(project)) < 8
+    ends = [nightshift("tune", "--trials", "8", "--no-write", cwd=folder).stdout for folder in (project, undisturbed)]
     assert trials_in(project) == trials_in(undisturbed)
     tables = [[line for line in end.splitlines() if re.match(r"\s+\d+ ", line)] for end in ends]
     assert tables[0] == tables[1] != []
     assert any(state == "PRUNED" for state, _, _ in trials_in(project)), "the ranges are wide enough for bad trials"
     runs = runs_in(project)
-    assert sorted(runs["tags.nightshift.trial"].dropna().astype(int)) == list(range(12))
+    assert sorted(runs["tags.nightshift.trial"].dropna().astype(int)) == list(range(8))
     assert not (runs.status == "RUNNING").any()
 
 

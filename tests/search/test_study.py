@@ -110,7 +110,7 @@ def test_only_one_search_runs_in_a_project(search: Search) -> None:
         pass
     with (
         FileLock(SEARCHES.with_suffix(".db.lock")),
-        pytest.raises(NightshiftError, match="Another search runs"),
+        pytest.raises(NightshiftError, match="Another search is running"),
         alone(),
     ):
         pass

@@ -119,6 +119,6 @@ def test_what_cannot_be_used_is_named_and_nothing_is_written(presets: Path, imag
     with pytest.raises(PresetError, match="preset nowhere could not be loaded. --preset takes"):
         label(images, table, WORDS, "nowhere", load_params())
     (tmp_path / "empty").mkdir()
-    with pytest.raises(NightshiftError, match="holds no images"):
+    with pytest.raises(NightshiftError, match="contains no image files"):
         label(tmp_path / "empty", table, WORDS, str(presets / "clip"), load_params())
     assert not table.exists()

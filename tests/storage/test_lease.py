@@ -174,7 +174,7 @@ def test_who_lost_the_lease_writes_nothing_more(output: Path, act: str) -> None:
             assert second.said == "held"
             first.send(signal.SIGCONT)
             said = first.tell(act)
-            assert f"was taken over by process {second.process.pid} on" in said
+            assert f"Another run (process {second.process.pid} on" in said
             assert not (output / "predictions.csv").exists()
             assert len(list(output.glob(".nightshift/parts/*"))) == (2 if act == "merge" else 0)
             assert first.tell("part 1") == said

@@ -43,7 +43,7 @@ def test_what_is_left_of_the_probability_goes_to_the_other_classes(
     [
         ({"cow": "p"}, {"p": [0.1, 0.1, 0.1]}, "'cow'; the classes are bird, cat, dog"),
         ({"cat": "p"}, {}, "'p', which data/raw/metadata.csv does not have"),
-        ({"cat": "p"}, {"p": [0.1, 1.5, 0.1]}, "p of b.png is '1.5'; a probability must be 0 to 1"),
+        ({"cat": "p"}, {"p": [0.1, 1.5, 0.1]}, "p of b.png is '1.5'; a probability must be between 0 and 1"),
         ({"cat": "p"}, {"p": ["0.1", "likely", "0.1"]}, "p of b.png is 'likely'"),
         ({"cat": "p", "dog": "q"}, {"p": [0.6, 0, 0], "q": [0.6, 0, 0]}, "a.png (p, q) add up to more than 1"),
     ],

@@ -91,7 +91,7 @@ def test_a_revision_without_a_version_and_a_folder_that_is_missing(data_project:
     with pytest.raises(VersionsError, match=r"HEAD \(\w{7}\) has no version of data/raw.*git add data/raw.dvc"):
         snapshots.of_revision("HEAD")
     shutil.rmtree(data_project / "data/raw")
-    with pytest.raises(VersionsError, match=r"data/raw is missing here. `dvc checkout data/raw.dvc` brings back"):
+    with pytest.raises(VersionsError, match=r"data/raw is missing. Run `dvc checkout data/raw.dvc`; in a fresh clone"):
         snapshots.of_working_folder()
 
 

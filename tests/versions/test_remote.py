@@ -164,7 +164,7 @@ def test_data_that_nobody_pushed_are_said_and_even_force_leaves_the_folder_alone
 def test_without_a_remote_the_command_says_how_to_name_one(two_versions: Path, command: str) -> None:
     done = nightshift("data", command, cwd=two_versions, check=False)
     assert done.returncode == 1
-    assert "no default DVC remote. Name a folder or a bucket: `dvc remote add --default" in done.stderr
+    assert "no default DVC remote. Add a folder or a bucket: `dvc remote add --default" in done.stderr
 
 
 def test_training_without_a_remote_pushes_nothing(data_project: Path) -> None:

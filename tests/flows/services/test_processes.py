@@ -57,6 +57,7 @@ def test_one_command_starts_all_and_the_pages_show_the_projects_models_and_sched
 
 def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> None:
     before = the_process(up.project, "worker").pid
+    wait_until(lambda: re.search("  worker +running ", nightshift("status", cwd=up.project).stdout))
     again = nightshift("up", cwd=up.project).stdout
     assert "is already running here (mlflow running, prefect running, worker running)" in again
     assert up.prefect in again
@@ -127,14 +128,20 @@ def test_a_server_that_dies_is_started_again(up: Up) -> None:
     server.wait(10)
     wait_until(lambda: [one for one in processes(up.project) if {"mlflow", "server"} <= set(one.cmdline())])
     assert the_process(up.project, "mlflow", "server").pid != server.pid
-    wait_until(lambda: answers(f"{up.mlflow}/health"))
-    started = the_process(up.project, "mlflow", "server").pid
-    # What is left of the one that was killed must not keep the port, or it would be the one that answers.
+    started = psutil.Process(the_process(up.project, "mlflow", "server").pid)
     port = int(up.mlflow.rpartition(":")[2])
-    listening = {one.pid for one in processes(up.project) for at in one.net_connections("tcp")
-                 if at.status == psutil.CONN_LISTEN and at.laddr.port == port}  # fmt: skip
-    assert listening
-    assert listening <= {started, *(child.pid for child in psutil.Process(started).children(recursive=True))}
+
+    def the_new_one_alone_listens() -> bool:
+        # What is left of the one that was killed must not keep the port, or it would be the one that answers.
+        listening = {one.pid for one in processes(up.project) for at in one.net_connections("tcp")
+                     if at.status == psutil.CONN_LISTEN and at.laddr.port == port}  # fmt: skip
+        return bool(listening) and listening <= {
+            started.pid,
+            *(child.pid for child in started.children(recursive=True)),
+        }
+
+    wait_until(the_new_one_alone_listens)
+    wait_until(lambda: answers(f"{up.mlflow}/health"))
 
 
 def test_one_folder_that_fails_keeps_no_other_from_its_night_and_is_named(up: Up, tmp_path: Path, night: Path) -> None:
