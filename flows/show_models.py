@@ -45,7 +45,7 @@ def print_registration(registration: Registration) -> None:
     """Print the gate's decision, and the model's aliases."""
     model, decision = registration.model, registration.decision
     _console().print(decision_table(decision))
-    lines = [f"Compared with: {decision.against}."]
+    lines = [f"Compared with: {decision.against}.", *([decision.certificate] if decision.certificate else [])]
     if decision.passed:
         lines.append(f"{model.name} version {model.version}: {', '.join(model.aliases) or 'no alias'}")
         if decision.needs_a_person:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from pipeline.data.prepared import read_split
 from pipeline.data.split_units import unit_numbers
+from pipeline.model.contract import Contract
 from pipeline.model.engine import load_engine
 from pipeline.model.export import largest_difference
 from pipeline.model.nearest import unit
@@ -67,6 +68,27 @@ def test_the_evaluation_lies_beside_the_run_in_mlflow(trained: Path, monkeypatch
     assert metrics["test_brier_score"] == evaluation["brier_score"]["value"]
     assert metrics["test_roc_auc_low"] == evaluation["roc_auc"]["low"]
     assert metrics["test_slices_worse"] == evaluation["slices"]["worse"]
+
+
+def test_a_training_on_few_images_says_everywhere_that_its_threshold_is_not_certified(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = Contract.model_validate_json((trained / "models/current/contract.json").read_bytes()).certificate
+    assert certificate is not None
+    assert certificate.words.startswith("Not certified: with 90 % confidence")
+    training = json.loads((trained / "reports/training.json").read_text())
+    assert training["certificate"]["lower_bound"] == certificate.lower_bound
+    for page in ("reports/model_card.md", "reports/evaluation.html"):
+        assert certificate.words in (trained / page).read_text(), page
+    assert "Not certified: with 90 % confidence" in (trained / "train.log").read_text()
+    monkeypatch.chdir(trained)
+    with Store.of_project().connected() as client:
+        version = client.get_model_version("nightshift", "1")
+        assert version.run_id
+        assert version.tags["nightshift.certificate"] == certificate.words
+        assert certificate.words in version.description
+        metrics = client.get_run(version.run_id).data.metrics
+        assert metrics["final_certificate_lower_bound"] == certificate.lower_bound
 
 
 def test_a_second_repro_does_nothing(project: Path) -> None:

@@ -10,6 +10,7 @@ from pipeline.evaluation import headlines
 from pipeline.evaluation.headlines import About, as_number, in_percent
 from pipeline.evaluation.results import Evaluation
 from pipeline.evaluation.saliency import Evidence
+from pipeline.model.contract import Contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ def headline_rows(evaluation: Evaluation) -> list[Headline]:
             between = f"{one.form(found.low)} to {one.form(found.high)}"
             rows.append(Headline(one.title, one.form(found.value), between, one.meaning.format(**guesses)))
     return rows
+
+
+def certificate_words(contract: Contract) -> list[str]:
+    """Whether the model's threshold is certified, in a sentence or two; none where nobody asked for it."""
+    return [contract.certificate.words] if contract.certificate else []
 
 
 def in_words(evaluation: Evaluation, level: float) -> list[str]:

@@ -18,6 +18,7 @@ from pydantic import (
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import EVALUATION, TRAINING_METRICS
 from pipeline.core.text import named
+from pipeline.model.certificate import Certificate
 from pipeline.storage.files import write_json
 
 
@@ -129,6 +130,7 @@ class TrainingResult(_Result):
     gap_accuracy: float  # accuracy on training minus validation images
     gap_loss: float  # loss on validation minus training images
     epochs: int  # of all phases
+    certificate: Certificate | None = None  # of `unsure_below`; None: train.target_confidence is null
 
 
 def write_evaluation(evaluation: Evaluation) -> None:
@@ -143,7 +145,7 @@ def read_evaluation() -> Evaluation:
 
 def write_training(result: TrainingResult) -> None:
     """Write reports/training.json."""
-    write_json(TRAINING_METRICS, result.model_dump())
+    write_json(TRAINING_METRICS, result.model_dump(exclude_none=True))
 
 
 def read_training() -> TrainingResult:

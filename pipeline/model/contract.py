@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.core.errors import NightshiftError
+from pipeline.model.certificate import Certificate
 from pipeline.params.data import Images
 from pipeline.storage.files import sha256, sha256_of_file, write_json
 
@@ -20,6 +21,10 @@ NETWORK = "model.xml"
 WEIGHTS = "model.bin"
 REFERENCE = "reference.json"  # statistics of its training and validation images, and
 EMBEDDINGS = "reference.npy"  # embeddings of training images
+LATER_FIELDS = (
+    "reference_sha256", "outlier_above", "keras_sha256", "bfloat16", "candidates_above", "outlier_alarms",
+    "certificate",
+)  # fmt: skip
 
 
 class ContractError(NightshiftError):
@@ -48,6 +53,7 @@ class Contract(BaseModel):
     # Per class, in their order, the smallest probability at which it stays a candidate; 0: it is always one.
     candidates_above: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
     outlier_alarms: float | None = Field(default=None, gt=0, le=1)  # false alarms among images like the training's
+    certificate: Certificate | None = None  # of `unsure_below`; None: nobody asked for one
 
     @model_validator(mode="after")
     def _one_threshold_a_class(self) -> Self:
@@ -69,18 +75,7 @@ class Contract(BaseModel):
     @property
     def unknown(self) -> set[str]:
         """The fields of later versions that are None."""
-        return {
-            name
-            for name in (
-                "reference_sha256",
-                "outlier_above",
-                "keras_sha256",
-                "bfloat16",
-                "candidates_above",
-                "outlier_alarms",
-            )
-            if getattr(self, name) is None
-        }
+        return {name for name in LATER_FIELDS if getattr(self, name) is None}
 
 
 def weights_sha256(folder: Path) -> str:

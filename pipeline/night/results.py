@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import NightshiftError
-from pipeline.model.contract import read_contract
+from pipeline.model.contract import Contract, read_contract
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night import shadow
 from pipeline.night.counts import Counted, Counts, Repeats, Truth, feed, read_labels
@@ -19,7 +19,7 @@ from pipeline.night.repeats import Known
 from pipeline.night.review import Candidates, thumbnails, write_review
 from pipeline.night.rows import PREDICTIONS_CSV, csv_path, read_rows
 from pipeline.night.shard import model_folder
-from pipeline.night.summary import NightSummary, OutlierTest
+from pipeline.night.summary import Certified, NightSummary, OutlierTest
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
 
@@ -96,6 +96,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         review=review.summary,
         compared=truth.found() if truth else None,
         outlier_test=_outlier_test(counted, reference),
+        certificate=_certified(contract),
     )
     if batch.parquet:
         from pipeline.night.parquet import write_parquet
@@ -111,6 +112,12 @@ def _outlier_test(counted: Counted, reference: Reference | None) -> OutlierTest 
     from pipeline.night.outliers import outlier_test  # imports SciPy, as the next one does
 
     return outlier_test(counted.outliers, sum(counted.labels.values()), reference)
+
+
+def _certified(contract: Contract) -> Certified | None:
+    if not (found := contract.certificate):
+        return None
+    return Certified(**found.model_dump(include={"certified", "lower_bound", "more_images"}), words=found.words)
 
 
 def _drift_from(reference: Reference | None, most: float) -> "Tonight | None":

@@ -85,6 +85,15 @@ class ShadowFound(Part):
     pairs: tuple[tuple[str, str, int], ...]  # champion's label, challenger's label, files
 
 
+class Certified(Part):
+    """Whether the model's threshold is certified, as in its contract."""
+
+    certified: bool
+    lower_bound: float  # of the precision of the answers with status ok
+    more_images: int | None = None  # needed for validation to certify it
+    words: str
+
+
 class NightSummary(Part):
     """A finished night."""
 
@@ -110,6 +119,7 @@ class NightSummary(Part):
     compared: Compared | None = None  # None: without --labels
     shadow: ShadowFound | None = None  # None: no shadow ran
     outlier_test: OutlierTest | None = None  # None: the model has no reference
+    certificate: Certified | None = None  # None: the model has none
 
     @property
     def has_strangers(self) -> bool:
@@ -118,6 +128,11 @@ class NightSummary(Part):
         if test is None or outliers < LEAST_OUTLIERS:
             return False
         return test.p_value < SURE or 2 * outliers > test.images
+
+    @property
+    def not_certified(self) -> str:
+        """Why the model's threshold promises nothing, and what would help; empty for a certified one."""
+        return "" if self.certificate is None or self.certificate.certified else self.certificate.words
 
     @property
     def counts(self) -> dict[str, int]:
@@ -163,6 +178,7 @@ def summary_lines(summary: NightSummary) -> list[str]:
     lines = [*stranger_lines(summary), f"{summary.listed} images: {counts}"]
     lines += [*review_lines(summary), *_drift_lines(summary)]
     lines += shadow_lines(summary)
+    lines += [summary.not_certified] if summary.not_certified else []
     if compared := summary.compared:
         lines.append(
             f"{compared.right} of the {compared.known} whose label is known are right; of the "

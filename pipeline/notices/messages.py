@@ -133,7 +133,7 @@ def of_training(registration: Registration) -> Message:
     """A training whose model passed the gate."""
     model, decision = registration.model, registration.decision
     name = f"{model.name} version {model.version}"
-    happened = f"{name} passed the gate. Compared with: {decision.against}."
+    happened = " ".join([f"{name} passed the gate. Compared with: {decision.against}.", decision.certificate]).strip()
     if CHAMPION in model.aliases:
         return Message(Kind.SUCCESS, f"{name} is the champion", happened, _where(registration), "Nothing.")
     if decision.needs_a_person:

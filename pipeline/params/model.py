@@ -136,6 +136,7 @@ class Train(Section):
     scratch: Fit
     max_gap: float = Field(gt=0, le=1)  # of accuracy
     target_precision: float = Field(ge=0, le=1)
+    target_confidence: float | None = Field(default=0.9, ge=0.5, lt=1)  # None: the target as measured, without doubt
     max_bfloat16_loss: float = Field(ge=0, le=1)
     set_error: float = Field(default=0.1, gt=0, lt=1)  # of each class
     outlier_alarms: float = Field(gt=0, le=0.5)  # share of the images like the training's

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # slow to import, and a night only reads decisions
 
 GATE_TAG = "nightshift.gate"  # passed | refused; below it, `nightshift.gate.<check>`: the same, and the numbers
 AGAINST_TAG = "nightshift.gate_against"  # the champion it was compared with, in words
+CERTIFICATE_TAG = "nightshift.certificate"  # whether the promise about answers with status ok is certified, in words
 PERSON_TAG = "nightshift.gate_needs_a_person"  # why it is not promoted automatically
 PASSED, REFUSED = "passed", "refused"
 ROUNDING = 1e-9  # floating point: 0.90 - 0.88 must count as a loss of exactly 0.02
@@ -44,6 +45,7 @@ class Decision:
     checks: tuple[Check, ...]
     against: str  # the champion that it was compared with, or why there was no comparison
     needs_a_person: str = ""  # why it must not be promoted automatically, though it passed
+    certificate: str = ""  # of the model's contract, in words; no check
 
     @property
     def passed(self) -> bool:
@@ -203,6 +205,7 @@ def _of_class(one: "OfClass") -> str:
 def to_tags(decision: Decision) -> dict[str, str]:
     """The decision as tags of a version or a run."""
     tags = {GATE_TAG: decision.verdict, AGAINST_TAG: decision.against, PERSON_TAG: decision.needs_a_person}
+    tags[CERTIFICATE_TAG] = decision.certificate
     tags |= {
         f"{GATE_TAG}.{check.name}": f"{PASSED if check.passed else REFUSED}: {check.found}; asked for: {check.asked}"
         for check in decision.checks
@@ -220,7 +223,7 @@ def from_tags(tags: Mapping[str, str]) -> Decision | None:
             verdict, _, words = value.partition(": ")
             found, _, asked = words.rpartition("; asked for: ")
             checks.append(Check(name.removeprefix(f"{GATE_TAG}."), verdict == PASSED, found, asked))
-    return Decision(tuple(checks), tags.get(AGAINST_TAG, ""), tags.get(PERSON_TAG, ""))
+    return Decision(tuple(checks), tags.get(AGAINST_TAG, ""), tags.get(PERSON_TAG, ""), tags.get(CERTIFICATE_TAG, ""))
 
 
 def to_markdown(decision: Decision) -> str:
@@ -228,6 +231,7 @@ def to_markdown(decision: Decision) -> str:
     lines = [
         f"**The gate: {decision.verdict}.** Compared with: {decision.against}.",
         *([f"A person has to promote it: {decision.needs_a_person}."] if decision.needs_a_person else []),
+        *([decision.certificate] if decision.certificate else []),
         "",
         "| check | | found | asked for |",
         "|---|---|---|---|",

@@ -58,7 +58,7 @@ class LiveRun:
         self._seconds[phase] += epoch["seconds"]
         self._jobs.put(partial(self._log_epoch, self._step, dict(epoch)))
 
-    def end(self, contract_hash: str, metrics: dict[str, float]) -> None:
+    def end(self, contract_hash: str, metrics: dict[str, Any]) -> None:
         """Log the end of training: the tag by which registration finds the run, and the validation metrics."""
         seconds = {f"{phase}_seconds": value for phase, value in self._seconds.items()}
         self._jobs.put(partial(self._log_end, contract_hash, final(metrics) | seconds))

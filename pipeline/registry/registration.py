@@ -6,7 +6,7 @@ passed gets an alias. A decision stays: only a refused model is judged again, an
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,6 +110,8 @@ class _Registrar:
         difference = largest_difference(candidate.folder, read_split(PREPARED, "val").images[:COMPARED_IMAGES])
         champion, level = self._champion(model), self.params.evaluate.interval_level
         decision = decide(candidate.evaluation, difference, champion, self.gate, level)
+        if certificate := candidate.contract.certificate:
+            decision = replace(decision, certificate=certificate.words)
         tags = {**to_tags(decision), **_headline_tags(candidate), LIMITS_TAG: _limits(self.gate)}
         if model:
             self._replace_decision(model, tags)

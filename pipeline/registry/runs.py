@@ -111,9 +111,10 @@ def tag_run(client: "MlflowClient", run_id: str, tags: dict[str, str]) -> None:
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
-def final(training: dict[str, Any]) -> dict[str, Any]:
+def final(training: dict[str, Any]) -> dict[str, float]:
     """Numbers of the finished model, under names that no epoch uses."""
-    return {f"final_{name}": value for name, value in training.items()}
+    known = {name: value for name, value in flat(training).items() if value is not None}
+    return {f"final_{name.replace('.', '_')}": float(value) for name, value in known.items()}
 
 
 def on_test_images(evaluation: Evaluation) -> dict[str, float]:

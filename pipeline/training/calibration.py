@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy, expected_calibration_error, mean_log_loss
+from pipeline.model.certificate import Certificate
 from pipeline.model.engine import probabilities
+from pipeline.training.certify import certify
 
 HELD = {  # metrics that must not get worse when a network computes in fewer bits; -1: less is better
     "val_accuracy": 1, "val_balanced_accuracy": 1, "val_calibration_error": -1,
@@ -21,14 +23,26 @@ class Calibration:
     temperature: float  # logits are divided by it before the softmax
     unsure_below: float  # a smaller confidence is "unsure"
     metrics: dict[str, float]  # on the validation images
+    certificate: Certificate | None = None  # of the threshold; None: not asked for
 
 
-def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], target_precision: float) -> Calibration:
-    """Temperature, then threshold, from the logits (n, classes) of the validation images, and the metrics with both."""
+def calibrate(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], scenes: NDArray[np.int64], target_precision: float,
+    target_confidence: float | None,
+) -> Calibration:  # fmt: skip
+    """Temperature, then threshold, from the logits (n, classes) of the validation images, and the metrics with both.
+
+    scenes: (n,), images with the same number show one scene or belong together. target_confidence: None takes the
+    threshold that reaches the target on these images and certifies nothing.
+    """
     temperature = fit_temperature(logits, labels)
     answers = probabilities(logits, temperature)
     predicted, confidence = answers.argmax(axis=1), answers.max(axis=1)
-    threshold = unsure_threshold(confidence, predicted == labels, target_precision)
+    correct, certificate = predicted == labels, None
+    if target_confidence is None:
+        threshold = unsure_threshold(confidence, correct, target_precision)
+    else:
+        threshold, certificate = certify(confidence, correct, scenes, target_precision, target_confidence)
     given, uncalibrated = confidence >= threshold, probabilities(logits, 1.0)
     metrics = {
         "val_accuracy": accuracy(labels, answers),
@@ -38,10 +52,10 @@ def calibrate(logits: NDArray[np.float32], labels: NDArray[np.int64], target_pre
         "val_calibration_error": expected_calibration_error(labels, answers),
         "val_calibration_error_uncalibrated": expected_calibration_error(labels, uncalibrated),
         "val_coverage": float(given.mean()),  # share of images whose answer is not "unsure"
-        "val_precision_covered": float((predicted == labels)[given].mean()),
+        "val_precision_covered": float(correct[given].mean()),
         "val_unsure_share": float((~given).mean()),
     }
-    return Calibration(temperature, threshold, metrics)
+    return Calibration(temperature, threshold, metrics, certificate)
 
 
 def answers_hold(metrics: dict[str, float], others: dict[str, float], max_loss: float) -> bool:

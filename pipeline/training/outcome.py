@@ -55,6 +55,7 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
             code_commit=git_commit(),
             bfloat16=in_bfloat16,
             candidates_above=candidates_of(asked, data, params.train.set_error),
+            certificate=found.certificate,
             **reference,
         )
         write_contract(beside, contract)
@@ -65,12 +66,24 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
         gap_accuracy=trained.kept["gap_accuracy"],
         gap_loss=trained.kept["gap_loss"],
         epochs=len(trained.curves),
+        certificate=found.certificate,
     )
+    report_threshold(found)
     write_training(result)
     write_curves(trained.curves, CURVES, CURVES_FIGURE)
     with replacing(AUGMENTED_FIGURE) as beside:
         draw_augmented(data.train.images, params.augment, params.seed).savefig(beside)
     return contract, result
+
+
+def report_threshold(found: Calibration) -> None:
+    """Log below which confidence an answer is "unsure", and whether that is certified."""
+    certificate = found.certificate
+    tell = log.info if certificate is None or certificate.certified else log.warning
+    tell(
+        "Answers with a confidence below %.3f are unsure. %s",
+        found.unsure_below, certificate.words if certificate else "Not certified: train.target_confidence is null.",
+    )  # fmt: skip
 
 
 def warn_of_gap(gap: float, max_gap: float) -> None:
@@ -118,7 +131,9 @@ def ask_in(numbers: Numbers, folder: Path, val: Split, params: Params) -> Asked:
     """Run the network in `folder` in the number format `numbers`, and calibrate its outputs."""
     judging = load_judging(folder, params.compute, numbers)
     logits, embeddings = judged_of(judging, in_batches(val.images, JUDGED_AT_ONCE, f"calibrate {numbers}"))
-    found = calibrate(logits, val.labels, params.train.target_precision)
+    found = calibrate(
+        logits, val.labels, unit_numbers(val.table), params.train.target_precision, params.train.target_confidence
+    )
     return Asked(numbers, judging, embeddings, probabilities(logits, found.temperature), found)
 
 

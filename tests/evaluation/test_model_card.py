@@ -18,6 +18,7 @@ from pipeline.evaluation.slices import measure_slices
 from pipeline.model.contract import KERAS, Contract
 from pipeline.params.file import Params
 from pipeline.params.model import Model
+from tests.fixtures.certificates import UNCERTAIN
 from tests.fixtures.evaluations import SIDE, judge, write_colour_model, write_images
 
 HEADINGS = (
@@ -48,6 +49,7 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defaults: Params) -> s
     robustness = pd.DataFrame(ROBUSTNESS, columns=list(ROBUSTNESS_COLUMNS))
     numbers = evaluate(judged, slices, robustness, defaults.evaluate.model_copy(update={"resamples": 100}), seed=1)
     contract = Contract.model_validate_json((MODEL / "contract.json").read_bytes())
+    contract = contract.model_copy(update={"certificate": UNCERTAIN})
     findings = Findings(numbers, slices, robustness, None)
     model_card.write_model_card(findings, contract, defaults)
     return MODEL_CARD.read_text(encoding="utf-8")
@@ -61,6 +63,7 @@ def test_the_card_has_every_heading_and_what_the_run_gave(card: str, defaults: P
         "24 of the 256 bits", "below 0.400 is marked `unsure`",
         "for each class 90% of its images have their label among them", "least often `c`, ",
         defaults.evaluate.intended_use.strip()[:60],
+        UNCERTAIN.words,
     ):  # fmt: skip
         assert words in card, words
 

@@ -20,6 +20,7 @@ from pipeline.evaluation.slices import measure_slices
 from pipeline.model.answers import Answers, Judged
 from pipeline.model.contract import Contract
 from pipeline.params.file import Params
+from tests.fixtures.certificates import UNCERTAIN
 from tests.fixtures.images import noise
 
 NASTY = ("<script>alert(1)</script>", "a & b | $x$ {{ 7*7 }}")
@@ -48,6 +49,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, defaults: Params) -> str:
     contract = Contract(
         class_names=NASTY, images=defaults.images, backbone="cnn", temperature=1.0, unsure_below=0.5,
         dataset_sha256="d" * 64, weights_sha256="w" * 64, code_commit="c" * 40 + "-dirty",
+        certificate=UNCERTAIN,
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as patch:
@@ -87,6 +89,7 @@ def test_the_bad_slice_is_spoken_of_and_how_it_was_found(page: str) -> None:
     assert "Holm" in text
     assert "60 scenes" in text, "images that belong together are resampled together, and that is said"
     assert "code cccccccccccc with changes" in text
+    assert UNCERTAIN.words in text
 
 
 def test_a_class_whose_label_is_missing_too_often_stands_out_among_the_candidates(page: str) -> None:

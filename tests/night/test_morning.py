@@ -11,7 +11,7 @@ import pytest
 from pipeline.night.morning import Mix, MorningError, Past, alarms, draw_again, mixes, page, version_page
 from pipeline.night.results import TooManyUnreadable
 from pipeline.night.review import by_kind
-from pipeline.night.summary import NightSummary
+from pipeline.night.summary import NightSummary, summary_lines
 from pipeline.params.file import Params
 from pipeline.params.night import Batch
 from pipeline.registry.history import Night
@@ -100,6 +100,18 @@ def test_an_uneventful_night_is_well_though_some_images_are_worth_a_look() -> No
     assert "2.0 images/s" in text
     assert "Reconciled: one row for every listed file" in text
     assert "empty: the file is empty" in text
+
+
+def test_a_threshold_that_is_not_certified_is_told_of_first_and_raises_no_alarm() -> None:
+    plain = {"certified": False, "lower_bound": 0.6, "words": "Not certified: <b>more</b> images."}
+    summary = summary_of(certificate=plain)
+    assert alarms(summary, BATCH) == []
+    assert "Not certified: <b>more</b> images." in summary_lines(summary)
+    html = made(summary)
+    assert html.index("Not certified: &lt;b&gt;more&lt;/b&gt; images.") < html.index("What ran")
+    certified = summary_of(certificate={"certified": True, "lower_bound": 0.93, "words": "Certified: 90 %."})
+    assert "Certified: 90 %." in made(certified)
+    assert summary_lines(certified) == summary_lines(summary_of())
 
 
 def test_classes_stand_beside_validation_and_the_nights_before() -> None:

@@ -161,13 +161,15 @@ def test_a_night_beyond_its_limits_is_told_of(changes: dict[str, Any], words: st
 
 def registration(*, passed: bool, aliases: tuple[str, ...]) -> Registration:
     check = Check("min_accuracy", passed, "accuracy is 0.4", "at least 0.5")
-    return Registration(Registered("nightshift", 7, "run1", aliases), Decision((check,), "version 6", "other classes"))
+    decision = Decision((check,), "version 6", "other classes", "Not certified.")
+    return Registration(Registered("nightshift", 7, "run1", aliases), decision)
 
 
 def test_what_the_gate_decided_is_told() -> None:
     waits = messages.of_training(registration(passed=True, aliases=("challenger",)))
     assert waits.title == "nightshift version 7 waits for promotion"
     assert "other classes" in waits.happened
+    assert "Not certified." in waits.happened
     assert "`nightshift promote 7`" in waits.do
     used = messages.of_training(registration(passed=True, aliases=("challenger", "champion")))
     assert used.title == "nightshift version 7 is the champion"

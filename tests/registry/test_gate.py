@@ -1,5 +1,6 @@
 """The decision as tables: what a model must be by itself, and beside the champion."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from pipeline.evaluation.results import Evaluation, Interval
 from pipeline.params.night import Gate
 from pipeline.registry.comparison import Changed, Comparison, Difference, OfClass
 from pipeline.registry.gate import Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
+from tests.fixtures.certificates import UNCERTAIN
 from tests.fixtures.evaluations import an_evaluation
 
 GATE = Gate(
@@ -170,6 +172,13 @@ def test_a_decision_comes_back_from_its_tags(champion: Contest | Incomparable | 
     assert from_tags({**tags, "nightshift.contract": "x", "nightshift.gate_limits": "{}"}) == decision
     assert tags["nightshift.gate"] == decision.verdict == ("passed" if decision.passed else "refused")
     assert all(len(value) < 1000 for value in tags.values()), "MLflow's limit is 5000"
+
+
+def test_whether_the_threshold_is_certified_is_part_of_the_decision() -> None:
+    decision = replace(decide(evaluation(), 0, None, GATE, 0.95), certificate=UNCERTAIN.words)
+    assert decision.passed
+    assert from_tags(to_tags(decision)) == decision
+    assert f"\n{UNCERTAIN.words}\n" in to_markdown(decision)
 
 
 def test_a_version_without_the_gates_tags_has_no_decision() -> None:

@@ -63,7 +63,7 @@ def test_a_training_is_a_run_with_parameters_epochs_and_the_machines_load(
             time.sleep(0.5)
         assert found[0].info.status == "RUNNING"
         assert "val_loss" in found[0].data.metrics, "epochs are there before the training is over"
-        live.end("contract", {"val_accuracy": 0.9})
+        live.end("contract", {"val_accuracy": 0.9, "certificate": {"certified": True, "more_images": None}})
     [run] = runs()
     assert run.info.status == "FINISHED"
     history = client.get_metric_history(run.info.run_id, "val_loss")
@@ -73,6 +73,8 @@ def test_a_training_is_a_run_with_parameters_epochs_and_the_machines_load(
     assert run.data.tags["nightshift.contract"] == "contract"
     assert run.data.tags["nightshift.dataset_sha256"] == "abc"
     metrics = run.data.metrics
+    assert metrics["final_certificate_certified"] == 1
+    assert "final_certificate_more_images" not in metrics
     assert (metrics["final_val_accuracy"], metrics["head_seconds"], metrics["gap_accuracy"]) == (0.9, 2.0, 0.1)
 
 

@@ -42,7 +42,7 @@ def changing(**values: Any) -> Change:
         (changing(train__scratch__epochs=9), "fine_tune", True),
         (changing(train__head__patience=9), "scratch", True),
         (changing(train__class_weights="none"), "head", False),
-        (changing(train__target_precision=0.8, train__max_gap=0.5), "fine_tune", True),
+        (changing(train__target_precision=0.8, train__target_confidence=None, train__max_gap=0.5), "fine_tune", True),
         (changing(seed=8), "head", False),
         (changing(images__width=128), "head", False),
         (changing(augment__brightness=0.2), "fine_tune", False),

@@ -54,11 +54,12 @@ def test_answers_at_or_above_the_threshold_reach_the_target_whenever_any_do(
     assert reached >= target or reached == reachable < target
 
 
-def test_what_calibration_costs_and_brings_is_said() -> None:
+@pytest.mark.parametrize("target_confidence", [None, 0.9])
+def test_what_calibration_costs_and_brings_is_said(target_confidence: float | None) -> None:
     rng = np.random.default_rng(3)
     logits = rng.normal(0, 4, (4000, 2)).astype(np.float32)
     labels = (rng.random(len(logits)) < probabilities(logits, 3.0)[:, 1]).astype(np.int64)  # three times too sure
-    found = calibrate(logits, labels, target_precision=0.9)
+    found = calibrate(logits, labels, np.arange(len(labels)), 0.9, target_confidence)
     answers = probabilities(logits, found.temperature)
     given_ = answers.max(axis=1) >= found.unsure_below
     metrics = found.metrics
@@ -69,6 +70,26 @@ def test_what_calibration_costs_and_brings_is_said() -> None:
     assert metrics["val_unsure_share"] == (~given_).mean()
     assert 0 < metrics["val_coverage"] < 1
     assert metrics["val_precision_covered"] >= 0.9 > metrics["val_accuracy"]
+    if target_confidence is None:
+        assert found.certificate is None
+    else:
+        assert found.certificate is not None
+        assert found.certificate.certified
+        assert found.certificate.images == given_.sum()
+        assert found.certificate.precision == metrics["val_precision_covered"]
+
+
+def test_images_of_one_scene_certify_less_than_as_many_of_different_scenes() -> None:
+    rng = np.random.default_rng(4)
+    logits = rng.normal(0, 4, (300, 2)).astype(np.float32)
+    labels = (rng.random(300) < probabilities(logits, 1.0)[:, 1]).astype(np.int64)
+    coverage = {
+        size: calibrate(logits, labels, np.arange(300) // size, 0.9, 0.9).metrics["val_coverage"] for size in (1, 10)
+    }
+    assert coverage[1] > coverage[10]
+    certificate = calibrate(logits, labels, np.arange(300) // 30, 0.9, 0.9).certificate
+    assert certificate is not None
+    assert not certificate.certified
 
 
 @pytest.mark.parametrize(
