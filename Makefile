@@ -31,10 +31,10 @@ run: install  ## the demo: images, training, registration, and a folder classifi
 	@$(BIN)/nightshift status
 
 quick: install  ## the tests for while you work: none that is slow, trains a project, needs servers or a browser
-	$(BIN)/python -m pytest -q -n logical --no-loadscope-reorder -m "not slow and not project and not services and not browser"
+	$(BIN)/python -m pytest -q -n auto --no-loadscope-reorder -m "not slow and not project and not services and not browser"
 
 test: install system  ## all tests, and which took longest
-	$(BIN)/python -m pytest -n logical --no-loadscope-reorder --durations 30 --durations-min 5
+	$(BIN)/python -m pytest -n auto --no-loadscope-reorder --durations 30 --durations-min 5
 
 system:  ## Chromium and PostgreSQL, for the tests of pages and of servers, if there is none
 	@missing=$$(command -v chromium >/dev/null || echo chromium; \

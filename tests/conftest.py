@@ -62,6 +62,11 @@ SERVERS = {"s3", "bucket", "prefect_api", "up"}  # fixtures
 TOGETHER = {"tests/flows/services/test_pages.py": "tests/flows/services/test_processes.py"}
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: half of the time a test waits for a server or a process."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
     """A file's tests stay on one worker, which makes their fixtures once."""
 

@@ -93,9 +93,11 @@ def earlier(night: Finished, name: str, most: int) -> list[Night]:
             max_results=most + 1,  # this one may be among them
             order_by=["attributes.start_time DESC"],
         )
+    names = [(run.data.tags.get(STARTED_TAG), run.info.run_name) for run in found]
+    if (night.started_at, name) in names:  # already recorded; what is newer ended within the same second
+        found = found[names.index((night.started_at, name)) + 1 :]
     return [
         Night(run.info.run_name, run.data.tags.get("nightshift.model_version", ""), run.data.metrics)
         for run in found
-        if (run.data.tags.get(STARTED_TAG), run.info.run_name) != (night.started_at, name)
-        and run.data.metrics.get("listed")
+        if run.data.metrics.get("listed")
     ][:most]

@@ -103,7 +103,7 @@ def night(small: Disk, trained: Path, undisturbed: tuple[Path, list[list[str]]])
 
 
 @pytest.mark.parametrize(
-    ("where", "leave"), [("before anything", 0), ("at the list of files", 1), ("at the copy of the model", 100)]
+    ("where", "leave"), [("before anything", 0), ("at the list of files", 1), ("at the copy of the model", 12)]
 )
 def test_a_disk_that_is_full_at_the_plan(
     night: OnDisk, undisturbed: tuple[Path, list[list[str]]], where: str, leave: int
