@@ -3,13 +3,19 @@
 Knows arrays only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.metrics import CALIBRATION_BINS, calibration_bin
+from pipeline.evaluation.shares import Groups, design_effect
 from pipeline.model.answers import Answers
+
+FEWEST_SCENES = 30  # for an interval of the calibration error
+PRIOR = 4  # images that a bin's accuracy is smoothed with (Agresti and Coull, 1998)
+HALVINGS = 15  # of the distance in which an end is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +57,43 @@ def coverage_curve(answers: Answers) -> Coverage:
     given = np.arange(1, len(order) + 1)
     right = np.cumsum(answers.correct[order])
     return Coverage(confidence[last], (given / len(order))[last], (right / given)[last])
+
+
+def calibration_error_ends(
+    answers: Answers, groups: Groups, resamples: int, level: float, seed: int
+) -> tuple[float, float] | None:
+    """Both ends of the interval of the expected calibration error; None with fewer than FEWEST_SCENES scenes.
+
+    The measured error is always greater than the true one: chance adds to every bin (Roelofs et al., Mitigating Bias
+    in Calibration Error Estimation, 2022), and a bootstrap adds it once more. So we ask which true errors could give
+    the measured one (a test inverted, as in Carpenter, Test Inversion Bootstrap Confidence Intervals, 1999): each bin's
+    distance between confidence and accuracy is scaled by a factor, and chance is added.
+    """
+    if len(np.unique(groups)) < FEWEST_SCENES:
+        return None
+    rng, count, found = np.random.default_rng(seed), len(answers.labels), reliability(answers)
+    confidence, right = (np.nan_to_num(of_bin) for of_bin in (found.confidence, found.accuracy))
+    distance = found.images * (confidence - right) / count
+    error = float(np.abs(distance).sum())
+    usual = np.minimum(confidence, (answers.correct.sum() + 1) / (count + 2))
+    smooth = (found.images * right + PRIOR * usual) / (found.images + PRIOR)
+    drawn = rng.binomial(found.images, smooth, (resamples, len(smooth))) - found.images * smooth
+    chance = drawn * np.sqrt(design_effect(answers.correct, groups)) / count
+    tail = (1 - level) / 2
+
+    def errors(factor: float) -> NDArray[np.float64]:
+        return np.asarray(np.abs(factor * distance + chance).sum(axis=1))
+
+    low = _last(lambda factor: float((errors(factor) >= error).mean()) <= tail, 0, 1)
+    high = _last(lambda factor: float((errors(factor) <= error).mean()) > tail, 1, 1 / max(error, 1e-9))
+    return low * error, min(1.0, high * error)
+
+
+def _last(holds: Callable[[float], bool], first: float, beyond: float) -> float:
+    """The greatest number from `first` on for which it still holds; `first` if it never does."""
+    if not holds(first):
+        return first
+    for _ in range(HALVINGS):
+        middle = (first + beyond) / 2
+        first, beyond = (middle, beyond) if holds(middle) else (first, middle)
+    return first

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation import headlines
-from pipeline.evaluation.headlines import About, as_number, in_percent
-from pipeline.evaluation.results import Evaluation
+from pipeline.evaluation.headlines import About, Form, as_number, in_percent
+from pipeline.evaluation.results import TOO_FEW, Evaluation, Interval
 from pipeline.evaluation.saliency import Evidence
 from pipeline.model.contract import Contract
 
@@ -53,8 +53,8 @@ def headline_rows(evaluation: Evaluation) -> list[Headline]:
     rows = []
     for one in sorted(headlines.METRICS, key=lambda one: get_args(About).index(one.about)):
         if found := evaluation.metrics.get(one.name):
-            between = f"{one.form(found.low)} to {one.form(found.high)}"
-            rows.append(Headline(one.title, one.form(found.value), between, one.meaning.format(**guesses)))
+            meaning = one.meaning.format(**guesses)
+            rows.append(Headline(one.title, one.form(found.value), between(found, one.form), meaning))
     return rows
 
 
@@ -63,12 +63,29 @@ def certificate_words(contract: Contract) -> list[str]:
     return [contract.certificate.words] if contract.certificate else []
 
 
+def when_sure(evaluation: Evaluation) -> Headline:
+    """The accuracy of the answers that are not unsure."""
+    found, title, meaning = (
+        evaluation.accuracy_when_sure,
+        "Accuracy when sure",
+        "The accuracy of all other predictions.",
+    )
+    if found is None:
+        return Headline(title, "", "", meaning)
+    return Headline(title, in_percent(found.value), between(found, in_percent), meaning)
+
+
+def between(found: Interval, form: Form) -> str:
+    """The interval's ends for a reader, or that there are too few images."""
+    return f"{form(found.ends[0])} to {form(found.ends[1])}" if found.ends else TOO_FEW
+
+
 def in_words(evaluation: Evaluation, level: float) -> list[str]:
     """The evaluation in a few sentences for a reader who does not know the metrics."""
     accuracy, images = evaluation.of("accuracy"), evaluation.images
     largest = max(one.images for one in evaluation.classes.values())
     unsure, when_sure = evaluation.unsure_share, evaluation.accuracy_when_sure
-    value, low, high = (f"{100 * end:.0f}" for end in (accuracy.value, accuracy.low, accuracy.high))
+    value, low, high = (f"{100 * end:.0f}" for end in (accuracy.value, *(accuracy.ends or (0, 1))))
     words = [
         f"Of 100 new images like these, expect the model to classify about {value} correctly; with {level:.0%} "
         f"confidence between {low} and {high}, measured on {images:,} test images. "
@@ -79,10 +96,8 @@ def in_words(evaluation: Evaluation, level: float) -> list[str]:
     elif unsure == 0:
         words.append("It is sure of every image.")
     else:
-        words.append(f"It marks {100 * unsure:.0f} of 100 as unsure; of the others {100 * when_sure:.1f} % are right.")
-    if accuracy.low == accuracy.high:
         words.append(
-            "All bootstrap resamples have the same accuracy, because there are too few images or no mistakes: the "
-            "interval is narrower than the real doubt."
+            f"It marks {100 * unsure:.0f} of 100 as unsure; of the others {100 * when_sure.value:.1f} % are right"
+            f"{f' ({level:.0%} interval {between(when_sure, in_percent)})' if when_sure.ends else ''}."
         )
     return words

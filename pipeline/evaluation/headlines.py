@@ -4,6 +4,7 @@ Each metric is one entry. Its name is its key in reports/evaluation.json, `test_
 `max_<name>` among the limits of `register.gate`.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -11,15 +12,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation import metrics
+from pipeline.evaluation import metrics, shares
+from pipeline.evaluation.confidence import calibration_error_ends
 from pipeline.evaluation.intervals import intervals
-from pipeline.evaluation.metrics import Metric
+from pipeline.evaluation.metrics import Labels, Metric, Probabilities
 from pipeline.evaluation.results import Interval
+from pipeline.evaluation.shares import Trials, share_ends
 from pipeline.model.answers import Answers
 from pipeline.params.model import Intervals
 
 TOP_K = (2, 3, 5)
-RANKED_WORK = 500_000_000  # images times classes times resamples: 13 s for each ranking; beyond, fewer resamples
+CALIBRATION = "expected_calibration_error"
+RANKED_WORK = 250_000_000  # images times classes times resamples: 13 s for each ranking; beyond, fewer resamples
 FEWEST_RESAMPLES = 200
 
 About = Literal["answers", "classes", "ranking", "confidence"]  # in the order of the report
@@ -38,7 +42,7 @@ def as_number(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HeadlineMetric:
-    """A metric over all test images, reported with its bootstrap interval."""
+    """A metric over all test images, reported with its interval."""
 
     name: str
     metric: Metric
@@ -47,17 +51,18 @@ class HeadlineMetric:
     form: Form
     meaning: str  # may contain {guess_share}, {guess_loss} and {guess_brier}: the results of guessing
     more_classes_than: int = 1  # the metric is trivial with fewer
+    trials: Callable[[Labels, Probabilities], Trials] | None = None  # for an exact interval; None: not a share
 
 
 METRICS: tuple[HeadlineMetric, ...] = (  # in the order of reports/evaluation.json
     HeadlineMetric(
         "accuracy", metrics.accuracy, "answers", "Accuracy", in_percent,
-        "The share of images that get the right class.",
+        "The share of images that get the right class.", trials=shares.of_images,
     ),
     HeadlineMetric(
         "balanced_accuracy", metrics.balanced_accuracy, "answers", "Balanced accuracy", in_percent,
         "The same with equal weight for every class, so that a rare class counts as much as a frequent one. "
-        "Guessing gives {guess_share}.",
+        "Guessing gives {guess_share}.", trials=shares.of_labels,
     ),
     HeadlineMetric(
         "log_loss", metrics.mean_log_loss, "confidence", "Log loss", as_number,
@@ -65,11 +70,11 @@ METRICS: tuple[HeadlineMetric, ...] = (  # in the order of reports/evaluation.js
     ),
     HeadlineMetric(
         "macro_precision", metrics.macro_precision, "classes", "Precision, mean of the classes", in_percent,
-        "When it predicts a class: how often the image is of that class.",
+        "When it predicts a class: how often the image is of that class.", trials=shares.of_answers,
     ),
     HeadlineMetric(
         "macro_f1", metrics.macro_f1, "classes", "F1, mean of the classes", as_number,
-        "Low when it misses images of a class or puts others into it; 1 is perfect.",
+        "Low when it misses images of a class or puts others into it; 1 is perfect.", trials=shares.of_either,
     ),
     HeadlineMetric(
         "brier_score", metrics.brier_score, "confidence", "Brier score", as_number,
@@ -77,7 +82,7 @@ METRICS: tuple[HeadlineMetric, ...] = (  # in the order of reports/evaluation.js
         "sure and wrong; guessing costs {guess_brier}.",
     ),
     HeadlineMetric(
-        "expected_calibration_error", metrics.expected_calibration_error, "confidence", "Expected calibration error",
+        CALIBRATION, metrics.expected_calibration_error, "confidence", "Expected calibration error",
         as_number,
         "How far, on average, its confidence is from the share of right predictions. 0.03 means 3 points. "
         "With few images it is never quite 0, even for a well calibrated model.",
@@ -86,6 +91,7 @@ METRICS: tuple[HeadlineMetric, ...] = (  # in the order of reports/evaluation.js
         HeadlineMetric(
             f"top_{k}_accuracy", metrics.top_k_accuracy.given(k=k), "answers", f"Top-{k} accuracy", in_percent,
             f"The right class is among the {k} most probable ones.", more_classes_than=k,
+            trials=functools.partial(shares.of_images, k=k),
         )
         for k in TOP_K
     ),
@@ -108,8 +114,21 @@ def headlines(answers: Answers, params: Intervals, seed: int, groups: NDArray[np
     fewer = max(FEWEST_RESAMPLES, RANKED_WORK // (images * classes))
     ranked = params.model_copy(update={"resamples": min(params.resamples, fewer)})
     asked = [one for one in METRICS if classes > one.more_classes_than]
-    found: dict[str, Interval | None] = {}
+    known: dict[str, Interval | None] = {}
+    level, of_test = params.interval_level, (answers.labels, answers.probabilities)
+    for one in asked:
+        if one.trials:
+            known[one.name] = _around(one.metric(*of_test), share_ends(one.trials(*of_test), groups, level))
+        elif one.name == CALIBRATION:
+            ends = calibration_error_ends(answers, groups, params.resamples, level, seed)
+            known[one.name] = _around(one.metric(*of_test), ends)
     for is_ranking, how in ((False, params), (True, ranked)):
-        chosen = {one.name: one.metric for one in asked if (one.about == "ranking") == is_ranking}
-        found |= intervals(answers.labels, answers.probabilities, chosen, how, seed, groups)
-    return {one.name: found[one.name] for one in asked}
+        left = [one for one in asked if one.name not in known and (one.about == "ranking") == is_ranking]
+        chosen = {one.name: one.metric for one in left}
+        known |= intervals(*of_test, chosen, how, seed, groups)
+    return {one.name: known[one.name] for one in asked}
+
+
+def _around(value: float, ends: tuple[float, float] | None) -> Interval:
+    """The value with its interval, which holds it; None: too few images for one."""
+    return Interval(value=value, low=min(ends[0], value), high=max(ends[1], value)) if ends else Interval(value=value)

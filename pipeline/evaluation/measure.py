@@ -10,11 +10,12 @@ from pipeline.data.prepared import Split
 from pipeline.data.split_units import unit_numbers
 from pipeline.evaluation.findings import Findings
 from pipeline.evaluation.headlines import headlines
-from pipeline.evaluation.metrics import accuracy, expected_calibration_error
+from pipeline.evaluation.metrics import expected_calibration_error
 from pipeline.evaluation.results import ClassScores, Evaluation, SliceCounts
 from pipeline.evaluation.robustness import CLEAN, measure_robustness
 from pipeline.evaluation.saliency import explain
 from pipeline.evaluation.set_scores import set_scores
+from pipeline.evaluation.shares import Groups, share_interval
 from pipeline.evaluation.slices import measure_slices, slice_columns
 from pipeline.model.answers import Answers, Judged, ask, in_batches, outputs_of
 from pipeline.model.engine import Engine
@@ -50,7 +51,6 @@ def evaluate(
 ) -> Evaluation:
     """The numbers of reports/evaluation.json."""
     answers, raw, sure = judged.answers, judged.uncalibrated, ~judged.unsure
-    given = answers.of(sure)
     corrupted = None
     if robustness is not None:
         corrupted = float(robustness.loc[robustness["corruption"] != CLEAN, "balanced_accuracy"].mean())
@@ -59,22 +59,26 @@ def evaluate(
         metrics=headlines(answers, params, seed, judged.groups),
         expected_calibration_error_without_temperature=expected_calibration_error(raw.labels, raw.probabilities),
         unsure_share=float(np.mean(~sure)),
-        accuracy_when_sure=accuracy(given.labels, given.probabilities) if sure.any() else None,
-        classes=per_class(answers, judged.class_names),
+        accuracy_when_sure=share_interval(answers.correct[sure], judged.groups[sure], params.interval_level),
+        classes=per_class(answers, judged.class_names, judged.groups, params.interval_level),
         slices=SliceCounts(compared=len(slices), worse=int(slices["worse"].sum())),
         corrupted_balanced_accuracy=corrupted,
         candidates=set_scores(judged, params.interval_level),
     )
 
 
-def per_class(answers: Answers, class_names: tuple[str, ...]) -> dict[str, ClassScores]:
-    """The scores of each class, by name."""
+def per_class(answers: Answers, class_names: tuple[str, ...], groups: Groups, level: float) -> dict[str, ClassScores]:
+    """The scores of each class, by name. Images of one group are not independent evidence."""
     classes = np.arange(len(class_names))
     table = precision_recall_fscore_support(answers.labels, answers.predicted, labels=classes, zero_division=0)
     found = {}
     for number, name, precision, recall, f1, images in zip(classes, class_names, *table, strict=True):
         positive, scores = answers.labels == number, answers.probabilities[:, number]
         both = 0 < images < len(positive)
+        of_given, of_label = (
+            share_interval(answers.correct[rows], groups[rows], level)
+            for rows in (answers.predicted == number, positive)
+        )
         found[name] = ClassScores(
             precision=float(precision),
             recall=float(recall),
@@ -82,6 +86,10 @@ def per_class(answers: Answers, class_names: tuple[str, ...]) -> dict[str, Class
             roc_auc=float(roc_auc_score(positive, scores)) if both else None,
             average_precision=float(average_precision_score(positive, scores)) if both else None,
             images=int(images),
+            precision_low=of_given.low if of_given else 0,
+            precision_high=of_given.high if of_given else 1,
+            recall_low=of_label.low if of_label else 0,
+            recall_high=of_label.high if of_label else 1,
         )
     return found
 

@@ -1,8 +1,8 @@
 """Metrics of a classifier: each a function of labels and probabilities. Knows arrays only.
 
 Each metric is written once, for many weightings of the images at a time: for the value every weight is 1, and for a
-bootstrap resample the weights are how often each image was drawn. Calling scikit-learn once per resample gives the
-same numbers and takes 100 times as long.
+resample the weights are how much each image counts in it. Calling scikit-learn once per resample gives the same
+numbers and takes 100 times as long.
 """
 
 import functools
@@ -51,8 +51,13 @@ def accuracy(labels: Labels, probabilities: Probabilities, weights: Weights) -> 
 @Metric
 def top_k_accuracy(labels: Labels, probabilities: Probabilities, weights: Weights, k: int) -> Values:
     """Share of images whose label is among the `k` most probable classes; ties go to the first in class order."""
+    return _mean(is_among_best(labels, probabilities, k), weights)
+
+
+def is_among_best(labels: Labels, probabilities: Probabilities, k: int) -> NDArray[np.bool_]:
+    """Whether each image's label is among its `k` most probable classes, (n,)."""
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    return _mean((best == labels[:, None]).any(axis=1), weights)
+    return np.asarray((best == labels[:, None]).any(axis=1))
 
 
 @Metric

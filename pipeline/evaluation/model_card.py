@@ -12,7 +12,7 @@ from pipeline.backbones.weights import is_pretrained
 from pipeline.core.pages import render
 from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
 from pipeline.data.prepared import SPLITS, SplitName
-from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, in_words
+from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, in_words, when_sure
 from pipeline.evaluation.results import SetScores
 from pipeline.evaluation.robustness import CLEAN
 from pipeline.evaluation.slices import FALSE_ALARM
@@ -47,7 +47,9 @@ def write_model_card(findings: Findings, contract: Contract, params: Params) -> 
         intended_use=params.evaluate.intended_use.strip(),
         words=[*in_words(findings.evaluation, params.evaluate.interval_level), *certificate_words(contract)],
         level=f"{params.evaluate.interval_level:.0%}",
+        of_100=f"{100 * params.evaluate.interval_level:.3g}",
         headlines=headline_rows(findings.evaluation),
+        when_sure=when_sure(findings.evaluation),
         metrics=findings.evaluation,
         counts=class_counts(tables, contract.class_names),
         kinds=image_kinds(tables["train"]),

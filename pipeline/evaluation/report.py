@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from pipeline.core.pages import figure_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
-from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, in_words
+from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, in_words, when_sure
 from pipeline.evaluation.robustness import CLEAN, CORRUPTIONS, MOST_IMAGES
 from pipeline.evaluation.saliency import MOST_IMAGES as MOST_EXPLAINED
 from pipeline.evaluation.slices import FALSE_ALARM
@@ -32,7 +32,9 @@ def write_report(
         metrics=metrics,
         words=[*in_words(metrics, params.evaluate.interval_level), *certificate_words(contract)],
         headlines=headline_rows(metrics),
+        when_sure=when_sure(metrics),
         level=f"{params.evaluate.interval_level:.0%}",
+        of_100=f"{100 * params.evaluate.interval_level:.3g}",
         resamples=params.evaluate.resamples,
         scenes=len(set(judged.groups.tolist())),
         contract=contract,

@@ -21,6 +21,8 @@ from pipeline.core.text import named
 from pipeline.model.certificate import Certificate
 from pipeline.storage.files import write_json
 
+TOO_FEW = "too few images"  # in place of an interval
+
 
 class _Result(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,15 +32,21 @@ Result = TypeVar("Result", bound=_Result)
 
 
 class Interval(_Result):
-    """A metric's value and the ends of its interval."""
+    """A metric's value and the ends of its interval; no ends: too few images for one."""
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Both ends, if there are enough images."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
     def __str__(self) -> str:
         """The value, and its interval in brackets."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        between = f"{self.low:.3f}, {self.high:.3f}" if self.ends else TOO_FEW
+        return f"{self.value:.3f} [{between}]"
 
 
 class ClassScores(_Result):
@@ -50,6 +58,15 @@ class ClassScores(_Result):
     roc_auc: float | None
     average_precision: float | None
     images: int
+    precision_low: float | None = None  # the ends of the intervals; None: measured before there were any
+    precision_high: float | None = None
+    recall_low: float | None = None
+    recall_high: float | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_measured(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        missing = {f"{share}_{end}" for share in ("precision", "recall") for end in ("low", "high")}
+        return {name: value for name, value in handler(self).items() if value is not None or name not in missing}
 
 
 class ClassSets(_Result):
@@ -83,7 +100,7 @@ class Evaluation(_Result):
     metrics: dict[str, Interval | None]  # by name, in the order of the table; None: the test images do not define it
     expected_calibration_error_without_temperature: float
     unsure_share: float
-    accuracy_when_sure: float | None  # None: it is sure of no image
+    accuracy_when_sure: Interval | None  # None: it is sure of no image
     classes: dict[str, ClassScores]
     slices: SliceCounts
     corrupted_balanced_accuracy: float | None = None  # mean over all corruptions; None: not measured
@@ -99,7 +116,11 @@ class Evaluation(_Result):
     @classmethod
     def _gather(cls, values: Any) -> Any:
         """Write each metric as its own key."""
-        if not isinstance(values, dict) or "metrics" in values:
+        if not isinstance(values, dict):
+            return values
+        if isinstance(sure := values.get("accuracy_when_sure"), float | int):  # as earlier versions wrote it
+            values = values | {"accuracy_when_sure": {"value": sure}}
+        if "metrics" in values:
             return values
         metrics = {name: value for name, value in values.items() if name not in cls.model_fields}
         return {name: value for name, value in values.items() if name in cls.model_fields} | {"metrics": metrics}
@@ -109,6 +130,8 @@ class Evaluation(_Result):
         spread: dict[str, Any] = {}
         for name, value in handler(self).items():
             spread |= value if name == "metrics" else {name: value}
+        if self.accuracy_when_sure and not self.accuracy_when_sure.ends:
+            spread["accuracy_when_sure"] = self.accuracy_when_sure.value
         not_measured = {name for name in ("corrupted_balanced_accuracy", "candidates") if spread.get(name) is None}
         return {name: value for name, value in spread.items() if name not in not_measured}
 

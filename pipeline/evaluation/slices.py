@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binomtest, fisher_exact, norm
+from scipy.stats import fisher_exact, norm
 
 from pipeline.core.errors import NightshiftError
 from pipeline.evaluation.metrics import balanced_accuracy
+from pipeline.evaluation.shares import of_all, share_ends
 from pipeline.model.answers import Judged
 from pipeline.params.model import Evaluate
 
@@ -77,7 +78,7 @@ def slices_of(column: pd.Series) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 def measure_slices(columns: pd.DataFrame, judged: Judged, params: Evaluate) -> pd.DataFrame:
     """One row per slice with enough images, with SLICE_COLUMNS; rows flagged as worse first, then by accuracy.
 
-    Accuracy has its Wilson interval; `p` is that of the test against all other images (see `p_worse`), after Holm's
+    Accuracy has its exact interval; `p` is that of the test against all other images (see `p_worse`), after Holm's
     correction for the number of slices; `worse`: p is below FALSE_ALARM. Slices with all images are skipped.
     """
     answers, rows = judged.answers, []
@@ -86,11 +87,11 @@ def measure_slices(columns: pd.DataFrame, judged: Judged, params: Evaluate) -> p
             count = int(inside.sum())
             if count < params.smallest_slice or count == len(inside):
                 continue
-            here, right = answers.of(inside), int(answers.correct[inside].sum())
-            wilson = binomtest(right, count).proportion_ci(params.interval_level, method="wilson")
+            here, right = answers.of(inside), answers.correct[inside]
+            low, high = share_ends(of_all(right), judged.groups[inside], params.interval_level)
             rows.append(
                 (
-                    str(name), value, count, right / count, float(wilson.low), float(wilson.high),
+                    str(name), value, count, float(right.mean()), low, high,
                     balanced_accuracy(here.labels, here.probabilities), float(judged.unsure[inside].mean()),
                     p_worse(answers.correct, inside, judged.groups), False,
                 )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from pipeline.evaluation.intervals import resamples
+from pipeline.evaluation.intervals import outer_ends, pseudo_images, resamples
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy, expected_calibration_error
 from pipeline.params.model import Evaluate
 
@@ -120,19 +120,30 @@ def _differences(
     labels: NDArray[np.int64], new: NDArray[np.float32], champion: NDArray[np.float32], units: NDArray[np.int64],
     params: Evaluate, seed: int,
 ) -> dict[str, Difference]:  # fmt: skip
-    """Each metric of both, with the percentile bootstrap interval of new minus champion (Efron, 1979).
+    """Each metric of both, with the interval of new minus champion.
 
-    The interval is paired: each resample measures both models on the same units.
+    The interval is paired: each resample measures both models on the same units. It has one pseudo-image more, which
+    only the champion has right for one end, and only the new model for the other: equal answers to a few images do not
+    show that the models are equal.
     """
-    tails = ((1 - params.interval_level) / 2, (1 + params.interval_level) / 2)
+    label, wrong, right = zip(*(pseudo_images(labels, model, seed) for model in (new, champion)), strict=True)
+    with_label = np.concatenate([labels, label[0]])
+    pairs = [
+        (np.concatenate([new, of_new]), np.concatenate([champion, of_champion]))
+        for of_new, of_champion in ((wrong[0], right[1]), (right[0], wrong[1]))
+    ]
     drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in METRICS}
-    for weights in resamples(units, params.resamples, seed):
+    for weights, pseudo in resamples(units, params.resamples, seed):
+        both = np.concatenate([weights, pseudo], axis=1)
         for name, metric in METRICS.items():
-            drawn[name].append(metric.weighted(labels, new, weights) - metric.weighted(labels, champion, weights))
+            drawn[name].append(np.stack([
+                metric.weighted(with_label, one, both) - metric.weighted(with_label, other, both)
+                for one, other in pairs
+            ]))  # fmt: skip
     found = {}
     for name, metric in METRICS.items():
-        low, high = np.quantile(np.concatenate(drawn[name]), tails)
+        low, high = outer_ends(np.concatenate(drawn[name], axis=1), params.interval_level)
         if units.max() == 0:  # one unit tells nothing about other units
             low, high = -1.0, 1.0
-        found[name] = Difference(metric(labels, new), metric(labels, champion), float(low), float(high))
+        found[name] = Difference(metric(labels, new), metric(labels, champion), low, high)
     return found

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.confidence import coverage_curve, reliability
+from pipeline.evaluation.confidence import calibration_error_ends, coverage_curve, reliability
 from pipeline.evaluation.metrics import expected_calibration_error
+from pipeline.evaluation.shares import Groups
+from pipeline.model.answers import Answers
 from tests.fixtures.evaluations import judge
 
 # Right at 0.9, wrong at 0.8, right at 0.8, wrong at 0.6.
@@ -40,3 +42,28 @@ def test_the_calibration_error_is_the_mean_distance_of_the_diagram() -> None:
     found = reliability(answers)
     distance = np.nansum(found.images * np.abs(found.confidence - found.accuracy)) / 90
     assert expected_calibration_error(answers.labels, answers.probabilities) == pytest.approx(distance)
+
+
+def of_one_confidence(rng: np.random.Generator, images: int, scene: int, right: float) -> tuple[Answers, Groups]:
+    """Answers of two classes, always with confidence 0.8; a scene is all right or all wrong."""
+    groups = np.arange(images) // scene
+    labels = (rng.random(groups[-1] + 1) >= right).astype(np.int64)[groups]
+    return judge(labels, np.tile([0.8, 0.2], (images, 1))).answers, groups
+
+
+@pytest.mark.parametrize("scene", [1, 3])
+@pytest.mark.parametrize("right", [0.8, 0.7, 0.5])
+def test_of_100_intervals_of_the_calibration_error_at_least_92_hold_the_true_one(right: float, scene: int) -> None:
+    rng, tries, held = np.random.default_rng(0), 300, 0
+    for seed in range(tries):
+        answers, groups = of_one_confidence(rng, 150, scene, right)
+        ends = calibration_error_ends(answers, groups, 1000, 0.95, seed)
+        assert ends
+        held += ends[0] - 1e-9 <= 0.8 - right <= ends[1]
+    assert held / tries >= 0.92
+
+
+def test_the_calibration_error_of_a_few_scenes_has_no_interval() -> None:
+    answers, groups = of_one_confidence(np.random.default_rng(0), 87, 3, 0.8)
+    assert calibration_error_ends(answers, groups, 200, 0.95, seed=1) is None
+    assert calibration_error_ends(answers, np.arange(87), 200, 0.95, seed=1)

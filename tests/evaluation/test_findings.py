@@ -31,9 +31,9 @@ def test_an_evaluation_in_words() -> None:
         pytest.param({"unsure_share": 1.0, "accuracy_when_sure": None}, "unsure of every image", id="never sure"),
         pytest.param({"unsure_share": 0.0}, "sure of every image", id="always sure"),
         pytest.param(
-            {"metrics": {"accuracy": Interval(value=1, low=1, high=1)}},
-            "interval is narrower than the real doubt",
-            id="no mistakes",
+            {"accuracy_when_sure": Interval(value=0.95, low=0.83, high=0.99)},
+            "of the others 95.0 % are right (95% interval 83.0 % to 99.0 %).",
+            id="the interval of the sure ones",
         ),
     ],
 )
@@ -46,6 +46,8 @@ def test_headlines_are_those_that_are_defined_with_what_guessing_gives() -> None
     assert list(rows) == ["Accuracy", "Balanced accuracy", "Log loss"]
     assert (rows["Accuracy"].value, rows["Accuracy"].interval) == ("87.4 %", "82.0 % to 91.8 %")
     assert (rows["Log loss"].value, rows["Log loss"].interval) == ("0.300", "0.200 to 0.400")
+    few = EVALUATION.model_copy(update={"metrics": {"log_loss": Interval(value=0.3)}})
+    assert headline_rows(few)[0].interval == "too few images"
     assert "50.0 %" in rows["Balanced accuracy"].meaning
     assert "0.693" in rows["Log loss"].meaning
 

@@ -21,7 +21,8 @@ def test_images_of_one_scene_are_not_independent_evidence() -> None:
     def width(groups: Any) -> float:
         metric = headlines(judge(labels, probabilities).answers, params, 1, groups)["accuracy"]
         assert metric
-        return metric.high - metric.low
+        assert metric.ends
+        return metric.ends[1] - metric.ends[0]
 
     assert width(unit_numbers(table)) > 1.8 * width(np.arange(200))
 
@@ -37,4 +38,15 @@ def test_a_large_test_split_ranks_fewer_resamples(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(table, "intervals", counting)
     monkeypatch.setattr(table, "RANKED_WORK", 300 * 4 * 3)
     headlines(judged.answers, Intervals(interval_level=0.95, resamples=2000), 1, judged.groups)
-    assert (asked["accuracy"], asked["roc_auc"]) == (2000, 300)
+    assert (asked["log_loss"], asked["roc_auc"]) == (2000, 300)
+
+
+def test_twelve_right_of_twelve_leave_doubt_in_every_number() -> None:
+    labels = np.arange(12) % 2
+    judged = judge(labels, np.where(labels[:, None] == [0, 1], 0.97, 0.03))
+    found = headlines(judged.answers, Intervals(interval_level=0.95, resamples=500), 1, judged.groups)
+    assert str(found["accuracy"]) == "1.000 [0.735, 1.000]"
+    assert str(found["expected_calibration_error"]) == "0.030 [too few images]"
+    for name, metric in found.items():
+        assert metric
+        assert not metric.ends or metric.ends[1] - metric.ends[0] > 0.1, name

@@ -41,8 +41,21 @@ def test_a_metric_is_a_key_like_any_other_and_stands_in_its_place(
     assert read_evaluation() == evaluation
 
 
+def test_numbers_of_earlier_versions_without_intervals_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    evaluation = an_evaluation(accuracy=Interval(value=0.9, low=0.8, high=1.0))
+    write_evaluation(evaluation)
+    found = json.loads(EVALUATION.read_text())
+    assert found["accuracy_when_sure"] == 0.95
+    assert list(found["classes"]["cat"]) == ["precision", "recall", "f1", "roc_auc", "average_precision", "images"]
+    assert read_evaluation() == evaluation
+
+
 def test_a_metric_is_shown_with_its_doubt() -> None:
     assert str(Interval(value=0.87654, low=0.8, high=0.9123)) == "0.877 [0.800, 0.912]"
+    assert str(Interval(value=0.87654)) == "0.877 [too few images]"
 
 
 def test_a_metric_that_is_not_defined_is_not_taken_for_one() -> None:

@@ -39,11 +39,13 @@ def test_the_exact_test_counts_the_coin_tosses(gained: int, lost: int, p_value: 
     assert Changed(gained, lost).p_value == pytest.approx(p_value)
 
 
-def test_the_same_answers_are_no_difference_at_all() -> None:
+def test_the_same_answers_to_a_few_images_do_not_show_that_models_are_equal() -> None:
     right = [1, 1, 0, 1, 0, 1, 1, 1]
     found = compared(right, right, [0, 0, 0, 0, 1, 1, 1, 1])
     for difference in (found.accuracy, found.balanced_accuracy, found.calibration):
-        assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+        assert difference.value == 0
+        assert difference.low < -0.2
+        assert difference.high > 0.2
     assert found.changed == Changed(0, 0)
 
 
@@ -86,8 +88,8 @@ def test_the_interval_of_a_difference_is_of_pairs_and_covers_it() -> None:
     lost[np.flatnonzero(~hard)[:20]] = True
     found = compared([*(~hard & ~lost)], [*~hard], [*labels])
     assert found.accuracy.low < -20 / 400 < found.accuracy.high < 0
-    # Both models fail on the same hard images. Unpaired, the interval would be three times as wide.
-    assert found.accuracy.high - found.accuracy.low < 0.05
+    # Both models fail on the same hard images. Unpaired, the interval would be 0.13 wide.
+    assert found.accuracy.high - found.accuracy.low < 0.06
 
 
 def test_one_unit_alone_says_nothing() -> None:
