@@ -1,4 +1,4 @@
-"""What a model promises about its answers with status ok, and whether that is certified. Computes nothing."""
+"""What a model promises about its predictions with status ok, and whether that is certified. Computes nothing."""
 
 import math
 
@@ -25,12 +25,12 @@ class Certificate(BaseModel):
         if self.certified:
             return (
                 f"Certified with {_percent(self.confidence)} confidence: at least {_percent(self.target_precision)} of "
-                f"the answers with status ok are right, on images like those of validation ({measured})."
+                f"the predictions with status ok are right, on images like those of validation ({measured})."
             )
         known = math.floor(1000 * self.lower_bound) / 1000  # rounded down: 0.8996 is not 90 %
         found = (
             f"Not certified: with {_percent(self.confidence)} confidence we only know that at least {_percent(known)} "
-            f"of the answers with status ok are right ({measured}); train.target_precision asks for "
+            f"of the predictions with status ok are right ({measured}); train.target_precision asks for "
             f"{_percent(self.target_precision)}."
         )
         if self.more_images is None:

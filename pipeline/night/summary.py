@@ -89,7 +89,7 @@ class Certified(Part):
     """Whether the model's threshold is certified, as in its contract."""
 
     certified: bool
-    lower_bound: float  # of the precision of the answers with status ok
+    lower_bound: float  # of the precision of the predictions with status ok
     more_images: int | None = None  # needed for validation to certify it
     words: str
 

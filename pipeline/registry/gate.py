@@ -17,7 +17,9 @@ if TYPE_CHECKING:  # slow to import, and a night only reads decisions
 
 GATE_TAG = "nightshift.gate"  # passed | refused; below it, `nightshift.gate.<check>`: the same, and the numbers
 AGAINST_TAG = "nightshift.gate_against"  # the champion it was compared with, in words
-CERTIFICATE_TAG = "nightshift.certificate"  # whether the promise about answers with status ok is certified, in words
+CERTIFICATE_TAG = (
+    "nightshift.certificate"  # whether the promise about predictions with status ok is certified, in words
+)
 PERSON_TAG = "nightshift.gate_needs_a_person"  # why it is not promoted automatically
 PASSED, REFUSED = "passed", "refused"
 ROUNDING = 1e-9  # floating point: 0.90 - 0.88 must count as a loss of exactly 0.02

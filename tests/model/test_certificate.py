@@ -13,20 +13,20 @@ from tests.fixtures.certificates import CERTIFIED, HOPELESS, UNCERTAIN
     [
         pytest.param(
             CERTIFIED,
-            "Certified with 90 % confidence: at least 90 % of the answers with status ok are right, on images like "
+            "Certified with 90 % confidence: at least 90 % of the predictions with status ok are right, on images like "
             "those of validation (measured: 95 % of 330 validation images).",
             id="certified",
         ),
         pytest.param(
             UNCERTAIN,
-            "Not certified: with 90 % confidence we only know that at least 62.1 % of the answers with status ok are "
-            "right (measured: 100 % of 12 validation images); train.target_precision asks for 90 %. About 46 more "
+            "Not certified: with 90 % confidence we only know that at least 62.1 % of the predictions with status ok "
+            "are right (measured: 100 % of 12 validation images); train.target_precision asks for 90 %. About 46 more "
             "labelled images would be needed for validation.",
             id="more images",
         ),
         pytest.param(
             HOPELESS,
-            "Not certified: with 90 % confidence we only know that at least 20 % of the answers with status ok are "
+            "Not certified: with 90 % confidence we only know that at least 20 % of the predictions with status ok are "
             "right (measured: 50 % of 12 validation images); train.target_precision asks for 90 %. No threshold "
             "did better than that on validation images, so more images alone will not do: improve the model, or lower "
             "the target.",
