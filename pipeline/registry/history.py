@@ -94,10 +94,10 @@ def earlier(night: Finished, name: str, most: int) -> list[Night]:
             order_by=["attributes.start_time DESC"],
         )
     names = [(run.data.tags.get(STARTED_TAG), run.info.run_name) for run in found]
-    if (night.started_at, name) in names:  # already recorded; what is newer ended within the same second
-        found = found[names.index((night.started_at, name)) + 1 :]
+    own = (night.started_at, name)  # already recorded: what is newer ended within the same second
+    first = names.index(own) + 1 if own in names else 0
     return [
         Night(run.info.run_name, run.data.tags.get("nightshift.model_version", ""), run.data.metrics)
-        for run in found
+        for run in found[first:]
         if run.data.metrics.get("listed")
     ][:most]
