@@ -60,7 +60,8 @@ def trials_in(project: Path) -> list[tuple[Any, ...]]:
     if not (project / SEARCHES).exists():
         return []
     with sqlite3.connect(project / SEARCHES) as store:
-        if not store.execute("SELECT name FROM sqlite_master WHERE name = 'trial_user_attributes'").fetchall():
+        tables = "SELECT name FROM sqlite_master WHERE name IN ('trials', 'trial_values', 'trial_user_attributes')"
+        if len(store.execute(tables).fetchall()) < 3:
             return []  # being made
         rows = store.execute(
             "SELECT state, value, value_json FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id "
