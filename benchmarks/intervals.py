@@ -1,6 +1,6 @@
 """How often the headlines' 95 % intervals contain the true value, before (percentile bootstrap) and now.
 
-    python -m benchmarks.intervals [TRIES]      the table in docs/how-it-works.md; 100 takes about 5 minutes
+    python -m benchmarks.intervals [TRIES]
 
 For each number of images: the mean over eight kinds of models (2 and 4 classes, accuracy 0.7 and 0.95, scenes of 1 and
 3 images) and, in brackets, the least of the eight; `-`: too few images for an interval. TRIES test splits of each kind
