@@ -67,7 +67,9 @@ def calibration_error_ends(
     The measured error is always greater than the true one: chance adds to every bin (Roelofs et al., Mitigating Bias
     in Calibration Error Estimation, 2022), and a bootstrap adds it once more. So we ask which true errors could give
     the measured one (a test inverted, as in Carpenter, Test Inversion Bootstrap Confidence Intervals, 1999): each bin's
-    distance between confidence and accuracy is scaled by a factor, and chance is added.
+    distance between confidence and accuracy is scaled by a factor, and chance is added. Images are counted, so each end
+    allows for half an image (the continuity correction: Newcombe, Two-sided confidence intervals for the single
+    proportion, 1998).
     """
     if len(np.unique(groups)) < FEWEST_SCENES:
         return None
@@ -78,14 +80,15 @@ def calibration_error_ends(
     usual = np.minimum(confidence, (answers.correct.sum() + 1) / (count + 2))
     smooth = (found.images * right + PRIOR * usual) / (found.images + PRIOR)
     drawn = rng.binomial(found.images, smooth, (resamples, len(smooth))) - found.images * smooth
-    chance = drawn * np.sqrt(design_effect(answers.correct, groups)) / count
+    effect = design_effect(answers.correct, groups)
+    chance, half = drawn * np.sqrt(effect) / count, effect / (2 * count)
     tail = (1 - level) / 2
 
     def errors(factor: float) -> NDArray[np.float64]:
         return np.asarray(np.abs(factor * distance + chance).sum(axis=1))
 
-    low = _last(lambda factor: float((errors(factor) >= error).mean()) <= tail, 0, 1)
-    high = _last(lambda factor: float((errors(factor) <= error).mean()) > tail, 1, 1 / max(error, 1e-9))
+    low = _last(lambda factor: float((errors(factor) >= error - half).mean()) <= tail, 0, 1)
+    high = _last(lambda factor: float((errors(factor) <= error + half).mean()) > tail, 1, 1 / max(error, 1e-9))
     return low * error, min(1.0, high * error)
 
 

@@ -53,14 +53,14 @@ def of_one_confidence(rng: np.random.Generator, images: int, scene: int, right: 
 
 @pytest.mark.parametrize("scene", [1, 3])
 @pytest.mark.parametrize("right", [0.8, 0.7, 0.5])
-def test_of_100_intervals_of_the_calibration_error_at_least_90_hold_the_true_one(right: float, scene: int) -> None:
+def test_of_100_intervals_of_the_calibration_error_at_least_92_hold_the_true_one(right: float, scene: int) -> None:
     rng, tries, held = np.random.default_rng(0), 300, 0
     for seed in range(tries):
         answers, groups = of_one_confidence(rng, 150, scene, right)
         ends = calibration_error_ends(answers, groups, 1000, 0.95, seed)
         assert ends
         held += ends[0] - 1e-9 <= 0.8 - right <= ends[1]
-    assert held / tries >= 0.9
+    assert held / tries >= 0.92
 
 
 def test_the_calibration_error_of_a_few_scenes_has_no_interval() -> None:
