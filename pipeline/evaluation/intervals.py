@@ -1,4 +1,4 @@
-"""Intervals of metrics that are no share, such as log loss and ROC-AUC, from resamples. Knows arrays only.
+"""Intervals of metrics that are not shares, such as log loss and ROC-AUC, from resamples. Knows arrays only.
 
 A bootstrap cannot draw what the images do not hold: of 12 right answers it makes 12 right answers every time, an
 interval without width. So each resample has one pseudo-image more, answered wrongly for one end of the interval and

@@ -4,7 +4,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from pipeline.core.pages import render
 from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
 from pipeline.data.prepared import SPLITS, SplitName
 from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, in_words, when_sure
-from pipeline.evaluation.results import SetScores
+from pipeline.evaluation.results import Interval, SetScores
 from pipeline.evaluation.robustness import CLEAN
 from pipeline.evaluation.slices import FALSE_ALARM
 from pipeline.model.contract import KERAS, Contract
@@ -120,13 +120,20 @@ def image_sizes(table: pd.DataFrame) -> dict[str, str | int]:
     return {**{name: span(side) for name, side in sides.items()}, "shortest": min(int(s.min()) for s in sides.values())}
 
 
-def least_covered(sets: SetScores | None) -> dict[str, Any] | None:
+class Covered(NamedTuple):
+    """A class, and how often its label is among the candidates of its images."""
+
+    label: str
+    share: Interval
+
+
+def least_covered(sets: SetScores | None) -> Covered | None:
     """The class whose label is least often among the candidates, and how often; None: not measured."""
     known = {label: one.set_coverage for label, one in (sets.classes if sets else {}).items() if one.set_coverage}
     if not known:
         return None
     label = min(known, key=lambda label: known[label].value)
-    return {"label": label, "share": known[label]}
+    return Covered(label, known[label])
 
 
 def fragile(robustness: pd.DataFrame | None) -> list[dict[str, Any]]:
