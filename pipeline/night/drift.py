@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, kolmogorov
 
 from pipeline.model.reference import About
 from pipeline.night.rows import Row
@@ -62,12 +61,16 @@ class Distribution:
 
 def ks_p_value(statistic: float, tonight: int, usual: int) -> float:
     """The p-value of the statistic (Stephens, 1970, as in Press et al., Numerical Recipes, 14.3)."""
+    from scipy.special import kolmogorov
+
     root = np.sqrt(tonight * usual / (tonight + usual))
     return float(kolmogorov((root + 0.12 + 0.11 / root) * statistic))
 
 
 def of_classes(tonight: Mapping[str, int], usual: Mapping[str, int]) -> tuple[float, float]:
     """Half the sum of the differences of the classes' shares (total variation, 0 to 1), and its chi-squared p-value."""
+    from scipy.special import chdtrc
+
     names = sorted({*tonight, *usual})
     counts = np.array([[table.get(name, 0) for name in names] for table in (tonight, usual)], np.float64)
     counts = counts[:, counts.sum(axis=0) > 0]

@@ -1,7 +1,6 @@
 """Whether a night has more outliers than false alarms explain. Knows counts only."""
 
 import numpy as np
-from scipy.special import betaln
 
 from pipeline.model.false_alarms import rank
 from pipeline.model.reference import Reference
@@ -27,6 +26,8 @@ def p_value(outliers: int, images: int, place: int, validated: int) -> float:
     validity of inductive conformal predictors, 2012). A binomial with the stated rate would raise a false alarm on
     many large nights.
     """
+    from scipy.special import betaln
+
     count = np.arange(outliers, images + 1)
     ways = -np.log1p(images) - betaln(images - count + 1, count + 1)
     logs = ways + betaln(count + place, images - count + validated + 1 - place) - betaln(place, validated + 1 - place)
