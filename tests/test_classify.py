@@ -261,12 +261,12 @@ def test_a_second_run_on_the_same_output_is_refused_with_the_holders_name(
     here: Params, night: Path, tmp_path: Path
 ) -> None:
     holder = f"""
-import time
+import signal
 from pathlib import Path
 from pipeline.storage.folders import folder_at
 with folder_at({str(tmp_path / "out")!r}).hold():
     print("held", flush=True)
-    time.sleep(60)
+    signal.pause()
 """
     with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE) as first:
         assert first.stdout

@@ -68,6 +68,7 @@ class Claim:
         return json.dumps(asdict(self)).encode()
 
 
+HEARTBEAT = "heartbeat"  # the name of the threads that write them
 _hearts: dict[UPath, "_Heart"] = {}  # output -> the heartbeat of this process's claim on it
 
 
@@ -222,7 +223,7 @@ class _Heart:
         self.times = times
         self._room, self._claim = room, claim
         self._last, self._lost, self._stopped = time.monotonic(), False, threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=HEARTBEAT, daemon=True)
         self._thread.start()
 
     def has_lost(self) -> bool:

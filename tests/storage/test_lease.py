@@ -198,15 +198,21 @@ lease.LOCK += sys.argv[2]
 try:
     with folder_at(sys.argv[1]).hold():
         print("held", flush=True)
-        time.sleep(2)
+        sys.stdin.read()
 except ledger.LedgerError as error:
-    print("refused")
+    print("refused", flush=True)
 """
     both = [
-        subprocess.Popen([sys.executable, "-c", script, str(output), name], cwd=REPOSITORY, stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(output), name],
+            cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
         for name in "ab"
-    ]
-    assert sorted(run.communicate(timeout=60)[0] for run in both) == [b"held\n", b"refused\n"]
+    ]  # fmt: skip
+    said = [run.stdout.readline() for run in both if run.stdout]  # who holds it does so until its input ends
+    rest = [run.communicate(timeout=60)[0] for run in both]
+    assert sorted(said) == [b"held\n", b"refused\n"]
+    assert rest == [b"", b""]
 
 
 def test_a_holder_file_that_a_power_cut_emptied_is_no_obstacle_for_long(output: Path) -> None:

@@ -1,5 +1,6 @@
 """One run at a time on an output in a store: the lock names its holder, lives as long as it, and expires."""
 
+import json
 import os
 import random
 import threading
@@ -43,6 +44,19 @@ def write_sign(output: UPath, claim: Claim, ago: float) -> None:
     stores.write_bytes(output / LOCK / claim.name_of_sign, sign.as_json)
 
 
+def lives_by_its_signs(output: UPath) -> bool:
+    """Whether the claim alone would have expired by its latest heartbeat."""
+    times = [json.loads((output / LOCK / name).read_bytes())["at"] for name in stores.names(output / LOCK)]
+    return max(times) - min(times) > QUICK.expires
+
+
+def wait_until(there: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < give_up
+        time.sleep(QUICK.beat / 4)
+
+
 def hold(output: UPath) -> None:
     """And end."""
     with held(output, QUICK):
@@ -51,7 +65,7 @@ def hold(output: UPath) -> None:
 
 def test_a_second_run_is_refused_with_the_holders_name_and_the_first_goes_on(output: UPath) -> None:
     with held(output, QUICK):
-        time.sleep(1.5)  # it lives by its signs now
+        wait_until(lambda: lives_by_its_signs(output))
         with pytest.raises(LedgerError, match=r"in use by process \d+ on .*, its lock .* expires in 1 s"):
             hold(output)
         require(output)
@@ -197,9 +211,11 @@ def test_who_could_give_no_sign_for_too_long_writes_nothing_more(
     def work() -> None:
         with held(output, QUICK):
             monkeypatch.setattr(stores, "write_bytes", fail)
-            time.sleep(QUICK.expires + 0.2)
+            for thread in threading.enumerate():
+                if thread.name == store_lease.HEARTBEAT:
+                    thread.join(60)  # it gives up, and what is lost stays lost
+                    assert not thread.is_alive()
             monkeypatch.undo()
-            time.sleep(3 * QUICK.beat)  # what is lost stays lost
             with pytest.raises(LedgerError, match="could not write a heartbeat to .* for 1 s"):
                 require(output)
 

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import crepes
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -38,7 +39,6 @@ def test_a_label_is_excluded_where_its_p_value_is_at_most_the_error(
 
 
 def test_crepes_gives_the_same_sets() -> None:
-    crepes = pytest.importorskip("crepes")  # of the extra dev
     rng = np.random.default_rng(4)
     labels, answers = rng.choice(4, 300, p=[0.02, 0.08, 0.3, 0.6]), rng.dirichlet(np.ones(4), 300)
     asked = rng.dirichlet(np.ones(4), 500)
