@@ -1,7 +1,4 @@
-"""What a model knows of an image: made with it or not, by content and never by name; and what it finds most like it.
-
-That `nightshift seen` answers from a real model's own record is in test_registration.py.
-"""
+"""What a model knows of an image: made with it or not, by content and never by name; and what it finds most like it."""
 
 import re
 import shutil
@@ -107,3 +104,27 @@ def test_an_image_that_is_gone_is_grey(project: Path, tmp_path: Path) -> None:
     shutil.rmtree(project / "data/raw")
     nightshift("similar", str(tmp_path / "new.png"), cwd=project)
     assert (project / "similar.png").is_file()
+
+
+def test_seen_answers_from_the_models_own_record(registry_project: Path, tmp_path: Path) -> None:
+    prepared = {name: pd.read_parquet(f"data/prepared/{name}.parquet")["path"] for name in ("train", "val", "test")}
+    copy = tmp_path / "another name.dat"
+    copy.write_bytes((Path("data/raw") / prepared["train"][0]).read_bytes())
+    new = tmp_path / "new.png"
+    new.write_bytes(b"never seen")
+    Path("data/prepared/train.parquet").unlink()  # the model knows, whatever lies here today
+    said = nightshift("seen", str(copy), str(new), "data/raw", cwd=registry_project).stdout.splitlines()
+    answer = {line[7:]: line[:7].strip() for line in said[:-1]}
+    assert answer[str(copy)] == "train"
+    assert answer[str(new)] == "none"
+    for split, paths in prepared.items():
+        assert {answer[f"data/raw/{path}"] for path in paths} == {split}
+    assert said[-1].startswith("nightshift version 1: 1 none, ")
+    assert "version 2:" in nightshift("seen", str(new), "--version", "2", cwd=registry_project).stdout
+    for words, reason in (
+        ([str(tmp_path / "missing.png")], "missing.png does not exist"),
+        ([str(new), "--version", "9"], "no version 9"),
+    ):
+        done = nightshift("seen", *words, cwd=registry_project, check=False)
+        assert done.returncode == 1
+        assert reason in done.stderr

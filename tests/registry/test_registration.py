@@ -340,29 +340,3 @@ def test_status_is_a_table_of_versions_with_the_gates_word(registry_project: Pat
     ]
     assert "version 3 was refused:\n    max_loss: balanced accuracy is 0.500" in said
     assert "version 1 is champion since 20" in said
-
-
-def test_seen_answers_from_the_models_own_record(registry_project: Path, tmp_path: Path) -> None:
-    import pandas as pd
-
-    prepared = {name: pd.read_parquet(f"data/prepared/{name}.parquet")["path"] for name in ("train", "val", "test")}
-    copy = tmp_path / "another name.dat"
-    copy.write_bytes((Path("data/raw") / prepared["train"][0]).read_bytes())
-    new = tmp_path / "new.png"
-    new.write_bytes(b"never seen")
-    Path("data/prepared/train.parquet").unlink()  # the model knows, whatever lies here today
-    said = nightshift("seen", str(copy), str(new), "data/raw", cwd=registry_project).stdout.splitlines()
-    answer = {line[7:]: line[:7].strip() for line in said[:-1]}
-    assert answer[str(copy)] == "train"
-    assert answer[str(new)] == "none"
-    for split, paths in prepared.items():
-        assert {answer[f"data/raw/{path}"] for path in paths} == {split}
-    assert said[-1].startswith("nightshift version 1: 1 none, ")
-    assert "version 2:" in nightshift("seen", str(new), "--version", "2", cwd=registry_project).stdout
-    for words, reason in (
-        ([str(tmp_path / "missing.png")], "missing.png does not exist"),
-        ([str(new), "--version", "9"], "no version 9"),
-    ):
-        done = nightshift("seen", *words, cwd=registry_project, check=False)
-        assert done.returncode == 1
-        assert reason in done.stderr
