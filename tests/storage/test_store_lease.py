@@ -46,7 +46,7 @@ def write_sign(output: UPath, claim: Claim, ago: float) -> None:
 
 def lives_by_its_signs(output: UPath) -> bool:
     """Whether the claim alone would have expired by its latest heartbeat."""
-    times = [json.loads((output / LOCK / name).read_bytes())["at"] for name in stores.names(output / LOCK)]
+    times = [json.loads(stores.read_bytes(output / LOCK / name))["at"] for name in stores.names(output / LOCK)]
     return max(times) - min(times) > QUICK.expires
 
 
