@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterable, Iterator
 
 from pipeline.storage.folders import Folder
-from pipeline.storage.lease import LedgerError
 from pipeline.storage.listing import Listed
+from pipeline.storage.lock import LedgerError
 
 SHARDS = "shards"
 

@@ -20,7 +20,7 @@ from typing import IO, BinaryIO, TypeVar, cast
 
 from pipeline.core.text import shown
 from pipeline.images.formats import MAGIC_BYTES
-from pipeline.sources.class_folders import Found, Item, SourceError, by_folders, without_enclosing
+from pipeline.sources.layout import Found, Item, SourceError, by_folders, without_enclosing
 from pipeline.storage.listing import is_hidden, is_image
 
 T = TypeVar("T")

@@ -24,8 +24,8 @@ from pipeline.core.paths import METADATA, RAW
 from pipeline.core.text import named, shown
 from pipeline.data.label_folders import label_of
 from pipeline.data.side_table import merged, read_metadata, write_metadata
-from pipeline.sources.class_folders import Found, Item
 from pipeline.sources.import_plan import ImportingError, Placed, State, place, plan_import
+from pipeline.sources.layout import Found, Item
 from pipeline.sources.open import Source, open_source
 from pipeline.storage.addresses import local_path
 from pipeline.storage.listing import list_images

@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import METADATA, RAW
-from pipeline.sources.class_folders import Found, Item
 from pipeline.sources.copy import import_images, staging
+from pipeline.sources.layout import Found, Item
 from pipeline.sources.open import Files
 
 DEFECT_CUT = 0.5  # the published benchmark's threshold between functional and defective cells

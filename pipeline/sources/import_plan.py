@@ -7,7 +7,7 @@ from typing import Literal
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named, shown
 from pipeline.data.label_folders import LONGEST_NAME, folder_of
-from pipeline.sources.class_folders import Item
+from pipeline.sources.layout import Item
 from pipeline.storage.listing import is_hidden
 
 Placed = Mapping[str, Item]  # path below data/raw -> the image that goes there

@@ -20,7 +20,7 @@ from pipeline.data.label_folders import folder_of
 from pipeline.images.formats import MAGIC_BYTES
 from pipeline.sources import archives, tables
 from pipeline.sources.archives import Archive, is_archive
-from pipeline.sources.class_folders import Found, Item, SourceError, by_folders
+from pipeline.sources.layout import Found, Item, SourceError, by_folders
 from pipeline.sources.reviews import corrections, is_review
 from pipeline.storage.addresses import (
     explained,

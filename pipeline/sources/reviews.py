@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.core.text import named, shown
 from pipeline.night.rows import CORRECTION, WHY, listed_path
-from pipeline.sources.class_folders import Found, Item, SourceError
+from pipeline.sources.layout import Found, Item, SourceError
 from pipeline.storage.addresses import is_address, open_remote
 from pipeline.storage.files import read_json
 

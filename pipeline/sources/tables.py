@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.core.text import EXAMPLES, named, shown
-from pipeline.sources.class_folders import SPLIT_OF, SourceError
+from pipeline.sources.layout import SPLIT_OF, SourceError
 
 ENDINGS = (".csv", ".tsv", ".parquet")
 

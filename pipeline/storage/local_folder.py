@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.core import disk_errors
-from pipeline.storage import files, lease, listing
+from pipeline.storage import files, listing, lock
 from pipeline.storage.folders import Folder, UnfitFile
 from pipeline.storage.listing import Listed
 
@@ -85,11 +85,11 @@ class LocalFolder(Folder):
 
     def hold(self) -> AbstractContextManager[str | None]:
         """Lock the folder against other runs."""
-        return lease.held(self.path)
+        return lock.held(self.path)
 
     def require(self) -> None:
         """Raise LedgerError when another run has taken over."""
-        lease.require(self.path)
+        lock.require(self.path)
 
     @contextmanager
     def at_hand(self) -> Iterator[Path]:

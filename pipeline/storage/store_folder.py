@@ -10,7 +10,7 @@ from typing import ClassVar
 from upath import UPath
 
 from pipeline.core.parallel import ordered_map
-from pipeline.storage import store_lease, store_listing, stores
+from pipeline.storage import store_listing, store_lock, stores
 from pipeline.storage.folders import Folder, UnfitFile
 from pipeline.storage.listing import Listed
 
@@ -94,11 +94,11 @@ class StoreFolder(Folder):
 
     def hold(self) -> AbstractContextManager[str | None]:
         """Lock the folder against other runs."""
-        return store_lease.held(self.path)
+        return store_lock.held(self.path)
 
     def require(self) -> None:
         """Raise LedgerError when another run has taken over."""
-        store_lease.require(self.path)
+        store_lock.require(self.path)
 
     @contextmanager
     def at_hand(self) -> Iterator[Path]:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import NightshiftError
 from pipeline.sources.archives import Archive
-from pipeline.sources.class_folders import SourceError
 from pipeline.sources.copy import ImportingError
+from pipeline.sources.layout import SourceError
 from tests.fixtures.images import save_image
 from tests.fixtures.sources import PETS, SPLIT_PETS, content, labels, read, take, tar_of, tree, zip_of
 

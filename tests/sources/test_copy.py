@@ -15,9 +15,9 @@ import pytest
 from filelock import FileLock
 
 from pipeline.data.label_folders import label_of
-from pipeline.sources.class_folders import Found, SourceError
 from pipeline.sources.copy import import_from, is_settled
 from pipeline.sources.import_plan import ImportingError
+from pipeline.sources.layout import Found, SourceError
 from pipeline.storage.listing import list_images
 from tests.fixtures.project import REPOSITORY
 from tests.fixtures.sources import PETS, SPLIT_PETS, content, take, tar_of, tree, write_files, zip_of

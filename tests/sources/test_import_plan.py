@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.data.label_folders import label_of
-from pipeline.sources.class_folders import Found, Item
 from pipeline.sources.import_plan import ImportingError, ImportPlan, State, place, plan_import
+from pipeline.sources.layout import Found, Item
 
 
 def item(label: str, below: str) -> Item:

@@ -16,8 +16,8 @@ import fsspec
 import pandas as pd
 import pytest
 
-from pipeline.sources.class_folders import SourceError
 from pipeline.sources.import_plan import ImportingError
+from pipeline.sources.layout import SourceError
 from pipeline.sources.open import below_common
 from pipeline.storage.addresses import AddressError
 from tests.fixtures.images import save_image

@@ -12,7 +12,7 @@ from pipeline.night.counts import feed
 from pipeline.night.review import Candidates, write_review
 from pipeline.night.rows import Classified, FileOutcome, Stamp, Unreadable, csv_path, read_rows, to_row, write_rows
 from pipeline.params.data import Images
-from pipeline.sources.class_folders import SourceError
+from pipeline.sources.layout import SourceError
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import folder_at
 from tests.fixtures.images import save_image

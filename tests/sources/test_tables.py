@@ -5,7 +5,7 @@ import io
 import pandas as pd
 import pytest
 
-from pipeline.sources.class_folders import SourceError
+from pipeline.sources.layout import SourceError
 from pipeline.sources.tables import Row, read_table
 
 

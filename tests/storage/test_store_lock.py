@@ -12,10 +12,10 @@ from typing import TypeVar
 import pytest
 from upath import UPath
 
-from pipeline.storage import lease, store_lease, stores
+from pipeline.storage import lock, store_lock, stores
 from pipeline.storage.addresses import place
-from pipeline.storage.lease import LOCK, LedgerError
-from pipeline.storage.store_lease import Claim, Times, acquire, held, require
+from pipeline.storage.lock import LOCK, LedgerError
+from pipeline.storage.store_lock import Claim, Times, acquire, held, require
 
 T = TypeVar("T")
 ROUNDS = int(os.environ.get("NIGHTSHIFT_LOCK_ROUNDS", "20"))
@@ -71,7 +71,7 @@ def test_a_second_run_is_refused_with_the_holders_name_and_the_first_goes_on(out
         require(output)
         assert len(stores.names(output / LOCK)) == 2, "its claim and its sign; a refused run leaves nothing"
     assert stores.names(output) == []
-    assert lease.token(output) == ""
+    assert lock.token(output) == ""
     hold(output)
 
 
@@ -141,7 +141,7 @@ def test_of_two_that_take_a_lock_at_the_same_time_one_gets_it(output: UPath, dea
             run.join()
         assert (len(got), len(refused)) == (1, 1), f"round {number}"
         assert f"is in use by process {os.getpid()} on" in str(refused[0])
-        assert store_lease._highest(night / LOCK) == got[0]
+        assert store_lock._highest(night / LOCK) == got[0]
         assert stores.names(night / LOCK) == [got[0].name]
 
 
@@ -156,14 +156,14 @@ def test_a_paused_heartbeat_never_erases_the_new_holders_claim(output: UPath, mo
         write(place, data)
 
     monkeypatch.setattr(stores, "write_bytes", pause)
-    heart = store_lease._Heart(output / LOCK, first, QUICK)
+    heart = store_lock._Heart(output / LOCK, first, QUICK)
     assert paused.wait(10)
     time.sleep(QUICK.expires)
     with held(output, QUICK):
         go_on.set()
         heart.stop()
         assert heart.has_lost()
-        store_lease._release(output / LOCK, first)
+        store_lock._release(output / LOCK, first)
         require(output)
         with pytest.raises(LedgerError, match="is in use by"):
             hold(output)
@@ -192,14 +192,14 @@ def test_who_was_overtaken_by_a_run_that_has_ended_writes_nothing_more(output: U
 
 def test_a_process_that_helps_the_holder_stops_with_it(output: UPath) -> None:
     claim = write_claim(output, ago=0)
-    lease.join(output, claim.token)
+    lock.join(output, claim.token)
     try:
         require(output)
         write_claim(output, 8, by="a third")
         with pytest.raises(LedgerError, match=r"Another run \(process 7 on far\) took over"):
             require(output)
     finally:
-        lease.leave(output)
+        lock.leave(output)
 
 
 def test_who_could_give_no_sign_for_too_long_writes_nothing_more(
@@ -212,7 +212,7 @@ def test_who_could_give_no_sign_for_too_long_writes_nothing_more(
         with held(output, QUICK):
             monkeypatch.setattr(stores, "write_bytes", fail)
             for thread in threading.enumerate():
-                if thread.name == store_lease.HEARTBEAT:
+                if thread.name == store_lock.HEARTBEAT:
                     thread.join(60)  # it gives up, and what is lost stays lost
                     assert not thread.is_alive()
             monkeypatch.undo()

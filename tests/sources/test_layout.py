@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.sources.class_folders import Found, SourceError, by_folders, without_enclosing
+from pipeline.sources.layout import Found, SourceError, by_folders, without_enclosing
 
 
 def items(*paths: str) -> list[tuple[str, str, str]]:
