@@ -13,7 +13,7 @@ from pipeline.core.log import log
 from pipeline.night.options import NightOptions
 from pipeline.night.run import Steps, night
 from pipeline.night.summary import NightSummary
-from pipeline.notices import run_and_tell
+from pipeline.notices import after_run
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
 
@@ -26,13 +26,13 @@ def main() -> None:
     parser.add_argument("--since-last", action="store_true", help="reuse predictions for unchanged files")
     parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command resumes the run")
     asked = parser.parse_args()
-    steps = Steps(tell_of_killed=run_and_tell.of_killed)
+    steps = Steps(tell_of_killed=after_run.of_killed)
 
     def classify(params: Params) -> NightSummary:
         options = NightOptions(asked.input, asked.output, since_last=asked.since_last, until=asked.until)
         return night(options, params, steps)
 
-    summary = run_and_tell.night(asked.output, classify)
+    summary = after_run.night(asked.output, classify)
     log.info("%s: %d rows, %d unreadable", asked.output, summary.listed, summary.unreadable)
 
 

@@ -32,7 +32,7 @@ from pipeline.params.file import Params, load_params
 from pipeline.params.model import Compute
 from pipeline.registry.store import Store
 from pipeline.storage.folders import folder_at
-from pipeline.storage.lock import LedgerError
+from pipeline.storage.output_lock import LedgerError
 from tests.fixtures.images import save_image
 from tests.fixtures.models import write_colour_model
 from tests.fixtures.nights import begun, classify

@@ -11,7 +11,7 @@ from pipeline import tidy
 from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, write_json
 from pipeline.storage.folders import folder_at
-from pipeline.storage.lock import LedgerError
+from pipeline.storage.output_lock import LedgerError
 from tests.fixtures.nights import classify
 from tests.fixtures.project import draw_shape, dvc, nightshift, run
 

@@ -87,7 +87,7 @@ def classify(
     from pipeline.night.review import PAGE as REVIEW_PAGE
     from pipeline.night.rows import PREDICTIONS_CSV
     from pipeline.night.summary import summary_lines
-    from pipeline.notices import run_and_tell
+    from pipeline.notices import after_run
     from pipeline.storage.folders import folder_at
 
     if runner is Runner.HERE and (dask_address or workers):
@@ -104,7 +104,7 @@ def classify(
             options = NightOptions(folder_at(source), results, labels, since_last, until, shadow, model, cluster)
             return _plainly(options, params)
 
-        summary = run_and_tell.night(results, run)
+        summary = after_run.night(results, run)
     for line in summary_lines(summary):
         typer.echo(line)
     typer.echo(results / PREDICTIONS_CSV)
@@ -131,14 +131,14 @@ def _as_flow(results: "Folder", words: tuple[Any, ...]) -> "NightSummary":
 def _plainly(options: "NightOptions", params: "Params") -> "NightSummary":
     from pipeline.night.run import Steps, night
     from pipeline.night.workers import Classifier, classify_shards
-    from pipeline.notices import run_and_tell
+    from pipeline.notices import after_run
 
     classify_left: Classifier = classify_shards
     if options.cluster:
         from flows.services import dask
 
         classify_left = dask.classifier(options.cluster)
-    return night(options, params, Steps(classify=classify_left, tell_of_killed=run_and_tell.of_killed))
+    return night(options, params, Steps(classify=classify_left, tell_of_killed=after_run.of_killed))
 
 
 @app.command()

@@ -19,7 +19,7 @@ def train(prefect: WithPrefect = True) -> None:
     Stages whose inputs have not changed are skipped.
     """
     from flows.show_models import print_registration
-    from pipeline.notices import messages, run_and_tell
+    from pipeline.notices import after_run, messages
     from pipeline.registry.registration_result import Refused
 
     try:
@@ -29,7 +29,7 @@ def train(prefect: WithPrefect = True) -> None:
             with with_server(messages.of_failed_training):
                 registration = training()
         else:
-            registration = run_and_tell.training(_train_plainly)
+            registration = after_run.training(_train_plainly)
     except Refused as refused:
         print_registration(refused.registration)
         raise

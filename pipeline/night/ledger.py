@@ -22,10 +22,10 @@ from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import PREDICTIONS
 from pipeline.night import shard_lists
 from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, Stamp, holds_rows_of, write_rows
-from pipeline.storage import lock
+from pipeline.storage import output_lock
 from pipeline.storage.folders import Folder, folder_at
 from pipeline.storage.listing import Listed
-from pipeline.storage.lock import LedgerError as LedgerError
+from pipeline.storage.output_lock import LedgerError as LedgerError
 from pipeline.storage.stores import Place
 
 WORK, PLAN, PARTS, MODEL = ".nightshift", "plan.json", "parts", "model"
@@ -83,7 +83,7 @@ class Run:
         """The unfinished run in `output`, if there is one with a valid plan."""
         try:
             plan = RunPlan.model_validate_json(books_of(output).read(PLAN))
-            return cls(output, plan, lock.token(output.path))
+            return cls(output, plan, output_lock.token(output.path))
         except FileNotFoundError:
             return None
         except ValidationError as error:  # lost in a power cut, or written by another version of Nightshift
@@ -109,11 +109,11 @@ class Run:
         output.require()
         # ASCII, as the shards: the input's name may not be valid UTF-8.
         books_of(output).write(PLAN, (json.dumps(plan.model_dump(), indent=2) + "\n").encode("ascii"))
-        return cls(output, plan, lock.token(output.path))
+        return cls(output, plan, output_lock.token(output.path))
 
     def join(self) -> None:
         """Write from this process too, under the claim of the one that holds the output."""
-        lock.join(self.output.path, self.token)
+        output_lock.join(self.output.path, self.token)
 
     def shard(self, number: int) -> list[str]:
         """The paths of a shard, as listed. Raises LedgerError when the disk has lost them."""

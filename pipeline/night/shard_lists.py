@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from pipeline.storage.folders import Folder
 from pipeline.storage.listing import Listed
-from pipeline.storage.lock import LedgerError
+from pipeline.storage.output_lock import LedgerError
 
 SHARDS = "shards"
 

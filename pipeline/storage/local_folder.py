@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.core import disk_errors
-from pipeline.storage import files, listing, lock
+from pipeline.storage import files, listing, output_lock
 from pipeline.storage.folders import Folder, UnfitFile
 from pipeline.storage.listing import Listed
 
@@ -85,11 +85,11 @@ class LocalFolder(Folder):
 
     def hold(self) -> AbstractContextManager[str | None]:
         """Lock the folder against other runs."""
-        return lock.held(self.path)
+        return output_lock.held(self.path)
 
     def require(self) -> None:
         """Raise LedgerError when another run has taken over."""
-        lock.require(self.path)
+        output_lock.require(self.path)
 
     @contextmanager
     def at_hand(self) -> Iterator[Path]:

@@ -24,8 +24,8 @@ from dataclasses import asdict, dataclass, field, replace
 from upath import UPath
 
 from pipeline.core.log import log
-from pipeline.storage import lock, stores
-from pipeline.storage.lock import LOCK, LedgerError
+from pipeline.storage import output_lock, stores
+from pipeline.storage.output_lock import LOCK, LedgerError
 from pipeline.storage.stores import StoreError, backend_errors
 
 BEAT = 10.0  # seconds between two heartbeats
@@ -82,13 +82,13 @@ def held(output: UPath, times: Times | None = None) -> Iterator[None]:
     with _in_words(output):
         claim = acquire(room, times)
         _hearts[output] = heart = _Heart(room, claim, times)
-        lock.join(output, claim.token)
+        output_lock.join(output, claim.token)
         try:
             yield
             require(output)
         finally:
             heart.stop()
-            lock.leave(output)
+            output_lock.leave(output)
             del _hearts[output]
             _release(room, claim)
 
@@ -108,7 +108,7 @@ def _in_words(output: UPath) -> Iterator[None]:
 
 def require(output: UPath) -> None:
     """Raise LedgerError when the claim under which this process writes to `output` no longer holds."""
-    if not (mine := lock.token(output)):
+    if not (mine := output_lock.token(output)):
         return
     heart = _hearts.get(output)  # a worker process of the holder has none
     found = _highest(output / LOCK)

@@ -9,7 +9,7 @@ import pytest
 from pipeline.core.disk_errors import DiskError
 from pipeline.storage.addresses import place
 from pipeline.storage.folders import Folder, UnfitFile, folder_at
-from pipeline.storage.lock import LedgerError
+from pipeline.storage.output_lock import LedgerError
 from tests.fixtures.images import save_image
 
 

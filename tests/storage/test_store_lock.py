@@ -12,9 +12,9 @@ from typing import TypeVar
 import pytest
 from upath import UPath
 
-from pipeline.storage import lock, store_lock, stores
+from pipeline.storage import output_lock, store_lock, stores
 from pipeline.storage.addresses import place
-from pipeline.storage.lock import LOCK, LedgerError
+from pipeline.storage.output_lock import LOCK, LedgerError
 from pipeline.storage.store_lock import Claim, Times, acquire, held, require
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def test_a_second_run_is_refused_with_the_holders_name_and_the_first_goes_on(out
         require(output)
         assert len(stores.names(output / LOCK)) == 2, "its claim and its sign; a refused run leaves nothing"
     assert stores.names(output) == []
-    assert lock.token(output) == ""
+    assert output_lock.token(output) == ""
     hold(output)
 
 
@@ -192,14 +192,14 @@ def test_who_was_overtaken_by_a_run_that_has_ended_writes_nothing_more(output: U
 
 def test_a_process_that_helps_the_holder_stops_with_it(output: UPath) -> None:
     claim = write_claim(output, ago=0)
-    lock.join(output, claim.token)
+    output_lock.join(output, claim.token)
     try:
         require(output)
         write_claim(output, 8, by="a third")
         with pytest.raises(LedgerError, match=r"Another run \(process 7 on far\) took over"):
             require(output)
     finally:
-        lock.leave(output)
+        output_lock.leave(output)
 
 
 def test_who_could_give_no_sign_for_too_long_writes_nothing_more(

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.night import ledger
 from pipeline.night.ledger import LedgerError
-from pipeline.storage import lock
+from pipeline.storage import output_lock
 from pipeline.storage.folders import folder_at
 from pipeline.storage.listing import Listed
 from tests.fixtures.ledgers import plan_of
@@ -25,8 +25,9 @@ LEASE = 3.0  # seconds, in all processes here
 HOLDER = f"""
 import sys
 from pathlib import Path
-from pipeline.night import ledger; from pipeline.storage import lock; from pipeline.storage.folders import folder_at
-lock.LEASE, lock.BEAT = {LEASE}, 0.2
+from pipeline.night import ledger; from pipeline.storage import output_lock
+from pipeline.storage.folders import folder_at
+output_lock.LEASE, output_lock.BEAT = {LEASE}, 0.2
 output = Path(sys.argv[1])
 try:
     with folder_at(output).hold():
@@ -51,8 +52,8 @@ except ledger.LedgerError as error:
 
 @pytest.fixture(autouse=True)
 def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "LEASE", LEASE)
-    monkeypatch.setattr(lock, "BEAT", 0.2)
+    monkeypatch.setattr(output_lock, "LEASE", LEASE)
+    monkeypatch.setattr(output_lock, "BEAT", 0.2)
 
 
 class Run:
@@ -99,7 +100,7 @@ def running(output: Path, machine: str = "") -> Iterator[Run]:
 
 def hide_flock(output: Path) -> None:
     """As on a network disk that keeps locks to each machine: the next process does not see those of this one."""
-    (output / lock.LOCK).unlink()
+    (output / output_lock.LOCK).unlink()
 
 
 @pytest.fixture
@@ -124,16 +125,16 @@ def test_an_output_is_free_at_once_when_its_holder_was_killed(output: Path) -> N
         first.send(signal.SIGKILL)
         start = time.monotonic()
         with folder_at(output).hold():
-            assert f"pid={os.getpid()}\n" in (output / lock.HOLDER).read_text()
+            assert f"pid={os.getpid()}\n" in (output / output_lock.HOLDER).read_text()
         assert time.monotonic() - start < LEASE - 1
-    assert not (output / lock.HOLDER).exists()
+    assert not (output / output_lock.HOLDER).exists()
 
 
 def test_an_output_is_free_after_a_failure_inside(tmp_path: Path) -> None:
     with pytest.raises(InterruptedError), folder_at(tmp_path / "new").hold():
         raise InterruptedError
     with folder_at(tmp_path / "new").hold():
-        assert (tmp_path / "new" / lock.HOLDER).exists()
+        assert (tmp_path / "new" / output_lock.HOLDER).exists()
 
 
 def test_a_live_run_on_another_machine_keeps_its_output_however_long_it_takes(output: Path) -> None:
@@ -192,9 +193,10 @@ def test_two_machines_that_take_over_at_the_same_time_do_not_both_get_it(output:
 import sys, time
 from pathlib import Path
 from filelock import FileLock
-from pipeline.night import ledger; from pipeline.storage import lock; from pipeline.storage.folders import folder_at
-lock.LEASE, lock.BEAT = {LEASE}, 0.2
-lock.LOCK += sys.argv[2]
+from pipeline.night import ledger; from pipeline.storage import output_lock
+from pipeline.storage.folders import folder_at
+output_lock.LEASE, output_lock.BEAT = {LEASE}, 0.2
+output_lock.LOCK += sys.argv[2]
 try:
     with folder_at(sys.argv[1]).hold():
         print("held", flush=True)
@@ -216,8 +218,8 @@ except ledger.LedgerError as error:
 
 
 def test_a_holder_file_that_a_power_cut_emptied_is_no_obstacle_for_long(output: Path) -> None:
-    (output / lock.HOLDER).touch()
-    os.utime(output / lock.HOLDER, (time.time() - 60,) * 2)
+    (output / output_lock.HOLDER).touch()
+    os.utime(output / output_lock.HOLDER, (time.time() - 60,) * 2)
     with folder_at(output).hold():
         pass
 
