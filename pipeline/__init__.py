@@ -5,6 +5,7 @@ no usage data leaves the machine, and the log holds what concerns the user. A va
 """
 
 import os
+import sys
 
 for _name, _value in {
     "DO_NOT_TRACK": "1",
@@ -17,3 +18,6 @@ for _name, _value in {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# OpenVINO's converter has no switch; without this package, which forks for each message to Google, it sends nothing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

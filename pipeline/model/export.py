@@ -1,7 +1,5 @@
 """Export a Keras model to OpenVINO, which runs at night, and measure how far their answers differ."""
 
-import contextlib
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +26,27 @@ def compute_in_float32(model: "keras.Model") -> None:
 
 
 def export_openvino(model: "keras.Model", folder: Path) -> None:
-    """Write `model` as OpenVINO files into `folder`."""
+    """Write `model`, which takes one batch of images, as OpenVINO files into `folder`.
+
+    The network is the one that `model.export(format="openvino")` writes, in half the time: Keras traces it twice, and
+    OpenVINO searches all variables for each use of one. Here the weights are constants from the start.
+    """
+    import openvino
+    import tensorflow as tf
+
+    trained, others = (
+        [tf.convert_to_tensor(weight.value) for weight in weights]
+        for weights in (model.trainable_variables, model.non_trainable_variables)
+    )
+
+    def answer(images: tf.Tensor) -> tf.Tensor:
+        return model.stateless_call(trained, others, images, training=False)[0]
+
+    (image,) = model.inputs
+    spec = tf.TensorSpec(image.shape, image.dtype, image.name)
+    traced = tf.function(answer, autograph=False).get_concrete_function(spec)
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.redirect_stdout(io.StringIO()):  # Keras prints the path of the temporary folder
-        model.export(str(folder / NETWORK), format="openvino", verbose=False)
+    openvino.serialize(openvino.convert_model(traced), folder / NETWORK)
 
 
 def largest_difference(folder: Path, batch: NDArray[np.uint8]) -> float:
