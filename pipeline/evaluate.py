@@ -25,8 +25,8 @@ def main() -> None:
     engine, test = load_engine(MODEL, params.compute, embedding=True), read_split(PREPARED, "test")
     findings, judged = measure(engine, MODEL, test, params)
     figures = draw_all(findings, judged, test, params.seed)
-    write_figures(FIGURES, figures)
-    write_report(findings, judged, figures, engine.contract, params)
+    pictures = write_figures(FIGURES, figures)
+    write_report(findings, judged, pictures, engine.contract, params)
     write_model_card(findings, engine.contract, params)
     # DVC expects every output, so a table that was not requested still gets its header.
     robustness = pd.DataFrame(columns=list(ROBUSTNESS_COLUMNS)) if findings.robustness is None else findings.robustness

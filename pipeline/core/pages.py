@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
 
+DOTS = 110  # of a figure, per inch
+
 
 def render(template: str, **values: Any) -> str:
     """Render `template`, a path below `pipeline/` such as `night/morning.html`, with `values`.
@@ -44,8 +46,13 @@ def data_uri(picture: bytes, form: str) -> str:
     return f"data:image/{form};base64," + base64.b64encode(picture).decode("ascii")
 
 
-def figure_uri(figure: "Figure", form: str = "png", dots: int = 110) -> str:
-    """A figure as the address that stands in a page in its place; dots: per inch."""
+def as_png(figure: "Figure", dots: int = DOTS) -> bytes:
+    """A figure as a PNG; dots: per inch."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=dots)
-    return data_uri(buffer.getvalue(), form)
+    figure.savefig(buffer, format="png", dpi=dots)
+    return buffer.getvalue()
+
+
+def figure_uri(figure: "Figure") -> str:
+    """A figure as the address that stands in a page in its place."""
+    return data_uri(as_png(figure), "png")

@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from pipeline.core.pages import as_png
 from pipeline.data.prepared import Split
 from pipeline.evaluation import contact_sheets
 from pipeline.evaluation.diagrams import draw_diagrams
@@ -41,9 +42,14 @@ def _sheets(findings: Findings, judged: Judged, test: Split, seed: int) -> dict[
     return found
 
 
-def write_figures(folder: Path, figures: Mapping[str, Figure]) -> None:
-    """Write each figure as a PNG into `folder`, in place of the old figures."""
+def write_figures(folder: Path, figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """Write each figure as a PNG into `folder`, in place of the old figures; the files' contents by name.
+
+    To lay a figure out and to draw it takes longer than to measure most of what it shows: it is done once.
+    """
+    pictures = {name: as_png(figure) for name, figure in figures.items()}
     with replacing(folder) as beside:
         beside.mkdir()
-        for name, figure in figures.items():
-            figure.savefig(beside / f"{name}.png")
+        for name, picture in pictures.items():
+            (beside / f"{name}.png").write_bytes(picture)
+    return pictures

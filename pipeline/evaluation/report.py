@@ -1,11 +1,12 @@
 """The evaluation report: one HTML page that needs no other file. Measures nothing."""
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
-from matplotlib.figure import Figure
+from PIL import Image
 
-from pipeline.core.pages import figure_uri, render
+from pipeline.core.pages import data_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, in_words, when_sure
 from pipeline.evaluation.robustness import CLEAN, CORRUPTIONS, MOST_IMAGES
@@ -17,15 +18,14 @@ from pipeline.params.file import Params
 from pipeline.storage.files import replacing
 
 TEMPLATE = "evaluation/report.html"
-DIAGRAM, SHEET = ("png", 110), ("webp", 90)  # format, and dots per inch
 SHEETS = frozenset(("mistakes", "doubtful_hits", "corruptions", "evidence"))  # photographs: smaller as WebP
 SLICES_LISTED = 60  # rows; all are in the CSV
 
 
 def write_report(
-    findings: Findings, judged: Judged, figures: Mapping[str, Figure], contract: Contract, params: Params
+    findings: Findings, judged: Judged, pictures: Mapping[str, bytes], contract: Contract, params: Params
 ) -> None:
-    """Write the page to EVALUATION_REPORT."""
+    """Write the page to EVALUATION_REPORT. pictures: the PNG of each figure by its name."""
     metrics = findings.evaluation
     page = render(
         TEMPLATE,
@@ -38,7 +38,7 @@ def write_report(
         resamples=params.evaluate.resamples,
         scenes=len(set(judged.groups.tolist())),
         contract=contract,
-        figures={name: figure_uri(figure, *(SHEET if name in SHEETS else DIAGRAM)) for name, figure in figures.items()},
+        figures={name: _address(name, picture) for name, picture in pictures.items()},
         slices=findings.slices.head(SLICES_LISTED).to_dict("records"),
         slice_count=len(findings.slices),
         smallest_slice=params.evaluate.smallest_slice,
@@ -53,6 +53,14 @@ def write_report(
     )
     with replacing(EVALUATION_REPORT) as beside:
         beside.write_text(page, encoding="utf-8")
+
+
+def _address(name: str, picture: bytes) -> str:
+    if name not in SHEETS:
+        return data_uri(picture, "png")
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(picture)).save(buffer, "webp")
+    return data_uri(buffer.getvalue(), "webp")
 
 
 def robustness_rows(findings: Findings) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.evaluation.contact_sheets import cells, draw_corruptions, draw_sheet, mistakes
 from pipeline.evaluation.diagrams import draw_diagrams
+from pipeline.evaluation.figures import write_figures
 from pipeline.evaluation.findings import Findings
 from pipeline.evaluation.measure import evaluate
 from pipeline.evaluation.report import write_report
@@ -54,7 +55,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, defaults: Params) -> str:
     folder = tmp_path_factory.mktemp("page")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        write_report(findings, judged, figures, contract, defaults)
+        write_report(findings, judged, write_figures(Path("figures"), figures), contract, defaults)
         return Path(EVALUATION_REPORT).read_text()
 
 
