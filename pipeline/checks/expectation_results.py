@@ -60,8 +60,10 @@ def read_judgements(file: Path) -> list[Judgement]:
     return TypeAdapter(list[Judgement]).validate_python(read_json(file))
 
 
-def judge(found: Mapping[TableName, pd.DataFrame], every: list[Check], data_docs: Path) -> list[Judgement]:
-    """Let Great Expectations judge the tables, and build its Data Docs in the folder `data_docs`."""
+def judge(
+    found: Mapping[TableName, pd.DataFrame], every: list[Check], data_docs: Path | None = None
+) -> list[Judgement]:
+    """Let Great Expectations judge the tables, and build its Data Docs in the folder `data_docs`; None: no pages."""
     import great_expectations as gx
 
     context = _context(data_docs)
@@ -83,12 +85,13 @@ def judge(found: Mapping[TableName, pd.DataFrame], every: list[Check], data_docs
         (result,) = run.run_results.values()
         as_json = result.to_json_dict()  # type: ignore[no-untyped-call]
         judged.extend(_judgements(as_json["results"], asked, frame))
-    context.build_data_docs()
+    if data_docs:
+        context.build_data_docs()
     return judged
 
 
-def _context(data_docs: Path) -> "EphemeralDataContext":
-    """Great Expectations with nothing of its own on disk but its pages, in `data_docs`."""
+def _context(data_docs: Path | None) -> "EphemeralDataContext":
+    """Great Expectations with nothing of its own on disk but its pages, in `data_docs`, if there is one."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -96,6 +99,8 @@ def _context(data_docs: Path) -> "EphemeralDataContext":
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     for site in list(context.list_data_docs_sites()):
         context.delete_data_docs_site(site)
+    if data_docs is None:
+        return context
     backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(data_docs.absolute())}
     context.add_data_docs_site(
         "nightshift",

@@ -41,7 +41,7 @@ def write_published(network: keras.Model, file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
-def test_with_the_same_file_and_pixels_the_features_are_those_of_keras(
+def test_keras_asks_for_the_same_file_and_with_it_and_the_same_pixels_the_features_are_those_of_keras(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keras.utils.set_random_seed(1)
@@ -57,8 +57,16 @@ def test_with_the_same_file_and_pixels_the_features_are_those_of_keras(
     monkeypatch.setattr(file_utils, "validate_file", lambda *_, **__: True)  # the digest is of the published file
     monkeypatch.setitem(APPLICATIONS, name, replace(known, weights=replace(known.weights, digest=None)))
     write_published(written, known.weights.file)
+    get_file, asked = file_utils.get_file, []
 
+    def asked_for(file: str, url: str, **more: Any) -> Any:
+        asked.append((file, url, more["cache_subdir"], more.get("file_hash")))
+        return get_file(file, url, **more)
+
+    monkeypatch.setattr(file_utils, "get_file", asked_for)
     theirs, ours = of_keras(name, "imagenet"), application(name, (known.smallest, known.smallest, 3), "imagenet")
+    file = known.weights.file
+    assert asked == [(file.name, known.weights.url, file.parent.name, known.weights.digest)]
     images = np.stack([noise(known.smallest, known.smallest, seed) for seed in range(2)]).astype(np.float32)
     expected = np.asarray(theirs(MODULES[name].preprocess_input(images.copy())))
     scale = np.abs(expected).max()
@@ -67,21 +75,6 @@ def test_with_the_same_file_and_pixels_the_features_are_those_of_keras(
     for index, (a, b) in enumerate(zip(written.get_weights(), ours.get_weights(), strict=True)):
         is_b0s_variance = name == "efficientnet_b0" and index == 1
         np.testing.assert_array_equal(b, np.float32(DEVIATION**2) if is_b0s_variance else a)
-
-
-@pytest.mark.parametrize("name", APPLICATIONS)
-def test_addresses_and_digests_are_those_of_keras(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Asked(Exception):  # noqa: N818
-        pass
-
-    def asked(file: str, url: str, **more: Any) -> None:
-        raise Asked(file, url, more["cache_subdir"], more.get("file_hash"))
-
-    monkeypatch.setattr(file_utils, "get_file", asked)
-    with pytest.raises(Asked) as caught:
-        of_keras(name, "imagenet")
-    published = APPLICATIONS[name].weights
-    assert caught.value.args == (published.file.name, published.url, published.file.parent.name, published.digest)
 
 
 def test_a_trained_model_of_ours_is_a_weights_file_of_its_backbone(tmp_path: Path) -> None:

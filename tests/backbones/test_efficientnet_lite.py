@@ -30,21 +30,25 @@ def folded() -> keras.Model:
     return lite("efficientnet_lite0", SHAPE, "package")
 
 
+@pytest.fixture(scope="module", params=LITES)
+def plain(request: pytest.FixtureRequest) -> keras.Model:
+    """Each network with its batch normalisation, of random weights, by its own name."""
+    return efficientnet_lite(request.param, SHAPE, folded=False)
+
+
 def batch(count: int = 2) -> np.ndarray:
     return np.stack([noise(96, 64, seed) for seed in range(count)]).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", LITES)
-def test_the_network_has_a_place_for_every_weight_of_the_package_and_no_other(name: str) -> None:
-    weights = package_weights(name)
-    network = efficientnet_lite(name, SHAPE, folded=False)
+def test_the_network_has_a_place_for_every_weight_of_the_package_and_no_other(plain: keras.Model) -> None:
+    weights, name = package_weights(plain.name), plain.name
     places = {"_fc.weight", "_fc.bias"}
     for ours, (convolution, norm) in package_names(name).items():
         axes = (2, 3, 0, 1) if ours.endswith("_depthwise") else (2, 3, 1, 0)
-        assert network.get_layer(ours).kernel.shape == weights[f"{convolution}.weight"].transpose(axes).shape
+        assert plain.get_layer(ours).kernel.shape == weights[f"{convolution}.weight"].transpose(axes).shape
         places |= {f"{convolution}.weight", *(f"{norm}.{part}" for part in NORM)}
     assert {tensor for tensor in weights if not tensor.endswith("num_batches_tracked")} == places
-    convolutions = {layer.name for layer in network.layers if isinstance(layer, keras.layers.Conv2D)}
+    convolutions = {layer.name for layer in plain.layers if isinstance(layer, keras.layers.Conv2D)}
     assert convolutions < set(package_names(name))
 
 
@@ -56,14 +60,10 @@ PUBLISHED_PARAMETERS = {
 }
 
 
-@pytest.mark.parametrize("name", LITES)
-def test_with_its_imagenet_classes_it_has_the_published_number_of_parameters(name: str) -> None:
-    network = efficientnet_lite(name, SHAPE, folded=False)
-    trained = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
-    assert (
-        trained + sum(package_weights(name)[part].size for part in ("_fc.weight", "_fc.bias"))
-        == (PUBLISHED_PARAMETERS[name])
-    )
+def test_with_its_imagenet_classes_it_has_the_published_number_of_parameters(plain: keras.Model) -> None:
+    trained = sum(int(np.prod(weight.shape)) for weight in plain.trainable_weights)
+    classes = sum(package_weights(plain.name)[part].size for part in ("_fc.weight", "_fc.bias"))
+    assert trained + classes == PUBLISHED_PARAMETERS[plain.name]
 
 
 def test_the_classifier_adds_the_packages_classes_to_the_networks_features() -> None:

@@ -44,7 +44,11 @@ def good(count: int = 30) -> pd.DataFrame:
 
 
 def judged(
-    manifest: pd.DataFrame, limits: Validate, docs: Path, drift: pd.DataFrame = NO_DRIFT, orphans: int = 0
+    manifest: pd.DataFrame,
+    limits: Validate,
+    docs: Path | None = None,
+    drift: pd.DataFrame = NO_DRIFT,
+    orphans: int = 0,
 ) -> list[Judgement]:
     return judge(tables(manifest, drift, orphans, limits), checks(limits), docs)
 
@@ -59,8 +63,8 @@ def put(rows: slice | list[int], **values: Any) -> Spoil:
     return spoil
 
 
-def test_good_data_meet_every_expectation(limits: Validate, tmp_path: Path) -> None:
-    outcomes = judged(good(), limits, tmp_path / "docs")
+def test_good_data_meet_every_expectation(limits: Validate) -> None:
+    outcomes = judged(good(), limits)
     assert [outcome.fault for outcome in outcomes if not outcome.met] == []
     always = {"few_classes", "too_many_quarantined"}
     assert {outcome.fault for outcome in outcomes} == set(Checks.model_fields) | always
@@ -90,21 +94,19 @@ FAULTS: dict[str, tuple[Spoil, list[str]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_found_by_its_own_expectation_which_names_the_files(
-    limits: Validate, tmp_path: Path, fault: str
-) -> None:
+def test_a_fault_is_found_by_its_own_expectation_which_names_the_files(limits: Validate, fault: str) -> None:
     spoil, names = FAULTS[fault]
     manifest = good()
     spoil(manifest)
-    missed = {outcome.fault: outcome for outcome in judged(manifest, limits, tmp_path / "docs") if not outcome.met}
+    missed = {outcome.fault: outcome for outcome in judged(manifest, limits) if not outcome.met}
     assert set(missed) == {fault}
     assert list(missed[fault].examples) == names
     assert missed[fault].status == getattr(limits.checks, fault).severity
 
 
-def test_an_imbalance_is_found(limits: Validate, tmp_path: Path) -> None:
+def test_an_imbalance_is_found(limits: Validate) -> None:
     manifest = good(420).drop(index=range(420 + 20, 840))
-    (missed,) = [outcome for outcome in judged(manifest, limits, tmp_path / "docs") if not outcome.met]
+    (missed,) = [outcome for outcome in judged(manifest, limits) if not outcome.met]
     assert (missed.fault, missed.examples) == ("imbalance", ("dog",))
 
 
@@ -119,12 +121,12 @@ def test_an_imbalance_is_found(limits: Validate, tmp_path: Path) -> None:
     ],
 )
 def test_a_repetition_across_given_splits_is_held_against_the_image_nearer_to_training(
-    limits: Validate, tmp_path: Path, splits: list[str | None], faulty: list[str]
+    limits: Validate, splits: list[str | None], faulty: list[str]
 ) -> None:
     manifest = good()
     put(slice(0, len(splits)), cluster="one")(manifest)
     manifest["split"] = pd.array([*splits, *[None] * (60 - len(splits))], "str")
-    outcomes = {outcome.fault: outcome for outcome in judged(manifest, limits, tmp_path / "docs")}
+    outcomes = {outcome.fault: outcome for outcome in judged(manifest, limits)}
     assert list(outcomes["leaking_duplicate"].examples) == faulty
     assert outcomes["leaking_duplicate"].met == (not faulty)
 
@@ -136,22 +138,20 @@ def test_a_repetition_across_given_splits_is_held_against_the_image_nearer_to_tr
         pytest.param({"drift": NO_DRIFT.assign(statistic=0.3)}, "drift", "1 of 1", id="drift"),
     ],
 )
-def test_faults_of_the_whole_are_found(
-    limits: Validate, tmp_path: Path, change: dict[str, Any], fault: str, found: str
-) -> None:
-    (missed,) = [one for one in judged(good(), limits, tmp_path / "docs", **change) if not one.met]
+def test_faults_of_the_whole_are_found(limits: Validate, change: dict[str, Any], fault: str, found: str) -> None:
+    (missed,) = [one for one in judged(good(), limits, **change) if not one.met]
     assert (missed.fault, missed.found, missed.status) == (fault, found, "warning")
 
 
-def test_one_class_is_too_few(limits: Validate, tmp_path: Path) -> None:
+def test_one_class_is_too_few(limits: Validate) -> None:
     one = limits.model_copy(update={"class_names": None})
-    missed = [outcome for outcome in judged(good().iloc[:30], one, tmp_path / "docs") if not outcome.met]
+    missed = [outcome for outcome in judged(good().iloc[:30], one) if not outcome.met]
     assert [(outcome.fault, outcome.found, outcome.status) for outcome in missed] == [("few_classes", "1", "error")]
 
 
-def test_a_class_that_is_known_and_has_no_images_is_named(limits: Validate, tmp_path: Path) -> None:
+def test_a_class_that_is_known_and_has_no_images_is_named(limits: Validate) -> None:
     more = limits.model_copy(update={"class_names": ["cat", "dog", "horse"]})
-    missed = {one.fault: one.examples for one in judged(good(), more, tmp_path / "docs") if not one.met}
+    missed = {one.fault: one.examples for one in judged(good(), more) if not one.met}
     assert missed == {"few_images": ("horse",), "imbalance": ("horse",)}
 
 
@@ -161,19 +161,19 @@ def with_check(limits: Validate, fault: str, **values: Any) -> Validate:
 
 
 @pytest.mark.parametrize(("max_share", "met"), [(0.0, False), (0.05, True), (0.049, False)])
-def test_a_share_of_faulty_files_may_be_allowed(limits: Validate, tmp_path: Path, max_share: float, met: bool) -> None:
+def test_a_share_of_faulty_files_may_be_allowed(limits: Validate, max_share: float, met: bool) -> None:
     manifest = good()
     put([1, 2, 3], contrast=0.5)(manifest)
-    outcomes = judged(manifest, with_check(limits, "blank", max_share=max_share), tmp_path / "docs")
+    outcomes = judged(manifest, with_check(limits, "blank", max_share=max_share))
     (blank,) = [outcome for outcome in outcomes if outcome.fault == "blank"]
     assert (blank.met, blank.missed) == (met, 3)
 
 
 @pytest.mark.parametrize(("severity", "status"), [("error", "error"), ("warning", "warning"), ("off", None)])
-def test_severity_is_the_users(limits: Validate, tmp_path: Path, severity: str, status: str | None) -> None:
+def test_severity_is_the_users(limits: Validate, severity: str, status: str | None) -> None:
     manifest = good()
     put([3], contrast=0.5)(manifest)
-    outcomes = judged(manifest, with_check(limits, "blank", severity=severity), tmp_path / "docs")
+    outcomes = judged(manifest, with_check(limits, "blank", severity=severity))
     found = {outcome.fault: outcome.status for outcome in outcomes}
     assert found.get("blank") == status
 
@@ -193,7 +193,7 @@ def test_the_data_docs_have_an_index_the_words_and_the_files_that_miss(limits: V
     assert "cat/04.jpg" not in pages("validations")
 
 
-def test_bad_files_are_set_aside_when_asked_and_then_count_no_more(limits: Validate, tmp_path: Path) -> None:
+def test_bad_files_are_set_aside_when_asked_and_then_count_no_more(limits: Validate) -> None:
     asked = limits.model_copy(update={"quarantine": ["blank", "conflicting_duplicate"], "max_quarantined": 0.1})
     manifest = good()
     put([3], contrast=0.5)(manifest)
@@ -202,15 +202,15 @@ def test_bad_files_are_set_aside_when_asked_and_then_count_no_more(limits: Valid
     assert {path: reason for path, reason in zip(manifest["path"], manifest["quarantined"], strict=True) if reason} == {
         "cat/02.jpg": "conflicting_duplicate", "cat/03.jpg": "blank", "dog/10.jpg": "blank",
     }  # fmt: skip
-    assert [outcome.fault for outcome in judged(manifest, asked, tmp_path / "docs") if not outcome.met] == []
+    assert [outcome.fault for outcome in judged(manifest, asked) if not outcome.met] == []
 
 
-def test_too_many_bad_files_stop_the_pipeline_even_in_quarantine(limits: Validate, tmp_path: Path) -> None:
+def test_too_many_bad_files_stop_the_pipeline_even_in_quarantine(limits: Validate) -> None:
     asked = limits.model_copy(update={"quarantine": ["blank"]})
     manifest = good()
     put([3, 4, 5, 6], contrast=0.5)(manifest)
     manifest["quarantined"] = quarantine(manifest, asked)
-    (missed,) = [outcome for outcome in judged(manifest, asked, tmp_path / "docs") if not outcome.met]
+    (missed,) = [outcome for outcome in judged(manifest, asked) if not outcome.met]
     assert (missed.fault, missed.status) == ("too_many_quarantined", "error")
     assert missed.found == "0.0666667"
 

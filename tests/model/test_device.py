@@ -3,7 +3,6 @@
 import contextlib
 import json
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +26,7 @@ from pipeline.training.batches import Examples, Task
 from pipeline.training.fitting import fit, make_judge
 from pipeline.training.optimiser import build_optimiser
 from pipeline.training.recipe import assemble, head
-from tests.fixtures.project import change_params, environment
+from tests.fixtures.project import REPOSITORY, change_params, copy_of, run
 
 
 @pytest.fixture(autouse=True)
@@ -123,15 +122,29 @@ def test_a_network_is_asked_by_one_process_wherever_it_was_trained() -> None:
     assert prepare_device(several.alone, seed=1).num_replicas_in_sync == 1
 
 
-TWO_CPUS = """
-import sys
+# One process imports the libraries and forks each machine before TensorFlow starts in it.
+MACHINES = """
+import json, os, sys
 import tensorflow as tf
-cpu, two = tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-if "mirrored" in open("params.yaml").read().split("distribution: ")[1].split()[0]:
-    tf.config.set_logical_device_configuration(cpu, two)
 from pipeline.core.command import run
 from pipeline.train import main
-sys.exit(run(main))
+
+started = []
+for number, (folder, cluster) in enumerate(json.loads(sys.argv[1])):
+    if pid := os.fork():
+        started.append(pid)
+        continue
+    os.chdir(folder)
+    said = os.open(f"{number}.log", os.O_CREAT | os.O_WRONLY)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    if cluster:
+        os.environ["TF_CONFIG"] = json.dumps(cluster)
+    else:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    sys.exit(run(main))
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in started]))
 """
 
 
@@ -141,25 +154,23 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.mark.slow
-def test_two_machines_train_what_two_devices_of_one_do_and_the_first_one_writes(project: Path) -> None:
+def test_two_machines_train_what_two_devices_of_one_do_and_the_first_one_writes(project: Path, tmp_path: Path) -> None:
     fit = {"epochs": 2, "batch_size": 8, "patience": 2}
     change_params(project, {"model": {"backbone": "cnn", "weights": "none"}, "train": {"scratch": fit}})
+    folders = {"mirrored": project, "multi_worker": copy_of(project, tmp_path / "several")}
+    for kind, folder in folders.items():
+        change_params(folder, {"compute": {"distribution": kind}})
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    machines: list[tuple[str, object]] = [(str(folders["mirrored"]), None)]
+    for index in range(2):
+        cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        machines.append((str(folders["multi_worker"]), cluster))
+    ended = run(sys.executable, "-c", MACHINES, json.dumps(machines), cwd=REPOSITORY).stdout
+    said = [(Path(folder) / f"{number}.log").read_text() for number, (folder, _) in enumerate(machines)]
+    assert json.loads(ended) == [0, 0, 0], said
+    assert all("2 replicas" in words for words in said)
     found = {}
-    for kind, machines in (("mirrored", 1), ("multi_worker", 2)):
-        change_params(project, {"compute": {"distribution": kind}})
-        addresses = [f"127.0.0.1:{port}" for port in free_ports(machines)]
-        started = []
-        for index in range(machines):
-            cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            started.append(
-                subprocess.Popen(
-                    [sys.executable, "-c", TWO_CPUS], cwd=project, env=environment(TF_CONFIG=json.dumps(cluster)),
-                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                )
-            )  # fmt: skip
-        said = [process.communicate(timeout=300)[0] for process in started]
-        assert [process.returncode for process in started] == [0] * machines, said
-        assert all("2 replicas" in words for words in said)
-        found[kind] = pd.read_csv(project / "reports/curves.csv").drop(columns="phase").to_numpy()
-        assert not [entry for entry in (project / "models/checkpoints").iterdir() if entry.is_dir()]
+    for kind, folder in folders.items():
+        found[kind] = pd.read_csv(folder / "reports/curves.csv").drop(columns="phase").to_numpy()
+        assert not [entry for entry in (folder / "models/checkpoints").iterdir() if entry.is_dir()]
     np.testing.assert_allclose(found["mirrored"], found["multi_worker"], rtol=1e-4, atol=1e-6)
