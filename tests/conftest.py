@@ -24,6 +24,9 @@ settings.register_profile("few", deadline=None, max_examples=25)
 settings.register_profile("many", deadline=None, max_examples=1000)
 settings.load_profile("few")
 
+# TensorFlow, MLflow and Prefect are millions of objects, most of them made by imports, and none of them is garbage.
+gc.set_threshold(10_000, 20, 20)
+
 LONGEST = 20.0  # seconds that a test may take; a longer one says so with the mark `slow`
 AND_BUSY = 0.5  # and this share of them its processes computed: a test that only had to wait its turn was not slow
 TIMES = pytest.StashKey[tuple[float, float]]()
@@ -111,7 +114,7 @@ def pytest_pyfunc_call() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def libraries_are_no_garbage() -> None:
-    """TensorFlow, MLflow and Prefect are millions of objects: looking through them took a third of the tests' time."""
+    """Looking through them at each collection took a third of the tests' time."""
     gc.collect()
     gc.freeze()
 

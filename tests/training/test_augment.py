@@ -60,7 +60,8 @@ def test_a_change_happens_in_training_only_stays_in_range_and_follows_from_the_s
     keras.utils.set_random_seed(0)
     keras.random.uniform((3,))
     np.testing.assert_array_equal(changed(mild, batches=2), first)
-    assert not np.array_equal(changed(mild, seed=2, batches=2), first)
+    of_another_seed = np.asarray(augmentation(mild, 2)(images(), training=True))
+    assert np.abs(of_another_seed - first[:8]).max() > 1, "more than a graph rounds otherwise"
     for result in (first, changed(strongest, batches=6)):
         assert result.dtype == np.float32
         assert np.isfinite(result).all()
