@@ -20,7 +20,7 @@ from tests.fixtures.images import noise
 
 NAMES = [name for name in Backbone.__args__ if name not in ("keras_hub", "keras_file")]
 SMALLEST = {"inception_v3": 75}  # pixels; the others: 32
-SIZES = {"inception_v3": 96, "convnext_tiny": 32}  # pixels of images that a step is taken with; the others: 64
+SIZES = {"inception_v3": 96, "convnext_tiny": 32, "vgg16": 32}  # pixels of images to take a step with; others: 64
 
 
 def rules(size: int) -> Images:
