@@ -11,16 +11,19 @@ from mlflow import MlflowClient
 
 from pipeline.data.prepared import read_split
 from pipeline.model.export import largest_difference
-from tests.fixtures.project import draw_shape, new_project, nightshift, rows_of
+from tests.fixtures.forked import nightshift
+from tests.fixtures.project import draw_shape, new_project, rows_of
 
-# Of ten test images one that is doubtful already weighs too much.
+ENOUGH = 20  # images of each class, as `few_images` wants them
+# Of six test images one that is doubtful already weighs too much.
 LIMITS = {"register": {"gate": {"max_log_loss": 5.0, "max_expected_calibration_error": 1.0}}}
 
 
 @pytest.mark.slow
-def test_a_project_as_it_is_shipped_trains_and_has_its_night(tmp_path: Path) -> None:
-    project = new_project(tmp_path / "project", LIMITS)
-    done = nightshift("train", cwd=project, in_process=False)
+def test_a_project_as_it_is_shipped_trains_and_has_its_night(tmp_path: Path, prefect_api: str) -> None:
+    """Every stage is a process that DVC starts."""
+    project = new_project(tmp_path / "project", LIMITS, per_class=ENOUGH)
+    done = nightshift("train", cwd=project, PREFECT_API_URL=prefect_api)
     assert "nightshift version 1: challenger, champion" in done.stdout
     log = done.stdout + done.stderr
     assert re.findall(r"Running stage '(\w+)'", log) == [
@@ -52,9 +55,7 @@ def test_a_project_as_it_is_shipped_trains_and_has_its_night(tmp_path: Path) -> 
     for number in range(6):
         draw_shape(tmp_path / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
     (tmp_path / "night" / "9.png").write_text("no image")
-    nightshift(
-        "classify", str(tmp_path / "night"), str(tmp_path / "out"), "--no-prefect", cwd=project, in_process=False
-    )
+    nightshift("classify", str(tmp_path / "night"), str(tmp_path / "out"), "--no-prefect", cwd=project)
     rows = rows_of(tmp_path / "out")
     assert [row["path"] for row in rows] == [*(f"{number}.png" for number in range(6)), "9.png"]
     assert rows[-1]["status"] == "unreadable"

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,15 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from tests.fixtures.project import change_params, environment, stage
+from tests.fixtures.forked import forking, run
+from tests.fixtures.project import change_params, stage
 
-TRAIN = [sys.executable, "-m", "pipeline.train"]
+TRAIN = ("-m", "pipeline.train")
 RECIPE = {
     "train": {
         "label_smoothing": 0.1,
         "head": {"epochs": 20},
-        "fine_tune": {"epochs": 40, "patience": 40, "batch_size": 16, "ema": 0.9, "layer_decay": 0.3, "clip_norm": 1.0},
+        "fine_tune": {"epochs": 8, "patience": 8, "batch_size": 16, "ema": 0.9, "layer_decay": 0.3, "clip_norm": 1.0},
     },
     "augment": {"rotation": 0.1, "mix_up": 0.2},
 }
@@ -41,7 +40,7 @@ def written(project: Path, phase: str) -> float:
 def kill_after_next(project: Path, phase: str, seconds: float) -> bool:
     """Start the stage and kill it some time after its next snapshot of `phase`; False where it was done before."""
     before = written(project, phase)
-    with subprocess.Popen(TRAIN, cwd=project, env=environment(), stderr=subprocess.DEVNULL) as process:
+    with forking(*TRAIN, cwd=project, work="training") as process:
         while process.poll() is None and written(project, phase) <= before:
             time.sleep(0.02)
         time.sleep(seconds)
@@ -54,7 +53,7 @@ def kill_after_next(project: Path, phase: str, seconds: float) -> bool:
 @pytest.mark.timeout(1200)
 def test_a_training_killed_in_each_phase_ends_as_an_undisturbed_one(project: Path) -> None:
     change_params(project, RECIPE)
-    stage("train", project, in_process=False)  # names in its files count what a process built before
+    run(*TRAIN, cwd=project, work="training")  # names in its files count what a process built before
     undisturbed = results(project)
     assert list(project.glob("models/checkpoints/*/")) == []
     for file in ("models/current", "reports/curves.png"):
@@ -69,7 +68,7 @@ def test_a_training_killed_in_each_phase_ends_as_an_undisturbed_one(project: Pat
         for phase, longest in (("head", 0.1), ("fine_tune", 0.1))
     ]
     assert killed == [True] * 2
-    said = stage("train", project, in_process=False)
+    said = run(*TRAIN, cwd=project, work="training")
     assert "fine_tune resumes after epoch" in said.stderr
     assert results(project) == undisturbed
     assert list(project.glob("models/checkpoints/*/")) == []

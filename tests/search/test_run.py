@@ -1,10 +1,9 @@
 """The search, on a small project: judged on validation, resumable, its winner in params.yaml, every trial in MLflow."""
 
+import os
 import re
-import shutil
 import signal
 import sqlite3
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from pipeline.params.file import load_params
 from pipeline.search.run import Attempt, Found, run_search, write_winner
 from pipeline.search.space import value_of
 from pipeline.search.study import plan
-from tests.fixtures.project import NIGHTSHIFT, change_params, dvc, environment, nightshift, run
+from tests.fixtures.forked import forking
+from tests.fixtures.project import NIGHTSHIFT, change_params, copy_of, dvc, nightshift, run
 
 RANGES = {
     "train.head.learning_rate": {"low": 0.0001, "high": 0.3, "log": True},
@@ -29,20 +29,16 @@ RANGES = {
 
 
 @pytest.fixture(scope="module")
-def small(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained project with ranges for heads; tests leave it as it is."""
-    copy = tmp_path_factory.mktemp("small") / "project"
-    shutil.copytree(trained, copy, symlinks=True)
-    for name in ("mlflow.db", "mlartifacts"):  # they know their place, and a search makes its own
-        path = copy / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    copy = copy_of(untouched, tmp_path_factory.mktemp("small") / "project")
     set_ranges(copy, RANGES)
     return copy
 
 
 @pytest.fixture
 def project(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    copy = shutil.copytree(small, tmp_path / "project", symlinks=True)
+    copy = copy_of(small, tmp_path / "project")
     monkeypatch.chdir(copy)
     return copy
 
@@ -130,17 +126,16 @@ def test_a_search_compares_shows_writes_and_goes_on(project: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_search_goes_on_as_if_it_had_not_been(project: Path, tmp_path: Path) -> None:
-    undisturbed = shutil.copytree(project, tmp_path / "undisturbed", symlinks=True)
-    for number, (sent, wanted) in enumerate([(signal.SIGINT, 1), (signal.SIGKILL, 3)]):
-        with (tmp_path / f"{number}.log").open("w") as out, subprocess.Popen(
-            [str(NIGHTSHIFT), "tune", "--trials", "8", "--no-write"], cwd=project, env=environment(), stdout=out,
-            stderr=out, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        ) as process:  # fmt: skip
+    change_params(project, {"train": {"head": {"epochs": 15}}})
+    undisturbed = copy_of(project, tmp_path / "undisturbed")
+    for sent, wanted in [(signal.SIGINT, 1), (signal.SIGKILL, 3)]:
+        with forking(str(NIGHTSHIFT), "tune", "--trials", "8", "--no-write", cwd=project, work="training") as process:
             give_up = time.monotonic() + 300
             while len(trials_in(project)) < wanted and process.poll() is None and time.monotonic() < give_up:
                 time.sleep(0.05)
             time.sleep(0.3)  # in the middle of a trial
-            process.send_signal(sent)
+            os.kill(process.pid, sent)
+            process.wait()
         assert process.returncode != 0
         assert wanted <= len(trials_in(project)) < 8
     ends = [nightshift("tune", "--trials", "8", "--no-write", cwd=folder).stdout for folder in (project, undisturbed)]
@@ -158,7 +153,7 @@ def test_a_store_that_does_not_answer_is_no_hindrance_and_catches_up(project: Pa
     done = nightshift("tune", "--trials", "2", "--no-write", cwd=project, **dead)
     assert done.stderr.count("Could not record this search in MLflow; run it again to add what is missing") == 1
     assert len(trials_in(project)) == 2
-    nightshift("tune", "--trials", "2", "--no-write", cwd=project)
+    run_search(plan(load_params(), False), 2)
     assert sorted(runs_in(project)["tags.nightshift.trial"].dropna()) == ["0", "1"]
 
 
@@ -207,7 +202,7 @@ def test_a_loss_that_is_no_number_is_a_bad_trial_and_no_end(project: Path) -> No
         project, {"train": {"head": {"learning_rate": 10.0, "weight_decay": 1.0, "batch_size": 1, "epochs": 3}}}
     )
     set_ranges(project, {"train.head.learning_rate": {"choices": [10.0, 0.001]}})
-    found = run_search(plan(load_params(), False), 8)
+    found = run_search(plan(load_params(), False), 4)
     assert found.present.score is None
     assert found.winner is not None
     assert write_winner(found) == {"train.head.learning_rate": (10.0, 0.001)}
@@ -252,6 +247,7 @@ def test_nonsense_ends_at_once_with_words(project: Path) -> None:
 @pytest.mark.slow
 def test_dvc_experiments_set_the_same_parameters(project: Path) -> None:
     """`dvc exp run -S` is the other way to try values, one training each."""
+    change_params(project, {"train": {"fine_tune": {"epochs": 0}}})
     run("git", "add", "--all", cwd=project)
     run("git", "commit", "--quiet", "--message", "trained", cwd=project)
     before = (project / "reports/training.json").read_text()
