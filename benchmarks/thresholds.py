@@ -1,6 +1,6 @@
 """How often a threshold that is chosen on validation images misses its target, and what certifying it costs.
 
-    python -m benchmarks.thresholds [TRIES]      about three minutes with 400
+    python -m benchmarks.thresholds [TRIES]      about a minute with 400
 
 Prints the figures of docs/how-it-works.md. Each world has a true precision at every threshold; we draw validation
 images from it, choose a threshold by each rule, and look up the truth: the share of misses, the mean coverage, and the
