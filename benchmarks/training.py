@@ -89,7 +89,7 @@ def new_project(folder: Path) -> None:
 def write_params(folder: Path, learning_rate: float | None) -> None:
     """The shipped parameters with fine-tuning off, and another learning rate of the head."""
     values = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    values["train"]["fine_tune"]["epochs"] = 0
+    values["train"]["fine_tune"]["steps"] = 0
     if learning_rate:
         values["train"]["head"]["learning_rate"] = learning_rate
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))

@@ -14,7 +14,7 @@ from pipeline.training.recipe import train
 
 
 def main() -> None:
-    """Train, or resume a killed training, and log every epoch to MLflow."""
+    """Train, or resume a killed training, and log every judgement to MLflow."""
     params = load_params()
     strategy = prepare_device(params.compute, params.seed)
     data, writes = read_data(params), writes_files(strategy)
@@ -25,7 +25,7 @@ def main() -> None:
         with live_run(params, data.dataset.sha256, checkpoints.folder) as live:
             trained = train(params, data, strategy, checkpoints, live.epoch)
             contract, result = write_results(params, data, trained)
-            live.end(contract.hash, result.model_dump())
+            live.end(contract.hash, result)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def test_metrics_and_plots_are_declared(project: Path) -> None:
 
 
 def test_a_change_to_the_head_reruns_from_train_only(project: Path) -> None:
-    change_params(project, {"train": {"head": {"dropout": 0.1}, "fine_tune": {"epochs": 0}}})
+    change_params(project, {"train": {"head": {"dropout": 0.1}, "fine_tune": {"steps": 0}}})
     assert ran(dvc("repro", "--dry", cwd=project).stdout) == ["train"]
     assert "models/current" in yaml.safe_load((project / "dvc.yaml").read_text())["stages"]["evaluate"]["deps"]
     stage("train", project)

@@ -152,7 +152,7 @@ class TrainingResult(_Result):
     unsure_below: float
     gap_accuracy: float  # accuracy on training minus validation images
     gap_loss: float  # loss on validation minus training images
-    epochs: int  # of all phases
+    epochs: int  # judgements on the validation images in all phases: one an epoch, or several in fine-tuning
     certificate: Certificate | None = None  # of `unsure_below`; None: train.target_confidence is null
 
 

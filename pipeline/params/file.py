@@ -17,6 +17,7 @@ from pipeline.params.night import Batch, Register
 # Keys of earlier versions, and what to write instead.
 RENAMED = {
     "train.outlier_percentile": "train.outlier_alarms, the share of false alarms: 0.05 where the percentile was 95",
+    "train.fine_tune.epochs": "train.fine_tune.steps, steps of gradient descent: auto, or 0 for no fine-tuning",
 }
 
 

@@ -94,32 +94,56 @@ class Embed(Section):
 Monitor = Literal["val_loss", "val_accuracy", "val_balanced_accuracy"]
 
 
-class Fit(Section):
-    """One run of gradient descent; 0 turns off what has a default."""
+MOST_STEPS = 10_000_000
 
-    epochs: int = Field(ge=0, le=10_000)
+
+class Descent(Section):
+    """Gradient descent; 0 turns off what has a default."""
+
     batch_size: int = Field(ge=1, le=65_536)
     learning_rate: float = Field(gt=0, le=10)
     weight_decay: float = Field(ge=0, le=1)
     dropout: float = Field(ge=0, lt=1)
-    patience: int = Field(ge=1)  # epochs
+    patience: int = Field(ge=1)  # judgements on the validation images
     warm_up: float = Field(default=0, ge=0, lt=1)  # share of the steps
     clip_norm: float = Field(default=0, ge=0)  # of all gradients together
     ema: float = Field(default=0, ge=0, lt=1)  # momentum of the averaged weights
 
 
+class Fit(Descent):
+    """Gradient descent that is judged after each epoch."""
+
+    epochs: int = Field(ge=0, le=10_000)
+
+
+HeadMethod = Literal["linear", "ridge", "nearest_mean"]
+
+
 class Head(Fit):
-    """Fitting the linear head on frozen features."""
+    """Fitting the last layer on frozen features."""
 
-    epochs: int = Field(ge=1, le=10_000)
+    method: Literal["auto", "linear", "ridge", "nearest_mean"] = "auto"
+    epochs: int = Field(ge=1, le=10_000)  # of `linear`, as all that follows
 
 
-class FineTune(Fit):
+class FineTune(Descent):
     """Fine-tuning the whole of a pretrained network."""
 
+    steps: Literal["auto"] | int  # 0: off
     layer_decay: float = Field(gt=0, le=1)  # the first layer's learning rate as a share of the last one's
     frozen: float = Field(ge=0, lt=1)  # share of the backbone's weighted layers, from the first, that are not trained
     freeze_batch_norm: bool
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _a_number_of_steps(cls, value: object) -> object:
+        is_number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_STEPS
+        if value != "auto" and not is_number:
+            raise ValueError(
+                f"{value!r} is not a valid number of steps; it must be auto, or a whole number from 0 (off) to "
+                f"{MOST_STEPS}"
+            )
+        return value
 
 
 class Train(Section):
@@ -134,6 +158,7 @@ class Train(Section):
     head: Head
     fine_tune: FineTune
     scratch: Fit
+    budget_minutes: float | None = Field(default=None, gt=0)  # of fitting
     max_gap: float = Field(gt=0, le=1)  # of accuracy
     target_precision: float = Field(ge=0, le=1)
     target_confidence: float | None = Field(default=0.9, ge=0.5, lt=1)  # None: the target as measured, without doubt

@@ -1,4 +1,4 @@
-"""A running training in MLflow: parameters at its start, metrics after each epoch, the machine's load.
+"""A running training in MLflow: parameters at its start, metrics at each judgement, the machine's load.
 
 A separate thread logs everything to the store. A slow or dead store costs the training only a few seconds of waiting
 at its end; one warning says what is missing. Does not know how the model is fitted.
@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.log import log
+from pipeline.evaluation.results import TrainingResult
 from pipeline.params.file import Params
 from pipeline.registry.runs import CONTRACT_TAG, final, log_epoch, logged_steps, training_params, training_tags
 from pipeline.registry.store import Store, TrackingError
@@ -58,10 +59,10 @@ class LiveRun:
         self._seconds[phase] += epoch["seconds"]
         self._jobs.put(partial(self._log_epoch, self._step, dict(epoch)))
 
-    def end(self, contract_hash: str, metrics: dict[str, Any]) -> None:
+    def end(self, contract_hash: str, result: TrainingResult) -> None:
         """Log the end of training: the tag by which registration finds the run, and the validation metrics."""
         seconds = {f"{phase}_seconds": value for phase, value in self._seconds.items()}
-        self._jobs.put(partial(self._log_end, contract_hash, final(metrics) | seconds))
+        self._jobs.put(partial(self._log_end, contract_hash, final(result) | seconds))
 
     def close(self, status: str) -> None:
         """End the run with an MLflow status; later jobs are ignored."""

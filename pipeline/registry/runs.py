@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
-NO_METRIC = ("phase", "epoch", "step")  # columns of an epoch that are not metrics
+NO_METRIC = ("phase", "judgement", "steps", "epoch", "step")  # columns of the curves that are not metrics
 LATER = {"evaluate", "register", "batch", "tune"}  # sections of params.yaml that no training depends on
 
 
@@ -111,9 +111,9 @@ def tag_run(client: "MlflowClient", run_id: str, tags: dict[str, str]) -> None:
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
-def final(training: dict[str, Any]) -> dict[str, float]:
+def final(training: TrainingResult) -> dict[str, float]:
     """Numbers of the finished model, under names that no epoch uses."""
-    known = {name: value for name, value in flat(training).items() if value is not None}
+    known = {name: value for name, value in flat(training.model_dump()).items() if value is not None}
     return {f"final_{name.replace('.', '_')}": float(value) for name, value in known.items()}
 
 
@@ -134,7 +134,7 @@ def log_training(
     known = client.get_run(run_id).data
     settings = flat(params.model_dump(by_alias=True, exclude={"tune"}))
     mlflow.log_params({name: value for name, value in settings.items() if name not in known.params})
-    trained = final(training.model_dump())
+    trained = final(training)
     mlflow.log_metrics(
         on_test_images(evaluation) | {name: trained[name] for name in trained if name not in known.metrics}
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.params.file import Params
-from pipeline.registry.runs import training_params, training_tags
+from pipeline.registry.runs import NO_METRIC, training_params, training_tags
 from pipeline.registry.store import Store
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class SearchRun:
                 Metric(name, value, ended, step)
                 for step, row in enumerate(trial.history, start=1)
                 for name, value in row.items()
-                if name != "epoch"
+                if name not in NO_METRIC
             ]
             if trial.is_complete and trial.score is not None:
                 metrics.append(Metric("score", trial.score, ended, 0))

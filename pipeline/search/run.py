@@ -196,8 +196,8 @@ def _score(
 
     def on_epoch(phase: str, row: dict[str, float]) -> None:
         history.append((phase, row))
-        if phase == search.mode and (phase != "head" or row["epoch"] % HEAD_STRIDE == 0):
-            trial.report(row[metric], int(row["epoch"]))
+        if phase == search.mode and (phase != "head" or row["judgement"] % HEAD_STRIDE == 0):
+            trial.report(row[metric], int(row["judgement"]))
             if prune and trial.should_prune():
                 raise TrialPruned
 
@@ -205,8 +205,8 @@ def _score(
     try:
         if search.mode == "head":
             with ready.strategy.scope():
-                _, table = recipe.fit_head(ready.data, params.train, params.seed, on_epoch=on_epoch)
-            return float(recipe.best_row(table, params.train.monitor)[metric])
+                found = recipe.fit_head(ready.data, params.train, params.seed, on_epoch=on_epoch)
+            return float(found.kept[metric])
         return float(recipe.train(params, ready.data, ready.strategy, on_epoch=on_epoch).kept[metric])
     except TrialPruned:
         return None

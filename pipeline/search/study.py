@@ -49,9 +49,9 @@ class Search:
 def check(params: Params, fine_tune: bool) -> Mode:
     """What trials will fit. Raises NightshiftError where there is nothing to search, or a range is not valid."""
     mode: Mode = "scratch" if not is_pretrained(params.model) else "fine_tune" if fine_tune else "head"
-    if mode == "fine_tune" and not params.train.fine_tune.epochs:
+    if mode == "fine_tune" and params.train.fine_tune.steps == 0:
         raise NightshiftError(
-            "params.yaml: train.fine_tune.epochs is 0, so there is no fine-tuning to search. Set it to 1 or more, or "
+            "params.yaml: train.fine_tune.steps is 0, so there is no fine-tuning to search. Set it to auto, or "
             "search without --fine-tune (tune.fine_tune: false)."
         )
     searched(params, mode)

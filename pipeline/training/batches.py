@@ -1,6 +1,6 @@
-"""The examples of a training phase, and its batches, epoch by epoch. Fits nothing.
+"""The examples of a training phase, and its batches between two judgements. Fits nothing.
 
-The draws of an epoch depend only on (seed, epoch).
+The draws depend only on the seed and on how many judgements there were before.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from pipeline.data.features import TrainingRows
 from pipeline.training.augment import Change
+from pipeline.training.optimiser import WarmUpAndCosine
+from pipeline.training.pace import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a phase trains on, and what it is evaluated on."""
+    """What a phase trains on, at which pace, and what it is evaluated on."""
 
     phase: str
     train: Examples
@@ -37,9 +39,12 @@ class Task:
     targets: NDArray[np.float32]  # (n, classes), of `train`: one-hot labels, or softer ones; rows sum to 1
     class_weights: NDArray[np.float32]  # (classes,)
     seed: int
-    change: Callable[[int], Change] | None = None  # the random changes of an epoch, given the epoch's seed
+    pace: Pace
+    change: Callable[[int], Change] | None = None  # the random changes until the next judgement, given a seed for them
     judged_at_once: int = 1024  # rows
-    bar: bool = False  # show every step: the phase takes minutes
+    slow: bool = False  # it takes minutes: say beforehand how many, and show every step
+    seconds: float | None = None  # that it may take; None: any
+    rate: WarmUpAndCosine | None = None  # the optimiser's, to end with the last step
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
@@ -47,15 +52,23 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
 
 
-def batches(task: Task, batch_size: int, epoch: int, whole: bool = False) -> tf.data.Dataset:
-    """The batches of one epoch, shuffled for this epoch, read from disk as they are needed.
+def stream(rows: int, seed: int, start: int, stop: int) -> NDArray[np.int64]:
+    """Places `start` to `stop` of an endless stream of row numbers, below `rows`; each pass has each row once."""
+    passes = range(start // rows, -(-stop // rows))
+    found = [np.random.default_rng([seed, number]).permutation(rows) for number in passes]
+    first = start - passes.start * rows
+    return np.concatenate([*found, np.empty(0, np.int64)])[first : first + stop - start]
 
-    Yields (rows as float32, targets, weights) of `batch_size`. The last batch has what is left; with `whole` an
-    incomplete last batch is dropped. A row has the weight of its class; a soft target has the mean of its classes'
-    weights by their shares.
+
+def batches(task: Task, pace: Pace, judged: int, together: bool = False) -> tf.data.Dataset:
+    """The batches after `judged` judgements until the next one, read from disk as they are needed.
+
+    Yields (rows as float32, targets, weights) of the pace's batch size. The last batch of a pass has what is left;
+    `together`: every batch is full, as each replica needs rows. A row has the weight of its class; a soft target has
+    the mean of its classes' weights by their shares.
     """
     rows, targets, weights = task.train.rows, task.targets, tf.constant(task.class_weights)
-    shape, seed = (None, *rows.shape[1:]), epoch_seed(task.seed, epoch)
+    shape, seed = (None, *rows.shape[1:]), epoch_seed(task.seed, judged)
 
     def gather(index: NDArray[np.int64]) -> NDArray[np.float32]:
         return rows[index].astype(np.float32)
@@ -69,7 +82,8 @@ def batches(task: Task, batch_size: int, epoch: int, whole: bool = False) -> tf.
 
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    order = tf.data.Dataset.range(len(targets)).shuffle(len(targets), seed=seed).batch(batch_size, drop_remainder=whole)
-    read = order.map(load, num_parallel_calls=1)
+    order = stream(len(targets), task.seed, pace.rows_until(judged), pace.rows_until(judged + 1))
+    chosen = tf.data.Dataset.from_tensor_slices(order).batch(pace.batch_size, drop_remainder=together)
+    read = chosen.map(load, num_parallel_calls=1)
     changed = read if task.change is None else read.map(task.change(seed))
     return changed.map(weigh).prefetch(2).with_options(options)

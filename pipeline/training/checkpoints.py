@@ -34,11 +34,12 @@ Arrays = dict[str, list[NDArray[np.generic]]]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of a phase after some whole epochs."""
+    """The state of a phase at a judgement, or before its first step."""
 
-    history: list[dict[str, float]]  # one row an epoch
+    history: list[dict[str, float]]  # one row a judgement
     finished: bool
     arrays: Arrays  # by name: weights, optimiser, ...
+    pace: tuple[int, int]  # the steps and judgements that were decided on
 
 
 @dataclass(slots=True)
@@ -57,7 +58,7 @@ class Checkpoints:
         try:
             return _decode(file.read_bytes())
         except FAULTS as error:
-            log.warning("%s is damaged and is ignored (%s); %s starts again from its first epoch.", file, error, phase)
+            log.warning("%s is damaged and is ignored (%s); %s starts again from its first step.", file, error, phase)
             return None
 
     def save(self, phase: str, take: Callable[[], Snapshot], always: bool = False) -> None:
@@ -80,8 +81,8 @@ def _encode(file: Path, snapshot: Snapshot) -> None:
         f"{name}.{number}": array for name, group in snapshot.arrays.items() for number, array in enumerate(group)
     }
     counts = {name: len(group) for name, group in snapshot.arrays.items()}
-    words = json.dumps({"history": snapshot.history, "finished": snapshot.finished, "counts": counts})
-    np.savez(file, words=np.array(words), allow_pickle=False, **arrays)
+    words = {"history": snapshot.history, "finished": snapshot.finished, "pace": snapshot.pace, "counts": counts}
+    np.savez(file, words=np.array(json.dumps(words)), allow_pickle=False, **arrays)
 
 
 def _decode(content: bytes) -> Snapshot:
@@ -90,7 +91,8 @@ def _decode(content: bytes) -> Snapshot:
         arrays = {
             name: [stored[f"{name}.{number}"] for number in range(count)] for name, count in words["counts"].items()
         }
-    return Snapshot(words["history"], words["finished"], arrays)
+    steps, judgements = words["pace"]
+    return Snapshot(words["history"], words["finished"], arrays, (steps, judgements))
 
 
 @contextmanager

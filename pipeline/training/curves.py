@@ -1,7 +1,10 @@
-"""The learning curves of a training, as a table and as a figure. Knows epochs, not networks.
+"""The learning curves of a training, as a table and as a figure. Knows judgements, not networks.
 
-Columns: `step`, `phase`, `epoch`, `objective` (the mean loss of the steps, with all random changes); measured after
-each epoch without random changes: `train_*` (a sample), `val_*`, and `gap_*`, how much worse the validation images are.
+A row is a judgement on the validation images: one an epoch, several in fine-tuning, one of a head that a formula
+gives. Columns: `step` (the row), `phase`; within the phase `judgement` (counted from 1), `steps` of gradient descent so
+far and `epoch`, passes over the training images so far; `objective` (the mean loss of the steps since the last
+judgement, with all random changes); measured without random changes: `train_*` (a sample), `val_*`, and `gap_*`, how
+much worse the validation images are.
 """
 
 from pathlib import Path
@@ -16,7 +19,7 @@ NAMES = {"train": "training", "val": "validation"}
 
 
 def draw_curves(curves: pd.DataFrame) -> Figure:
-    """Loss and accuracy of every epoch, the train-validation gap shaded; a line where a phase begins."""
+    """Loss and accuracy of every judgement, the train-validation gap shaded; a line where a phase begins."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     steps = np.arange(1, len(curves) + 1)
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -31,7 +34,7 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
             axes.text(
                 start + 1, axes.get_ylim()[1], f" {curves['phase'].iloc[start]} ", va="top", ha=side, color="grey"
             )
-        axes.set(xlabel="epoch", title=metric)
+        axes.set(xlabel="judgement", title=metric)
         axes.legend()
     return figure
 

@@ -1,14 +1,14 @@
-"""Gradient descent over epochs: steps, validation, early stopping, resuming. Knows no files and no backbone.
+"""Gradient descent: steps, judgements on validation images, early stopping, resuming. Knows no files and no backbone.
 
-The draws of an epoch depend on (seed, epoch) and on states that the snapshot contains, so a fit that resumes after its
-last whole epoch ends with the same bits as one that was never interrupted.
+The draws between two judgements depend on the seed, on how many there were, and on states that the snapshot contains,
+so a fit that resumes after its last judgement ends with the same bits as one that was never interrupted.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -22,15 +22,17 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy, mean_log_loss
 from pipeline.model.engine import probabilities
-from pipeline.params.model import Fit, Monitor, Train
+from pipeline.params.model import Descent, Monitor, Train
 from pipeline.training.batches import Examples, Task, batches
-from pipeline.training.checkpoints import Checkpoints, Snapshot
+from pipeline.training.checkpoints import Checkpoints
+from pipeline.training.pace import Pace
+from pipeline.training.state import State, restore
+from pipeline.training.timing import Judge, Steps, mean_over_replicas, paced
 
-Epoch = dict[str, float]  # the measurements of one epoch, by column of the curves
-OnEpoch = Callable[[str, Epoch], None]  # phase, epoch; may raise to end the training
+Epoch = dict[str, float]  # the measurements of one judgement, by column of the curves; one an epoch, or more, or fewer
+OnEpoch = Callable[[str, Epoch], None]  # phase, measurements; may raise to end the training
 
-
-GAP_SAMPLE = 256  # training images to measure after each epoch, like the validation images: precise to half a point
+GAP_SAMPLE = 256  # training images to measure at each judgement, like the validation images: precise to half a point
 
 
 class Diverged(NightshiftError):  # noqa: N818 - what happened
@@ -51,7 +53,7 @@ def loss_of_each(train: Train) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 
 def make_steps(
     model: keras.Model, optimiser: keras.optimizers.Optimizer, loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-) -> Callable[[Any, int], tf.Tensor]:
+) -> Steps:
     """A function that trains on a given number of batches of an iterator, and returns the sum of their losses.
 
     A loss is the mean over the batch, on any number of replicas. We do not call `model.fit`, which fails on several
@@ -80,7 +82,7 @@ def make_steps(
     return steps  # type: ignore[no-any-return]
 
 
-def make_judge(model: keras.Model, at_once: int) -> Callable[[Examples], NDArray[np.float32]]:
+def make_judge(model: keras.Model, at_once: int) -> Judge:
     """A function that returns the model's logits (n, classes) for examples, without any random change."""
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
@@ -106,80 +108,107 @@ def measure(logits: NDArray[np.float32], labels: NDArray[np.int64], split: str) 
     }
 
 
+def judged(
+    train_logits: NDArray[np.float32], train_labels: NDArray[np.int64],
+    val_logits: NDArray[np.float32], val_labels: NDArray[np.int64],
+) -> Epoch:  # fmt: skip
+    """The measurements on some training images and on the validation images, and how far they are apart."""
+    found = measure(train_logits, train_labels, "train") | measure(val_logits, val_labels, "val")
+    gap_loss, gap_accuracy = found["val_loss"] - found["train_loss"], found["train_accuracy"] - found["val_accuracy"]
+    return found | {"gap_loss": gap_loss, "gap_accuracy": gap_accuracy}
+
+
+def gap_sample(val_labels: NDArray[np.int64]) -> int:
+    """How many training images to measure beside so many validation images."""
+    return min(GAP_SAMPLE, len(val_labels))
+
+
 def best_epoch(history: list[Epoch], monitor: Monitor) -> int:
-    """The epoch, counted from 0, with the best `monitor`; the first of equals."""
+    """The judgement, counted from 0, with the best `monitor`; the first of equals."""
     values = [epoch[monitor] for epoch in history]
     return values.index(min(values) if monitor == "val_loss" else max(values))
 
 
-def is_better(new: Epoch, old: Epoch, monitor: Monitor) -> bool:
-    """Whether `new` is strictly better."""
-    return best_epoch([old, new], monitor) == 1
-
-
 def fit(
-    model: keras.Model, optimiser: keras.optimizers.Optimizer, task: Task, how: Fit, train: Train,
+    model: keras.Model, optimiser: keras.optimizers.Optimizer, task: Task, how: Descent, train: Train,
     checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None,
 ) -> list[Epoch]:  # fmt: skip
-    """Fit `model` until `train.monitor` stops improving, and leave it with its best weights; one row per epoch.
+    """Fit `model` until `train.monitor` stops improving, and leave it with its best weights; one row a judgement.
 
-    Resumes if `checkpoints` has a snapshot of this phase; `on_epoch` gets its epochs too. Raises Diverged.
+    No row where the time of the task does not allow any step. Resumes if `checkpoints` has a snapshot of this phase;
+    `on_epoch` gets its rows too. Raises Diverged.
     """
-    state = _State(model, optimiser)
+    state = State(model, optimiser)
     steps, judge = make_steps(model, optimiser, loss_of_each(train)), make_judge(model, task.judged_at_once)
-    sample = task.train.sample(min(GAP_SAMPLE, len(task.val.labels)), task.seed)
+    sample = task.train.sample(gap_sample(task.val.labels), task.seed)
     together = model.distribute_strategy.num_replicas_in_sync > 1  # then every replica needs rows
-    batch_size = min(how.batch_size, len(task.train.labels)) if together else how.batch_size
-    count = len(task.train.labels) // batch_size if together else -(-len(task.train.labels) // batch_size)
 
-    history, best, finished = _restore(checkpoints, task.phase, state)
+    before = restore(checkpoints, task.phase, state)
+    history, best, finished = (before.history, before.arrays["best"], before.finished) if before else ([], [], False)
     _agree_on(len(history) + finished, model.distribute_strategy)
+    if before:
+        pace = replace(task.pace, steps=before.pace[0], judgements=before.pace[1])
+        log.info("%s resumes after step %d of %d", task.phase, pace.until(len(history)), pace.steps)
+    else:
+        pace = paced(task, state, steps, judge, len(sample.labels))
+        finished = not pace.steps
+        if checkpoints and task.seconds is not None:  # another time of day would decide otherwise
+            best = model.get_weights()
+            checkpoints.save(task.phase, lambda: state.take([], best, finished, pace), always=True)
+    if task.rate:
+        task.rate.take(pace.steps)
     for epoch in history:
         if on_epoch:
             on_epoch(task.phase, epoch)
     bar = tqdm(
-        desc=task.phase, total=how.epochs * count, initial=len(history) * count, unit="step",
-        disable=not task.bar or finished,
+        desc=task.phase, total=pace.steps, initial=pace.until(len(history)), unit="step",
+        disable=not task.slow or finished,
     )  # fmt: skip
     with bar:
         while not finished:
             started, number = time.monotonic(), len(history)
-            dataset = batches(task, batch_size, number, whole=together)
+            count = pace.until(number + 1) - pace.until(number)
+            dataset = batches(task, pace, number, together)
             iterator = iter(model.distribute_strategy.experimental_distribute_dataset(dataset))
             total = 0.0
-            for _ in range(count if task.bar else 1):
-                total += float(steps(iterator, 1 if task.bar else count))
-                bar.update(1 if task.bar else count)
+            for _ in range(count if task.slow else 1):
+                total += float(steps(iterator, 1 if task.slow else count))
+                bar.update(1 if task.slow else count)
             with averaged(model, optimiser, how):
                 epoch = {
-                    "epoch": number + 1,
+                    **_place(task, pace, number + 1),
                     "objective": total / count,
-                    **measure(judge(sample), sample.labels, "train"),
-                    **measure(judge(task.val), task.val.labels, "val"),
+                    **judged(judge(sample), sample.labels, judge(task.val), task.val.labels),
                 }
-                epoch["gap_loss"] = epoch["val_loss"] - epoch["train_loss"]
-                epoch["gap_accuracy"] = epoch["train_accuracy"] - epoch["val_accuracy"]
                 _check(task.phase, epoch)
                 history.append(epoch | {"seconds": time.monotonic() - started})
                 if best_epoch(history, train.monitor) == number:
                     best = model.get_weights()
-            finished = is_finished(history, how, train.monitor)
+            finished = is_finished(history, pace, how.patience, train.monitor)
             if checkpoints:
-                checkpoints.save(task.phase, lambda: state.take(history, best, finished), always=finished)  # noqa: B023
-            _say(task, how, history[-1])
+                take = lambda: state.take(history, best, finished, pace)  # noqa: B023, E731
+                checkpoints.save(task.phase, take, always=finished)
+            _say(task, pace, history[-1])
             if on_epoch:
                 on_epoch(task.phase, history[-1])
-    model.set_weights(best)
+    if history:
+        model.set_weights(best)
     return history
 
 
-def is_finished(history: list[Epoch], how: Fit, monitor: Monitor) -> bool:
-    """Whether all epochs are done, or `patience` epochs have passed since the best one."""
-    return len(history) >= how.epochs or len(history) - 1 - best_epoch(history, monitor) >= how.patience
+def is_finished(history: list[Epoch], pace: Pace, patience: int, monitor: Monitor) -> bool:
+    """Whether all steps are done, or `patience` judgements have passed since the best one."""
+    return len(history) >= pace.judgements or len(history) - 1 - best_epoch(history, monitor) >= patience
+
+
+def _place(task: Task, pace: Pace, judgement: int) -> Epoch:
+    """Where a judgement is: its number, the steps before it, and the passes over the training rows."""
+    passes = judgement if pace.pass_rows else round(pace.rows_until(judgement) / len(task.train.labels), 2)
+    return {"judgement": judgement, "steps": pace.until(judgement), "epoch": passes}
 
 
 @contextmanager
-def averaged(model: keras.Model, optimiser: keras.optimizers.Optimizer, how: Fit) -> Iterator[None]:
+def averaged(model: keras.Model, optimiser: keras.optimizers.Optimizer, how: Descent) -> Iterator[None]:
     """Swap in the weights averaged over the steps, if training keeps them; swap the model's own back at the end."""
     if not how.ema:
         yield
@@ -193,60 +222,9 @@ def averaged(model: keras.Model, optimiser: keras.optimizers.Optimizer, how: Fit
             variable.assign(value)
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """Everything that the next epoch depends on: weights, states of random layers, the optimiser."""
-
-    model: keras.Model
-    optimiser: keras.optimizers.Optimizer
-
-    def take(self, history: list[Epoch], best: list[NDArray[np.generic]], finished: bool) -> Snapshot:
-        arrays = {"best": best}
-        if not finished:
-            arrays |= {
-                "model": [variable.numpy() for variable in self.model.variables],
-                "optimiser": [variable.numpy() for variable in self.optimiser.variables],
-            }
-        return Snapshot(list(history), finished, arrays)
-
-    def fits(self, snapshot: Snapshot) -> bool:
-        expected = {"best": self.model.weights, "model": self.model.variables, "optimiser": self.optimiser.variables}
-        return all(
-            [array.shape for array in arrays] == [tuple(variable.shape) for variable in expected[name]]
-            for name, arrays in snapshot.arrays.items()
-        )
-
-    def put_back(self, snapshot: Snapshot) -> None:
-        for name, variables in (("model", self.model.variables), ("optimiser", self.optimiser.variables)):
-            for variable, array in zip(variables, snapshot.arrays.get(name, ()), strict=not snapshot.finished):
-                variable.assign(array)
-
-
-def _restore(
-    checkpoints: Checkpoints | None, phase: str, state: _State
-) -> tuple[list[Epoch], list[NDArray[np.generic]], bool]:
-    """Epochs, best weights and whether the phase is finished, from the snapshot; without one, those of the start."""
-    snapshot = checkpoints.load(phase) if checkpoints else None
-    if snapshot is None:
-        return [], [], False
-    if not state.fits(snapshot):
-        log.warning("The checkpoint of %s belongs to another network and is ignored; the phase starts again.", phase)
-        return [], [], False
-    state.put_back(snapshot)
-    log.info("%s resumes after epoch %d", phase, len(snapshot.history))
-    return list(snapshot.history), snapshot.arrays["best"], snapshot.finished
-
-
 def _agree_on(done: int, strategy: tf.distribute.Strategy) -> None:
     """Raise NightshiftError when machines that train together would start from different epochs."""
-    if strategy.num_replicas_in_sync == 1:
-        return
-
-    @tf.function  # type: ignore[untyped-decorator]
-    def total() -> tf.Tensor:
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(done)), axis=None)
-
-    if int(total()) != done * strategy.num_replicas_in_sync:
+    if mean_over_replicas(done, strategy) != done:
         raise NightshiftError(
             "The machines that train together do not see the same checkpoints. Let them share the project's folder, "
             "or remove models/checkpoints on all of them; then start them again."
@@ -256,20 +234,21 @@ def _agree_on(done: int, strategy: tf.distribute.Strategy) -> None:
 def _check(phase: str, epoch: Epoch) -> None:
     if not all(map(math.isfinite, epoch.values())):
         raise Diverged(
-            f"NaN loss in epoch {epoch['epoch']:.0f} of {phase}: the learning rate is too high. "
+            f"NaN loss after {epoch['steps']} steps of {phase}: the learning rate is too high. "
             f"Lower train.{phase}.learning_rate, or set train.{phase}.clip_norm, e.g. to 1.0."
         )
 
 
-def _say(task: Task, how: Fit, epoch: Epoch) -> None:
-    every = 1 if task.bar else max(1, how.epochs // 10)
-    if epoch["epoch"] % every == 0:
+def _say(task: Task, pace: Pace, epoch: Epoch) -> None:
+    if epoch["judgement"] % (1 if task.slow else max(1, pace.judgements // 10)) == 0:
         log.info(
-            "%s, epoch %d of %d: loss %.3f, validation loss %.3f, validation accuracy %.3f",
-            task.phase, epoch["epoch"], how.epochs, epoch["objective"], epoch["val_loss"], epoch["val_accuracy"],
+            "%s, %s %d of %d: loss %.3f, validation loss %.3f, validation accuracy %.3f",
+            task.phase, *(("epoch", epoch["epoch"], pace.judgements) if pace.pass_rows else
+                          ("step", epoch["steps"], pace.steps)),
+            epoch["objective"], epoch["val_loss"], epoch["val_accuracy"],
         )  # fmt: skip
 
 
 def as_table(history: list[Epoch], phase: str) -> pd.DataFrame:
-    """The epochs of a phase as a table, without their durations, which differ from run to run."""
-    return pd.DataFrame(history).drop(columns="seconds").assign(phase=phase)
+    """The judgements of a phase as a table, without their durations, which differ from run to run."""
+    return pd.DataFrame(history).drop(columns="seconds", errors="ignore").assign(phase=phase)

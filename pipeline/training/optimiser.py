@@ -1,14 +1,39 @@
 """Gradient descent: AdamW with a learning rate for each layer, and the schedule of the rate. Knows no data."""
 
+import math
 from itertools import groupby
 from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
-from pipeline.params.model import FineTune, Fit
+from pipeline.params.model import Descent, FineTune
 
 Rate: TypeAlias = Any  # a number, or a Keras LearningRateSchedule; Keras has no types
+
+
+class WarmUpAndCosine(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc] # Keras has no types
+    """Warm up from a hundredth of the learning rate to all of it, then decay along a cosine to 0, in `steps` steps.
+
+    The number of steps may change before the first one; make it in the scope that the model was built in.
+    """
+
+    def __init__(self, how: Descent, steps: int) -> None:
+        """`how` has the highest rate, and the share of the steps in which it rises."""
+        self._highest, self._warm_up = how.learning_rate, how.warm_up
+        self._steps = tf.Variable(float(steps), trainable=False, dtype=tf.float32)
+
+    def take(self, steps: int) -> None:
+        """End at 0 after so many steps."""
+        self._steps.assign(float(steps))
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of a step, counted from 0."""
+        done, steps = keras.ops.cast(step, "float32"), tf.maximum(tf.convert_to_tensor(self._steps), 1.0)
+        rising = tf.floor(steps * self._warm_up)
+        risen = tf.minimum(done / tf.maximum(rising, 1.0), 1.0)
+        fallen = tf.clip_by_value((done - rising) / tf.maximum(steps - rising, 1.0), 0.0, 1.0)
+        return self._highest * tf.where(done < rising, 0.01 + 0.99 * risen, 0.5 * (1.0 + tf.cos(math.pi * fallen)))
 
 
 class LayerwiseAdamW(keras.optimizers.Adam):  # type: ignore[misc] # Keras has no types
@@ -44,7 +69,9 @@ def freeze(backbone: keras.Model, how: FineTune) -> None:
             layer.trainable = False  # a frozen batch normalisation also uses its stored statistics
 
 
-def build_optimiser(model: keras.Model, how: Fit, rate: Rate, layer_decay: float = 1.0) -> keras.optimizers.Optimizer:
+def build_optimiser(
+    model: keras.Model, how: Descent, rate: Rate, layer_decay: float = 1.0
+) -> keras.optimizers.Optimizer:
     """The optimiser of every phase, with its variables. Call it in the scope that `model` was built in."""
     options: dict[str, Any] = {"global_clipnorm": how.clip_norm or None}
     if how.ema:
@@ -66,13 +93,3 @@ def layer_scales(paths: list[str], layer_decay: float) -> list[float]:
     layers = [list(of_layer) for _, of_layer in groupby(paths, key=lambda path: path.rpartition("/")[0])]
     last = max(len(layers) - 1, 1)
     return [layer_decay ** (1 - place / last) for place, of_layer in enumerate(layers) for _ in of_layer]
-
-
-def warm_up_and_cosine(how: Fit, steps: int) -> Rate:
-    """Warm up from a hundredth of the learning rate to all of it, then decay along a cosine to 0, in `steps` steps."""
-    rising = int(steps * how.warm_up)
-    if not rising:
-        return keras.optimizers.schedules.CosineDecay(how.learning_rate, steps)
-    return keras.optimizers.schedules.CosineDecay(
-        how.learning_rate / 100, steps - rising, warmup_target=how.learning_rate, warmup_steps=rising
-    )

@@ -92,7 +92,7 @@ def warn_of_gap(gap: float, max_gap: float) -> None:
         log.warning(
             "Overfitting: accuracy on training images is %.3f higher than on validation images (train.max_gap allows "
             "%.3f). What helps: more images, stronger augmentation (`augment`), more dropout or weight_decay, fewer "
-            "epochs.",
+            "steps or epochs.",
             gap, max_gap,
         )  # fmt: skip
 

@@ -25,6 +25,7 @@ from pipeline.params.model import Compute, Model
 from pipeline.training.batches import Examples, Task
 from pipeline.training.fitting import fit, make_judge
 from pipeline.training.optimiser import build_optimiser
+from pipeline.training.pace import whole_passes
 from pipeline.training.recipe import assemble, head
 from tests.fixtures.project import REPOSITORY, change_params, copy_of, run
 
@@ -68,7 +69,15 @@ def test_mixed_precision_trains_and_exports_and_keeps_logits_and_weights_in_floa
         model = assemble(build_backbone(Model(backbone="cnn", weights="none"), rules), head(2), 0.1, seed=1)
         optimiser = build_optimiser(model, how, how.learning_rate)
     examples = Examples(images, labels)
-    task = Task("scratch", examples, examples, np.eye(2, dtype=np.float32)[labels], np.ones(2, np.float32), seed=1)
+    task = Task(
+        "scratch",
+        examples,
+        examples,
+        np.eye(2, dtype=np.float32)[labels],
+        np.ones(2, np.float32),
+        1,
+        whole_passes(2, 8, 4),
+    )
     before = model.get_weights()
     history = fit(model, optimiser, task, how, defaults.train)
     assert np.isfinite([epoch["objective"] for epoch in history]).all()

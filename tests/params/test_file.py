@@ -49,6 +49,11 @@ def test_the_shipped_file_loads_with_its_values(defaults: Params) -> None:
         pytest.param("train.head.learning_rate", "1e-3", ["'1e-3'", "number"], id="YAML reads 1e-3 as text"),
         pytest.param("images.height", 4, ["is 4", "greater than or equal to 8"], id="too small"),
         pytest.param("train.head.epochs", 0, ["is 0", "greater than or equal to 1"], id="no epochs"),
+        pytest.param("train.fine_tune.steps", "many", ["'many' is not a valid number", "auto"], id="steps by a word"),
+        pytest.param("train.fine_tune.steps", 1.5, ["1.5 is not a valid number of steps"], id="half a step"),
+        pytest.param("train.fine_tune.steps", -1, ["-1 is not", "from 0 (off)"], id="negative steps"),
+        pytest.param("train.budget_minutes", 0, ["is 0", "greater than 0"], id="no time"),
+        pytest.param("train.head.method", "lda", ["'lda'", "'auto'", "'nearest_mean'"], id="unknown head"),
         pytest.param("evaluate.interval_level", 1, ["is 1", "less than 1"], id="too large"),
         pytest.param("evaluate.slices", "site", ["'site'", "list"], id="one column that is no list"),
         pytest.param("evaluate.smallest_slice", 1, ["is 1", "greater than or equal to 2"], id="slice of one image"),
@@ -138,6 +143,17 @@ def test_a_key_with_another_name_by_now_is_one_line_with_the_new_name(tmp_path: 
     assert str(caught.value) == (
         f"{file}: train.outlier_percentile is now train.outlier_alarms, the share of false alarms: 0.05 where the "
         "percentile was 95."
+    )
+
+
+def test_epochs_of_fine_tuning_are_steps_by_now(tmp_path: Path) -> None:
+    file = edited(tmp_path, "train.fine_tune.epochs", 4)
+    file.write_text(re.sub("(?<= )steps: .*", "", file.read_text()))
+    with pytest.raises(ParamsError) as caught:
+        load_params(file)
+    assert str(caught.value) == (
+        f"{file}: train.fine_tune.epochs is now train.fine_tune.steps, steps of gradient descent: auto, or 0 for no "
+        "fine-tuning."
     )
 
 

@@ -19,7 +19,7 @@ RECIPE = {
     "train": {
         "label_smoothing": 0.1,
         "head": {"epochs": 20},
-        "fine_tune": {"epochs": 8, "patience": 8, "batch_size": 16, "ema": 0.9, "layer_decay": 0.3, "clip_norm": 1.0},
+        "fine_tune": {"steps": 24, "patience": 10, "batch_size": 16, "ema": 0.9, "layer_decay": 0.3, "clip_norm": 1.0},
     },
     "augment": {"rotation": 0.1, "mix_up": 0.2},
 }
@@ -68,8 +68,8 @@ def test_a_training_killed_in_each_phase_ends_as_an_undisturbed_one(project: Pat
         for phase, longest in (("head", 0.1), ("fine_tune", 0.1))
     ]
     assert killed == [True] * 2
-    said = run(*TRAIN, cwd=project, work="training")
-    assert "fine_tune resumes after epoch" in said.stderr
+    said = stage("train", project, in_process=False)
+    assert "fine_tune resumes after step" in said.stderr
     assert results(project) == undisturbed
     assert list(project.glob("models/checkpoints/*/")) == []
 

@@ -14,8 +14,10 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.core.log import log
+from pipeline.evaluation.results import TrainingResult
 from pipeline.params.file import Params
 from pipeline.registry.live import WAITED, live_run
+from tests.fixtures.certificates import CERTIFIED
 from tests.fixtures.project import REPOSITORY, run
 
 
@@ -34,6 +36,22 @@ def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> I
     log.addHandler(caplog.handler)
     yield caplog
     log.removeHandler(caplog.handler)
+
+
+METRICS = (
+    "balanced_accuracy", "log_loss", "log_loss_uncalibrated", "calibration_error", "calibration_error_uncalibrated",
+    "coverage", "precision_covered", "unsure_share",
+)  # fmt: skip
+RESULT = TrainingResult(
+    val_accuracy=0.9,
+    **{f"val_{name}": 0.5 for name in METRICS},
+    temperature=1.0,
+    unsure_below=0.5,
+    gap_accuracy=0.0,
+    gap_loss=0.0,
+    epochs=2,
+    certificate=CERTIFIED,
+)
 
 
 def epoch(number: int) -> dict[str, float]:
@@ -63,7 +81,7 @@ def test_a_training_is_a_run_with_parameters_epochs_and_the_machines_load(
             time.sleep(0.5)
         assert found[0].info.status == "RUNNING"
         assert "val_loss" in found[0].data.metrics, "epochs are there before the training is over"
-        live.end("contract", {"val_accuracy": 0.9, "certificate": {"certified": True, "more_images": None}})
+        live.end("contract", RESULT)
     [run] = runs()
     assert run.info.status == "FINISHED"
     history = client.get_metric_history(run.info.run_id, "val_loss")
@@ -149,7 +167,7 @@ def test_a_store_that_does_not_answer_costs_one_warning_and_some_seconds(
         with live_run(defaults, "abc", folder) as live:
             for number in range(1, 50):
                 live.epoch("head", epoch(number))
-            live.end("contract", {})
+            live.end("contract", RESULT)
             told = time.monotonic() - started
         waited = time.monotonic() - started - told
     assert told < 1

@@ -238,7 +238,7 @@ def test_nonsense_ends_at_once_with_words(project: Path) -> None:
     assert done.returncode == 1
     assert "did you mean train.head.dropout?" in done.stderr
     assert "Traceback" not in done.stderr
-    change_params(project, {"train": {"fine_tune": {"epochs": 0}}})
+    change_params(project, {"train": {"fine_tune": {"steps": 0}}})
     set_ranges(project, RANGES)
     done = nightshift("tune", "--fine-tune", cwd=project, check=False)
     assert "there is no fine-tuning to search" in done.stderr
@@ -247,7 +247,7 @@ def test_nonsense_ends_at_once_with_words(project: Path) -> None:
 @pytest.mark.slow
 def test_dvc_experiments_set_the_same_parameters(project: Path) -> None:
     """`dvc exp run -S` is the other way to try values, one training each."""
-    change_params(project, {"train": {"fine_tune": {"epochs": 0}}})
+    change_params(project, {"train": {"fine_tune": {"steps": 0}}})
     run("git", "add", "--all", cwd=project)
     run("git", "commit", "--quiet", "--message", "trained", cwd=project)
     before = (project / "reports/training.json").read_text()

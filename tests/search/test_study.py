@@ -37,8 +37,8 @@ def changing(**values: Any) -> Change:
     [
         (changing(train__head__learning_rate=0.002), "head", True),
         (changing(train__head__patience=9), "head", False),
-        (changing(train__fine_tune__epochs=9), "head", True),
-        (changing(train__fine_tune__epochs=9), "fine_tune", False),
+        (changing(train__fine_tune__steps=9), "head", True),
+        (changing(train__fine_tune__steps=9), "fine_tune", False),
         (changing(train__scratch__epochs=9), "fine_tune", True),
         (changing(train__head__patience=9), "scratch", True),
         (changing(train__class_weights="none"), "head", False),

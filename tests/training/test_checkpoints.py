@@ -18,7 +18,9 @@ from tests.fixtures.project import REPOSITORY
 
 def snapshot(epochs: int = 2) -> Snapshot:
     arrays = {"best": [np.arange(6, dtype=np.float32).reshape(2, 3)], "model": [np.array([7, 8], np.uint32)]}
-    return Snapshot([{"epoch": number + 1, "val_loss": 0.1 + number} for number in range(epochs)], False, arrays)
+    return Snapshot(
+        [{"epoch": number + 1, "val_loss": 0.1 + number} for number in range(epochs)], False, arrays, (90, 6)
+    )
 
 
 def test_a_snapshot_comes_back_to_the_last_bit(tmp_path: Path) -> None:
@@ -27,7 +29,7 @@ def test_a_snapshot_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     checkpoints.save("head", snapshot)
     found = checkpoints.load("head")
     assert found is not None
-    assert (found.history, found.finished) == (snapshot().history, False)
+    assert (found.history, found.finished, found.pace) == (snapshot().history, False, (90, 6))
     for name, arrays in snapshot().arrays.items():
         for ours, theirs in zip(arrays, found.arrays[name], strict=True):
             assert ours.dtype == theirs.dtype

@@ -1,7 +1,10 @@
 """Epochs of gradient descent on a few small rows: batches, judging, stopping, going on; without images."""
 
+import logging
 import math
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from pipeline.core.log import log
 from pipeline.evaluation.metrics import mean_log_loss
 from pipeline.model.engine import probabilities
 from pipeline.params.file import Params
@@ -23,12 +27,12 @@ from pipeline.training.fitting import (
     averaged,
     best_epoch,
     fit,
-    is_better,
     is_finished,
     loss_of_each,
     make_judge,
 )
-from pipeline.training.optimiser import build_optimiser, warm_up_and_cosine
+from pipeline.training.optimiser import WarmUpAndCosine, build_optimiser
+from pipeline.training.pace import Pace, whole_passes
 
 WEIGHTS = np.array([0.5, 2.0], np.float32)
 HOW = Fit(epochs=6, batch_size=16, learning_rate=0.05, weight_decay=0.1, dropout=0.3, patience=6, warm_up=0.2, ema=0.8)
@@ -44,7 +48,7 @@ def examples(count: int, seed: int) -> Examples:
 def task(count: int = 50, seed: int = 5) -> Task:
     train = examples(count, 1)
     targets = np.eye(2, dtype=np.float32)[train.labels]
-    return Task("head", train, examples(40, 2), targets, WEIGHTS, seed)
+    return Task("head", train, examples(40, 2), targets, WEIGHTS, seed, whole_passes(HOW.epochs, count, HOW.batch_size))
 
 
 def network() -> keras.Model:
@@ -58,7 +62,7 @@ def fitted(
     how: Fit, train: Train, checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None
 ) -> tuple[keras.Model, list[Epoch]]:
     model = network()
-    optimiser = build_optimiser(model, how, warm_up_and_cosine(how, how.epochs * 4), layer_decay=0.5)
+    optimiser = build_optimiser(model, how, WarmUpAndCosine(how, how.epochs * 4), layer_decay=0.5)
     return model, fit(model, optimiser, task(), how, train, checkpoints, on_epoch)
 
 
@@ -95,15 +99,8 @@ def test_when_to_stop_and_what_to_keep(
     values: list[float], monitor: Monitor, patience: int, best: int, finished: bool
 ) -> None:
     history = [{monitor: value} for value in values]
-    how = HOW.model_copy(update={"epochs": 5, "patience": patience})
     assert best_epoch(history, monitor) == best
-    assert is_finished(history, how, monitor) == finished
-
-
-def test_as_good_is_not_better() -> None:
-    assert is_better({"val_loss": 0.4}, {"val_loss": 0.5}, "val_loss")
-    assert not is_better({"val_loss": 0.5}, {"val_loss": 0.5}, "val_loss")
-    assert is_better({"val_accuracy": 0.6}, {"val_accuracy": 0.5}, "val_accuracy")
+    assert is_finished(history, Pace(20, 5, 16), patience, monitor) == finished
 
 
 def test_the_best_weights_are_left_and_validation_is_plain_cross_entropy(defaults: Params) -> None:
@@ -147,6 +144,77 @@ def test_a_fit_that_goes_on_ends_as_one_that_was_never_disturbed(
         np.testing.assert_array_equal(ours, theirs)
 
 
+def in_little_time(
+    train: Train, seconds: float | None, checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None
+) -> tuple[keras.Model, list[Epoch]]:
+    """A slow phase of 40 steps that is judged ten times, or as much of it as `seconds` allow."""
+    model, pace = network(), Pace(40, 10, HOW.batch_size)
+    rate = WarmUpAndCosine(HOW, pace.steps)
+    fine_tuning = replace(task(), phase="fine_tune", pace=pace, slow=True, seconds=seconds, rate=rate)
+    optimiser = build_optimiser(model, HOW, rate)
+    history = fit(model, optimiser, fine_tuning, HOW.model_copy(update={"patience": 99}), train, checkpoints, on_epoch)
+    if history:
+        assert float(rate(history[-1]["steps"])) == pytest.approx(0, abs=1e-7), "the rate falls to nothing at the end"
+    return model, history
+
+
+def test_timing_the_first_steps_leaves_no_trace(
+    defaults: Params, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with caplog.at_level(logging.INFO, logger=log.name):
+        timed, history = in_little_time(defaults.train, None)
+    words = r"fine_tune takes about \d+\.\d minutes: 40 steps of 16 images, judged 10 times$"
+    assert re.search(words, caplog.text, re.MULTILINE)
+    monkeypatch.setattr("pipeline.training.timing._rehearse", lambda *_: (0.1, 0.1))
+    untimed, again = in_little_time(defaults.train, None)
+    assert as_table(history, "fine_tune").equals(as_table(again, "fine_tune"))
+    for ours, theirs in zip(timed.get_weights(), untimed.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 3])
+def test_a_shortened_fit_that_goes_on_keeps_its_steps_and_ends_as_if_undisturbed(
+    defaults: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+) -> None:
+    """However fast the machine has become: the first time a step takes a second, and then next to nothing."""
+    monkeypatch.setattr("pipeline.training.checkpoints.COST", math.inf)
+    monkeypatch.setattr("pipeline.training.timing._rehearse", lambda *_: (1.0, 0.0))
+    whole, history = in_little_time(defaults.train, 25.5)
+    assert history[-1]["steps"] == 25
+
+    def stop(_: str, epoch: Epoch) -> None:
+        if epoch["judgement"] == stop_after:
+            raise KeyboardInterrupt
+
+    checkpoints = Checkpoints(tmp_path)
+    if stop_after:
+        with pytest.raises(KeyboardInterrupt):
+            in_little_time(defaults.train, 25.5, checkpoints, stop)
+    else:  # killed between the decision and the first judgement
+        monkeypatch.setattr("pipeline.training.fitting.batches", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            in_little_time(defaults.train, 25.5, checkpoints)
+        monkeypatch.undo()
+    monkeypatch.setattr("pipeline.training.timing._rehearse", lambda *_: (0.001, 0.0))
+    again, resumed = in_little_time(defaults.train, 25.5, checkpoints)
+    assert as_table(resumed, "fine_tune").equals(as_table(history, "fine_tune"))
+    for ours, theirs in zip(again.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_phase_without_time_is_left_out_and_stays_so(defaults: Params, tmp_path: Path) -> None:
+    checkpoints, before = Checkpoints(tmp_path), network().get_weights()
+    for seconds in (0.0, 3600.0):  # a training that resumes does as it had decided
+        model, history = in_little_time(defaults.train, seconds, checkpoints)
+        assert history == []
+        for ours, theirs in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_snapshot_of_another_network_is_left_aside(
     defaults: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,5 +250,5 @@ def test_a_loss_that_is_no_number_ends_the_training_with_the_way_on(defaults: Pa
     broken = task()
     broken.train.rows[:] = np.inf  # type: ignore[index]
     model = keras.Sequential([keras.Input((8,)), layers.Dense(2)])
-    with pytest.raises(Diverged, match=r"NaN loss in epoch 1 of head.*train.head.learning_rate"):
+    with pytest.raises(Diverged, match=r"NaN loss after 4 steps of head.*train.head.learning_rate"):
         fit(model, build_optimiser(model, HOW, 0.05), broken, HOW, defaults.train)

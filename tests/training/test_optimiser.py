@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from pipeline.params.model import FineTune, Fit
-from pipeline.training.optimiser import LayerwiseAdamW, build_optimiser, freeze, layer_scales, warm_up_and_cosine
+from pipeline.training.optimiser import LayerwiseAdamW, WarmUpAndCosine, build_optimiser, freeze, layer_scales
 
 RATE = 0.01
 
@@ -74,9 +74,18 @@ def test_with_equal_rates_it_is_the_adamw_of_keras() -> None:
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:
-    rate = warm_up_and_cosine(how(warm_up=0.25), steps=100)
+    rate = WarmUpAndCosine(how(warm_up=0.25), steps=100)
     assert [float(rate(step)) for step in (0, 25, 100)] == pytest.approx([RATE / 100, RATE, 0], abs=1e-7)
-    assert float(warm_up_and_cosine(how(), steps=100)(0)) == pytest.approx(RATE)
+    assert float(WarmUpAndCosine(how(), steps=100)(0)) == pytest.approx(RATE)
+    rate.take(40)  # there is less time than was hoped for
+    assert [float(rate(step)) for step in (0, 10, 40)] == pytest.approx([RATE / 100, RATE, 0], abs=1e-7)
+
+
+def test_the_schedule_is_that_of_keras() -> None:
+    ours, steps = WarmUpAndCosine(how(warm_up=0.1), 50), np.arange(51)
+    theirs = keras.optimizers.schedules.CosineDecay(RATE / 100, 45, warmup_target=RATE, warmup_steps=5)
+    expected = [float(theirs(step)) for step in steps]
+    assert [float(ours(step)) for step in steps] == pytest.approx(expected, abs=1e-8)
 
 
 def test_a_long_gradient_is_clipped_as_a_whole() -> None:
@@ -104,7 +113,12 @@ def test_what_is_frozen_is_not_trained(frozen: float, freeze_batch_norm: bool, t
     inside = keras.Sequential([keras.Input((3,)), layers.Dense(3, name="a"), layers.BatchNormalization(name="bn")])
     inputs = keras.Input((3,))
     backbone = keras.Model(inputs, layers.Dense(3, name="c")(layers.Dense(3, name="b")(inside(inputs))))
-    values = how().model_dump() | {"layer_decay": 1.0, "frozen": frozen, "freeze_batch_norm": freeze_batch_norm}
+    values = how().model_dump(exclude={"epochs"}) | {
+        "steps": 1,
+        "layer_decay": 1.0,
+        "frozen": frozen,
+        "freeze_batch_norm": freeze_batch_norm,
+    }
     freeze(backbone, FineTune.model_validate(values))
     found = [variable.path.split("/")[-2] for variable in backbone.trainable_variables]
     assert list(dict.fromkeys(found)) == trained
