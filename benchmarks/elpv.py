@@ -34,11 +34,12 @@ from pipeline.backbones.efficientnet_lite import LITES
 from pipeline.backbones.weights import is_pretrained
 from pipeline.data.features import TrainingRows
 from pipeline.data.prepared import Dataset, Split
-from pipeline.embed import embed, frozen_network, view
+from pipeline.embed import view
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy
 from pipeline.images.decode import decode
 from pipeline.model.device import prepare_device
 from pipeline.model.engine import probabilities
+from pipeline.model.frozen import embed, frozen_network
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
 from pipeline.sources.demo import DEFECT_CUT

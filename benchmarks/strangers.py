@@ -31,9 +31,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from pipeline.embed import embed, frozen_network
 from pipeline.images.decode import decode
 from pipeline.model.false_alarms import limit
+from pipeline.model.frozen import embed, frozen_network
 from pipeline.model.nearest import unit
 from pipeline.params.file import load_params
 

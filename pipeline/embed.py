@@ -5,42 +5,20 @@ defines the format.
 """
 
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.backbones.weights import is_pretrained
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import FEATURES, PREPARED
-from pipeline.data.features import Features, write_features, write_views
+from pipeline.data.features import write_features, write_views
 from pipeline.data.prepared import SPLITS, read_split
-from pipeline.model.contract import NETWORK
-from pipeline.model.device import prepare_device
-from pipeline.model.engine import Network, openvino_network
-from pipeline.model.export import export_openvino
-from pipeline.params.file import Params, load_params
+from pipeline.model.frozen import View, embed, frozen_network
+from pipeline.params.file import load_params
 from pipeline.params.model import Augment
 from pipeline.storage.files import replacing
-
-BATCH_SIZE = 32  # plain features do not depend on it; the draws of augmented views do
-
-View = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]  # images (n, height, width, 3) -> changed ones
-
-
-def frozen_network(params: Params) -> Network:
-    """The backbone with its pretrained weights, on the engine that is fastest here: images in, features out."""
-    from pipeline.backbones.build import build_backbone
-
-    prepare_device(params.compute.alone, params.seed)
-    backbone = build_backbone(params.model, params.images)
-    with tempfile.TemporaryDirectory() as folder:
-        export_openvino(backbone, Path(folder))
-        return openvino_network(Path(folder) / NETWORK, params.compute.threads)
 
 
 def view(augment: Augment, seed: int, number: int) -> View:
@@ -56,20 +34,6 @@ def view(augment: Augment, seed: int, number: int) -> View:
         return tf.cast(tf.round(layers(tf.cast(images, tf.float32), training=True)), tf.uint8)
 
     return lambda images: np.asarray(change(images))
-
-
-def embed(
-    network: Network, images: NDArray[np.uint8], advance: Callable[[int], object], change: View | None = None
-) -> Iterator[Features]:
-    """The features of `images` (n, height, width, 3), changed or as they are, batch by batch: (k, d) each.
-
-    `advance` gets the number of images that are done.
-    """
-    for start in range(0, len(images), BATCH_SIZE):
-        batch = images[start : start + BATCH_SIZE]
-        features = network(batch if change is None else change(batch))
-        advance(len(features))
-        yield features
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Never
 
 import numpy as np
@@ -13,24 +12,13 @@ from tqdm import tqdm
 from pipeline.core.command import run
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
+from pipeline.data.decoding import decode_all
 from pipeline.data.prepared import SPLITS, Dataset, dataset_sha256, write_dataset, write_split
 from pipeline.data.splits import LEFT_OUT, NEW_SPLIT, FrozenSplits, draw_splits
-from pipeline.images.decode import decode
-from pipeline.params.data import Images
 from pipeline.params.file import load_params
-from pipeline.storage.files import read_json, read_validated, replacing, write_json
+from pipeline.storage.files import read_json, replacing, write_json
 from pipeline.versions.dvc import locked_hashes
-
-
-def decode_all(raw: Path, table: pd.DataFrame, rules: Images, workers: int) -> Iterator[NDArray[np.uint8]]:
-    """The pixels of each row's file, in order. Raises NightshiftError when a file is not the one that was validated."""
-
-    def pixels(path: str, expected: str) -> NDArray[np.uint8]:
-        return decode(read_validated(raw / path, expected), rules).pixels
-
-    return ordered_map(lambda row: pixels(*row), zip(table["path"], table["sha256"], strict=True), workers)
 
 
 def read_frozen() -> FrozenSplits | None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.data.features import read_features, read_training_rows
 from pipeline.data.prepared import SPLITS, read_split
-from pipeline.embed import embed, frozen_network, view
+from pipeline.embed import view
 from pipeline.model.engine import Network
+from pipeline.model.frozen import embed, frozen_network
 from pipeline.params.file import Params, load_params
 from pipeline.params.model import Augment
 from tests.fixtures.backbone import FEATURES as FEATURES_OF_ONE

@@ -10,11 +10,12 @@ import yaml
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
+from pipeline.data.decoding import decode_all
 from pipeline.data.prepared import SPLITS, read_split
 from pipeline.data.splits import FrozenSplits
 from pipeline.images.decode import decode
 from pipeline.params.data import Fractions, Images
-from pipeline.preprocess import decode_all, main, read_frozen
+from pipeline.preprocess import main, read_frozen
 from pipeline.storage.files import sha256
 from tests.fixtures.images import save_image
 from tests.fixtures.project import REPOSITORY

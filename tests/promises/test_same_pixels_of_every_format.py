@@ -11,12 +11,12 @@ import pytest
 import tifffile
 from PIL import Image
 
+from pipeline.data.decoding import decode_all
 from pipeline.data.prepared import Dataset, read_dataset, write_dataset
 from pipeline.images.decode import decode
 from pipeline.model.contract import Contract
 from pipeline.night.reading import Decoded, read_image
 from pipeline.params.data import Images
-from pipeline.preprocess import decode_all
 from pipeline.storage.files import sha256
 from pipeline.storage.folders import folder_at
 from tests.fixtures.dicom_files import dicom
