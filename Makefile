@@ -64,6 +64,6 @@ down: install  ## stop what `make up` started
 	$(BIN)/nightshift down
 
 clean:  ## delete what the pipeline made; images, models in MLflow, predictions and what git tracks stay
-	rm -rf data/manifest.parquet data/.measured data/prepared data/features models/current .mypy_cache .pytest_cache .ruff_cache
+	rm -rf data/manifest.parquet data/.measured data/.auto data/prepared data/features models/current .mypy_cache .pytest_cache .ruff_cache
 	git clean -q -d -f -X reports
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.paths import CHECKPOINTS, PREDICTIONS
+from pipeline.core.paths import AUTO, CHECKPOINTS, PREDICTIONS
 from pipeline.night.ledger import Run
 from pipeline.night.summary import read_summary
 from pipeline.registry.history import EXPERIMENT
@@ -57,6 +57,7 @@ def taken() -> list[Taken]:
         LOCAL_STORE: "MLflow: runs",
         DVC_CACHE: "DVC: all versions of the images and of what the stages made",
         CHECKPOINTS: "checkpoints of an unfinished training",
+        AUTO: "features of other networks, for `nightshift tune --auto`",
         SERVICES: "services: logs, Prefect's history",
     }
     found = [Taken(path, _size(path), what) for path, what in parts.items() if path.exists()]

@@ -7,6 +7,7 @@ import typer
 from flows.cli.prefect_server import WithPrefect, with_server
 
 if TYPE_CHECKING:
+    from pipeline.params.file import Params
     from pipeline.registry.registration_result import Registration
 
 app = typer.Typer()
@@ -59,21 +60,69 @@ def tune(
     write: Annotated[
         bool, typer.Option("--write/--no-write", help="Write the best values into params.yaml, if they are better.")
     ] = True,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Choose network, image size, head, fine-tuning and augmentation instead.")
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Of --auto.", show_default="tune.minutes in params.yaml")
+    ] = None,
+    take: Annotated[
+        int | None, typer.Option(min=0, help="Write the values of this trial of --auto into params.yaml; try nothing.")
+    ] = None,
 ) -> None:
     """Search the ranges in params.yaml for better parameters, using the validation images.
 
-    To resume an interrupted search, run the same command again. All trials are in MLflow.
+    To resume an interrupted search, run the same command again. All trials are in MLflow; those of --auto are also in
+    reports/auto.html.
     """
-    from flows.show_search import print_found
     from pipeline.params.file import load_params
+
+    ranges, automatic = trials is not None or fine_tune, auto or minutes is not None
+    if (take is not None) + ranges + automatic > 1:
+        raise typer.BadParameter(
+            "--trials and --fine-tune belong to the search of ranges, --minutes to --auto; --take stands alone."
+        )
+    if minutes is not None and not auto:
+        raise typer.BadParameter("--minutes belongs to --auto: nightshift tune --auto --minutes 60.")
+    params = load_params()
+    if take is not None:
+        _take(params, take)
+    elif auto:
+        _tune_automatically(params, minutes or params.tune.minutes, write)
+    else:
+        _tune_ranges(params, trials or params.tune.trials, fine_tune or params.tune.fine_tune, write)
+
+
+def _tune_ranges(params: "Params", trials: int, fine_tune: bool, write: bool) -> None:
+    from flows.show_search import print_found
     from pipeline.search import run as searching
     from pipeline.search.study import check, plan
     from pipeline.versions import dvc
 
-    params = load_params()
-    fine_tune = fine_tune or params.tune.fine_tune
     check(params, fine_tune)  # before minutes are spent
     dvc.add_data(lambda line: None)
     dvc.reproduce_up_to("embed")
-    found = searching.run_search(plan(params, fine_tune), trials or params.tune.trials)
+    found = searching.run_search(plan(params, fine_tune), trials)
     print_found(found, searching.write_winner(found) if write else None)
+
+
+def _tune_automatically(params: "Params", minutes: float, write: bool) -> None:
+    from flows.show_auto import lines_of
+    from pipeline.search.auto import run_auto
+    from pipeline.search.written import write_values
+    from pipeline.versions import dvc
+
+    dvc.add_data(lambda line: None)
+    dvc.reproduce_up_to("preprocess")
+    found = run_auto(params, minutes)
+    changed = write_values(params, found.values_of(found.winner)) if write else None
+    for line in lines_of(found, changed):
+        print(line)  # noqa: T201
+
+
+def _take(params: "Params", number: int) -> None:
+    from flows.show_auto import lines_of_change
+    from pipeline.search.auto import take
+
+    for line in lines_of_change(take(params, number)):
+        print(line)  # noqa: T201

@@ -11,6 +11,7 @@ MANIFEST = Path("data/manifest.parquet")
 FROZEN_SPLITS = Path("data/splits.json")  # the split of each image, by its content; fixed for ever
 PREPARED = Path("data/prepared")
 FEATURES = Path("data/features")
+AUTO = Path("data/.auto")  # features of other networks, for `nightshift tune --auto`; may be deleted
 
 MODEL = Path("models/current")
 CHECKPOINTS = Path("models/checkpoints")  # snapshots of a training, deleted when it is done
@@ -28,6 +29,7 @@ CURVES_FIGURE = Path("reports/curves.png")
 AUGMENTED_FIGURE = Path("reports/augmented.png")
 EVALUATION = Path("reports/evaluation.json")
 TEST_PREDICTIONS = Path("reports/test_predictions.csv")
+AUTO_REPORT = Path("reports/auto.html")
 SLICES = Path("reports/slices.csv")
 ROBUSTNESS = Path("reports/robustness.csv")
 FIGURES = Path("reports/figures")

@@ -1,9 +1,9 @@
 """The parameters on models: the machine, network, augmentation, training, search, evaluation. Reads nothing."""
 
 import os
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from pipeline.params.data import Section
 
@@ -37,6 +37,7 @@ Backbone = Literal[
 ]  # fmt: skip
 PACKAGED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")  # weights come with Nightshift
 WORDS = ("package", "imagenet", "none")  # keywords of model.weights; anything else is a path or a preset
+DEFAULT_WEIGHTS = {**dict.fromkeys(PACKAGED, "package"), "keras_hub": "", "keras_file": ""}  # others: imagenet
 WEIGHTS_FILES = (".h5", ".keras")  # .weights.h5 among them
 
 
@@ -200,6 +201,30 @@ class Range(Section):
         return self.low, self.high
 
 
+class Start(Section):
+    """A pretrained network that automatic training tries, and the size of its images."""
+
+    backbone: Backbone
+    weights: str | None = None  # None: those that come with Nightshift, or the ImageNet weights that Keras publishes
+    size: int | None = Field(default=None, ge=8, le=4096)  # pixels, width and height; None: those that it learnt from
+
+    @property
+    def model(self) -> Model:
+        """The network as in `model`. Raises pydantic's ValidationError when the weights do not fit it."""
+        return Model(backbone=self.backbone, weights=self.weights or DEFAULT_WEIGHTS.get(self.backbone, "imagenet"))
+
+    @model_validator(mode="after")
+    def _is_pretrained(self) -> Self:
+        if self.backbone.startswith("cnn") or self.weights == "none":
+            raise ValueError(f"{self.backbone} without weights is trained from scratch; automatic training compares "
+                             "pretrained networks only")  # fmt: skip
+        try:
+            _ = self.model
+        except ValidationError as error:
+            raise ValueError(str(error.errors()[0]["ctx"]["error"])) from None
+        return self
+
+
 class Tune(Section):
     """The search for better parameters."""
 
@@ -207,7 +232,16 @@ class Tune(Section):
     timeout: float = Field(ge=0)  # minutes; 0: none
     metric: Monitor
     fine_tune: bool
+    minutes: float = Field(default=60, gt=0)  # of automatic training
+    backbones: list[Start] | None = None  # None: all whose weights are here
     ranges: dict[str, Range]  # by the dotted names of parameters
+
+    @field_validator("backbones", mode="before")
+    @classmethod
+    def _names_alone(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [{"backbone": one} if isinstance(one, str) else one for one in value]
 
 
 class Intervals(Section):

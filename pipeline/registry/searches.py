@@ -1,7 +1,7 @@
 """A search in MLflow: a run for the search, and a nested run for each trial. Knows no study."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ class Trial:
     history: Sequence[Mapping[str, float]]  # the numbers of each epoch
     started: datetime | None
     ended: datetime | None
+    metrics: Mapping[str, float] = field(default_factory=dict)  # measured once, besides the score
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class SearchRun:
             ]
             if trial.is_complete and trial.score is not None:
                 metrics.append(Metric("score", trial.score, ended, 0))
+            metrics += [Metric(name, value, ended, 0) for name, value in trial.metrics.items()]
             client.log_batch(run_id, params=[Param(name, str(value)) for name, value in trial.values.items()])
             for start in range(0, len(metrics), BATCH):
                 client.log_batch(run_id, metrics[start : start + BATCH])

@@ -16,23 +16,26 @@ from pipeline.data.prepared import read_dataset
 from pipeline.params.file import Params
 from pipeline.registry.searches import SearchRun, Trial, begun, continued
 from pipeline.registry.store import Store, TrackingError
-from pipeline.search.space import Mode
-from pipeline.search.study import HISTORY, VALUES
+from pipeline.search.study import HISTORY, MEASURED, VALUES
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
 RUN = "mlflow_run"  # of a study: its run
+Draw = Callable[["Sequence[FrozenTrial]"], Figure]
 FEWEST = 10  # completed trials before importances are computed
 
 
 class SearchLog:
     """The MLflow run of one study; no call raises an error of the store."""
 
-    def __init__(self, study: "optuna.Study", params: Params, mode: Mode, images: int) -> None:
-        """Starts without a run. images: how many validation images all trials are compared on."""
+    def __init__(
+        self, study: "optuna.Study", params: Params, mode: str, images: int, draw: "Draw | None" = None
+    ) -> None:
+        """Starts without a run. images: how many validation images all trials are compared on; draw: the picture."""
         self.study, self.params, self.mode, self.images = study, params, mode, images
+        self.draw: Draw = draw or self._draw_scores
         self.run: SearchRun | None = None
         self.answers = True
 
@@ -73,7 +76,10 @@ class SearchLog:
             return
         best = min(scores) if self.study.direction.name == "MINIMIZE" else max(scores)
         metrics = {f"best_{self.params.tune.metric}": best, "trials_compared": len(trials)}
-        self.run.log_result(metrics, draw_search(trials, importances(self.study), self.params.tune.metric))
+        self.run.log_result(metrics, self.draw(trials))
+
+    def _draw_scores(self, trials: "Sequence[FrozenTrial]") -> Figure:
+        return draw_search(trials, importances(self.study), self.params.tune.metric)
 
     def _open(self) -> SearchRun:
         store, name = Store.in_passing(), self.params.register_.model_name
@@ -96,16 +102,19 @@ def _recorded(number: int, trial: "FrozenTrial") -> Trial:
         history=[row for _, row in trial.user_attrs[HISTORY]],
         started=trial.datetime_start,
         ended=trial.datetime_complete,
+        metrics=trial.user_attrs.get(MEASURED, {}),
     )
 
 
 @contextmanager
-def search_log(study: "optuna.Study", params: Params, mode: Mode, images: int) -> Iterator[SearchLog]:
+def search_log(
+    study: "optuna.Study", params: Params, mode: str, images: int, draw: "Draw | None" = None
+) -> Iterator[SearchLog]:
     """The search's MLflow run for this block, resumed where there is one; the caller closes it after success.
 
     Otherwise it ends as killed (interrupted) or failed.
     """
-    shown = SearchLog(study, params, mode, images)
+    shown = SearchLog(study, params, mode, images, draw)
     try:
         yield shown
     except BaseException as error:

@@ -16,11 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.core.paths import PARAMS
-from pipeline.params.edit import with_values_written
-from pipeline.params.file import load_params
 from pipeline.search.log import search_log
 from pipeline.search.space import Values, rounded, value_of, with_values
 from pipeline.search.study import (
@@ -36,7 +32,7 @@ from pipeline.search.study import (
     is_whole,
     open_study,
 )
-from pipeline.storage.files import replacing
+from pipeline.search.written import Changed, write_values
 
 if TYPE_CHECKING:
     import optuna
@@ -110,27 +106,12 @@ def run_search(search: Search, trials: int) -> Found:
         return _found(search, done, present)
 
 
-def write_winner(found: Found) -> dict[str, tuple[Any, Any]]:
+def write_winner(found: Found) -> Changed:
     """Change params.yaml to the best trial's values; returns what was changed, from what to what.
 
     Raises NightshiftError when the file has changed since the search began: it could undo somebody's work.
     """
-    if found.winner is None:
-        return {}
-    before = found.present.values
-    changed = {name: (before[name], value) for name, value in found.winner.values.items() if value != before[name]}
-    new = {name: value for name, (_, value) in changed.items()}
-    if load_params() != found.search.params:
-        values = ", ".join(f"{name}: {value}" for name, value in new.items())
-        raise NightshiftError(
-            f"{PARAMS} has changed while the search ran, so the search does not write it. The best trial: {values}."
-        )
-    text = with_values_written(PARAMS.read_text(encoding="utf-8"), new)
-    with replacing(PARAMS) as beside:
-        beside.write_text(text, encoding="utf-8")
-        if load_params(beside) != with_values(found.search.params, new):
-            raise AssertionError("params.yaml would not hold the values that were tried")
-    return changed
+    return {} if found.winner is None else write_values(found.search.params, found.winner.values)
 
 
 def _prepare(search: Search) -> Ready:

@@ -17,6 +17,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PREPARED, SEARCHES
 from pipeline.data.prepared import read_dataset, read_split
 from pipeline.params.file import Params
+from pipeline.params.model import Monitor
 from pipeline.registry.runs import flat
 from pipeline.search.space import Mode, Values, searched
 from pipeline.storage.files import sha256
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 COMPARED_FROM = 5  # completed trials before the pruner compares a trial with their median
 HEAD_STRIDE = 5  # epochs of a head between two reports to the pruner: each is a write to disk
 HISTORY, VALUES = "history", "values"  # what is kept of a trial: (phase, row) of each epoch; what was tried
+MEASURED = "measured"  # besides: numbers by name
 DIVERGED = "diverged"  # of a trial with a NaN loss
 UNUSED: dict[Mode, set[str]] = {  # of `train`, in trials of each mode
     "head": {"fine_tune", "scratch"},
@@ -97,19 +99,31 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def open_study(search: Search) -> "Iterator[optuna.Study]":
-    """The study of this search, new or as it was left."""
+    """The study of this search, new or as it was left; poor trials are stopped early."""
+    from optuna.pruners import MedianPruner
+
+    warm_up = HEAD_STRIDE * 2 if search.mode == "head" else 0
+    pruner = MedianPruner(COMPARED_FROM, n_warmup_steps=warm_up)
+    with stored_study(search.key, search.params.tune.metric, pruner) as study:
+        yield study
+
+
+@contextmanager
+def stored_study(
+    key: str, metric: Monitor, pruner: "optuna.pruners.BasePruner | None" = None
+) -> "Iterator[optuna.Study]":
+    """The study `key`, new or as it was left. Raises NightshiftError when it cannot be read or written."""
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warm_up = HEAD_STRIDE * 2 if search.mode == "head" else 0
     try:
         study = optuna.create_study(
             storage=f"sqlite:///{SEARCHES}",
-            study_name=search.key,
+            study_name=key,
             load_if_exists=True,
-            direction="minimize" if search.params.tune.metric == "val_loss" else "maximize",
-            pruner=optuna.pruners.MedianPruner(COMPARED_FROM, n_warmup_steps=warm_up),
+            direction="minimize" if metric == "val_loss" else "maximize",
+            pruner=pruner,
         )
         yield study
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
