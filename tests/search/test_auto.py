@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import sqlite3
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -191,7 +190,7 @@ def test_killed_searches_resume_as_if_nothing_had_happened(
     undisturbed, found = searched
     heads_alone = sum(not one.is_tuned for one in found.tried)
     for wanted in (2, heads_alone + 1):
-        with forked.forking(sys.executable, "-c", RUN, cwd=fresh) as process:
+        with forked.forking("-c", RUN, cwd=fresh, work="training") as process:
             give_up = time.monotonic() + 300
             while len(trials_in(fresh)) < wanted and process.poll() is None and time.monotonic() < give_up:
                 time.sleep(0.05)
