@@ -1,4 +1,4 @@
-"""A running training in MLflow: parameters at its start, metrics at each judgement, the machine's load.
+"""A running training in MLflow: parameters at its start, metrics within a second of each judgement, and the load.
 
 A separate thread logs everything to the store. A slow or dead store costs the training only a few seconds of waiting
 at its end; one warning says what is missing. Does not know how the model is fitted.
@@ -9,19 +9,19 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core.log import log
 from pipeline.evaluation.results import TrainingResult
 from pipeline.params.file import Params
-from pipeline.registry.runs import CONTRACT_TAG, final, log_epoch, logged_steps, training_params, training_tags
+from pipeline.registry.runs import final, log_end, log_epochs, logged_steps, training_params, training_tags
 from pipeline.registry.store import Store, TrackingError
 
 if TYPE_CHECKING:
@@ -30,8 +30,23 @@ if TYPE_CHECKING:
 PLACE_TAG = "nightshift.place"  # machine and folder: a folder has one training at a time
 WAITED = 10  # seconds to wait at the end for a remote store
 WAITED_FOR_FILE = 60  # and for a local file, so that its run is complete
+TOGETHER = 1  # seconds between two requests with epochs: those of short epochs have several
 
-Job = Callable[["MlflowClient"], None]
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """An epoch to log."""
+
+    step: int  # counted over all phases
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of training, to log."""
+
+    contract_hash: str
+    numbers: Mapping[str, float]
 
 
 @dataclass(slots=True)
@@ -42,9 +57,9 @@ class LiveRun:
     params: Params
     dataset_sha256: str
     memory: Path  # file with the run's id, for a resumed training
-    _jobs: "SimpleQueue[Job | str]" = field(
+    _jobs: "SimpleQueue[Epoch | End | str]" = field(
         default_factory=SimpleQueue, init=False
-    )  # the string: how the training ended
+    )  # the string: MLflow's status for the run
     _seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float), init=False)  # by phase
     _step: int = field(default=0, init=False)
     _run_id: str = field(default="", init=False)
@@ -57,28 +72,26 @@ class LiveRun:
         """Log an epoch, unless an earlier process has logged it."""
         self._step += 1
         self._seconds[phase] += epoch["seconds"]
-        self._jobs.put(partial(self._log_epoch, self._step, dict(epoch)))
+        self._jobs.put(Epoch(self._step, dict(epoch)))
 
     def end(self, contract_hash: str, result: TrainingResult) -> None:
         """Log the end of training: the tag by which registration finds the run, and the validation metrics."""
         seconds = {f"{phase}_seconds": value for phase, value in self._seconds.items()}
-        self._jobs.put(partial(self._log_end, contract_hash, final(result) | seconds))
+        self._jobs.put(End(contract_hash, final(result) | seconds))
 
     def close(self, status: str) -> None:
         """End the run with an MLflow status; later jobs are ignored."""
         self._jobs.put(status)
 
     def work(self) -> None:
-        """The thread: run the jobs in order until the end."""
+        """The thread: log everything in order until the end."""
         try:
             with self.store.connected() as client:
                 import mlflow
 
                 logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
                 self._begin(client)
-                while not isinstance(job := self._jobs.get(), str):
-                    job(client)
-                mlflow.end_run(job)
+                mlflow.end_run(self._log_all(client))
         except TrackingError as error:
             self.give_up(f"The training continues without MLflow, which lacks some or all of its epochs. {error}")
 
@@ -124,15 +137,30 @@ class LiveRun:
             raise
         return str(found.info.run_id) if found.info.lifecycle_stage == "active" else None
 
-    def _log_epoch(self, step: int, epoch: dict[str, float], client: "MlflowClient") -> None:
-        if step not in self._logged:
-            log_epoch(client, self._run_id, step, epoch)
+    def _log_all(self, client: "MlflowClient") -> str:
+        """Log what comes, until the status comes, and return that."""
+        sent = 0.0
+        while True:
+            epochs, last = self._collected(until=sent + TOGETHER)
+            log_epochs(client, self._run_id, {one.step: one.numbers for one in epochs if one.step not in self._logged})
+            sent = time.monotonic()
+            match last:
+                case End(contract_hash, numbers):
+                    log_end(client, self._run_id, contract_hash, numbers)
+                case str(status):
+                    return status
 
-    def _log_end(self, contract_hash: str, metrics: dict[str, float], client: "MlflowClient") -> None:
-        import mlflow
-
-        mlflow.log_metrics(metrics)
-        client.set_tag(self._run_id, CONTRACT_TAG, contract_hash)
+    def _collected(self, until: float) -> tuple[list[Epoch], End | str | None]:
+        """At least one job: the epochs that come until then, or until what comes after them, which is there too."""
+        epochs: list[Epoch] = []
+        job = self._jobs.get()
+        while isinstance(job, Epoch):
+            epochs.append(job)
+            try:
+                job = self._jobs.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                return epochs, None
+        return epochs, job
 
 
 @contextmanager

@@ -4,19 +4,23 @@ import contextlib
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from PIL import Image
 
 from pipeline.core.code import ROOT, file_of, modules_behind
+from pipeline.core.paths import PREPARED
 from pipeline.model.contract import Contract
+from pipeline.registry.sending import files_below, send
 from pipeline.registry.training_images import TRAINING_IMAGES, image_table, write_image_table
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
 SERVING = "pipeline.registry.serving"
@@ -25,23 +29,45 @@ SERVED_PACKAGES = ("mlflow", "numpy", "opencv-python-headless", "openvino", "pan
 SERVED_IF_INSTALLED = ("imagecodecs", "pillow-heif", "pydicom", "tifffile")
 
 
-def log_model(model: Path, contract: Contract, prepared: Path) -> str:
-    """Put the model in folder `model` into the active run, with the hashes of its images; returns its address."""
+@contextlib.contextmanager
+def new_model(client: "MlflowClient", run_id: str, params: Mapping[str, Any]) -> Iterator[str]:
+    """The id of a new model of the active run, which counts as complete once the block has ended without an error.
+
+    Numbers that the block logs belong to run and model. MLflow's `log_model` would copy them from the run instead, for
+    which it asks the server for the history of each of them.
+    """
+    import mlflow
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+    named = {name: str(value) for name, value in params.items()}
+    model_id = str(mlflow.initialize_logged_model("model", source_run_id=run_id, params=named).model_id)
+    client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+    try:
+        yield model_id
+    except Exception:
+        client.finalize_logged_model(model_id, LoggedModelStatus.FAILED)
+        raise
+    client.finalize_logged_model(model_id, LoggedModelStatus.READY)
+
+
+def log_model(client: "MlflowClient", run_id: str, model_id: str, model: Path, contract: Contract) -> None:
+    """Put the model in folder `model` into the store, with the hashes of its images."""
     import mlflow
 
-    with tempfile.TemporaryDirectory() as folder:
-        images = Path(folder) / TRAINING_IMAGES
-        write_image_table(image_table(prepared), images)
-        info = mlflow.pyfunc.log_model(
-            name="model",
+    with tempfile.TemporaryDirectory() as room:
+        images, saved = Path(room) / TRAINING_IMAGES, Path(room) / "model"
+        write_image_table(image_table(PREPARED), images)
+        mlflow.pyfunc.save_model(
+            saved,
+            mlflow_model=mlflow.models.Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
             python_model=str(file_of(SERVING)),
             artifacts={"model": str(model), "training_images": str(images)},
-            code_paths=[str(_code(Path(folder)))],
+            code_paths=[str(_code(Path(room)))],
             pip_requirements=list(_requirements()),
             signature=_signature(),
             input_example=_example(contract),
         )
-    return str(info.model_uri)
+        send(partial(client.log_model_artifact, model_id), files_below(saved))
 
 
 def _code(folder: Path) -> Path:

@@ -24,10 +24,10 @@ from pipeline.params.file import Params
 from pipeline.params.night import Gate
 from pipeline.registry import champions, versions
 from pipeline.registry.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
-from pipeline.registry.packaging import log_model
+from pipeline.registry.packaging import log_model, new_model
 from pipeline.registry.registration_result import Registration
 from pipeline.registry.rematch import HeldOut, contest
-from pipeline.registry.runs import CONTRACT_TAG, lineage_tags, log_training, tag_run
+from pipeline.registry.runs import CONTRACT_TAG, all_params, final, lineage_tags, log_training, on_test_images, tag_run
 from pipeline.registry.store import LOCAL_STORE, Store
 from pipeline.registry.training_images import TRAINING_IMAGES
 from pipeline.registry.versions import Registered
@@ -154,9 +154,15 @@ class _Registrar:
             tags=lineage_tags(contract, candidate.flow_run),
         ) as active:
             run_id = str(active.info.run_id)
-            log_training(client, run_id, self.params, candidate.evaluation, candidate.training)
-            mlflow.log_metric("export_difference", difference)
-            return run_id, log_model(candidate.folder, contract, PREPARED)
+            numbers = {
+                **on_test_images(candidate.evaluation),
+                **final(candidate.training),
+                "export_difference": difference,
+            }
+            with new_model(client, run_id, all_params(self.params) | active.data.params) as model_id:
+                log_training(client, active, model_id, self.params, numbers)
+                log_model(client, run_id, model_id, candidate.folder, contract)
+            return run_id, f"models:/{model_id}"
 
     def _logged_model(self, run: "Run") -> str:
         """The address of a run's model, if it is complete in the store; else empty."""

@@ -2,6 +2,9 @@
 
 import time
 import warnings
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +33,17 @@ from pipeline.core.paths import (
 from pipeline.evaluation.results import Evaluation, TrainingResult
 from pipeline.model.contract import Contract
 from pipeline.params.file import Params
+from pipeline.registry.sending import files_below, send
 from pipeline.versions.dvc import git_commit, locked_hashes
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
 NO_METRIC = ("phase", "judgement", "steps", "epoch", "step")  # columns of the curves that are not metrics
+BATCH = 1000  # most metrics that MLflow accepts in a request
 LATER = {"evaluate", "register", "batch", "tune"}  # sections of params.yaml that no training depends on
 
 
@@ -45,6 +51,11 @@ def training_params(params: Params) -> dict[str, Any]:
     """The parameters that a training depends on, with the names of params.yaml, joined by dots."""
     values = params.model_dump(mode="json", by_alias=True)
     return flat({name: value for name, value in values.items() if name not in LATER})
+
+
+def all_params(params: Params) -> dict[str, Any]:
+    """All parameters but those of a search, with the names of params.yaml, joined by dots."""
+    return flat(params.model_dump(by_alias=True, exclude={"tune"}))
 
 
 def training_tags(dataset_sha256: str) -> dict[str, str]:
@@ -84,9 +95,9 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def log_curves(client: "MlflowClient", run_id: str, curves: "pd.DataFrame") -> None:
     """Log every epoch that the run does not have yet."""
-    logged = logged_steps(client, run_id)
-    for row in curves[~curves["step"].isin(logged)].to_dict("records"):
-        log_epoch(client, run_id, row["step"], {str(name): value for name, value in row.items()})
+    missing = curves[~curves["step"].isin(logged_steps(client, run_id))]
+    rows = [{str(name): value for name, value in row.items()} for row in missing.to_dict("records")]
+    log_epochs(client, run_id, {row["step"]: row for row in rows})
 
 
 def logged_steps(client: "MlflowClient", run_id: str) -> set[int]:
@@ -94,14 +105,32 @@ def logged_steps(client: "MlflowClient", run_id: str) -> set[int]:
     return {metric.step for metric in client.get_metric_history(run_id, "val_loss")}
 
 
-def log_epoch(client: "MlflowClient", run_id: str, step: int, epoch: dict[str, Any]) -> None:
-    """Log the numbers of one epoch at once: a run has all numbers of an epoch or none."""
+def log_epochs(client: "MlflowClient", run_id: str, epochs: Mapping[int, Mapping[str, Any]]) -> None:
+    """Log the numbers of these epochs, by step, in few requests: a run has all numbers of an epoch or none."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
     names = {"seconds": "epoch_seconds"}
-    numbers = {names.get(name, name): value for name, value in epoch.items() if name not in NO_METRIC}
-    client.log_batch(run_id, metrics=[Metric(name, float(value), now, step) for name, value in numbers.items()])
+    found = [
+        [
+            Metric(names.get(name, name), float(value), now, step)
+            for name, value in epoch.items()
+            if name not in NO_METRIC
+        ]
+        for step, epoch in epochs.items()
+    ]
+    at_once = BATCH // max(map(len, found), default=1)
+    for start in range(0, len(found), at_once):
+        client.log_batch(run_id, metrics=list(chain(*found[start : start + at_once])))
+
+
+def log_end(client: "MlflowClient", run_id: str, contract_hash: str, numbers: Mapping[str, float]) -> None:
+    """Log the numbers of a finished model, and the tag by which registration finds its run."""
+    from mlflow.entities import Metric, RunTag
+
+    now = int(time.time() * 1000)
+    metrics = [Metric(name, value, now, 0) for name, value in numbers.items()]
+    client.log_batch(run_id, metrics, tags=[RunTag(CONTRACT_TAG, contract_hash)])
 
 
 def tag_run(client: "MlflowClient", run_id: str, tags: dict[str, str]) -> None:
@@ -125,40 +154,43 @@ def on_test_images(evaluation: Evaluation) -> dict[str, float]:
 
 
 def log_training(
-    client: "MlflowClient", run_id: str, params: Params, evaluation: Evaluation, training: TrainingResult
+    client: "MlflowClient", run: "Run", model_id: str, params: Params, numbers: Mapping[str, float]
 ) -> None:
-    """Log all about the making of the current model into the active run, except what the run has already."""
+    """Log all about the making of the current model into its run, which is active, except what the run has already.
+
+    numbers: metrics of the finished model, for the run and for the model.
+    """
     import mlflow
     import pandas as pd
+    from mlflow.entities import Metric, Param
 
-    known = client.get_run(run_id).data
-    settings = flat(params.model_dump(by_alias=True, exclude={"tune"}))
-    mlflow.log_params({name: value for name, value in settings.items() if name not in known.params})
-    trained = final(training)
-    mlflow.log_metrics(
-        on_test_images(evaluation) | {name: trained[name] for name in trained if name not in known.metrics}
+    run_id, now = run.info.run_id, int(time.time() * 1000)
+    logged = {metric.key: metric.timestamp for metric in run.data.to_proto().metrics}  # MLflow keeps what is equal once
+    settings = all_params(params)
+    client.log_batch(
+        run_id,
+        [Metric(name, value, logged.get(name, now), 0, model_id, run_id=run_id) for name, value in numbers.items()],
+        [Param(name, str(value)) for name, value in settings.items() if name not in run.data.params],
     )
     log_curves(client, run_id, pd.read_csv(CURVES))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hints for serving schemas; this table is not served
         dataset = mlflow.data.from_pandas(pd.read_parquet(MANIFEST), source=str(RAW), name=RAW.name, targets="label")  # type: ignore[attr-defined]
     mlflow.log_input(dataset, context="training")
-    _log_files()
+    send(partial(client.log_artifact, run_id), list(_reports()))
 
 
-def _log_files() -> None:
-    """The reports, into the active run."""
-    import mlflow
-
+def _reports() -> Iterator[tuple[str, str]]:
+    """The reports, and the folder in the store for each."""
     for file in (PARAMS, VALIDATION, TRAINING_METRICS, EVALUATION, CURVES, Path("dvc.lock")):
         if file.is_file():
-            mlflow.log_artifact(str(file))
-    for folder, files in (
+            yield str(file), ""
+    for place, files in (
         ("data", (DATA_REPORT, EXPECTATIONS, LABEL_ISSUES, QUARANTINE)),
         ("evaluation", (EVALUATION_REPORT, MODEL_CARD, SLICES, ROBUSTNESS, TEST_PREDICTIONS)),
         ("figures", (CURVES_FIGURE, AUGMENTED_FIGURE)),
     ):
         for file in files:
-            mlflow.log_artifact(str(file), folder)
-    mlflow.log_artifacts(str(FIGURES), "figures")
-    mlflow.log_artifacts(str(DATA_DOCS), "data_docs")
+            yield str(file), place
+    yield from files_below(FIGURES, "figures")
+    yield from files_below(DATA_DOCS, "data_docs")

@@ -1,12 +1,13 @@
 """A search in MLflow: a run for the search, and a nested run for each trial. Knows no study."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.params.file import Params
-from pipeline.registry.runs import NO_METRIC, training_params, training_tags
+from pipeline.registry.runs import NO_METRIC, tag_run, training_params, training_tags
 from pipeline.registry.store import Store
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "tune"  # after the model's name
 TRIAL_TAG, STATE_TAG, COMPARED_TAG = "nightshift.trial", "nightshift.state", "nightshift.trials_compared"
-BATCH = 1000  # largest batch of metrics that MLflow accepts
 MOST_TRIALS = 50_000  # largest page of runs that MLflow returns
 
 
@@ -46,8 +46,9 @@ class SearchRun:
         settings = {"trials_of": mode, "metric": params.tune.metric, **training_params(params)}
         tried = {name: of.model_dump(exclude_none=True) for name, of in params.tune.ranges.items()}
         with self.store.connected() as client:
-            for name, value in settings.items():
-                client.log_param(self.run_id, name, value)
+            from mlflow.entities import Param
+
+            client.log_batch(self.run_id, params=[Param(name, str(value)) for name, value in settings.items()])
             client.log_dict(self.run_id, tried, "ranges.json")
 
     def add(self, trial: Trial) -> None:
@@ -68,23 +69,22 @@ class SearchRun:
             if trial.is_complete and trial.score is not None:
                 metrics.append(Metric("score", trial.score, ended, 0))
             metrics += [Metric(name, value, ended, 0) for name, value in trial.metrics.items()]
-            client.log_batch(run_id, params=[Param(name, str(value)) for name, value in trial.values.items()])
-            for start in range(0, len(metrics), BATCH):
-                client.log_batch(run_id, metrics[start : start + BATCH])
+            client.log_batch(run_id, metrics, [Param(name, str(value)) for name, value in trial.values.items()])
             client.set_terminated(run_id, "FINISHED" if trial.is_complete else "KILLED", ended)
         self.logged.add(trial.number)
 
     def note(self, compared: int, words: str) -> None:
         """Note how many trials were compared, and how far to trust the best one."""
         with self.store.connected() as client:
-            client.set_tag(self.run_id, COMPARED_TAG, str(compared))
-            client.set_tag(self.run_id, "mlflow.note.content", words)
+            tag_run(client, self.run_id, {COMPARED_TAG: str(compared), "mlflow.note.content": words})
 
     def log_result(self, metrics: Mapping[str, float], picture: "Figure") -> None:
         """Log the result of the search."""
         with self.store.connected() as client:
-            for name, value in metrics.items():
-                client.log_metric(self.run_id, name, value)
+            from mlflow.entities import Metric
+
+            now = int(time.time() * 1000)
+            client.log_batch(self.run_id, [Metric(name, value, now, 0) for name, value in metrics.items()])
             client.log_figure(self.run_id, picture, "search.png")
 
     def end(self, status: str) -> None:

@@ -1,6 +1,7 @@
 """A training seen in MLflow while it runs, on a real store; and one that a dead store does not disturb."""
 
 import contextlib
+import shutil
 import signal
 import socket
 import sys
@@ -17,14 +18,16 @@ from pipeline.core.log import log
 from pipeline.evaluation.results import TrainingResult
 from pipeline.params.file import Params
 from pipeline.registry.live import WAITED, live_run
+from tests.fixtures import forked
 from tests.fixtures.certificates import CERTIFIED
-from tests.fixtures.project import REPOSITORY, run
+from tests.fixtures.project import REPOSITORY
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, with a store of its own; the memory of the training."""
     monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_store, tmp_path)
     for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
@@ -96,6 +99,30 @@ def test_a_training_is_a_run_with_parameters_epochs_and_the_machines_load(
     assert (metrics["final_val_accuracy"], metrics["head_seconds"], metrics["gap_accuracy"]) == (0.9, 2.0, 0.1)
 
 
+def test_short_epochs_share_a_request_and_none_is_lost(
+    defaults: Params, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[set[int]] = []  # the epochs of each request
+    log_batch = MlflowClient.log_batch
+
+    def counted(client: MlflowClient, run_id: str, metrics: Any = (), *given: Any, **named: Any) -> Any:
+        if steps := {metric.step for metric in metrics if metric.key == "val_loss"}:
+            sent.append(steps)
+        return log_batch(client, run_id, metrics, *given, **named)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", counted)
+    with live_run(defaults, "abc", folder) as live:
+        for number in range(1, 301):  # more numbers than MLflow takes at once
+            live.epoch("head", epoch(number))
+        live.end("contract", RESULT)
+    [run] = runs()
+    history = store().get_metric_history(run.info.run_id, "gap_accuracy")
+    assert sorted(metric.step for metric in history) == list(range(1, 301))
+    assert sorted(step for steps in sent for step in steps) == list(range(1, 301)), "each once"
+    assert len(sent) <= 4
+    assert run.data.tags["nightshift.contract"] == "contract"
+
+
 def test_a_training_that_goes_on_goes_on_in_its_run_and_tells_no_epoch_twice(defaults: Params, folder: Path) -> None:
     with contextlib.suppress(ZeroDivisionError), live_run(defaults, "abc", folder) as live:
         live.epoch("head", epoch(1))
@@ -126,7 +153,7 @@ with live_run(load_params(Path(sys.argv[1])), "abc", Path()):
 
 def test_a_training_that_is_told_to_end_says_so(folder: Path) -> None:
     words = (sys.executable, "-c", TOLD_TO_END, str(REPOSITORY / "params.yaml"))
-    assert run(*words, cwd=folder, check=False).returncode == 128 + signal.SIGTERM
+    assert forked.run(*words, cwd=folder, check=False).returncode == 128 + signal.SIGTERM
     assert [found.info.status for found in runs()] == ["KILLED"]
 
 

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from tests.fixtures import forked
 from tests.fixtures.project import REPOSITORY, rows_of, run
 
 
@@ -15,7 +16,7 @@ def code_of_version(project: Path) -> Path:
 def test_a_night_runs_no_code_of_the_version(project: Path, night: Path, tmp_path: Path) -> None:
     for module in code_of_version(project).rglob("*.py"):
         module.write_text("raise SystemExit('the code of the version was run')")
-    run(sys.executable, "-m", "pipeline.classify", str(night), str(tmp_path / "out"), cwd=project)
+    forked.run(sys.executable, "-m", "pipeline.classify", str(night), str(tmp_path / "out"), cwd=project)
     assert {row["status"] for row in rows_of(tmp_path / "out")} <= {"ok", "unsure"}
 
 

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from pipeline.core.errors import NightshiftError
 from pipeline.registry import champions, versions
 from pipeline.registry.gate import GATE_TAG
 from pipeline.registry.store import Store, TrackingError
-from tests.fixtures.project import change_contract, change_params, dvc, environment, nightshift, run, stage
+from tests.fixtures import forked
+from tests.fixtures.project import change_contract, change_params, dvc, nightshift, stage
 
 NAME = "nightshift"
 REGISTER = (sys.executable, "-m", "pipeline.register")
@@ -42,6 +42,14 @@ def runs() -> list[dict[str, str]]:
         return [found.data.tags for found in client.search_runs([experiment.experiment_id])]
 
 
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches SIGKILL."""
+
+
+def killed(*given: Any, **named: Any) -> Any:
+    raise Killed
+
+
 def test_the_first_model_is_champion_an_equal_one_challenger_and_a_worse_one_has_no_alias(
     registry_project: Path,
 ) -> None:
@@ -55,6 +63,40 @@ def test_the_first_model_is_champion_an_equal_one_challenger_and_a_worse_one_has
     )
     assert "**The gate: refused.**" in third.description
     assert sorted(tags[GATE_TAG] for tags in runs()) == ["passed", "passed", "refused"], "on the runs too"
+
+
+def test_a_model_has_the_numbers_and_parameters_of_its_run_which_has_each_number_once(registry_project: Path) -> None:
+    with Store.of_project().connected() as client:
+        run = client.get_run(versions.by_number(client, NAME, 1).run_id)
+        [made] = run.outputs.model_outputs
+        model = client.get_logged_model(made.model_id)
+        history = client.get_metric_history(run.info.run_id, "final_val_log_loss")
+    assert (model.status, model.source_run_id) == ("READY", run.info.run_id)
+    known = {metric.key: metric.value for metric in model.metrics}
+    numbers = {name: value for name, value in run.data.metrics.items() if name.startswith(("test_", "final_"))}
+    assert {"test_accuracy", "final_val_log_loss"} <= numbers.keys()
+    assert known == {**numbers, "export_difference": run.data.metrics["export_difference"]}
+    assert model.params == run.data.params
+    assert len(history) == 1, "the training has logged it already"
+
+
+def test_a_registration_asks_the_store_for_the_history_of_one_number(
+    registry_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a server each is a request, and a run has a hundred."""
+    from mlflow import MlflowClient
+
+    asked, real = [], MlflowClient.get_metric_history
+
+    def counted(client: MlflowClient, run_id: str, key: str) -> Any:
+        asked.append(key)
+        return real(client, run_id, key)
+
+    monkeypatch.setattr(MlflowClient, "get_metric_history", counted)
+    change_contract(registry_project, code_commit="counted")
+    stage("register", registry_project, check=False)
+    assert sorted(aliases()) == [1, 2, 3, 4]
+    assert asked == ["val_loss"]
 
 
 def test_a_refused_registration_ends_with_its_reasons_on_the_console(registry_project: Path) -> None:
@@ -173,9 +215,6 @@ def test_a_promotion_killed_after_any_step_is_completed_or_repeated(
 ) -> None:
     from mlflow import MlflowClient
 
-    class Killed(BaseException):
-        pass
-
     left = steps
     for name in ("set_registered_model_alias", "set_model_version_tag", "set_registered_model_tag"):
         real = getattr(MlflowClient, name)
@@ -212,12 +251,10 @@ def test_the_night_uses_a_refused_champion_that_a_person_chose_and_says_so(
 
 def test_two_registrations_at_once_make_one_version(registry_project: Path) -> None:
     change_contract(registry_project, code_commit="at once")
-    both = [
-        subprocess.Popen(REGISTER, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for _ in range(2)
-    ]
-    said = [one.communicate()[0].decode() for one in both]
-    assert [one.returncode for one in both] == [1, 1], said  # refused, as the model is as bad as version 3
+    other = forked.fork(*REGISTER, cwd=registry_project)
+    done = stage("register", registry_project, check=False)
+    said = ["".join(other.communicate()), done.stdout + done.stderr]
+    assert [other.wait(), done.returncode] == [1, 1], said  # refused, as the model is as bad as version 3
     assert sum("is registered already, as version 4" in words for words in said) == 1
     assert sorted(aliases()) == [1, 2, 3, 4]
     assert len(runs()) == 4
@@ -232,43 +269,53 @@ def test_the_second_of_two_machines_gives_way(registry_project: Path) -> None:
     assert sorted(aliases()) == [1, 2, 3]
 
 
-KILLED_BEFORE_THE_VERSION = """
+KILLED_WHILE_IT_SENDS = """
 import os
-from pipeline import register; from pipeline.registry import versions as registry
-registry.create = lambda *given: os._exit(9)
+from mlflow import MlflowClient
+from pipeline import register
+real, sent = MlflowClient.log_model_artifact, []
+def log_model_artifact(*given):
+    sent.append(given)
+    return real(*given) if len(sent) < 4 else os._exit(9)
+MlflowClient.log_model_artifact = log_model_artifact
 register.main()
 """
 
 
-def test_a_registration_killed_before_the_version_goes_on_with_its_run(registry_project: Path) -> None:
+def test_a_registration_killed_before_the_version_goes_on_with_its_run(
+    registry_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change_contract(registry_project, code_commit="killed")
-    done = run(sys.executable, "-c", KILLED_BEFORE_THE_VERSION, cwd=registry_project, check=False)
+    done = forked.run(sys.executable, "-c", KILLED_WHILE_IT_SENDS, cwd=registry_project, check=False)
     assert done.returncode == 9
     assert aliases() == START
     assert len(runs()) == 4
+    with monkeypatch.context() as patched:
+        patched.setattr(versions, "create", killed)
+        with pytest.raises(Killed):
+            stage("register", registry_project)
+    assert aliases() == START
     assert stage("register", registry_project, check=False).returncode == 1
     assert sorted(aliases()) == [1, 2, 3, 4]
     assert len(runs()) == 4, "the same run, not another"
     with Store.of_project().connected() as client:
         fourth = versions.by_number(client, NAME, 4)
         assert versions.fetch_training_images(fourth, registry_project / "fetched") is not None
+        assert len(client.get_run(fourth.run_id).outputs.model_outputs) == 2, "what was whole is not sent again"
 
 
-KILLED_AFTER_THE_VERSION = """
-import os
-import mlflow
-from pipeline import register
-mlflow.MlflowClient.update_model_version = lambda *given: os._exit(9)
-register.main()
-"""
+def test_a_registration_killed_after_the_version_is_completed(
+    registry_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
 
-
-def test_a_registration_killed_after_the_version_is_completed(registry_project: Path) -> None:
     gate = {"max_loss": 1.0, "max_calibration_loss": 1.0, "max_class_loss": 1.0}
     change_params(registry_project, {"register": {"gate": gate}})
     change_contract(registry_project, code_commit="killed")
-    done = run(sys.executable, "-c", KILLED_AFTER_THE_VERSION, cwd=registry_project, check=False)
-    assert done.returncode == 9
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "update_model_version", killed)
+        with pytest.raises(Killed):
+            stage("register", registry_project)
     assert aliases() == {4: (), **START}
     stage("register", registry_project)
     assert aliases() == {4: ("challenger",), 3: (), 2: (), 1: ("champion",)}

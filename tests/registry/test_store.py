@@ -1,6 +1,7 @@
 """The store's address, patience and words."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ PATIENCE = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    for name in ("mlflow.db", "other.db"):
+        shutil.copy(empty_store, tmp_path / name)
     for name in ("MLFLOW_TRACKING_URI", *PATIENCE):
         monkeypatch.delenv(name, raising=False)
     return tmp_path

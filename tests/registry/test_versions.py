@@ -1,5 +1,6 @@
 """Versions of a small real store: what they are, and how many requests it takes to know."""
 
+import shutil
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,10 @@ COUNT = 7
 
 
 @pytest.fixture
-def seven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def seven(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Seven versions: 3 is champion and challenger, 2 was champion before."""
     monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_store, tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     store = Store.of_project()
     with store.connected() as client:
