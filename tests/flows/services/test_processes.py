@@ -55,40 +55,6 @@ def test_one_command_starts_all_and_the_pages_show_the_projects_models_and_sched
     assert environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
 
 
-def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> None:
-    before = the_process(up.project, "worker").pid
-    wait_until(lambda: re.search("  worker +running ", nightshift("status", cwd=up.project).stdout))
-    again = nightshift("up", cwd=up.project).stdout
-    assert "is already running here (mlflow running, prefect running, worker running)" in again
-    assert up.prefect in again
-    assert the_process(up.project, "worker").pid == before
-    # The scheduler plans within a minute.
-    planned = {
-        "deployments": {"name": {"any_": ["nightly"]}},
-        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
-    }
-    wait_until(lambda: up.api("flow_runs/filter", **planned))
-    said = nightshift("status", cwd=up.project).stdout
-    for name in ("mlflow", "prefect", "worker"):
-        assert re.search(rf"  {name} +running +since \d{{4}}-\d\d-\d\d \d\d:\d\d  [1-9]\d+ MB", said)
-    assert re.search(r"next: \d{4}-\d\d-\d\d 02:00 UTC, Scheduled", said)
-    assert re.search(r"^  [12] .*@champion", said, re.MULTILINE)
-    log = nightshift("logs", "worker", "-n", "5", cwd=up.project).stdout
-    assert "started" in log
-    assert len(log.splitlines()) <= 5
-    words = [str(NIGHTSHIFT), "logs", "worker", "-n", "0", "--follow"]
-    with subprocess.Popen(words, cwd=up.project, stdout=subprocess.PIPE, text=True) as following:
-        assert following.stdout
-        wait_until(lambda: psutil.Process(following.pid).open_files())  # it has to be there first
-        up.begin("tidy")
-        assert "submitting flow run" in next(line for line in following.stdout if "flow run" in line)
-        following.terminate()
-    every = nightshift("logs", cwd=up.project).stdout
-    assert [name for name in ("mlflow", "prefect", "worker") if f"{name}.log <==" in every] == [
-        "mlflow", "prefect", "worker",
-    ]  # fmt: skip
-
-
 class Killed(NamedTuple):
     """A night that was killed with its worker."""
 
@@ -120,6 +86,39 @@ def test_a_night_killed_with_its_worker_is_completed_by_the_next(up: Up, killed:
     assert len(rows_of(killed.output)) == 90
     assert up.state(following) == "Completed"
     assert "last: " in nightshift("status", cwd=up.project).stdout
+
+
+def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> None:
+    before = the_process(up.project, "worker").pid
+    wait_until(lambda: re.search("  worker +running ", nightshift("status", cwd=up.project).stdout))
+    again = nightshift("up", cwd=up.project).stdout
+    assert "is already running here (mlflow running, prefect running, worker running)" in again
+    assert up.prefect in again
+    assert the_process(up.project, "worker").pid == before
+    # The scheduler plans within a minute.
+    planned = {
+        "deployments": {"name": {"any_": ["nightly"]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+    }
+    wait_until(lambda: up.api("flow_runs/filter", **planned))
+    said = nightshift("status", cwd=up.project).stdout
+    for name in ("mlflow", "prefect", "worker"):
+        assert re.search(rf"  {name} +running +since \d{{4}}-\d\d-\d\d \d\d:\d\d  [1-9]\d+ MB", said)
+    assert re.search(r"next: \d{4}-\d\d-\d\d 02:00 UTC, Scheduled", said)
+    assert re.search(r"^  [12] .*@champion", said, re.MULTILINE)
+    assert "started" in nightshift("logs", "worker", "-n", "10000", cwd=up.project).stdout
+    assert len(nightshift("logs", "worker", "-n", "5", cwd=up.project).stdout.splitlines()) == 5
+    words = [str(NIGHTSHIFT), "logs", "worker", "-n", "0", "--follow"]
+    with subprocess.Popen(words, cwd=up.project, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout
+        wait_until(lambda: psutil.Process(following.pid).open_files())  # it has to be there first
+        up.begin("tidy")
+        assert next(line for line in following.stdout if "submitting flow run" in line)
+        following.terminate()
+    every = nightshift("logs", cwd=up.project).stdout
+    assert [name for name in ("mlflow", "prefect", "worker") if f"{name}.log <==" in every] == [
+        "mlflow", "prefect", "worker",
+    ]  # fmt: skip
 
 
 def test_a_server_that_dies_is_started_again(up: Up) -> None:
@@ -233,12 +232,6 @@ def test_what_may_pass_is_tried_again_and_what_a_person_has_to_mend_is_not(up: U
     assert "TRIES {'StoreError': 4, 'TrackingError': 4, 'ConnectionError': 4, 'NightshiftError': 1}" in said
 
 
-def test_a_night_that_was_killed_ends_as_crashed(up: Up, killed: Killed) -> None:
-    """Late here: its signs of life must be missed for a minute and a half."""
-    wait_until(lambda: up.state(killed.run) != "Running")
-    assert up.state(killed.run) == "Crashed"
-
-
 def test_retries_wait_longer_and_longer() -> None:
     from prefect import task
 
@@ -273,7 +266,7 @@ def test_a_service_that_does_not_start_is_named_with_its_last_words_and_nothing_
 ) -> None:
     project = short(tmp_path_factory)
     shutil.copytree(two_versions, project, symlinks=True)
-    store = {"MLFLOW_TRACKING_URI": "sqlite:////dev/null/mlflow.db"}
+    store = {"MLFLOW_TRACKING_URI": "nowhere:///dev/null"}  # of a kind that MLflow does not know, so it does not retry
     done = nightshift("up", *options(free_port(), free_port()), cwd=project, check=False, **store)
     assert done.returncode == 1
     assert re.search(r"mlflow does not start \((BACKOFF|FATAL|EXITED)\)\. Its last log lines:\n(  .*\n)+", done.stderr)
@@ -294,3 +287,9 @@ def test_without_services_there_are_no_logs_and_nothing_to_stop(two_versions: Pa
     assert done.returncode == 1
     assert "`nightshift up` starts the services" in done.stderr
     assert nightshift("down", cwd=two_versions).stdout == "Nothing was running.\n"
+
+
+def test_a_night_that_was_killed_ends_as_crashed(up: Up, killed: Killed) -> None:
+    """Last here: its signs of life must be missed for a minute and a half, in which the other tests run."""
+    wait_until(lambda: up.state(killed.run) != "Running")
+    assert up.state(killed.run) == "Crashed"

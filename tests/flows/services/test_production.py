@@ -90,6 +90,7 @@ def site(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "MLFLOW_AUTH_CONFIG_PATH": str(ini),
             "MLFLOW_AUTH_ADMIN_PASSWORD": SECRET,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": "signs forms",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "PREFECT_API_DATABASE_CONNECTION_URL": f"postgresql+asyncpg://{at}/prefect",
             "PREFECT_SERVER_API_AUTH_STRING": f"admin:{SECRET}",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -126,7 +127,7 @@ def test_a_project_trains_and_has_its_night_by_servers_on_postgresql_and_s3(
     project, photos, output = copy_of(untouched, short(tmp_path_factory)), tmp_path / "photos", tmp_path / "out"
     (project / "mlflow.db").unlink()
     shutil.rmtree(project / "mlartifacts")
-    change_params(project, {"train": {"head": {"epochs": 29}}})
+    change_params(project, {"train": {"fine_tune": {"steps": 0}}})
     for number in range(12):
         draw_shape(photos / f"{number:02d}.png", ("circle", "square")[number % 2], seed=number)
     (photos / "12.png").write_bytes(b"no picture")
