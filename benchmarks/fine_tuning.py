@@ -23,10 +23,10 @@ from benchmarks import backbones
 from pipeline.backbones.build import build_backbone
 from pipeline.data.features import TrainingRows
 from pipeline.data.prepared import Dataset, Split
-from pipeline.embed import embed, frozen_network
 from pipeline.evaluation.metrics import accuracy, mean_log_loss
 from pipeline.model.device import prepare_device
 from pipeline.model.engine import probabilities
+from pipeline.model.frozen import embed, frozen_network
 from pipeline.params.file import Params, load_params
 from pipeline.training.batches import Examples
 from pipeline.training.calibration import fit_temperature

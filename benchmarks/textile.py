@@ -35,7 +35,7 @@ from pipeline.data.prepared import Dataset, Split
 from pipeline.model.nearest import unit
 from pipeline.params.file import load_params
 from pipeline.training.inputs import Data
-from pipeline.training.recipe import fit_head
+from pipeline.training.recipe import fit_head, logits_of
 
 PUBLISHED = {"EfficientNet-B0": (0.72, 0.78), "ResNet18": (0.60, 0.73)}  # accuracy, and with isotonic calibration
 DRAWN = {"nominal": 50, "local": 25, "global": 25}  # images: of examples, of calibration, of the test
@@ -79,9 +79,9 @@ def linear(learnt: Floats, labels: Labels, val: Floats, val_labels: Labels, aske
 
     dataset = Dataset(class_names=tuple(names), images=load_params().images, sha256="")
     data = Data(dataset, split(learnt, labels), split(val, val_labels), learnt, val)
-    layer, _ = fit_head(data, load_params().train, seed)
-    kernel, bias = layer.get_weights()
-    return np.asarray(names[(asked @ kernel + bias).argmax(axis=1)])
+    how = load_params().train
+    how = how.model_copy(update={"head": how.head.model_copy(update={"method": "linear"})})
+    return np.asarray(names[logits_of(fit_head(data, how, seed).layer, asked).argmax(axis=1)])
 
 
 HEADS: dict[str, Head] = {
