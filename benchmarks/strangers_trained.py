@@ -1,6 +1,6 @@
 """Strangers before whole trainings: the share called `ok`, by confidence alone and now, and other outlier scores.
 
-    python -m benchmarks.strangers_trained WORK PHOTOS FASHION [--models textile fashion] [--seeds 1]
+    python -m benchmarks.strangers_trained WORK PHOTOS FASHION [--models textile fashion solar] [--seeds 1]
 
 WORK: a folder for the projects, continued by the same command; PHOTOS: a folder of photographs, strangers to every
 model; FASHION: the folder of Debian's dataset-fashion-mnist. Textiles come from the package conformal-clip-data, solar
@@ -306,7 +306,7 @@ if __name__ == "__main__":
     parser.add_argument("work", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("fashion", type=Path)
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=["textile", "fashion"])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     words = parser.parse_args()
     main(words.work, words.photos, words.fashion, words.models, words.seeds)
