@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import without_password
+from pipeline.registry import relocation
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,9 +69,18 @@ class Store:
 
             logging.getLogger("alembic").setLevel(logging.WARNING)
             mlflow.set_tracking_uri(self.address)
+            self.follow()
             try:
                 yield mlflow.MlflowClient()
             except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
+                raise TrackingError(self._words_of(error)) from error
+
+    def follow(self) -> None:
+        """Let a project's own store name its files where the project is now. Raises TrackingError."""
+        if self.address == _local_address():
+            try:
+                relocation.follow(LOCAL_STORE)
+            except sqlite3.Error as error:
                 raise TrackingError(self._words_of(error)) from error
 
     @contextmanager
