@@ -6,6 +6,8 @@ no usage data leaves the machine, and the log holds what concerns the user. A va
 
 import os
 
+from pipeline.core.surroundings import mend
+
 for _name, _value in {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
@@ -17,3 +19,5 @@ for _name, _value in {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }.items():
     os.environ.setdefault(_name, _value)
+
+mend()

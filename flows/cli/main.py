@@ -7,6 +7,7 @@ import typer
 from flows.cli.data import data
 from flows.cli.models import app as models
 from flows.cli.night import app as night
+from flows.cli.prefect_server import choose_server
 from flows.cli.project import app as project
 from flows.cli.services import app as services
 from flows.cli.training import app as training
@@ -28,4 +29,5 @@ def main() -> None:
     """Run the command. An error that a person can fix is shown as a message, without a traceback."""
     from pipeline.core.command import run
 
+    choose_server()
     sys.exit(run(lambda: app(standalone_mode=True)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from flows.cli.prefect_server import WithPrefect, with_server
+from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, with_server
 from pipeline.core.errors import NightshiftError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def classify(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes of the cluster on this machine; without it, one per core.")
     ] = None,
-    prefect: WithPrefect = True,
+    prefect: WithPrefect = None,
 ) -> None:
     """Classify every image in a folder into one CSV, one row per file; an unreadable file gets a row with the reason.
 
@@ -94,7 +94,7 @@ def classify(
         raise NightshiftError("--dask-address and --workers are for a Dask cluster. Add --runner dask.")
 
     results = folder_at(output)
-    if prefect:
+    if flow := is_a_flow(prefect):
         words = (source, output, labels, since_last, until, shadow, runner.value, dask_address, workers, model)
         summary = _as_flow(results, words)
     else:
@@ -110,6 +110,8 @@ def classify(
     typer.echo(results / PREDICTIONS_CSV)
     if summary.review and summary.review.of:
         typer.echo(results / REVIEW_PAGE)
+    if prefect is None and not flow:
+        typer.echo(HOW_TO_HAVE_MORE, err=True)
 
 
 def _as_flow(results: "Folder", words: tuple[Any, ...]) -> "NightSummary":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.prefect_server import WithPrefect, with_server
+from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, with_server
 
 if TYPE_CHECKING:
     from pipeline.registry.registration_result import Registration
@@ -13,7 +13,7 @@ app = typer.Typer()
 
 
 @app.command()
-def train(prefect: WithPrefect = True) -> None:
+def train(prefect: WithPrefect = None) -> None:
     """Check the images, train a model, evaluate it and register it in MLflow; the gate decides whether it may be used.
 
     Stages whose inputs have not changed are skipped.
@@ -23,7 +23,7 @@ def train(prefect: WithPrefect = True) -> None:
     from pipeline.registry.registration_result import Refused
 
     try:
-        if prefect:
+        if flow := is_a_flow(prefect):
             from flows.training import training
 
             with with_server(messages.of_failed_training):
@@ -34,6 +34,8 @@ def train(prefect: WithPrefect = True) -> None:
         print_registration(refused.registration)
         raise
     print_registration(registration)
+    if prefect is None and not flow:
+        typer.echo(HOW_TO_HAVE_MORE, err=True)
 
 
 def _train_plainly() -> "Registration":

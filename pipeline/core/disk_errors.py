@@ -44,7 +44,7 @@ def disk_error(error: OSError, path: Path | None = None) -> DiskError | None:
     what, remedy = REFUSALS[error.errno]
     if error.errno == errno.ENOSPC and _without_inodes(mount):
         what, remedy = NO_INODES
-    return DiskError(f"{what} {remedy} {AGAIN}".format(mount=mount, path=place, user=_user()))
+    return DiskError(f"{what} {remedy} {AGAIN}".format(mount=mount, path=place, user=getpass.getuser()))
 
 
 def require_room(folder: Path, needed: int, what: str) -> None:
@@ -82,10 +82,3 @@ def _mount(path: Path) -> Path:
 def _without_inodes(mount: Path) -> bool:
     about = os.statvfs(mount)
     return about.f_files > 0 and about.f_favail == 0 and about.f_bavail > 0
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in a container
-        return f"user {os.getuid()}"

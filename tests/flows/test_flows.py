@@ -16,11 +16,11 @@ TRAINING = "from flows.training import training; training()"
 
 @pytest.mark.slow
 def test_the_nightly_flow_gives_the_same_rows_as_the_plain_command(trained: Path, tmp_path: Path) -> None:
-    """Without a server, as a person types it: Prefect starts one for the time of the run."""
+    """Without a server: Prefect starts one for the time of the run."""
     for number in range(5):
         draw_shape(tmp_path / "night" / f"{number}.png", "circle", seed=number)
     source = str(tmp_path / "night")
-    flow = projects.nightshift("classify", source, str(tmp_path / "flow"), cwd=trained)
+    flow = projects.nightshift("classify", source, str(tmp_path / "flow"), "--prefect", cwd=trained)
     nightshift("classify", source, str(tmp_path / "plain"), "--no-prefect", cwd=trained)
     with_prefect, plain = rows_of(tmp_path / "flow"), rows_of(tmp_path / "plain")
     assert len(plain) == 5
