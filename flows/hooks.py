@@ -12,7 +12,7 @@ from pipeline.core.paths import PREDICTIONS
 from pipeline.night.ledger import folder_for
 from pipeline.night.repeats import last_finished
 from pipeline.night.results import TooManyUnreadable
-from pipeline.notices import messages
+from pipeline.notices import after_run, messages
 from pipeline.notices.send import tell
 from pipeline.storage.folders import Folder, folder_at
 
@@ -38,7 +38,7 @@ def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     """A night ended with an error."""
     error = _error_of(state)
     finished = isinstance(error, TooManyUnreadable)
-    tell(lambda: messages.of_failed_night(_results_of(flow_run.parameters, finished=finished), error))
+    after_run.of_failed_night(_results_of(flow_run.parameters, finished=finished), error)
 
 
 def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

@@ -83,6 +83,7 @@ def classify(
 
     To resume an interrupted run, run the same command again.
     """
+    from pipeline.night.deadline import time_of_day
     from pipeline.night.options import Cluster, NightOptions
     from pipeline.night.review import PAGE as REVIEW_PAGE
     from pipeline.night.rows import PREDICTIONS_CSV
@@ -92,6 +93,8 @@ def classify(
 
     if runner is Runner.HERE and (dask_address or workers):
         raise NightshiftError("--dask-address and --workers are for a Dask cluster. Add --runner dask.")
+    if until:
+        time_of_day(until)  # a mistake at the keyboard is told here, and to nobody else
 
     results = folder_at(output)
     if flow := is_a_flow(prefect):

@@ -49,7 +49,7 @@ def test_a_training_leaves_its_numbers_figures_and_links_to_its_pages_and_tells_
         "data", "data-docs", "data-report", "evaluation", "figures", "gate", "metrics", "model", "model-card",
     ]  # fmt: skip
     (message,) = web.messages
-    assert message["title"] == "nightshift version 1 is the champion"
+    assert message["title"].endswith("] nightshift version 1 is the champion")
 
 
 def test_a_training_that_bad_images_stop_leaves_their_report_on_the_page(project: Path, prefect_api: str) -> None:
