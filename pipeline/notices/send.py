@@ -66,7 +66,7 @@ def send(message: Message) -> list[Told]:
                 service
                 and sender.notify(
                     message.body,
-                    f"{sender_name()} {message.heading}",
+                    title,
                     NotifyType(message.kind.value),
                     body_format=NotifyFormat.TEXT,
                 )
