@@ -1,6 +1,7 @@
 """The command `nightshift`. Starts fast: each command imports what it needs when it runs."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -16,13 +17,30 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Learn from labelled images, then classify folders of new ones, every night, into a CSV you can trust.",
 )
 for commands in (training, night, project):
     app.add_typer(commands)
 app.add_typer(data, name="data")
 for commands in (models, services):
     app.add_typer(commands)
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"nightshift {version('nightshift')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Learn from labelled images, then classify folders of new ones, every night, into a CSV you can trust."""
 
 
 def main() -> None:
