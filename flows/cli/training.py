@@ -41,12 +41,14 @@ def train(prefect: WithPrefect = None) -> None:
 def _train_plainly() -> "Registration":
     from pipeline.params.file import load_params
     from pipeline.register import register_current
+    from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc, remote
 
-    dvc.add_data()
-    for stage in dvc.stages():
-        dvc.reproduce(stage)
-    remote.push()
+    with working_on_images("nightshift train"):
+        dvc.add_data()
+        for stage in dvc.stages():
+            dvc.reproduce(stage)
+        remote.push()
     return register_current(load_params())
 
 
@@ -70,12 +72,14 @@ def tune(
     from pipeline.params.file import load_params
     from pipeline.search import run as searching
     from pipeline.search.study import check, plan
+    from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc
 
     params = load_params()
     fine_tune = fine_tune or params.tune.fine_tune
     check(params, fine_tune)  # before minutes are spent
-    dvc.add_data(lambda line: None)
-    dvc.reproduce_up_to("embed")
+    with working_on_images("nightshift tune"):
+        dvc.add_data(lambda line: None)
+        dvc.reproduce_up_to("embed")
     found = searching.run_search(plan(params, fine_tune), trials or params.tune.trials)
     print_found(found, searching.write_winner(found) if write else None)
