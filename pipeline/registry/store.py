@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.core.text import without_password
 from pipeline.registry import relocation
 
@@ -112,6 +113,9 @@ class Store:
     def experiment(self, client: "MlflowClient", name: str) -> str:
         """The id of the experiment `name`, made when it is new; a project's own store keeps files in mlartifacts/."""
         if found := client.get_experiment_by_name(name):
+            if found.lifecycle_stage == "deleted":
+                client.restore_experiment(found.experiment_id)
+                log.warning("The experiment %s had been deleted in MLflow; it is restored, with its runs.", name)
             return str(found.experiment_id)
         place = (LOCAL_ARTIFACTS / name).absolute().as_uri() if self.address == _local_address() else None
         return str(client.create_experiment(name, artifact_location=place))
