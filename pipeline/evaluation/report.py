@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from pipeline.core.figures import numbered
 from pipeline.core.pages import figure_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, in_words, when_sure
@@ -38,6 +39,7 @@ def write_report(
         resamples=params.evaluate.resamples,
         scenes=len(set(judged.groups.tolist())),
         contract=contract,
+        numbered=numbered(contract.class_names),
         figures={name: figure_uri(figure, *(SHEET if name in SHEETS else DIAGRAM)) for name, figure in figures.items()},
         slices=findings.slices.head(SLICES_LISTED).to_dict("records"),
         slice_count=len(findings.slices),
