@@ -9,7 +9,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
 from pipeline.core.paths import PREDICTIONS
-from pipeline.night.ledger import folder_for
+from pipeline.night.outputs import folder_for
 from pipeline.night.repeats import last_finished
 from pipeline.night.results import TooManyUnreadable
 from pipeline.notices import after_run, messages

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.interrupt import interruptible
 from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, with_server
 
 if TYPE_CHECKING:
     from pipeline.registry.registration_result import Registration
 
 app = typer.Typer()
+KEPT = "Finished stages are kept, and checkpoints of the one that was at work. The same command goes on from there."
 
 
 @app.command()
@@ -22,14 +24,16 @@ def train(prefect: WithPrefect = None) -> None:
     from pipeline.notices import after_run, messages
     from pipeline.registry.registration_result import Refused
 
+    flow = is_a_flow(prefect)
     try:
-        if flow := is_a_flow(prefect):
-            from flows.training import training
+        with interruptible(lambda: KEPT):
+            if flow:
+                from flows.training import training
 
-            with with_server(messages.of_failed_training):
-                registration = training()
-        else:
-            registration = after_run.training(_train_plainly)
+                with with_server(messages.of_failed_training):
+                    registration = training()
+            else:
+                registration = after_run.training(_train_plainly)
     except Refused as refused:
         print_registration(refused.registration)
         raise

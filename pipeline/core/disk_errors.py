@@ -66,6 +66,8 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         if meant := disk_error(error, path):
             raise meant from error
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
         raise
 
 
@@ -76,9 +78,13 @@ def refusal_in(text: str) -> int | None:
 
 
 def _mount(path: Path) -> Path:
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_mount())
+    """The mount point of `path`, as far as this user may look: below a folder that is closed, nothing is known."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if os.path.ismount(folder))
 
 
 def _without_inodes(mount: Path) -> bool:
-    about = os.statvfs(mount)
+    try:
+        about = os.statvfs(mount)
+    except OSError:
+        return False
     return about.f_files > 0 and about.f_favail == 0 and about.f_bavail > 0

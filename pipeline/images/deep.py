@@ -87,8 +87,8 @@ def without_nodata(shown: Image.Image, nodata: float) -> Image.Image:
     return Image.fromarray(values)
 
 
-def deep_colour(data: bytes, white: int) -> Image.Image:
-    """A PNG or TIFF of 16-bit colours as 8 bits, `white` as 255: Pillow would keep only the upper 8 bits."""
+def deep_colour(data: bytes, white: int, nodata: float) -> Image.Image:
+    """A PNG or TIFF of 16-bit colours as 8 bits, `white` as 255; black where all three colours are `nodata`."""
     import cv2
 
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -98,6 +98,7 @@ def deep_colour(data: bytes, white: int) -> Image.Image:
     shown = np.empty((*values.shape[:2], len(order)), np.uint8)
     for top in range(0, len(values), STRIP):
         strip = values[top : top + STRIP, :, order].astype(np.float32)
+        strip[(strip[:, :, :3] == nodata).all(axis=2), :3] = 0
         strip[:, :, :3] *= 255 / white
         strip[:, :, 3:] *= 255 / 65535  # alpha has the full range
         shown[top : top + STRIP] = np.rint(strip.clip(0, 255))

@@ -5,6 +5,7 @@
 
 import hashlib
 import io
+import math
 import struct
 from typing import Any
 
@@ -173,8 +174,9 @@ def _upright(image: Image.Image, size: tuple[int, int], bits: int, rules: Images
     name, mode, told, nodata = image.format or "", image.mode, _tag(image, ORIENTATION), nodata_of(image)
     image.load()  # this rotates a TIFF, and drops its orientation
     orientation = _orientation(image)
-    if rules.white_level and bits == 16 and name in ("PNG", "TIFF") and mode in ("RGB", "RGBA"):
-        shown = _rgb(deep_colour(data, rules.white_level))  # which turns a TIFF too
+    by_value = rules.white_level or not math.isnan(nodata)  # Pillow would keep only the upper 8 bits
+    if by_value and bits == 16 and name in ("PNG", "TIFF") and mode in ("RGB", "RGBA"):
+        shown = _rgb(deep_colour(data, rules.white_level or 65535, nodata))  # which turns a TIFF too
     elif mode in ("F", "I") or mode.startswith("I;"):
         shown = deep_grey(image, bits, nodata, rules).convert("RGB")
     else:

@@ -271,6 +271,21 @@ def test_nodata_of_eight_bits_is_black_where_all_samples_have_it() -> None:
     assert np.array_equal(grey[60:, :, 0], np.where(values[60:, :, 1] == 255, 0, values[60:, :, 1]))
 
 
+def test_nodata_of_sixteen_bit_colours_is_black() -> None:
+    values = np.dstack([ramp(16, 1)] * 3)
+    values[:60] = 65535
+    shown = decode(geotiff(values, "65535"), RULES).pixels
+    assert shown[:60].max() == 0
+    assert np.abs(shown[60:, :-1, 0] - np.linspace(0, 255, 160)[:-1]).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF", "PNG"])
+def test_a_large_colour_profile_makes_no_format_unreadable(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    plain = decode(encoded(PHOTO, kind, **options), RULES).pixels
+    assert np.array_equal(decode(encoded(PHOTO, kind, icc_profile=bytes(2 << 20), **options), RULES).pixels, plain)
+
+
 def test_a_tiff_of_nothing_but_nodata_is_refused() -> None:
     with pytest.raises(UnreadableImage, match="finite value|no pixel"):
         decode(geotiff(np.full((120, 160), -9999, np.float32), "-9999"), RULES)
