@@ -14,6 +14,7 @@ from types import FrameType
 
 GRACE = 5.0  # seconds to end in an orderly way
 STATUS = 130  # what shells say of a program that Ctrl-C ended
+_by_a_person = False
 
 
 @contextmanager
@@ -28,10 +29,11 @@ def interruptible(words: Callable[[], str], grace: float = GRACE) -> Iterator[No
     asked = False
 
     def stop(_number: int, _frame: FrameType | None) -> None:
+        global _by_a_person
         nonlocal asked
         if asked:
             _end()
-        asked = True
+        asked = _by_a_person = True
         print(f"\nInterrupted. {words()}", file=sys.stderr, flush=True)  # noqa: T201 - the command's answer
         timer = threading.Timer(grace, _end)
         timer.daemon = True
@@ -48,6 +50,11 @@ def interruptible(words: Callable[[], str], grace: float = GRACE) -> Iterator[No
     finally:
         if not asked:
             signal.signal(signal.SIGINT, before)
+
+
+def is_by_a_person() -> bool:
+    """Whether somebody has stopped this command: then nobody needs a message about it."""
+    return _by_a_person
 
 
 def _end() -> None:

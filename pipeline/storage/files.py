@@ -13,8 +13,11 @@ from typing import Any
 
 from pipeline.core.errors import NightshiftError
 
-# Errors of file systems that can sync files and not folders; PostgreSQL ignores them too (fd.c, fsync_fname_ext).
-NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EISDIR})
+# Errors of disks that can sync files and not folders, and of folders that may be written and not read. PostgreSQL too
+# ignores them (fd.c, fsync_fname_ext).
+NO_FOLDER_SYNC = frozenset(
+    {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EISDIR, errno.EACCES}
+)
 
 
 @contextmanager
