@@ -8,11 +8,12 @@ from typing import Any
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
+from flows.cli.interrupt import is_by_a_person
 from pipeline.core.paths import PREDICTIONS
-from pipeline.night.ledger import folder_for
+from pipeline.night.outputs import folder_for
 from pipeline.night.repeats import last_finished
 from pipeline.night.results import TooManyUnreadable
-from pipeline.notices import messages
+from pipeline.notices import after_run, messages
 from pipeline.notices.send import tell
 from pipeline.storage.folders import Folder, folder_at
 
@@ -38,14 +39,14 @@ def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     """A night ended with an error."""
     error = _error_of(state)
     finished = isinstance(error, TooManyUnreadable)
-    tell(lambda: messages.of_failed_night(_results_of(flow_run.parameters, finished=finished), error))
+    after_run.of_failed_night(_results_of(flow_run.parameters, finished=finished), error)
 
 
 def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A night's process was killed from outside."""
-    tell(
-        lambda: messages.of_crashed_night(_results_of(flow_run.parameters), state.message or "The process was killed.")
-    )
+    """A night's process was killed from outside; if a person stopped it at the keyboard, nobody needs a message."""
+    if not is_by_a_person():
+        words = state.message or "The process was killed."
+        tell(lambda: messages.of_crashed_night(_results_of(flow_run.parameters), words))
 
 
 def training_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -59,5 +60,6 @@ def training_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
 
 
 def training_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A training's process was killed from outside."""
-    tell(lambda: messages.of_crashed_training(state.message or "The process was killed."))
+    """A training's process was killed from outside; if a person stopped it at the keyboard, nobody needs a message."""
+    if not is_by_a_person():
+        tell(lambda: messages.of_crashed_training(state.message or "The process was killed."))

@@ -18,9 +18,10 @@ from flows.retries import RETRIES
 from pipeline.night import planning, results, shadow
 from pipeline.night import run as order
 from pipeline.night.deadline import OutOfTime
-from pipeline.night.ledger import Done, Run, folder_for
+from pipeline.night.ledger import Done, Run
 from pipeline.night.morning import PAGE as MORNING_PAGE
 from pipeline.night.options import Cluster, NightOptions
+from pipeline.night.outputs import folder_for
 from pipeline.night.results import Results
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.rows import PREDICTIONS_CSV

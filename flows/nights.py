@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.nightly import nightly
 from pipeline.core.errors import NightshiftError
-from pipeline.night.ledger import folder_for
+from pipeline.night.outputs import folder_for
 from pipeline.storage.folders import folder_at
 
 

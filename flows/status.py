@@ -11,7 +11,7 @@ from pipeline.core.paths import EVALUATION, FIGURES, PREDICTIONS
 from pipeline.evaluation.results import read_evaluation
 from pipeline.night.review import PAGE, REVIEW
 from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, read_rows
-from pipeline.night.summary import SUMMARY, read_summary, summary_lines
+from pipeline.night.summary import SUMMARY, summary_if_any, summary_lines
 from pipeline.registry import champions
 from pipeline.registry.gate import GATE_TAG, REFUSED
 from pipeline.registry.store import Store
@@ -49,8 +49,8 @@ def versions_table(name: str) -> tuple[list[dict[str, str]], list[str]]:
 
 def latest_night() -> Path | None:
     """The folder of the last finished night in predictions/; None when there is none."""
-    found = max(PREDICTIONS.glob(f"*/{SUMMARY}"), key=lambda file: file.stat().st_mtime, default=None)
-    return found.parent if found else None
+    files = sorted(PREDICTIONS.glob(f"*/{SUMMARY}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    return next((file.parent for file in files if summary_if_any(folder_at(file.parent))), None)
 
 
 def status_lines() -> list[str]:
@@ -67,12 +67,14 @@ def status_lines() -> list[str]:
 
 
 def _night_lines(folder: Path) -> list[str]:
-    if not (summary := read_summary(folder_at(folder))):
+    if not (summary := summary_if_any(folder_at(folder))):
         return []
     result, lines = folder / PREDICTIONS_CSV, ["Latest predictions:"]
     lines += [*(f"  {line}" for line in summary_lines(summary)), f"  {result}"]
     lines += [f"  {page}" for page in [folder / PAGE] if page.is_file()]
     lines += _open_review(folder / REVIEW)
+    if not result.is_file():
+        return [*lines, "    (it is missing there)"]
     for row in itertools.islice(read_rows(result), FIRST_ROWS):
         lines.append(f"    {row['path']}  {row['status']}  {row['label']} {row['confidence']} {row['error']}".rstrip())
     return lines

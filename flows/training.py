@@ -13,6 +13,7 @@ from pipeline.register import register_current
 from pipeline.registry.gate import to_markdown
 from pipeline.registry.registration_result import Registration
 from pipeline.registry.store import Store
+from pipeline.storage.images_lock import working_on_images
 from pipeline.versions import dvc, remote
 
 
@@ -72,13 +73,14 @@ def publish(registration: Registration) -> None:
 def training() -> Registration:
     """From the images in data/raw to a version in the registry. Raises Refused after publishing."""
     load_params()  # refuse a wrong parameter before anything runs
-    version_data()
-    try:
-        for stage in dvc.stages():
-            reproduce(stage)
-    finally:
-        publish_data()  # above all when a check on the images failed
-    push()
+    with working_on_images("nightshift train"):
+        version_data()
+        try:
+            for stage in dvc.stages():
+                reproduce(stage)
+        finally:
+            publish_data()  # above all when a check on the images failed
+        push()
     registration = register()
     publish(registration)
     registration.require_passed()

@@ -4,6 +4,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.training import publish_data, reproduce, version_data
+from pipeline.storage.images_lock import working_on_images
 from pipeline.versions.dvc import images_changed
 
 
@@ -19,9 +20,10 @@ def watch() -> bool:
     if not look():
         get_run_logger().info("The images are those that were checked last.")
         return False
-    version_data()
-    try:
-        reproduce("validate")
-    finally:
-        publish_data()  # also, and above all, when they cannot be used for training
+    with working_on_images("the deployment data-watch"):
+        version_data()
+        try:
+            reproduce("validate")
+        finally:
+            publish_data()  # also, and above all, when they cannot be used for training
     return True

@@ -1,6 +1,6 @@
 """Classifies a folder of images into one CSV with one row per file. Needs no orchestrator.
 
-    python -m pipeline.classify INPUT OUTPUT [--since-last] [--until 06:00]
+    python -m pipeline.classify INPUT [OUTPUT] [--since-last] [--until 06:00]
 
 Imports no TensorFlow on a CPU.
 """
@@ -11,6 +11,7 @@ import sys
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.night.options import NightOptions
+from pipeline.night.outputs import folder_for
 from pipeline.night.run import Steps, night
 from pipeline.night.summary import NightSummary
 from pipeline.notices import after_run
@@ -22,18 +23,23 @@ def main() -> None:
     """Classify the images in INPUT into OUTPUT/predictions.csv; it resumes an interrupted run."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.classify", description=main.__doc__)
     parser.add_argument("input", type=folder_at, help="a folder of images, or its address")
-    parser.add_argument("output", type=folder_at, help="a folder for predictions.csv and summary.json, or its address")
+    parser.add_argument(
+        "output", type=folder_at, nargs="?",
+        help="a folder for predictions.csv and summary.json, or its address; without it, that of the unfinished night "
+        "over INPUT, or one in predictions/ with today's date",
+    )  # fmt: skip
     parser.add_argument("--since-last", action="store_true", help="reuse predictions for unchanged files")
     parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command resumes the run")
     asked = parser.parse_args()
+    output = asked.output or folder_at(folder_for(asked.input))
     steps = Steps(tell_of_killed=after_run.of_killed)
 
     def classify(params: Params) -> NightSummary:
-        options = NightOptions(asked.input, asked.output, since_last=asked.since_last, until=asked.until)
+        options = NightOptions(asked.input, output, since_last=asked.since_last, until=asked.until)
         return night(options, params, steps)
 
-    summary = after_run.night(asked.output, classify)
-    log.info("%s: %d rows, %d unreadable", asked.output, summary.listed, summary.unreadable)
+    summary = after_run.night(output, classify)
+    log.info("%s: %d rows, %d unreadable", output, summary.listed, summary.unreadable)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from pipeline.core.paths import AUTO, CHECKPOINTS, PREDICTIONS
+from pipeline.core.paths import AUTO, CHECKPOINTS, PREDICTIONS, RAW
+from pipeline.data.label_folders import LabelError, folder_of
+from pipeline.night.kept_labels import labelled
 from pipeline.night.ledger import Run
-from pipeline.night.summary import read_summary
+from pipeline.night.rows import CORRECTION, listed_path
+from pipeline.night.summary import summary_if_any
 from pipeline.registry.history import EXPERIMENT
 from pipeline.registry.store import LOCAL_ARTIFACTS, LOCAL_STORE, Store
+from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import folder_at
 from pipeline.versions import dvc
 
@@ -39,6 +43,9 @@ def tidy(model: str, nights: int | None, runs: int | None, cache: bool, say: Cal
     now = datetime.datetime.now(datetime.UTC)
     sweep()
     for folder in old_nights(nights, now) if nights else []:
+        if why := labels_only_here(folder):
+            say(f"kept {folder}: {why}")
+            continue
         delete_night(folder)
         say(f"deleted {folder}")
     if runs:
@@ -88,8 +95,43 @@ def _last_sign(folder: Path) -> datetime.datetime | None:
     """When the night in `folder` ended, or began if it has not ended; None if it holds no night."""
     if run := Run.unfinished_in(folder_at(folder)):
         return datetime.datetime.fromisoformat(run.plan.started_at)
-    summary = read_summary(folder_at(folder))
+    summary = summary_if_any(folder_at(folder))
     return datetime.datetime.fromisoformat(summary.finished_at) if summary else None
+
+
+def labels_only_here(folder: Path) -> str:
+    """Why a night's folder must stay: a person's labels in its reviews that were never imported; empty if it may go.
+
+    A label is imported when the image stands in data/raw/<label>/, under its name, with the same bytes.
+    """
+    for file, rows in labelled(folder):
+        if rows is None:
+            return f"{file.name} was changed by hand, and cannot be read as a review. Delete the file if it may go."
+        if left := _not_imported(rows):
+            return (
+                f"{len(left)} labels in {file.name} are in no class of {RAW}. `nightshift data import {file}` imports "
+                f"them; to give them up, empty its column {CORRECTION}."
+            )
+    return ""
+
+
+def _not_imported(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    left = []
+    for label in {row[CORRECTION].strip() for row in rows}:
+        images = _files_of(label)
+        for row in (row for row in rows if row[CORRECTION].strip() == label):
+            name = os.fsencode(PurePosixPath(listed_path(row["path"])).name).decode("utf-8", "backslashreplace")
+            same = (image for image in images if image.name == name)
+            left += [] if any(sha256_of_file(image) == row["sha256"] for image in same) else [row]
+    return left
+
+
+def _files_of(label: str) -> list[Path]:
+    try:
+        folder = RAW / folder_of(label)
+    except LabelError:  # no import takes it
+        return []
+    return [file for file in folder.rglob("*") if file.is_file()]
 
 
 def delete_night(folder: Path) -> None:

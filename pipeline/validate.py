@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.checks.dataset_drift import compare
 from pipeline.checks.expectation_results import Judgement, judge
 from pipeline.checks.expectations import checks, quarantine, tables
+from pipeline.checks.hints import hints
 from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
@@ -77,6 +78,8 @@ def main() -> None:
     for one in judged:
         if one.status == "warning":
             log.warning("%s: %s", one.fault, one.sentence)
+    for words in hints(manifest, RAW, params.images):
+        log.warning("%s", words)
     if errors := [f"{one.fault}: {one.sentence}" for one in judged if one.status == "error"]:
         write_report(manifest, judged, None, params)
         seen = f"Look at {DATA_REPORT}."

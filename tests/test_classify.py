@@ -225,6 +225,25 @@ def test_labels_filled_into_the_review_become_training_images(
     assert (project / "data/raw/square/=odd.png").read_bytes() == (tmp_path / "night/=odd.png").read_bytes()
 
 
+def test_a_label_filled_in_between_two_runs_is_kept_and_another_input_is_refused(
+    here: Params, night: Path, tmp_path: Path
+) -> None:
+    (night / "bad.png").write_text("no picture")
+    classify(night, tmp_path / "out", here)
+    review = tmp_path / "out" / "review.csv"
+    heading, *lines = csv.reader(review.open(encoding="utf-8", newline=""))
+    with review.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([heading, *([*line[:-1], f"label of {line[0]}"] for line in lines)])
+    before = {line[0]: f"label of {line[0]}" for line in lines}
+    assert "bad.png" in before
+    classify(night, tmp_path / "out", here)
+    after = {row["path"]: row["correct_label"] for row in read_rows(review)}
+    assert after == before
+    with pytest.raises(ClassifyError, match="out holds the finished night over"):
+        classify(tmp_path, tmp_path / "out", here)
+    assert {row["path"]: row["correct_label"] for row in read_rows(review)} == before
+
+
 def test_a_file_that_is_gone_or_became_a_pipe_since_the_listing_has_a_row(
     here: Params, night: Path, tmp_path: Path
 ) -> None:

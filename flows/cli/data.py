@@ -16,12 +16,14 @@ def data_demo() -> None:
     """Write the demo set: 2,624 photographs of solar cells, `functional` or `defective`."""
     from pipeline.params.file import load_params
     from pipeline.sources.demo import write_demo
+    from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc
 
     load_params()  # nothing is written outside a project
-    for label, count in write_demo().items():
-        typer.echo(f"{count:6d} {label}")
-    dvc.add_data(lambda line: None)
+    with working_on_images("nightshift data demo"):
+        for label, count in write_demo().items():
+            typer.echo(f"{count:6d} {label}")
+        dvc.add_data(lambda line: None)
 
 
 @data.command("import")
@@ -57,11 +59,13 @@ def data_import(
     from flows.show_import import print_imported
     from pipeline.params.file import load_params
     from pipeline.sources.copy import import_from
+    from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc
 
     load_params()  # nothing is written outside a project
-    done = import_from(source, into=into, link=link, replace=replace, max_gb=max_gb)
-    dvc.add_data(lambda line: None)
+    with working_on_images("nightshift data import"):
+        done = import_from(source, into=into, link=link, replace=replace, max_gb=max_gb)
+        dvc.add_data(lambda line: None)
     print_imported(done)
 
 
@@ -79,10 +83,12 @@ def data_holdout(
 def data_check() -> None:
     """Check the images and write the report on them, reports/data.html, without training a model."""
     from flows.artifacts import data_pages
+    from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc
 
-    dvc.add_data(lambda line: None)
-    dvc.reproduce_up_to("audit")
+    with working_on_images("nightshift data check"):
+        dvc.add_data(lambda line: None)
+        dvc.reproduce_up_to("audit")
     for page, _, words in data_pages():
         typer.echo(f"{words}: {page.absolute().as_uri()}")
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from flows.cli.prefect_server import WithPrefect, with_server
+from flows.cli.interrupt import interruptible
+from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, with_server
 from pipeline.core.errors import NightshiftError
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ def classify(
         ),
     ],
     output: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="OUTPUT", help="A folder for predictions.csv, review.csv and summary.json, or its address."
+            metavar="OUTPUT",
+            help="A folder for predictions.csv, review.csv and summary.json, or its address; without it, that of the "
+            "unfinished night over INPUT, or one in predictions/ with today's date.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Option(help="A Parquet table with columns sha256 and label: count how many predictions are right."),
@@ -57,7 +61,7 @@ def classify(
         str | None,
         typer.Option(
             metavar="HH:MM",
-            help="Stop at this time of day, with exit status 75; to resume, run it again with the same OUTPUT.",
+            help="Stop when the clock shows this, with exit status 75; the same command goes on where it stopped.",
         ),
     ] = None,
     model: Annotated[
@@ -77,39 +81,46 @@ def classify(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes of the cluster on this machine; without it, one per core.")
     ] = None,
-    prefect: WithPrefect = True,
+    prefect: WithPrefect = None,
 ) -> None:
     """Classify every image in a folder into one CSV, one row per file; an unreadable file gets a row with the reason.
 
     To resume an interrupted run, run the same command again.
     """
+    from pipeline.night.deadline import time_of_day
     from pipeline.night.options import Cluster, NightOptions
+    from pipeline.night.outputs import folder_for
     from pipeline.night.review import PAGE as REVIEW_PAGE
     from pipeline.night.rows import PREDICTIONS_CSV
     from pipeline.night.summary import summary_lines
-    from pipeline.notices import after_run
+    from pipeline.notices import after_run, messages
     from pipeline.storage.folders import folder_at
 
     if runner is Runner.HERE and (dask_address or workers):
         raise NightshiftError("--dask-address and --workers are for a Dask cluster. Add --runner dask.")
+    if until:
+        time_of_day(until)  # a mistake at the keyboard is told here, and to nobody else
 
-    results = folder_at(output)
-    if prefect:
-        words = (source, output, labels, since_last, until, shadow, runner.value, dask_address, workers, model)
-        summary = _as_flow(results, words)
-    else:
-        cluster = Cluster(dask_address, workers) if runner is Runner.DASK else None
+    results = folder_at(output or folder_for(folder_at(source)))
+    flow, cluster = is_a_flow(prefect), Cluster(dask_address, workers) if runner is Runner.DASK else None
 
-        def run(params: "Params") -> "NightSummary":
-            options = NightOptions(folder_at(source), results, labels, since_last, until, shadow, model, cluster)
-            return _plainly(options, params)
+    def run(params: "Params") -> "NightSummary":
+        options = NightOptions(folder_at(source), results, labels, since_last, until, shadow, model, cluster)
+        return _plainly(options, params)
 
-        summary = after_run.night(results, run)
+    with interruptible(lambda: messages.to_go_on(results)):
+        if flow:
+            words = (source, str(results), labels, since_last, until, shadow, runner.value, dask_address, workers)
+            summary = _as_flow(results, (*words, model))
+        else:
+            summary = after_run.night(results, run)
     for line in summary_lines(summary):
         typer.echo(line)
     typer.echo(results / PREDICTIONS_CSV)
     if summary.review and summary.review.of:
         typer.echo(results / REVIEW_PAGE)
+    if prefect is None and not flow:
+        typer.echo(HOW_TO_HAVE_MORE, err=True)
 
 
 def _as_flow(results: "Folder", words: tuple[Any, ...]) -> "NightSummary":

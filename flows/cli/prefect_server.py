@@ -1,5 +1,7 @@
 """A flow that a command runs, and what its Prefect server has to do with it."""
 
+import os
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,16 +10,56 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import PARAMS
 
 if TYPE_CHECKING:
     from pipeline.notices.messages import Message
 
 WithPrefect = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--prefect/--no-prefect", help="Run as a Prefect flow (retries, history, a web page), or without Prefect."
+        "--prefect/--no-prefect",
+        help="Run as a Prefect flow (retries, history, a web page), or without Prefect.",
+        show_default="as a flow where `nightshift up` runs or PREFECT_API_URL names a server",
     ),
 ]
+HOW_TO_HAVE_MORE = (
+    "It ran without Prefect. With `nightshift up` running, the same command has retries, a history and a web page."
+)
+
+
+def is_a_flow(asked: bool | None) -> bool:
+    """Whether a command runs as a flow: as asked, else where `choose_server` found a server."""
+    return bool(os.environ.get("PREFECT_API_URL")) or _profile_names_a_server() if asked is None else asked
+
+
+def choose_server() -> None:
+    """Say in the environment which Prefect server a command uses, before Prefect reads it.
+
+    The one that PREFECT_API_URL or the person's Prefect profile names; else the one of `nightshift up`, while it runs;
+    else Prefect starts one for the time of the run, which keeps its files in this project and not in the home folder.
+    """
+    from flows.services.configuration import HOME, SOCKET
+
+    if os.environ.get("PREFECT_API_URL") or not PARAMS.is_file() or _profile_names_a_server():
+        return
+    if SOCKET.exists():
+        from flows.services import processes
+
+        if (running := processes.addresses()) and processes.is_up():
+            os.environ["PREFECT_API_URL"] = f"{running.prefect}/api"
+            return
+    os.environ.setdefault("PREFECT_HOME", str((HOME / "prefect").absolute()))
+
+
+def _profile_names_a_server() -> bool:
+    home = os.environ.get("PREFECT_HOME") or Path("~/.prefect").expanduser()
+    try:
+        found = tomllib.loads((Path(home) / "profiles.toml").read_text(encoding="utf-8"))
+        active = os.environ.get("PREFECT_PROFILE") or found.get("active", "")
+        return bool(found.get("profiles", {}).get(active, {}).get("PREFECT_API_URL"))
+    except (OSError, ValueError, AttributeError):  # none, or a file that Prefect itself will complain of
+        return False
 
 
 def _require_server() -> None:

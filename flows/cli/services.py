@@ -65,6 +65,7 @@ def _wanted(mlflow_port: int, prefect_port: int) -> "Addresses":
     from prefect.settings import PREFECT_API_URL
 
     from flows.services import configuration, listening
+    from pipeline.registry.store import Store
 
     api, store = PREFECT_API_URL.value() or "", os.environ.get("MLFLOW_TRACKING_URI", "")
     mlflow, prefect = (f"http://{configuration.LOOPBACK}:{port}" for port in (mlflow_port, prefect_port))
@@ -74,6 +75,7 @@ def _wanted(mlflow_port: int, prefect_port: int) -> "Addresses":
         listening.require_answer(f"{mlflow}/health", "MLFLOW_TRACKING_URI")
     else:
         listening.require_free(mlflow_port, "mlflow")
+        Store.of_project().follow()
         ours.append("mlflow")
     if api and api.rstrip("/") != f"{prefect}/api":
         prefect = api.rstrip("/").removesuffix("/api")

@@ -4,17 +4,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.prefect_server import WithPrefect, with_server
+from flows.cli.interrupt import interruptible
+from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, with_server
 
 if TYPE_CHECKING:
     from pipeline.params.file import Params
     from pipeline.registry.registration_result import Registration
 
 app = typer.Typer()
+KEPT = "Finished stages are kept, and checkpoints of the one that was at work. The same command goes on from there."
 
 
 @app.command()
-def train(prefect: WithPrefect = True) -> None:
+def train(prefect: WithPrefect = None) -> None:
     """Check the images, train a model, evaluate it and register it in MLflow; the gate decides whether it may be used.
 
     Stages whose inputs have not changed are skipped.
@@ -23,29 +25,35 @@ def train(prefect: WithPrefect = True) -> None:
     from pipeline.notices import after_run, messages
     from pipeline.registry.registration_result import Refused
 
+    flow = is_a_flow(prefect)
     try:
-        if prefect:
-            from flows.training import training
+        with interruptible(lambda: KEPT):
+            if flow:
+                from flows.training import training
 
-            with with_server(messages.of_failed_training):
-                registration = training()
-        else:
-            registration = after_run.training(_train_plainly)
+                with with_server(messages.of_failed_training):
+                    registration = training()
+            else:
+                registration = after_run.training(_train_plainly)
     except Refused as refused:
         print_registration(refused.registration)
         raise
     print_registration(registration)
+    if prefect is None and not flow:
+        typer.echo(HOW_TO_HAVE_MORE, err=True)
 
 
 def _train_plainly() -> "Registration":
     from pipeline.params.file import load_params
     from pipeline.register import register_current
+    from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc, remote
 
-    dvc.add_data()
-    for stage in dvc.stages():
-        dvc.reproduce(stage)
-    remote.push()
+    with working_on_images("nightshift train"):
+        dvc.add_data()
+        for stage in dvc.stages():
+            dvc.reproduce(stage)
+        remote.push()
     return register_current(load_params())
 
 
@@ -97,11 +105,13 @@ def _tune_ranges(params: "Params", trials: int, fine_tune: bool, write: bool) ->
     from flows.show_search import print_found
     from pipeline.search import run as searching
     from pipeline.search.study import check, plan
+    from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc
 
     check(params, fine_tune)  # before minutes are spent
-    dvc.add_data(lambda line: None)
-    dvc.reproduce_up_to("embed")
+    with working_on_images("nightshift tune"):
+        dvc.add_data(lambda line: None)
+        dvc.reproduce_up_to("embed")
     found = searching.run_search(plan(params, fine_tune), trials)
     print_found(found, searching.write_winner(found) if write else None)
 
@@ -110,10 +120,12 @@ def _tune_automatically(params: "Params", minutes: float, write: bool) -> None:
     from flows.show_auto import lines_of
     from pipeline.search.auto import run_auto
     from pipeline.search.written import write_values
+    from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc
 
-    dvc.add_data(lambda line: None)
-    dvc.reproduce_up_to("preprocess")
+    with working_on_images("nightshift tune --auto"):
+        dvc.add_data(lambda line: None)
+        dvc.reproduce_up_to("preprocess")
     found = run_auto(params, minutes)
     changed = write_values(params, found.values_of(found.winner)) if write else None
     for line in lines_of(found, changed):

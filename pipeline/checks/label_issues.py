@@ -3,6 +3,7 @@
 A small model answers for each image without having seen it; labels that it contradicts too surely are suspected.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.checks.audit_effort import effort_for, sample
 from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.data.features import read_features
 from pipeline.data.prepared import SPLITS, read_dataset, read_split
@@ -26,18 +28,24 @@ def out_of_fold(
 
     features: (n, d); labels: (n,), index into the classes; groups: (n,). Returns (n, classes), rows sum to 1.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    classes = labels.max() + 1
+    classes = int(labels.max()) + 1
+    effort = effort_for(len(features), features.shape[1], classes, folds)
+    folds = effort.folds
     answers = np.full((len(labels), classes), 1 / classes)
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups)
     for learnt, asked in tqdm(split, "audit", folds, unit="fold"):
         # Rare classes count as much as others: else each of their images is suspected.
-        model = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=1000)
-        fitted = make_pipeline(StandardScaler(), model).fit(features[learnt], labels[learnt])
+        model = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=effort.steps)
+        few = sample(learnt, labels, effort.images, seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default" if effort.is_full else "ignore", ConvergenceWarning)
+            fitted = make_pipeline(StandardScaler(), model).fit(features[few], labels[few])
         answers[np.ix_(asked, fitted.classes_)] = fitted.predict_proba(features[asked])
     return answers
 

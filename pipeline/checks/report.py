@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from pipeline.checks.expectation_results import Judgement
 from pipeline.checks.expectations import TableName
+from pipeline.core.figures import Words, numbered
 from pipeline.core.pages import data_uri, figure_uri, render
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import DATA_DOCS, DATA_REPORT, RAW
@@ -236,6 +237,7 @@ def write_report(
         found=findings,
         thumbnails=thumbnails(RAW, findings.shown, params),
         sizes=figure_uri(draw_sizes(findings.images)),
+        numbered=numbered(sorted(map(str, findings.images["label"].unique()))),
         icons=ICONS,
         named=NAMED,
         data_docs=(DATA_DOCS / "index.html").relative_to(DATA_REPORT.parent).as_posix(),
@@ -264,6 +266,13 @@ def thumbnails(raw: Path, paths: Iterable[str], params: Params) -> dict[str, str
 
 def draw_sizes(images: pd.DataFrame) -> Figure:
     """Width against height of every image, in pixels, a colour a class."""
+    names = [str(name) for name in sorted(images["label"].unique())]
+    words = Words.of(names)
+    with words.drawing():
+        return _draw_sizes(images, dict(zip(names, words.labels(names), strict=True)))
+
+
+def _draw_sizes(images: pd.DataFrame, shown: Mapping[str, str]) -> Figure:
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.subplots()
     sizes = images.groupby(["label", "width", "height"]).size().rename("images").reset_index()
@@ -272,7 +281,7 @@ def draw_sizes(images: pd.DataFrame) -> Figure:
         area = 12 + 6 * np.sqrt(points["images"].to_numpy(dtype="float64"))
         axes.scatter(
             points["width"].astype("float64"), points["height"].astype("float64"), s=area, alpha=0.5,
-            color=f"C{place % 10}", label=str(label) if place < 10 else None,
+            color=f"C{place % 10}", label=shown[str(label)] if place < 10 else None,
         )  # fmt: skip
     axes.set(xlabel="width (pixels)", ylabel="height (pixels)", xscale="log", yscale="log")
     if len(sizes):

@@ -44,7 +44,7 @@ def disk_error(error: OSError, path: Path | None = None) -> DiskError | None:
     what, remedy = REFUSALS[error.errno]
     if error.errno == errno.ENOSPC and _without_inodes(mount):
         what, remedy = NO_INODES
-    return DiskError(f"{what} {remedy} {AGAIN}".format(mount=mount, path=place, user=_user()))
+    return DiskError(f"{what} {remedy} {AGAIN}".format(mount=mount, path=place, user=getpass.getuser()))
 
 
 def require_room(folder: Path, needed: int, what: str) -> None:
@@ -66,6 +66,8 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         if meant := disk_error(error, path):
             raise meant from error
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
         raise
 
 
@@ -76,16 +78,13 @@ def refusal_in(text: str) -> int | None:
 
 
 def _mount(path: Path) -> Path:
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_mount())
+    """The mount point of `path`, as far as this user may look: below a folder that is closed, nothing is known."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if os.path.ismount(folder))
 
 
 def _without_inodes(mount: Path) -> bool:
-    about = os.statvfs(mount)
-    return about.f_files > 0 and about.f_favail == 0 and about.f_bavail > 0
-
-
-def _user() -> str:
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in a container
-        return f"user {os.getuid()}"
+        about = os.statvfs(mount)
+    except OSError:
+        return False
+    return about.f_files > 0 and about.f_favail == 0 and about.f_bavail > 0

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve, roc_auc_score, roc_curve
 
 from pipeline.evaluation.confidence import coverage_curve, reliability
@@ -14,30 +15,45 @@ from pipeline.model.answers import Answers, Judged
 
 CURVES_SHOWN = 10  # classes with a named curve: those with the smallest area, which deserve a look
 SLICES_SHOWN = 24  # the worst
-CELL_TEXT_UP_TO = 25  # classes; the counts of a larger matrix cannot be read
+CELL_TEXT_UP_TO = 25  # classes; a larger matrix cannot be read
 BLUE, ORANGE, RED, GREY = "#2f6db3", "#d9822b", "#b3261e", "#9aa5b1"
 
 
 def draw_confusion_matrix(answers: Answers, class_names: tuple[str, ...]) -> Figure:
     """Draw the confusion matrix. Rows: truth; columns: prediction; each cell: count, and share of the row as shade."""
     counts = confusion_matrix(answers.labels, answers.predicted, labels=np.arange(len(class_names)))
+    title = f"{len(answers.labels)} test images"
+    if len(class_names) > CELL_TEXT_UP_TO:
+        counts, shown = _worst_of(counts)
+        title += f"; the {len(shown)} of {len(class_names)} classes with most mistakes"
+        class_names = (*(class_names[number] for number in shown), f"{len(class_names) - len(shown)} others")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.5 + 0.75 * min(len(class_names), 20)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(class_names) <= CELL_TEXT_UP_TO:
-        for (row, column), count in np.ndenumerate(counts):
-            share = shares[row, column]
-            axes.text(
-                column, row, f"{count}\n{share:.0%}" if count else "0", ha="center", va="center",
-                color="white" if share > 0.5 else "black", fontsize=9 if len(class_names) < 10 else 6,
-            )  # fmt: skip
+    for (row, column), count in np.ndenumerate(counts):
+        share = shares[row, column]
+        axes.text(
+            column, row, f"{count}\n{share:.0%}" if count else "0", ha="center", va="center",
+            color="white" if share > 0.5 else "black", fontsize=9 if len(class_names) < 10 else 6,
+        )  # fmt: skip
     ticks = range(len(class_names))
     axes.set_xticks(ticks, class_names, rotation=45, ha="right")
     axes.set_yticks(ticks, class_names)
-    axes.set(xlabel="prediction", ylabel="label", title=f"{len(answers.labels)} test images")
+    axes.set(xlabel="prediction", ylabel="label", title=title)
     return figure
+
+
+def _worst_of(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The matrix of the classes with most mistakes, all others in a last row and column; and these classes' numbers."""
+    mistakes = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
+    shown = np.sort(np.argsort(-mistakes, kind="stable")[: CELL_TEXT_UP_TO - 1])
+    place = np.full(len(counts), len(shown))
+    place[shown] = np.arange(len(shown))
+    few = np.zeros((len(shown) + 1, len(shown) + 1), np.int64)
+    np.add.at(few, (place[:, None], place[None, :]), counts)
+    return few, shown
 
 
 def draw_reliability(judged: Judged) -> Figure:

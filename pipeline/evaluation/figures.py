@@ -1,11 +1,12 @@
 """Every figure of an evaluation, by file name: diagrams and contact sheets. Measures nothing."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from pipeline.core.figures import Words
 from pipeline.core.pages import as_png
 from pipeline.data.prepared import Split
 from pipeline.evaluation import contact_sheets
@@ -17,12 +18,18 @@ from pipeline.storage.files import replacing
 
 def draw_all(findings: Findings, judged: Judged, test: Split, seed: int) -> dict[str, Figure]:
     """Every figure that has data, by file name."""
-    with mpl.rc_context({"text.parse_math": False}):  # a label or a file's name with two dollar signs is not a formula
-        return draw_diagrams(judged, findings.slices, findings.robustness) | _sheets(findings, judged, test, seed)
+    names, slices = judged.class_names, findings.slices
+    texts = [*names, *test.table["path"], *slices["column"].astype(str), *slices["value"].astype(str)]
+    words = Words.of(texts)
+    paths = [words.plain(path) for path in test.table["path"]]
+    shown = dataclasses.replace(judged, class_names=tuple(words.labels(names)))
+    of_labels = dict(zip(names, shown.class_names, strict=True))
+    slices = slices.assign(value=[of_labels.get(str(value), words.plain(str(value))) for value in slices["value"]])
+    with words.drawing():
+        return draw_diagrams(shown, slices, findings.robustness) | _sheets(findings, shown, test, paths, seed)
 
 
-def _sheets(findings: Findings, judged: Judged, test: Split, seed: int) -> dict[str, Figure]:
-    paths = test.table["path"].tolist()
+def _sheets(findings: Findings, judged: Judged, test: Split, paths: list[str], seed: int) -> dict[str, Figure]:
     found = {}
     for name, rows in (
         ("mistakes", contact_sheets.mistakes(judged)),

@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from pipeline.core.figures import numbered
 from pipeline.core.pages import data_uri, render
 from pipeline.core.paths import EVALUATION_REPORT
 from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, in_words, when_sure
@@ -38,6 +39,7 @@ def write_report(
         resamples=params.evaluate.resamples,
         scenes=len(set(judged.groups.tolist())),
         contract=contract,
+        numbered=numbered(contract.class_names),
         figures={name: _address(name, picture) for name, picture in pictures.items()},
         slices=findings.slices.head(SLICES_LISTED).to_dict("records"),
         slice_count=len(findings.slices),

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.images.bands import read_bands
+from pipeline.images.camera_raw import refuse_camera_raw
 from pipeline.images.dicom import is_dicom, read_dicom
 from pipeline.images.enhance import enhance
 from pipeline.images.frame import Frame
 from pipeline.images.frame import UnreadableImage as UnreadableImage  # whoever decodes finds it here
+from pipeline.images.in_flight import IN_FLIGHT
 from pipeline.images.pillow import is_heif, is_plain_tiff, is_tiff, read_heif, read_picture
 from pipeline.params.data import Images
 
@@ -60,6 +62,8 @@ def decode(data: bytes, rules: Images) -> Picture:
             reason = f"{type(error).__name__} {reason}".strip()
         reason = reason.encode("utf-8", "backslashreplace").decode()  # it may quote bytes of the file
         raise UnreadableImage(f"damaged image: {reason}") from error
+    finally:
+        IN_FLIGHT.release()
 
 
 def _decode(data: bytes, rules: Images) -> Picture:
@@ -72,6 +76,7 @@ def _first_frame(data: bytes, rules: Images) -> Frame:
     """Read the first frame. The bytes alone decide which reader does it, never the file's name."""
     if is_dicom(data):
         return read_dicom(data, rules)
+    refuse_camera_raw(data, is_tiff=is_tiff(data))
     if is_heif(data):
         return read_heif(data, rules)
     if is_tiff(data) and (rules.bands or not is_plain_tiff(data)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from pipeline.images.in_flight import IN_FLIGHT
 from pipeline.params.data import Images
 
 
@@ -28,13 +29,17 @@ class Frame:
 
 
 def refuse_too_large(width: int, height: int, rules: Images) -> None:
-    """Raise UnreadableImage when the declared size is empty or over the limit. Call it before memory is allocated."""
+    """Raise UnreadableImage when the declared size is empty or over the limit. Call it before memory is allocated.
+
+    It waits while other threads decode too many pixels.
+    """
     if width < 1 or height < 1:
         raise UnreadableImage(f"damaged image: its header claims {width} x {height} pixels")
     if width * height > rules.max_megapixels * 1e6:
         raise UnreadableImage(
             f"{width} x {height} pixels is more than images.max_megapixels ({rules.max_megapixels:g}) allows"
         )
+    IN_FLIGHT.claim(width * height)
 
 
 def missing_extra(images: str, package: str, extra: str) -> UnreadableImage:

@@ -3,17 +3,18 @@
 `is_plain_tiff` tells a TIFF picture from a stack of bands, which the module `bands` reads.
 """
 
+import hashlib
 import io
+import math
 import struct
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
+from pipeline.images.deep import STRIP, deep_colour, deep_grey, nodata_of, without_nodata
 from pipeline.images.formats import AVIF_BRANDS, HEIF_BRANDS, OPEN_BRANDS, TIFF_STARTS
 from pipeline.images.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
-from pipeline.images.integrity import CUT_OFF, jpeg_end, png_lacks_pixels, refuse_damaged
+from pipeline.images.integrity import CUT_OFF, jpeg_end, png_lacks_pixels, refuse_damaged, whole_jpeg, without_notes
 from pipeline.images.orientation import exif_number, turned_upright, upright_size
 from pipeline.params.data import Images
 
@@ -27,7 +28,8 @@ LARGEST_TILE = 1024 * 1024  # pixels; a picture may be smaller than its only til
 IN_PLANES = 2
 MOST_PICTURE_SAMPLES = 4  # of a pixel; a TIFF with more is a stack of bands
 WHITE = (255, 255, 255, 255)
-STRIP = 256  # rows converted at a time: converting 100 megapixels at once would take gigabytes
+JPEG_END = b"\xff\xd9"
+INVENTED = (b"", *(bytes([byte]) * 64 for byte in (0x00, 0x55, 0xAA, 0xFE, 0x36, 0xC9, 0xE7)))  # bytes of pixels
 MISSING = (127, 128)  # the grey that libjpeg paints where pixels are missing, also as CMYK inverts it
 NO_EXIF = (SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, OSError, struct.error)
 
@@ -65,19 +67,43 @@ def is_heif(data: bytes) -> bool:
 
 def read_picture(data: bytes, rules: Images) -> Frame:
     """Read the first frame, a large JPEG at a reduced scale. Raises UnreadableImage, or any error of Pillow."""
+    data = without_notes(data)
     with _opened(data) as image:
         refuse_too_large(*image.size, rules)
         tile = _tag(image, TILE_WIDTH) * _tag(image, TILE_LENGTH)
         if tile > 4 * max(image.width * image.height, LARGEST_TILE):  # Pillow allocates memory for a whole tile
             raise UnreadableImage("damaged image: its tiles are larger than the picture")
+        if image.format in ("JPEG", "MPO") and jpeg_end(data) is None:
+            return read_picture(_with_its_end(data), rules)
         refuse_damaged(data, image.format or "")
         bits = _bits(image, data)
         size = image.size
         target = DRAFT_MARGIN * max(rules.width, rules.height)
         image.draft(None, (target, target))  # None keeps the mode; only JPEG supports a draft
-        frame = _upright(image, size, bits)
+        frame = _upright(image, size, bits, rules, data)
         _refuse_early_end(image, data, target)
         return frame
+
+
+def _with_its_end(data: bytes) -> bytes:
+    """A JPEG without its end marker, with it. Raises UnreadableImage when bytes of its pixels are missing too.
+
+    The decoder invents what is missing. So the pixels are all there if they are the same whatever bytes we invent.
+    """
+    body, seen = whole_jpeg(data), set()
+    for invented in INVENTED:
+        with Image.open(io.BytesIO(body + invented + JPEG_END), formats=("JPEG",)) as image:
+            digest = hashlib.sha256()
+            try:
+                image.load()
+            except OSError:
+                raise UnreadableImage(CUT_OFF) from None
+            for top in range(0, image.height, STRIP):
+                digest.update(image.crop((0, top, image.width, min(top + STRIP, image.height))).tobytes())
+            seen.add(digest.digest())
+        if len(seen) > 1:
+            raise UnreadableImage(CUT_OFF)
+    return body + JPEG_END
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -122,7 +148,7 @@ def read_heif(data: bytes, rules: Images) -> Frame:
     with opener(io.BytesIO(data)) as image:
         refuse_too_large(image.width, image.height, rules)
         orientation = exif_number(image.info.get("original_orientation"))
-        frame = _upright(image, image.size, int(image.info.get("bit_depth", 8)))
+        frame = _upright(image, image.size, int(image.info.get("bit_depth", 8)), rules)
         return Frame(
             frame.image, frame.width, frame.height, "HEIF", frame.mode, frame.bits,
             orientation,
@@ -143,13 +169,20 @@ def _refuse_cut_boxes(data: bytes) -> None:
         at += max(length, 8)
 
 
-def _upright(image: Image.Image, size: tuple[int, int], bits: int) -> Frame:
-    """Decode the opened image and make it upright. size: as the file declares it."""
-    name, mode, told = image.format or "", image.mode, _tag(image, ORIENTATION)
+def _upright(image: Image.Image, size: tuple[int, int], bits: int, rules: Images, data: bytes = b"") -> Frame:
+    """Decode the opened image and make it upright. size: as the file declares it; data: the file of a PNG or TIFF."""
+    name, mode, told, nodata = image.format or "", image.mode, _tag(image, ORIENTATION), nodata_of(image)
     image.load()  # this rotates a TIFF, and drops its orientation
     orientation = _orientation(image)
+    by_value = rules.white_level or not math.isnan(nodata)  # Pillow would keep only the upper 8 bits
+    if by_value and bits == 16 and name in ("PNG", "TIFF") and mode in ("RGB", "RGBA"):
+        shown = _rgb(deep_colour(data, rules.white_level or 65535, nodata))  # which turns a TIFF too
+    elif mode in ("F", "I") or mode.startswith("I;"):
+        shown = deep_grey(image, bits, nodata, rules).convert("RGB")
+    else:
+        shown = _rgb(without_nodata(image, nodata))
     # Not with ImageOps.exif_transpose: it rewrites all other EXIF data, and fails where they are invalid.
-    upright = turned_upright(_rgb(image), orientation)
+    upright = turned_upright(shown, orientation)
     width, height = upright_size(*size, orientation)
     return Frame(upright, width, height, name, mode, bits, exif_number(told) if orientation == 1 else orientation)
 
@@ -178,9 +211,7 @@ def _bits(image: Image.Image, data: bytes) -> int:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB: transparent pixels over white, deep pixels scaled and never clipped."""
-    if image.mode in ("F", "I") or image.mode.startswith("I;"):
-        return _deep_grey(image).convert("RGB")
+    """Convert a mode of 8 bits to RGB: transparent pixels over white."""
     if image.has_transparency_data:
         return _over_white(image)
     return image.convert("RGB")
@@ -192,27 +223,3 @@ def _over_white(image: Image.Image) -> Image.Image:
         strip = image.crop((0, top, image.width, min(top + STRIP, image.height))).convert("RGBA")
         shown.paste(Image.alpha_composite(Image.new("RGBA", strip.size, WHITE), strip).convert("RGB"), (0, top))
     return shown
-
-
-def _deep_grey(image: Image.Image) -> Image.Image:
-    """Scale deep grey to 8 bits: 16-bit by its full range, wider integers and floats by the range that they use."""
-    values = np.asarray(image)
-    low, high = _range(values) if image.mode in ("F", "I") else (0.0, 65535.0)
-    if image.mode == "I" and low >= 0 and high <= 65535:
-        low, high = 0.0, 65535.0
-    shown = np.empty(values.shape, np.uint8)
-    for top in range(0, len(values), STRIP):
-        strip = values[top : top + STRIP].astype(np.float64)
-        scaled = (np.where(np.isfinite(strip), strip, low) - low) / max(high - low, 1e-12) * 255
-        shown[top : top + STRIP] = np.rint(scaled)
-    return Image.fromarray(shown)
-
-
-def _range(values: NDArray[Any]) -> tuple[float, float]:
-    """The lowest and the highest finite value. Raises UnreadableImage where no value is finite."""
-    finite = np.isfinite(values)
-    if not finite.any():
-        raise UnreadableImage("no pixel has a finite value")
-    kind = np.finfo(values.dtype) if values.dtype.kind == "f" else np.iinfo(values.dtype)
-    low, high = values.min(where=finite, initial=kind.max), values.max(where=finite, initial=kind.min)
-    return float(low), float(high)

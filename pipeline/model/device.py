@@ -1,17 +1,26 @@
 """Choose device, precision and distribution for everything that Keras computes."""
 
+import contextlib
 import os
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.processors import allowing, usable
 from pipeline.params.model import Compute
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+NO_GPU = (
+    "params.yaml: compute.device is gpu, but TensorFlow sees none. Install the GPU libraries "
+    "(`pip install 'nightshift[gpu]'`) and check `nvidia-smi`, or set compute.device to auto."
+)
 CLUSTER = "TF_CONFIG"  # the environment variable that TensorFlow reads
 EXAMPLE = '{"cluster": {"worker": ["first:2222", "second:2222"]}, "task": {"type": "worker", "index": 0}}'
 
@@ -59,15 +68,13 @@ def prepare_device(compute: Compute, seed: int) -> "tf.distribute.Strategy":
 
     gpus = tf.config.list_physical_devices("GPU")
     if compute.device == "gpu" and not gpus:
-        raise NightshiftError(
-            "params.yaml: compute.device is gpu, but TensorFlow sees none. Install the GPU libraries "
-            "(`pip install 'nightshift[gpu]'`) and check `nvidia-smi`, or set compute.device to auto."
-        )
+        raise NightshiftError(NO_GPU)
     on_gpu = bool(gpus) and compute.device != "cpu"
     if not on_gpu:
         tf.config.set_visible_devices([], "GPU")
     for gpu in gpus if on_gpu else []:
         tf.config.experimental.set_memory_growth(gpu, True)  # leave room for others on the same card
+    _limit_threads()
     # TensorFlow sets up communication between workers once, before it computes anything.
     strategy = _strategy(compute, on_gpu)
     precision = compute.precision
@@ -82,6 +89,48 @@ def prepare_device(compute: Compute, seed: int) -> "tf.distribute.Strategy":
         f"{len(gpus)} GPU" if on_gpu else "CPU", precision, f", {replicas} replicas" if replicas > 1 else "",
     )  # fmt: skip
     return strategy
+
+
+def on_gpu(compute: Compute) -> bool:
+    """Whether to predict on a GPU: `compute` asks for one, or says auto and there is one that TensorFlow can use.
+
+    Raises NightshiftError when it asks for one and TensorFlow sees none.
+    """
+    if compute.device == "gpu":
+        if not _tensorflow_sees_one():
+            raise NightshiftError(NO_GPU)
+        return True
+    if compute.device == "cpu" or not NVIDIA_DRIVER.exists():  # without a driver TensorFlow need not be imported
+        return False
+    if not _tensorflow_sees_one():
+        _say_why_not()
+        return False
+    return True
+
+
+@cache
+def _tensorflow_sees_one() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+@cache
+def _say_why_not() -> None:
+    log.warning(
+        "This machine has an NVIDIA driver, but TensorFlow sees no GPU: the CPU predicts, with OpenVINO. To use the "
+        "GPU: `pip install 'nightshift[gpu]'`. To look for none: compute.device: cpu in params.yaml."
+    )
+
+
+def _limit_threads() -> None:
+    """Give TensorFlow as many threads as a container's quota allows: it counts processors only, and would thrash."""
+    import tensorflow as tf
+
+    if (count := usable()) < allowing():
+        with contextlib.suppress(RuntimeError):  # it has computed already
+            tf.config.threading.set_intra_op_parallelism_threads(count)
+            tf.config.threading.set_inter_op_parallelism_threads(count)
 
 
 def _strategy(compute: Compute, on_gpu: bool) -> "tf.distribute.Strategy":

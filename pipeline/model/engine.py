@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.backbones.keras_file import load_keras
 from pipeline.model.contract import KERAS, NETWORK, OPENVINO, Contract, ContractError, read_contract
+from pipeline.model.device import on_gpu as on_gpu
 from pipeline.params.model import Compute
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, height, width, 3) -> outputs (n, d)
@@ -23,7 +24,6 @@ Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, heigh
 Judging = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 _Infer = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]  # images -> outputs (n, ...), one or two
 Numbers = Literal["f32", "bf16"]  # formats that the CPU computes in, by OpenVINO's names
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 BATCH_SIZE = 32  # images in a GPU batch, unless the caller says otherwise
 
 
@@ -102,11 +102,6 @@ def load_judging(folder: Path, compute: Compute, numbers: Numbers = "f32", batch
     if on_gpu(compute):
         return keras_judging(folder / KERAS, compute, batch_size)
     return openvino_judging(folder / OPENVINO / NETWORK, compute.threads, numbers)
-
-
-def on_gpu(compute: Compute) -> bool:
-    """Whether to use a GPU: `compute` asks for one, or says auto and there is one."""
-    return compute.device == "gpu" or (compute.device == "auto" and NVIDIA_DRIVER.exists())
 
 
 def openvino_network(file: Path, threads: int, numbers: Numbers = "f32") -> Network:

@@ -1,12 +1,15 @@
 """What one pass over predictions.csv counts. Each counter gets every row once, and keeps no rows."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.core.text import named, shown
 from pipeline.model.doubt import OUTLIER, REASONS
 from pipeline.night.repeats import Known
 from pipeline.night.rows import STATUSES, Row, csv_path
@@ -121,11 +124,47 @@ class Truth:
 
 
 def read_labels(file: Path) -> dict[str, str]:
-    """SHA-256 -> label, of a Parquet table with columns sha256 and label. Raises LabelsError."""
-    import pandas as pd
+    """SHA-256 -> label, of a Parquet table with columns sha256 and label. Raises LabelsError.
+
+    Rows without a label are left out.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
 
     try:
-        table = pd.read_parquet(file, columns=["sha256", "label"])
-    except (OSError, ValueError) as error:
-        raise LabelsError(f"{file} cannot be read as a Parquet table with columns sha256 and label: {error}") from error
-    return dict(zip(table["sha256"], table["label"], strict=True))
+        with file.open("rb") as opened:  # of a folder, PyArrow would read every file below it
+            table = parquet.read_table(opened, columns=["sha256", "label"]).to_pydict()
+        pairs = [(digest, label) for digest, label in zip(table["sha256"], table["label"], strict=True) if label]
+    except (OSError, pa.ArrowException, KeyError) as error:
+        why = f"it has no column {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        raise LabelsError(f"{file} cannot be read as a Parquet table with columns sha256 and label: {why}") from error
+    if odd := [pair for pair in pairs if not _is_labelled(*pair)]:
+        digest, label = odd[0]
+        raise LabelsError(
+            f"{file}: {len(odd)} of {len(pairs)} rows are not a SHA-256 (64 hexadecimal digits) and a label in words, "
+            f"the first is {shown(str(digest))}, {shown(str(label))}. `sha256sum FILE` gives an image's."
+        )
+    pairs = [(digest.lower(), label) for digest, label in pairs]
+    labels = dict(pairs)
+    if twice := next((digest for digest, label in pairs if labels[digest] != label), ""):
+        raise LabelsError(f"{file} has two labels for the image with the SHA-256 {twice}. Keep one of the rows.")
+    return labels
+
+
+def _is_labelled(digest: object, label: object) -> bool:
+    is_digest = isinstance(digest, str) and re.fullmatch(r"[0-9a-fA-F]{64}", digest) is not None
+    return is_digest and isinstance(label, str) and bool(label)
+
+
+def require_labels_of(class_names: Collection[str], labels: Mapping[str, str], file: Path) -> None:
+    """Raise LabelsError when `labels`, of `file`, has no label that the model can give; warn of those that it cannot.
+
+    class_names: of the model.
+    """
+    unknown = sorted({*labels.values()} - {*class_names})
+    known = f"The model's labels are {named(sorted(class_names))}"
+    if len(unknown) == len({*labels.values()}):
+        has = f"the labels {named(unknown)}" if unknown else "no labels"
+        raise LabelsError(f"{file} has {has}, and none of them is the model's. {known}. Is it the right table?")
+    if unknown:
+        log.warning("%s has labels that count as mistakes: the model cannot give %s. %s.", file, named(unknown), known)

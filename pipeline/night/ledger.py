@@ -9,7 +9,6 @@ In the run's folder `.nightshift/` holds, while the run is unfinished:
 """
 
 import contextlib
-import datetime
 import json
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
-from pipeline.core.paths import PREDICTIONS
 from pipeline.night import shard_lists
+from pipeline.night.moments import Moment
 from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, Stamp, holds_rows_of, write_rows
 from pipeline.storage import output_lock
-from pipeline.storage.folders import Folder, folder_at
+from pipeline.storage.folders import Folder
 from pipeline.storage.listing import Listed
 from pipeline.storage.output_lock import LedgerError as LedgerError
 from pipeline.storage.stores import Place
@@ -40,7 +39,7 @@ class RunPlan(BaseModel):
     model_name: str
     model_version: str
     contract_hash: str
-    started_at: str  # ISO 8601, UTC
+    started_at: Moment  # UTC
     files: int
     shards: int
     columns: int | None = None  # of the run's rows; None: begun by a version that did not write it
@@ -84,7 +83,7 @@ class Run:
         try:
             plan = RunPlan.model_validate_json(books_of(output).read(PLAN))
             return cls(output, plan, output_lock.token(output.path))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except ValidationError as error:  # lost in a power cut, or written by another version of Nightshift
             cause = error.errors()[0]["msg"]
@@ -191,17 +190,3 @@ def clear(output: Folder) -> None:
     books.sync()  # a power cut must not bring back the plan without its parts
     books.delete_tree()
     output.sweep()
-
-
-def folder_for(source: Folder, suffix: str = "") -> Path:
-    """The output folder of a run over `source` without a named one: that of an unfinished run, else today's.
-
-    suffix: what the folder's name has after the date.
-    """
-    unfinished = [
-        folder.parent
-        for folder in PREDICTIONS.glob(f"*/{WORK}")
-        if (run := Run.unfinished_in(folder_at(folder.parent))) and run.plan.input == str(source.absolute())
-    ]
-    today = datetime.datetime.now().astimezone().date().isoformat()
-    return max(unfinished, default=PREDICTIONS / f"{today}{suffix}")

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.core.errors import NightshiftError
 from pipeline.night.deadline import time_of_day
 from pipeline.params.file import Params
+from pipeline.params.night import valid_model_name
 from pipeline.storage.folders import Folder
 
 
@@ -30,10 +32,15 @@ class NightOptions:
     cluster: Cluster | None = None  # None: the shards are classified on this machine
 
     def __post_init__(self) -> None:
-        """Refuse a wrong time before anything runs."""
+        """Refuse a wrong time, and a name that no model can have, before anything runs."""
         object.__setattr__(self, "output", self.output.absolute())
         if self.until:
             time_of_day(self.until)
+        if self.model_name:
+            try:
+                valid_model_name(self.model_name)
+            except ValueError as error:
+                raise NightshiftError(f"{error}.") from None
 
     def applied_to(self, params: Params) -> Params:
         """The parameters for the model that these options name."""

@@ -1,16 +1,20 @@
 """How a run begins: it chooses the model and lists the files, once. Classifies nothing."""
 
 import datetime
+from collections.abc import Mapping
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.text import shown
 from pipeline.model.contract import ContractError, read_contract
-from pipeline.night.counts import read_labels
+from pipeline.night.counts import read_labels, require_labels_of
 from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, known_of
 from pipeline.night.options import NightOptions
+from pipeline.night.outputs import unfinished_over
 from pipeline.night.repeats import remember_last
-from pipeline.night.rows import COLUMNS
+from pipeline.night.rows import COLUMNS, listed_path
 from pipeline.night.shard import model_folder
+from pipeline.night.summary import summary_if_any
 from pipeline.params.file import Params
 from pipeline.registry import champions, versions
 from pipeline.registry.versions import Registered
@@ -31,38 +35,65 @@ def begin(options: NightOptions, params: Params) -> Run:
     """
     source, output = options.source, options.output
     refuse_odd_places(source, output)
-    if options.labels:
-        read_labels(options.labels)  # refuse a wrong table now, not after hours
+    labels = read_labels(options.labels) if options.labels else {}  # refuse a wrong table now, not after hours
     output.sweep()
     if run := Run.unfinished_in(output):
-        if run.plan.input != str(source.absolute()):
+        if not source.is_at(run.plan.input):
             raise ClassifyError(
                 f"{output} holds an unfinished run over {run.plan.input}. Finish it with `nightshift classify "
                 f"{run.plan.input} {output}`, choose another folder, or delete {books_of(output)} to give it up."
             )
         log.info("Resuming the run of %s (model version %s).", run.plan.started_at, run.plan.model_version)
         _mend_model(run)
+        if options.labels:
+            with model_folder(output) as folder:
+                require_labels_of(read_contract(folder).class_names, labels, options.labels)
         return run
+    _refuse_another_night(source, output)
     if options.since_last and not output.local:
         raise ClassifyError(
             "--since-last needs an OUTPUT on this machine or a shared disk: it looks up earlier predictions there."
         )
 
     def settle(files: int, shards: int) -> RunPlan:
-        return _settle(options, params, files, shards)
+        return _settle(options, params, labels, (files, shards))
 
     return Run.begin(output, source.list_images(), params.batch.shard_size, settle)
 
 
-def _settle(options: NightOptions, params: Params, files: int, shards: int) -> RunPlan:
-    """The plan for so many files. Fetches the champion, and the last run's answers."""
-    source, output = options.source, options.output
+def _refuse_another_night(source: Folder, output: Folder) -> None:
+    """Raise ClassifyError when `output` holds the finished night of another input.
+
+    Log a warning when another folder beside it holds an unfinished run over the same input.
+    """
+    finished = summary_if_any(output)
+    if finished and not source.is_at(listed_path(finished.input)):
+        raise ClassifyError(
+            f"{output} holds the finished night over {shown(finished.input)}, and this one is over {source}. Choose "
+            "another folder, or leave OUTPUT out: the night then has one of its own in predictions/."
+        )
+    begun = unfinished_over(source, output.local.absolute().parent) if output.local else []
+    if begun:
+        log.warning(
+            "%s holds an unfinished run over the same files, and this one begins again with the first. To go on where "
+            "it stopped, leave OUTPUT out or name that folder.", max(begun),
+        )  # fmt: skip
+
+
+def _settle(options: NightOptions, params: Params, labels: Mapping[str, str], counts: tuple[int, int]) -> RunPlan:
+    """The plan for so many files and shards. Fetches the champion, and the last run's answers.
+
+    labels: as `read_labels` gives them.
+    """
+    source, output, (files, shards) = options.source, options.output, counts
     if not files:
         raise ClassifyError(f"{source} contains no image files (by extension or content). Check the path.")
     output.require_room(files * BYTES_A_ROW, f"a night over {files:,} files")
     model = champions.champion(params.register_.model_name)
     with books_of(output).replacing(MODEL) as beside:
         contract = read_contract(versions.fetch_model(model, beside))
+    if options.labels:
+        require_labels_of(contract.class_names, labels, options.labels)
     if options.since_last and output.local and (known := known_of(output)):
         remember_last(source, output.local, known, contract.hash)
     return RunPlan(

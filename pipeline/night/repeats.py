@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pipeline.core.log import log
 from pipeline.model.doubt import REASONS
-from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, answer_of, csv_path, read_rows
-from pipeline.night.summary import SummaryError, read_summary
+from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, answer_of, listed_path, read_rows
+from pipeline.night.summary import summary_if_any
 from pipeline.storage.files import replacing
 from pipeline.storage.folders import Folder, folder_at
 
@@ -88,7 +88,7 @@ def remember_last(source: Folder, beside: Path, known: Path, contract_hash: str)
     if not last:
         log.info("Found no finished run over %s in %s or beside it: all files will be classified.", source, beside)
         return
-    summary = read_summary(folder_at(last))
+    summary = summary_if_any(folder_at(last))
     if summary is None or summary.contract_hash != contract_hash:
         log.info("The model differs from the one in %s: all files will be classified.", last)
         return
@@ -98,14 +98,8 @@ def remember_last(source: Folder, beside: Path, known: Path, contract_hash: str)
 
 def last_finished(source: Folder, folders: Iterable[Path]) -> Path | None:
     """The folder of the last finished run over `source` among `folders`; None when there is none."""
-    shown, candidates = csv_path(str(source.absolute())), []
-    for folder in folders:
-        try:
-            summary = read_summary(folder_at(folder))
-        except SummaryError:  # a summary.json of another program
-            continue
-        if summary and summary.input == shown:
-            candidates.append((summary.finished_at, folder))
+    nights = ((summary, folder) for folder in folders if (summary := summary_if_any(folder_at(folder))))
+    candidates = [(night.finished_at, folder) for night, folder in nights if source.is_at(listed_path(night.input))]
     return max(candidates)[1] if candidates else None
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.model.contract import Contract, read_contract
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night import shadow
-from pipeline.night.counts import Counted, Counts, Repeats, Truth, feed, read_labels
+from pipeline.night.counts import Counted, Counts, LabelsError, Repeats, Truth, feed, read_labels
+from pipeline.night.kept_labels import read_kept
 from pipeline.night.ledger import Run, known_of
 from pipeline.night.morning import draw_safely
 from pipeline.night.planning import ClassifyError
@@ -78,8 +80,8 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         contract = read_contract(folder)
         reference = read_reference(folder, contract)
     known = Known(known_of(output))
-    counts, repeats, candidates = Counts(run.listed()), Repeats(known), Candidates(batch.review)
-    truth, drift = Truth(read_labels(labels)) if labels else None, _drift_from(reference, batch.max_drift)
+    counts, repeats, candidates = Counts(run.listed()), Repeats(known), Candidates(batch.review, read_kept(output))
+    truth, drift = _truth(labels), _drift_from(reference, batch.max_drift)
     feed(read_rows(file), [one for one in (counts, repeats, candidates, truth, drift) if one])
     known.close()
     counted, review, moved = counts.found(), candidates.found(), drift.found() if drift else None
@@ -104,6 +106,14 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         write_parquet(output)
     summary.write(output)
     return Results(summary, pictures)
+
+
+def _truth(labels: Path | None) -> Truth | None:
+    try:
+        return Truth(read_labels(labels)) if labels else None
+    except LabelsError as error:  # it was right when the night began, whose rows are worth more than the comparison
+        log.warning("The night's answers are not compared with known labels: %s", error)
+        return None
 
 
 def _outlier_test(counted: Counted, reference: Reference | None) -> OutlierTest | None:

@@ -16,6 +16,8 @@ from PIL import Image
 from pipeline.core.pages import data_uri, render
 from pipeline.model.contract import Contract
 from pipeline.model.doubt import OUTLIER, REASONS
+from pipeline.night.kept_labels import REVIEW as REVIEW
+from pipeline.night.kept_labels import KeptLabels, keep_file
 from pipeline.night.reading import Decoded, Reading, ReadingError, read_images
 from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row, labels_in, listed_path
 from pipeline.night.summary import Drift, ReviewCounts
@@ -23,7 +25,8 @@ from pipeline.params.data import Images
 from pipeline.storage.folders import Folder
 from pipeline.storage.stores import StoreError
 
-REVIEW, PAGE = "review.csv", "review.html"  # beside predictions.csv
+PAGE = "review.html"  # beside predictions.csv
+NOTHING_KEPT = KeptLabels()
 KINDS = ("unreadable", "outlier", "unsure", "flagged")  # the first that fits, in the order of the review
 TEMPLATE = "night/review.html"
 PICTURES = 120  # on the page; each takes 4 ms of processor time
@@ -72,6 +75,7 @@ class Review:
 
     rows: list[Row]
     counts: dict[str, int]
+    kept: KeptLabels = NOTHING_KEPT  # of the folder's earlier review
 
     @property
     def total(self) -> int:
@@ -87,9 +91,10 @@ class Review:
 class Candidates:
     """Finds the at most `most` rows to look at first; keeps at most `most` of each kind in memory."""
 
-    def __init__(self, most: int) -> None:
-        """most: rows of the review."""
-        self._most, self._number = most, 0
+    def __init__(self, most: int, kept: KeptLabels = NOTHING_KEPT) -> None:
+        """most: rows of the review; those that have a label in `kept` stay in it in any case."""
+        self._most, self._number, self._kept = most, 0, kept
+        self._labelled: list[Row] = []
         self._counts = dict.fromkeys(KINDS, 0)
         # Heaps with the worst kept row on top: ranks and row numbers are negated. The row number makes every entry
         # different.
@@ -98,6 +103,8 @@ class Candidates:
     def add(self, row: Row) -> None:
         """Consider a row."""
         self._number += 1
+        if self._kept.label_of(row):
+            self._labelled.append(row)
         if (kind := kind_of(row)) is None:
             return
         self._counts[kind] += 1
@@ -111,7 +118,10 @@ class Candidates:
         """The review of the rows that were added."""
         places = _places({kind: len(heap) for kind, heap in self._heaps.items()}, self._most)
         ordered = {kind: sorted(heap, key=lambda entry: entry[0], reverse=True) for kind, heap in self._heaps.items()}
-        return Review([row for kind in KINDS for _, row in ordered[kind][: places[kind]]], self._counts)
+        rows = [row for kind in KINDS for _, row in ordered[kind][: places[kind]]]
+        there = {row["path"] for row in rows}
+        rows += [row for row in self._labelled if row["path"] not in there]
+        return Review(rows, self._counts, self._kept)
 
 
 def _places(counts: Mapping[str, int], most: int) -> dict[str, int]:
@@ -125,11 +135,17 @@ def _places(counts: Mapping[str, int], most: int) -> dict[str, int]:
 def write_review(
     output: Folder, review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None
 ) -> None:
-    """Write review.csv and review.html into `output`. pictures: as `thumbnails` gives them."""
+    """Write review.csv and review.html into `output`. pictures: as `thumbnails` gives them.
+
+    Labels that a person wrote into an earlier review there are kept.
+    """
+    keep_file(output, review.kept, review.rows)
     with output.replacing(REVIEW) as beside, beside.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow([*COLUMNS, WHY, CORRECTION])
-        writer.writerows([*(row[column] for column in COLUMNS), why_of(row), ""] for row in review.rows)
+        writer.writerows(
+            [*(row[column] for column in COLUMNS), why_of(row), review.kept.label_of(row)] for row in review.rows
+        )
     with output.replacing(PAGE) as beside:
         beside.write_text(page(review, pictures, contract, drift), encoding="utf-8")
 

@@ -6,6 +6,8 @@ summary.json is a promise to its readers: a key keeps its name and its meaning, 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.night.moments import Moment
 from pipeline.registry.history import Finished, share_of
 from pipeline.storage.folders import Folder
 
@@ -100,10 +102,10 @@ class NightSummary(Part):
     model_name: str
     model_version: str
     contract_hash: str
-    started_at: str  # ISO 8601, UTC
+    started_at: Moment  # UTC
     shards: int
     input: str  # as a path in the CSV
-    finished_at: str
+    finished_at: Moment
     seconds: float
     repeated: int | None = None  # rows that repeat an answer of an earlier run
     listed: int
@@ -163,13 +165,26 @@ def read_summary(output: Folder) -> NightSummary | None:
         return NightSummary.model_validate_json(output.read(SUMMARY))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise SummaryError(f"{output / SUMMARY} cannot be read: {error.strerror or error}.") from error
     except ValidationError as error:
         fault = error.errors()[0]
-        key = ".".join(map(str, fault["loc"]))
+        why = ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"])))
         raise SummaryError(
-            f"{output / SUMMARY} is not the summary of a night ({key}: {fault['msg']}). Restore the file, or run the "
-            "night again."
+            f"{output / SUMMARY} is not the summary of a night ({why}). Restore the file, or run the night again."
         ) from error
+
+
+def summary_if_any(output: Folder) -> NightSummary | None:
+    """The summary of the finished night in `output`; None when there is none that can be read, with a line in the log.
+
+    For whoever looks through many folders: a file of another program must not stop them. Raises StoreError.
+    """
+    try:
+        return read_summary(output)
+    except SummaryError as error:
+        log.warning("Passed over: %s", error)
+        return None
 
 
 def summary_lines(summary: NightSummary) -> list[str]:

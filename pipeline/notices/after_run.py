@@ -9,6 +9,7 @@ from pipeline.params.file import Params, load_params
 from pipeline.params.night import Batch
 from pipeline.registry.registration_result import Registration
 from pipeline.storage.folders import Folder
+from pipeline.storage.output_lock import InUse
 
 
 def night(output: Folder, run: Callable[[Params], NightSummary]) -> NightSummary:
@@ -20,11 +21,16 @@ def night(output: Folder, run: Callable[[Params], NightSummary]) -> NightSummary
         params = load_params()
         summary = run(params)
     except Exception as error:
-        failed = error  # Python deletes `error` at the end of this block
-        tell(lambda: messages.of_failed_night(output, failed))
+        of_failed_night(output, error)
         raise
     of_night(output, summary, params.batch)
     return summary
+
+
+def of_failed_night(output: Folder, error: BaseException) -> None:
+    """Send a message about a night that ended with an error, unless another run is at work on the same output."""
+    if not isinstance(error, InUse):
+        tell(lambda: messages.of_failed_night(output, error))
 
 
 def of_killed(output: Folder, killed: str | None) -> None:

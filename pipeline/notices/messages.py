@@ -129,6 +129,13 @@ def progress(output: Folder) -> str:
     return "Nothing was started."
 
 
+def to_go_on(output: Folder) -> str:
+    """What is kept of a night that a person stops, and how it goes on."""
+    # Said at once: a store may take seconds to answer.
+    kept = progress(output) if output.local else f"Finished files are kept in {output}."
+    return f"{kept} The same command goes on from there."
+
+
 def of_training(registration: Registration) -> Message:
     """A training whose model passed the gate."""
     model, decision = registration.model, registration.decision

@@ -7,13 +7,16 @@ service of an address.
 import logging
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.text import shown
 from pipeline.notices.messages import Message, of_test
 
 ADDRESSES = "NIGHTSHIFT_NOTIFY"  # separated by white space
@@ -46,24 +49,35 @@ def wants_all() -> bool:
 def send(message: Message) -> list[Told]:
     """Send a message to every address, one after another."""
     from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
+    from apprise.plugins.email import NotifyEmail
 
     # Fetch no icons from the web. Send to one address at a time, to know which one failed.
     asset = AppriseAsset(
         app_id="Nightshift", app_desc="Nightshift", image_url_mask="", image_url_logo="", async_mode=False
     )
-    told = []
+    title, told = f"{sender_name()} {message.heading}", []
     for number, address in enumerate(addresses(), start=1):
         with _silent():
             service = Apprise.instantiate(address, asset=asset)
+            if isinstance(service, NotifyEmail) and "format=" not in address:
+                service.notify_format = NotifyFormat.TEXT  # as HTML a mail is one line that a phone cannot break
             sender = Apprise(service, asset=asset)
             arrived = bool(
                 service
                 and sender.notify(
-                    message.body, message.heading, NotifyType(message.kind.value), body_format=NotifyFormat.TEXT
+                    message.body,
+                    title,
+                    NotifyType(message.kind.value),
+                    body_format=NotifyFormat.TEXT,
                 )
             )
         told.append(Told(f"address {number} ({_service(address, service)})", arrived))
     return told
+
+
+def sender_name() -> str:
+    """The machine and the project that a message comes from, as it stands before its title."""
+    return shown(f"[{socket.gethostname()} {Path.cwd().name}]")
 
 
 def _service(address: str, service: Any) -> str:

@@ -25,6 +25,7 @@ class Images(Section):
     stretch: tuple[float, float] = (2.0, 98.0)  # percentiles of a band that become 0 and 255
     denoise: Literal["none", "median", "non_local_means"] = "none"
     clahe: float = Field(default=0.0, ge=0, le=100)  # clip limit; 0: off
+    white_level: int | None = Field(default=None, ge=1, le=65535)  # of 16-bit samples, shown as 255; None: all of them
 
     @field_validator("window", mode="before")
     @classmethod
@@ -61,7 +62,7 @@ class Images(Section):
     @property
     def unused(self) -> set[str]:
         """The later fields at their defaults: a contract has the same hash with and without them."""
-        later = ("window", "bands", "stretch", "denoise", "clahe")
+        later = ("window", "bands", "stretch", "denoise", "clahe", "white_level")
         return {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
 
 
@@ -184,4 +185,11 @@ class Preprocess(Section):
 class Audit(Section):
     """The search for wrong labels."""
 
-    folds: int = Field(ge=2, le=20)
+    folds: int = Field(ge=0, le=20)  # 0: no search
+
+    @field_validator("folds")
+    @classmethod
+    def _enough_folds(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("1 is not a valid number of folds; it must be 0 (no search for wrong labels), or 2 to 20")
+        return folds

@@ -1,10 +1,10 @@
 """The parameters on models: the machine, network, augmentation, training, search, evaluation. Reads nothing."""
 
-import os
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from pipeline.core.processors import usable
 from pipeline.params.data import Section
 
 
@@ -20,9 +20,9 @@ class Compute(Section):
     def threads(self) -> int:
         """Threads that read and decode, and images in one batch on the CPU.
 
-        The decoders release the GIL, so one thread per core keeps every core busy.
+        The decoders release the GIL, so one thread per core that this process may use keeps every core busy.
         """
-        return self.workers or os.cpu_count() or 1
+        return self.workers or usable()
 
     @property
     def alone(self) -> "Compute":

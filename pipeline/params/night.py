@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.params.data import Section
 
@@ -22,12 +22,27 @@ class Gate(Section):
     min_compared_images: int = Field(ge=2)
 
 
+FORBIDDEN = "/:'\"`"  # in addresses and filters of MLflow they end the name
+
+
+def valid_model_name(name: str) -> str:
+    """The name of a registered model. Raises ValueError where MLflow could register it and not find it again."""
+    if not name.strip() or name != name.strip() or not name.isprintable() or set(name) & set(FORBIDDEN):
+        raise ValueError(
+            f"{name!r} is not a valid name of a model: MLflow cannot look for one that is empty, begins or ends with a "
+            f"blank, or contains one of {' '.join(FORBIDDEN)}"
+        )
+    return name
+
+
 class Register(Section):
     """The model's name in MLflow, and who promotes."""
 
-    model_name: str = Field(min_length=1, pattern=r"^[^/:]+$")
+    model_name: str
     promote: Literal["manual", "auto"]
     gate: Gate
+
+    _name = field_validator("model_name")(valid_model_name)
 
 
 class Batch(Section):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.core.text import without_password
+from pipeline.registry import relocation
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,9 +70,18 @@ class Store:
 
             logging.getLogger("alembic").setLevel(logging.WARNING)
             mlflow.set_tracking_uri(self.address)
+            self.follow()
             try:
                 yield mlflow.MlflowClient()
             except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
+                raise TrackingError(self._words_of(error)) from error
+
+    def follow(self) -> None:
+        """Let a project's own store name its files where the project is now. Raises TrackingError."""
+        if self.address == _local_address():
+            try:
+                relocation.follow(LOCAL_STORE)
+            except sqlite3.Error as error:
                 raise TrackingError(self._words_of(error)) from error
 
     @contextmanager
@@ -101,6 +113,9 @@ class Store:
     def experiment(self, client: "MlflowClient", name: str) -> str:
         """The id of the experiment `name`, made when it is new; a project's own store keeps files in mlartifacts/."""
         if found := client.get_experiment_by_name(name):
+            if found.lifecycle_stage == "deleted":
+                client.restore_experiment(found.experiment_id)
+                log.warning("The experiment %s had been deleted in MLflow; it is restored, with its runs.", name)
             return str(found.experiment_id)
         place = (LOCAL_ARTIFACTS / name).absolute().as_uri() if self.address == _local_address() else None
         return str(client.create_experiment(name, artifact_location=place))

@@ -1,5 +1,6 @@
 """Local files, written whole or not at all; and hashes of bytes. Knows nothing of their content."""
 
+import errno
 import hashlib
 import json
 import os
@@ -10,8 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.disk_errors import WRITING
 from pipeline.core.errors import NightshiftError
+
+# Errors of disks that can sync files and not folders, and of folders that may be written and not read. PostgreSQL too
+# ignores them (fd.c, fsync_fname_ext).
+NO_FOLDER_SYNC = frozenset(
+    {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EISDIR, errno.EACCES}
+)
 
 
 @contextmanager
@@ -33,7 +39,8 @@ def replacing(path: Path) -> Iterator[Path]:
         beside.replace(path)
         sync(path.parent)
     except OSError as error:
-        if error.errno in WRITING and error.filename is None:  # unlike open, write does not set the file name
+        # Unlike open, write does not set the file name.
+        if error.errno is not None and error.filename is None and not isinstance(error, ConnectionError):
             error.filename = str(path)
         raise
     finally:
@@ -58,13 +65,20 @@ def sync_tree(path: Path) -> None:
 def sync(path: Path) -> None:
     """Flush a file's bytes, or a folder's names, to the disk.
 
-    Without this, after a power cut a renamed file may exist without its bytes.
+    Without this, after a power cut a renamed file may exist without its bytes. Some shares (CIFS, FUSE) cannot sync a
+    folder: there it is left out, as other programs do. Raises OSError with the path.
     """
-    handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno in NO_FOLDER_SYNC and path.is_dir():
+            return
+        error.filename = error.filename or str(path)  # fsync does not set it
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -129,6 +129,10 @@ class Folder(ABC):
         """Whether `other` is this folder or lies inside it."""
 
     @abstractmethod
+    def is_at(self, address: str) -> bool:
+        """Whether `address` leads to this folder, however it is spelled. It was the text of an absolute folder."""
+
+    @abstractmethod
     def is_file(self) -> bool:
         """Whether this path is a file, as far as we can tell without a request."""
 

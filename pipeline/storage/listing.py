@@ -45,8 +45,15 @@ def list_files(folder: Path) -> Iterator[tuple[Listed, bool]]:
 
     Raises ListingError when `folder` is not a readable folder.
     """
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
+    try:
+        is_folder, is_there = folder.is_dir(), folder.exists()
+    except OSError as error:  # it lies below a folder that this user may not search
+        raise ListingError(
+            f"{folder} cannot be reached: {error.strerror}. Check its mount, and the permissions of "
+            "the folders above it."
+        ) from error
+    if not is_folder:
+        what = "is a file" if is_there else "does not exist"
         raise ListingError(f"{folder} {what}; it must be a folder of images.")
     yield from _walk(folder, folder.resolve())
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from pipeline.core import disk_errors
 from pipeline.storage import files, listing, output_lock
+from pipeline.storage.addresses import local_path
 from pipeline.storage.folders import Folder, UnfitFile
 from pipeline.storage.listing import Listed
 
@@ -100,6 +101,13 @@ class LocalFolder(Folder):
         """Whether `other` is this folder or lies inside it, links followed."""
         theirs = other.local
         return theirs is not None and theirs.absolute().resolve().is_relative_to(self.path.absolute().resolve())
+
+    def is_at(self, address: str) -> bool:
+        """Whether `address` leads to this folder: links and `..` are followed, and `file://` is a path."""
+        other, here = local_path(address), self.path.absolute()
+        if other is None:
+            return False
+        return str(other) == str(here) or os.path.realpath(other) == os.path.realpath(here)
 
     def is_file(self) -> bool:
         """Whether this path is a file."""

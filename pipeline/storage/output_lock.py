@@ -29,6 +29,10 @@ class LedgerError(NightshiftError):
     """The output folder is in use by another run, or belongs to one."""
 
 
+class InUse(LedgerError):  # noqa: N818 - what happened
+    """Another run is at work on the output: this one did not begin."""
+
+
 _tokens: dict[Place, str] = {}  # output -> the claim under which this process writes there
 
 
@@ -46,7 +50,7 @@ def held(output: Path) -> Iterator[str | None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise LedgerError(
+            raise InUse(
                 f"{output} is in use by {_name(lease)}. Wait until it has ended, or choose another folder."
             ) from None
         try:
@@ -69,7 +73,7 @@ def _acquire(lease: SoftFileLease, output: Path) -> str | None:
         lease.acquire(timeout=PATIENCE, poll_interval=PATIENCE / 5)
     except Timeout:
         left = max(1.0, LEASE - _age(output))
-        raise LedgerError(
+        raise InUse(
             f"{output} is in use by {_name(lease)}. If that process is dead, its lease expires in {left:.0f} s: "
             "run the same command then. Otherwise wait until it has ended, or choose another folder."
         ) from None

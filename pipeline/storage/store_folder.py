@@ -111,6 +111,10 @@ class StoreFolder(Folder):
         """Whether `other` is this folder or lies inside it."""
         return f"{other}/".startswith(f"{self}/")
 
+    def is_at(self, address: str) -> bool:
+        """Whether `address` leads to this folder, with or without a slash at its end."""
+        return _plain(address) == _plain(str(self.absolute()))
+
     def is_file(self) -> bool:
         """False: a store can have an object and a folder of one name, and we send no request."""
         return False
@@ -124,3 +128,8 @@ class StoreFolder(Folder):
 
     def sweep(self) -> None:
         """Do nothing: a store has no temporary files."""
+
+
+def _plain(address: str) -> str:
+    protocol, _, path = address.partition("://")
+    return f"{'s3' if protocol == 's3a' else protocol}://{path.rstrip('/')}"

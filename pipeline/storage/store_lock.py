@@ -25,7 +25,7 @@ from upath import UPath
 
 from pipeline.core.log import log
 from pipeline.storage import output_lock, stores
-from pipeline.storage.output_lock import LOCK, LedgerError
+from pipeline.storage.output_lock import LOCK, InUse, LedgerError
 from pipeline.storage.stores import StoreError, backend_errors
 
 BEAT = 10.0  # seconds between two heartbeats
@@ -198,9 +198,9 @@ def _require_alone(room: UPath, claim: Claim, dead: set[int], times: Times) -> N
         raise _in_use(room, found, times)
 
 
-def _in_use(room: UPath, claim: Claim | None, times: Times) -> LedgerError:
+def _in_use(room: UPath, claim: Claim | None, times: Times) -> InUse:
     seconds = max(0.0, times.expires - (time.time() - claim.at)) if claim else times.expires
-    return LedgerError(
+    return InUse(
         f"{room.parent} is in use by {claim.holder if claim else 'another process'}. Wait until it has ended, or name "
         f"another folder; if it was killed, its lock {room} expires in {seconds:.0f} s."
     )

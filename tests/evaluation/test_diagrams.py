@@ -28,10 +28,21 @@ def test_the_confusion_matrix_shows_counts_and_shares_with_the_truth_in_rows() -
     assert texts == ["2\n67%", "1\n33%", "0", "0", "1\n100%", "0", "0", "0", "0"]
 
 
-def test_a_matrix_of_many_classes_has_no_text() -> None:
-    names = tuple(f"class {number}" for number in range(40))
-    answers = Answers(np.arange(40), np.eye(40, dtype=np.float32))
-    assert not draw_confusion_matrix(answers, names).axes[0].texts
+def test_a_matrix_of_many_classes_shows_those_with_most_mistakes_and_all_others_as_one() -> None:
+    names = tuple(f"class {number}" for number in range(300))
+    said = np.arange(300)
+    said[[40, 41, 299]] = 7  # three mistakes that name class 7
+    answers = Answers(np.arange(300), np.eye(300, dtype=np.float32)[said])
+    axes = draw_confusion_matrix(answers, names).axes[0]
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert len(labels) == 25
+    assert {"class 7", "class 40", "class 41", "class 299"} <= set(labels)
+    assert labels[-1] == "276 others"
+    cells = np.array([int(text.get_text().partition("\n")[0]) for text in axes.texts]).reshape(25, 25)
+    assert cells.sum() == 300
+    assert cells[labels.index("class 40"), labels.index("class 7")] == 1
+    assert cells[-1, -1] == 276
+    assert "the 24 of 300 classes with most mistakes" in axes.get_title()
 
 
 def test_the_reliability_diagram_names_the_error_of_both_kinds() -> None:

@@ -55,7 +55,7 @@ MODES = [
     ("I;16 PNG", "I;16", encoded(deep((32896, 32896), np.uint16), "PNG"), (128, 128, 128)),
     ("16-bit TIFF", "I;16", encoded(deep((32896, 32896), np.uint16), "TIFF"), (128, 128, 128)),
     ("big-endian", "I;16B", encoded(Image.frombytes("I;16B", (50, 40), b"\x80\x80" * 2000), "TIFF"), (128, 128, 128)),
-    ("I", "I", encoded(deep((32896, 32896), np.int32), "TIFF"), (128, 128, 128)),
+    ("I", "I", encoded(deep((32896, 32896), np.int32), "TIFF"), (0, 0, 0)),
 ]
 
 
@@ -72,17 +72,30 @@ def test_every_mode_becomes_rgb_of_the_asked_size(mode: str, data: bytes, colour
     [
         ((0, 65535), np.uint16, "PNG"),
         ((0, 65535), np.uint16, "TIFF"),
-        ((0, 65535), np.int32, "TIFF"),
-        ((-70_000, 1_000_000), np.int32, "TIFF"),
-        ((0, 1000), np.float32, "TIFF"),
-        ((-1, 1), np.float32, "TIFF"),
     ],
-    ids=["16-bit PNG", "16-bit TIFF", "I", "I beyond 16 bits", "F", "F below 0"],
+    ids=["16-bit PNG", "16-bit TIFF"],
 )
 def test_deep_grey_is_scaled_and_not_clipped(values: tuple[float, float], dtype: type, kind: str) -> None:
     rules = Images(width=50, height=40, fit="stretch", max_megapixels=1)
     row = decode(encoded(deep(values, dtype), kind), rules).pixels[20, :, 0].astype(int)
     assert np.abs(row - np.linspace(0, 255, 50)).max() <= 1
+
+
+@pytest.mark.parametrize("stretch", [(2.0, 98.0), (0.0, 100.0)])
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ((0, 65535), np.int32), ((-70_000, 1_000_000), np.int32), ((0, 1000), np.float32), ((-1, 1), np.float32),
+    ],
+    ids=["I", "I beyond 16 bits", "F", "F below 0"],
+)  # fmt: skip
+def test_what_has_no_full_range_is_stretched_between_two_percentiles(
+    values: tuple[float, float], dtype: type, stretch: tuple[float, float]
+) -> None:
+    rules = Images(width=50, height=40, fit="stretch", max_megapixels=1, stretch=stretch)
+    row = decode(encoded(deep(values, dtype), "TIFF"), rules).pixels[20, :, 0].astype(int)
+    low, high = (percent / 100 for percent in stretch)
+    assert np.abs(row - 255 * ((np.linspace(0, 1, 50) - low) / (high - low)).clip(0, 1)).max() <= 1
 
 
 def test_a_float_image_with_holes_is_read_and_one_of_holes_only_is_not() -> None:

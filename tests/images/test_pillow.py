@@ -232,7 +232,7 @@ def test_what_is_written_under_a_usual_name_matches_it(tmp_path: Path, kind: str
 
 @pytest.mark.parametrize("height", [1, 255, 256, 257, 1000])
 def test_a_picture_changed_strip_by_strip_is_the_same(height: int) -> None:
-    rules = Images(width=40, height=max(height, 8), fit="stretch", max_megapixels=1)
+    rules = Images(width=40, height=max(height, 8), fit="stretch", max_megapixels=1, stretch=(0.0, 100.0))
     clear = Image.merge(
         "RGBA", [*Image.fromarray(noise(40, height)).split(), Image.fromarray(noise(40, height, 1)[..., 0])]
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import socket
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 from pipeline.backbones.build import build_backbone
 from pipeline.core.errors import NightshiftError
+from pipeline.model import device
 from pipeline.model.contract import KERAS, NETWORK
 from pipeline.model.device import CLUSTER, EXAMPLE, prepare_device
 from pipeline.model.engine import keras_judging, keras_network, openvino_judging, openvino_network, probabilities
@@ -40,6 +42,23 @@ def test_a_gpu_that_is_demanded_and_missing_is_an_error_with_the_ways_on() -> No
     assert tf.config.list_physical_devices("GPU") == [], "this test is about a machine without one"
     with pytest.raises(NightshiftError, match=r"compute.device is gpu, but TensorFlow sees none.*nvidia-smi"):
         prepare_device(Compute(device="gpu", precision="auto", workers=0), seed=1)
+
+
+def test_a_driver_without_cuda_leaves_prediction_to_openvino_with_one_line_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert tf.config.list_physical_devices("GPU") == [], "this test is about a machine without one"
+    (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14\n")
+    monkeypatch.setattr(device, "NVIDIA_DRIVER", tmp_path / "version")
+    logging.getLogger("nightshift").propagate = True
+    device._say_why_not.cache_clear()
+    compute = Compute(device="auto", precision="auto", workers=1)
+    assert [device.on_gpu(compute), device.on_gpu(compute)] == [False, False]
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "TensorFlow sees no GPU: the CPU predicts, with OpenVINO" in line
+    assert not device.on_gpu(compute.model_copy(update={"device": "cpu"}))
+    with pytest.raises(NightshiftError, match="compute.device is gpu, but TensorFlow sees none"):
+        device.on_gpu(compute.model_copy(update={"device": "gpu"}))
 
 
 def test_auto_on_a_cpu_is_float32_on_one_device() -> None:

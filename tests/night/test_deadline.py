@@ -5,16 +5,18 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
 
 from pipeline.core.errors import NightshiftError
-from pipeline.night import ledger
+from pipeline.night import outputs
 from pipeline.night import run as order
 from pipeline.night.deadline import OutOfTime, next_time, time_of_day
-from pipeline.night.ledger import folder_for
+from pipeline.night.outputs import folder_for
 from pipeline.night.repeats import RECENT, Known, write_known
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
@@ -147,14 +149,14 @@ def test_what_is_no_time_of_day_is_refused(text: str) -> None:
     ],
 )
 def test_the_hour_is_the_next_one(now: str, until: str, expected: str) -> None:
-    found = next_time(until, datetime.datetime.fromisoformat(now).replace(tzinfo=HERE))
+    found = next_time(until, datetime.datetime.fromisoformat(now).replace(tzinfo=HERE), HERE)
     assert found == datetime.datetime.fromisoformat(expected).replace(tzinfo=HERE)
 
 
 def test_a_run_without_an_output_goes_on_with_the_unfinished_one(
     here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "PREDICTIONS", tmp_path / "predictions")
+    monkeypatch.setattr(outputs, "PREDICTIONS", tmp_path / "predictions")
     today = datetime.datetime.now().astimezone().date().isoformat()
     assert folder_for(folder_at(night)) == tmp_path / "predictions" / today
     with folder_at(tmp_path / "predictions/2020-01-01").hold():
@@ -192,3 +194,36 @@ def test_the_plain_module_classifies_and_writes_parquet(project: Path, tmp_path:
     assert table["confidence"].isna().tolist() == [False, True]
     assert table["width"].dropna().tolist() == [40]
     assert str(table["classified_at"].dtype).endswith("UTC]")
+
+
+@pytest.mark.parametrize("as_system", [False, True])
+@pytest.mark.parametrize(
+    ("zone", "now", "until", "expected", "hours"),
+    [
+        ("Europe/Berlin", "2026-03-28 22:00+01:00", "06:00", "2026-03-29 06:00+02:00", 7),
+        ("Europe/Berlin", "2026-10-24 22:00+02:00", "06:00", "2026-10-25 06:00+01:00", 9),
+        ("America/New_York", "2026-10-31 22:00-04:00", "06:00", "2026-11-01 06:00-05:00", 9),
+        ("Europe/Berlin", "2026-10-25 02:40+02:00", "02:30", "2026-10-25 02:30+01:00", 5 / 6),
+        ("Europe/Berlin", "2026-10-25 02:40+01:00", "02:30", "2026-10-26 02:30+01:00", 24 - 1 / 6),
+        ("Europe/Berlin", "2026-10-24 22:00+02:00", "02:30", "2026-10-25 02:30+02:00", 4.5),
+        ("Europe/Berlin", "2026-03-28 22:00+01:00", "02:30", "2026-03-29 03:00+02:00", 4),
+        ("Europe/Berlin", "2026-03-29 03:10+02:00", "02:30", "2026-03-30 02:30+02:00", 23 + 1 / 3),
+        ("Australia/Lord_Howe", "2026-04-04 20:00+11:00", "06:00", "2026-04-05 06:00+10:30", 10.5),
+        ("Asia/Kolkata", "2026-04-04 20:00+05:30", "06:00", "2026-04-05 06:00+05:30", 10),
+        ("America/Santiago", "2026-09-05 22:00-04:00", "00:30", "2026-09-06 01:00-03:00", 2),
+    ],
+)
+def test_the_wall_clock_decides_when_clocks_change(
+    zone: str, now: str, until: str, expected: str, hours: float, as_system: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = datetime.datetime.fromisoformat(now)
+    if as_system:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+    try:
+        found = next_time(until, began, None if as_system else ZoneInfo(zone))
+        assert found.isoformat(" ", "minutes") == expected
+        assert found.timestamp() - began.timestamp() == pytest.approx(3600 * hours)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from email.message import Message as Mail
 from pathlib import Path
@@ -66,13 +67,15 @@ def test_mail_webhook_and_chat_say_what_happened_what_was_kept_and_what_to_do(
     ]  # fmt: skip
     body = "What happened: It broke.\n\nWhat was kept: Nine rows.\n\nWhat to do: Mend it."
     (hook, in_json), (chat, in_chat) = web.got
-    assert (hook, in_json["title"], in_json["message"], in_json["type"]) == ("/hook", "Night x failed", body, "failure")
+    title = f"[{socket.gethostname()} {Path.cwd().name}] Night x failed"
+    assert (hook, in_json["title"], in_json["message"], in_json["type"]) == ("/hook", title, body, "failure")
     assert chat == f"/hooks/{SECRET}"
-    assert in_chat["text"] == f"Night x failed\r\n{body}"
+    assert in_chat["text"] == f"{title}\r\n{body}"
     assert "icon_url" not in in_chat, "no picture is fetched from elsewhere"
     (mail,) = post[1]
-    assert (mail["Subject"], mail["To"]) == ("Night x failed", "me@example.com")
+    assert (mail["Subject"], mail["To"]) == (title, "me@example.com")
     assert text_of(mail).replace("\r\n", "\n").strip() == body
+    assert [part.get_content_type() for part in mail.walk() if not part.is_multipart()] == ["text/plain"]
 
 
 def test_names_in_a_message_are_text_and_passwords_in_it_are_gone(
@@ -183,7 +186,7 @@ def test_what_the_gate_decided_is_told() -> None:
 def test_the_command_says_who_took_the_test(web: Web, project: Path) -> None:
     good = nightshift("notify", cwd=project, in_process=False, NIGHTSHIFT_NOTIFY=web.json)
     assert good.stdout == "address 1 (JSON): sent\n"
-    assert web.messages[0]["title"] == "Nightshift: a test"
+    assert web.messages[0]["title"].endswith("] Nightshift: a test")
     bad = nightshift("notify", cwd=project, check=False, NIGHTSHIFT_NOTIFY=f"{web.json} {DEAD}")
     assert bad.returncode == 1
     assert bad.stdout == "address 1 (JSON): sent\naddress 2 (JSON): NOT sent\n"
@@ -202,20 +205,32 @@ def test_plain_nights_tell_and_a_dead_service_changes_nothing(
     assert SECRET not in quiet.stdout + quiet.stderr
     always = {"NIGHTSHIFT_NOTIFY": told, "NIGHTSHIFT_NOTIFY_ALWAYS": "1"}
     said = nightshift("classify", str(night), out, "--no-prefect", cwd=trained, **always)
-    assert web.messages[-1]["title"] == "Night out: all is well"
+    assert web.messages[-1]["title"].endswith("] Night out: all is well")
     assert "Could not send “Night out: all is well” to address 2 (JSON)" in said.stderr
     assert SECRET not in said.stdout + said.stderr
     late = nightshift("classify", str(tmp_path / "none"), out, "--no-prefect", cwd=trained, check=False, **always)
     assert late.returncode == 1
-    assert web.messages[-1]["title"] == "Night out failed"
+    assert web.messages[-1]["title"].endswith("] Night out failed")
     assert f"{tmp_path / 'none'}" in web.messages[-1]["message"]
     for file in night.iterdir():
         file.write_bytes(b"no")
     bad = nightshift("classify", str(night), out, "--no-prefect", cwd=trained, check=False, **always)
     assert bad.returncode == 3
-    assert web.messages[-1]["title"] == "Night out: too many unreadable files"
+    assert web.messages[-1]["title"].endswith("] Night out: too many unreadable files")
     assert "All rows are written" in web.messages[-1]["message"]
     assert len(web.got) == 3
+
+
+def test_a_mistake_at_the_keyboard_and_a_refused_second_start_are_no_failed_nights(
+    web: Web, trained: Path, night: Path, tmp_path: Path
+) -> None:
+    words = ("classify", str(night), str(tmp_path / "out"), "--no-prefect")
+    said = nightshift(*words, "--until", "6", cwd=trained, check=False, NIGHTSHIFT_NOTIFY=web.json)
+    assert (said.returncode, "'6' is not a valid time of day" in said.stderr) == (1, True)
+    with folder_at(tmp_path / "out").hold():
+        said = nightshift(*words, cwd=trained, check=False, NIGHTSHIFT_NOTIFY=web.json)
+    assert (said.returncode, "is in use by process" in said.stderr) == (1, True)
+    assert web.got == []
 
 
 @pytest.mark.parametrize("how", ["--no-prefect", "--prefect"])
@@ -228,7 +243,7 @@ def test_a_night_that_was_killed_is_told_of_by_the_run_that_goes_on_with_it(
     assert web.got == []
     nightshift(*words, cwd=trained, **told)
     [message] = web.messages
-    assert message["title"] == "Night out was killed, and is resumed now"
+    assert message["title"].endswith("] Night out was killed, and is resumed now")
     assert "What happened: The previous run, process " in message["message"]
     assert f"of 10 files are done and kept in {out}" in message["message"]
     nightshift(*words, cwd=trained, **told)
@@ -239,7 +254,7 @@ def test_a_prefect_server_that_is_down_is_told_of(web: Web, trained: Path, night
     down = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "NIGHTSHIFT_NOTIFY": web.json}
     assert nightshift("classify", str(night), str(tmp_path / "out"), cwd=trained, check=False, **down).returncode == 1
     (message,) = web.messages
-    assert message["title"] == "Night out failed"
+    assert message["title"].endswith("] Night out failed")
     assert "The Prefect server http://127.0.0.1:9/api does not answer" in message["message"]
     assert "Nothing was started" in message["message"]
 
@@ -288,13 +303,13 @@ def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, prefect
     left_by("exec(open('nights.py').read(), globals())", project, prefect_api, NIGHTSHIFT_NOTIFY=f"{DEAD} {web.json}")
     today = sorted(file.parent.name for file in (project / "predictions").glob("*/summary.json"))[-1]
     well, failed, crashed = web.messages
-    assert well["title"] == f"Night {today}: all is well"
+    assert well["title"].endswith(f"] Night {today}: all is well")
     assert f"All 12 rows are in {project / 'predictions' / today}" in well["message"]
-    assert failed["title"] == "Night out failed"
+    assert failed["title"].endswith("] Night out failed")
     assert "What happened: OSError: disk" in failed["message"]
     assert f"What was kept: 3 of 12 files are done and kept in {out}" in failed["message"]
     assert "What to do: The log has more. Run the same command again" in failed["message"]
-    assert crashed["title"] == f"Night {today} crashed"
+    assert crashed["title"].endswith(f"] Night {today} crashed")
     assert "3 of 12 files are done" in crashed["message"]
 
 
@@ -317,8 +332,8 @@ with contextlib.suppress(Exception):
     (registry_project / "runs.py").write_text(code)
     left_by("exec(open('runs.py').read(), globals())", registry_project, prefect_api, NIGHTSHIFT_NOTIFY=web.json)
     stopped, failed = web.messages
-    assert stopped["title"] == "Night out stopped at its set time"
+    assert stopped["title"].endswith("] Night out stopped at its set time")
     assert f"{3 * len(parts(registry_project / 'out'))} of 60 files are done and kept" in stopped["message"]
-    assert failed["title"] == "Training failed"
+    assert failed["title"].endswith("] Training failed")
     assert "data/raw is missing" in failed["message"]
     assert os.fspath(registry_project) in stopped["message"]

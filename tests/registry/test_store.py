@@ -41,6 +41,19 @@ def test_only_a_projects_own_store_keeps_files_in_the_project(folder: Path, monk
         assert client.get_experiment(store.experiment(client, "shapes")).artifact_location != own
 
 
+def test_an_experiment_that_somebody_deleted_in_mlflow_comes_back_with_its_runs(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.core.log.log.propagate", True)
+    store = Store.of_project()
+    with store.connected() as client:
+        run = client.create_run(store.experiment(client, "shapes")).info.run_id
+        client.delete_experiment(store.experiment(client, "shapes"))
+        again = client.create_run(store.experiment(client, "shapes")).info.run_id
+        assert {client.get_run(one).info.lifecycle_stage for one in (run, again)} == {"active"}
+    assert "The experiment shapes had been deleted in MLflow; it is restored" in caplog.text
+
+
 def test_patience_holds_while_connected_and_what_a_person_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PATIENCE[1], "7")
     with Store.in_passing().connected():

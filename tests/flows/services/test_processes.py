@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from flows.cli.prefect_server import choose_server, is_a_flow
 from tests.fixtures.commands import parts
 from tests.fixtures.forked import nightshift
 from tests.fixtures.project import NIGHTSHIFT, draw_shape, rows_of
@@ -287,6 +288,15 @@ def test_without_services_there_are_no_logs_and_nothing_to_stop(two_versions: Pa
     assert done.returncode == 1
     assert "`nightshift up` starts the services" in done.stderr
     assert nightshift("down", cwd=two_versions).stdout == "Nothing was running.\n"
+
+
+def test_a_command_beside_them_is_a_flow_on_their_server(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(up.project)
+    monkeypatch.setenv("HOME", str(up.project))
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    choose_server()
+    assert os.environ["PREFECT_API_URL"] == f"{up.prefect}/api"
+    assert is_a_flow(None)
 
 
 def test_a_night_that_was_killed_ends_as_crashed(up: Up, killed: Killed) -> None:

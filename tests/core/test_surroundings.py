@@ -1,0 +1,59 @@
+"""Servers on this machine are reached without a proxy, and a user without a name is no obstacle."""
+
+import getpass
+import os
+import pwd
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from pipeline.core import surroundings
+
+VARIABLES = [
+    spelling for name in (*surroundings.PROXIES, "no_proxy", *surroundings.NAMES) for spelling in {name, name.upper()}
+]
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of the variables is set, and all are as before afterwards."""
+    for name in (*VARIABLES, "HOME"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("proxy", ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("NO_PROXY", ""), ("NO_PROXY", "example.com"), ("no_proxy", "example.com, .local"), ("NO_PROXY", "*")],
+    ids=["none", "one", "two in small letters", "all"],
+)
+def test_no_proxy_is_asked_for_this_machine(proxy: str, name: str, known: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(proxy, "http://proxy.example:3128")
+    monkeypatch.setenv(name, known)
+    surroundings.mend()
+    surroundings.mend()
+    for host in ("127.0.0.1", "localhost", *(host.strip() for host in known.split(",") if host)):
+        assert urllib.request.proxy_bypass_environment(host.replace("*", "any.example")), host
+    assert bool(urllib.request.proxy_bypass_environment("elsewhere.org")) == (known == "*")
+    assert os.environ["NO_PROXY"].count("localhost") <= 1
+
+
+def test_without_a_proxy_nothing_is_set() -> None:
+    surroundings.mend()
+    assert not {"no_proxy", "NO_PROXY"} & set(os.environ)
+
+
+def test_a_user_whom_the_system_does_not_know_has_a_name_and_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = next(number for number in range(12345, 60000) if number not in {one.pw_uid for one in pwd.getpwall()})
+    monkeypatch.setattr(os, "getuid", lambda: unknown)
+    with pytest.raises((KeyError, OSError)):
+        getpass.getuser()
+    surroundings.mend()
+    assert getpass.getuser() == f"uid {unknown}"
+    assert Path.home() == Path.cwd()
+    monkeypatch.setenv("LOGNAME", "given")
+    monkeypatch.setenv("HOME", "/given")
+    surroundings.mend()
+    assert (getpass.getuser(), Path.home()) == ("given", Path("/given"))

@@ -1,0 +1,148 @@
+"""Which folder a night goes into, and what stands there already: its own run, another's night, a foreign file."""
+
+import datetime
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.status import latest_night, status_lines
+from pipeline import tidy
+from pipeline.night.ledger import Run
+from pipeline.night.morning import draw_again
+from pipeline.night.options import NightOptions
+from pipeline.night.outputs import folder_for
+from pipeline.night.planning import ClassifyError, begin
+from pipeline.night.repeats import last_finished
+from pipeline.night.summary import SummaryError
+from pipeline.params.file import Params
+from pipeline.storage.folders import folder_at
+from pipeline.storage.listing import Listed, ListingError
+from tests.fixtures.images import save_image
+from tests.fixtures.ledgers import plan_of
+from tests.fixtures.summaries import SUMMARY, summary_of
+
+TODAY = datetime.datetime.now().astimezone().date().isoformat()
+FOREIGN = {
+    "empty": b"",
+    "cut off": json.dumps(SUMMARY).encode()[:-20],
+    "a list": b"[1, 2]",
+    "another program's": b'{"totals": {"lines": 5}}',
+    "no text": b"\xff\xfe\x00\xd8",
+    "null": b"null",
+    "no moment": json.dumps(SUMMARY | {"finished_at": "yesterday"}).encode(),
+    "no zone": json.dumps(SUMMARY | {"finished_at": "2026-01-02T02:00:05"}).encode(),
+    "counts in words": json.dumps(SUMMARY | {"listed": "many"}).encode(),
+}
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of images, in a project's folder that holds nothing else."""
+    monkeypatch.chdir(tmp_path)
+    save_image(tmp_path / "photos/a.png")
+    save_image(tmp_path / "other/b.png")
+    return tmp_path / "photos"
+
+
+def finished(folder: Path, source: Path, when: str = "2026-01-02T02:00:05+00:00") -> Path:
+    folder.mkdir(parents=True)
+    summary_of(input=str(source), finished_at=when).write(folder_at(folder))
+    return folder
+
+
+def unfinished(folder: Path, source: Path) -> Path:
+    plan = plan_of(1, 1).model_copy(update={"input": str(source)})
+    Run.begin(folder_at(folder), [Listed("a.png", 1, 1, 1)], 1, lambda files, shards: plan)
+    return folder
+
+
+def spellings(photos: Path) -> list[str]:
+    (photos.parent / "link").symlink_to(photos)
+    return [
+        str(photos), "photos", "./photos/", "other/../photos", "link", f"{photos}/.", f"file://{photos}",
+    ]  # fmt: skip
+
+
+def test_without_output_a_night_goes_on_in_the_folder_of_the_unfinished_one(photos: Path) -> None:
+    assert folder_for(folder_at(photos)) == Path("predictions") / TODAY
+    unfinished(Path("predictions/2020-01-01"), photos)
+    assert [folder_for(folder_at(text)) for text in spellings(photos)] == 7 * [Path("predictions/2020-01-01")]
+    assert folder_for(folder_at("other")) == Path("predictions") / TODAY
+
+
+@pytest.mark.parametrize("state", [finished, unfinished])
+def test_without_output_a_night_never_takes_the_folder_of_another_input(photos: Path, state: object) -> None:
+    state(Path("predictions") / TODAY, photos.parent / "other")  # type: ignore[operator]
+    assert folder_for(folder_at(photos)) == Path("predictions") / f"{TODAY}-2"
+    assert folder_for(folder_at("other")) == Path("predictions") / TODAY
+
+
+def test_a_finished_output_takes_no_other_input_and_its_own_however_it_is_spelled(
+    photos: Path, defaults: Params
+) -> None:
+    out = finished(Path("out"), photos.parent / "other")
+    before = (out / "summary.json").read_bytes()
+    with pytest.raises(ClassifyError, match=r"out holds the finished night over .*/other, and this one is over "):
+        begin(NightOptions(folder_at(photos), folder_at(out)), defaults)
+    assert [*out.iterdir()] == [out / "summary.json"]
+    assert (out / "summary.json").read_bytes() == before
+    again = finished(Path("again"), photos)
+    names = spellings(photos)
+    shutil.rmtree(photos)  # so that it ends when it lists the files
+    for text in names:
+        with pytest.raises(ListingError):
+            begin(NightOptions(folder_at(text), folder_at(again)), defaults)
+
+
+def test_one_folder_is_one_folder_for_since_last(photos: Path) -> None:
+    monday = finished(Path("nights/monday"), photos)
+    finished(Path("nights/tuesday"), photos.parent / "other", "2026-01-03T02:00:05+00:00")
+    for text in spellings(photos):
+        assert last_finished(folder_at(text), Path("nights").glob("*")) == monday
+    assert last_finished(folder_at("photos2"), Path("nights").glob("*")) is None
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_foreign_summary_is_passed_over_and_named(
+    photos: Path, kind: str, defaults: Params, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = finished(Path("predictions/good"), photos)
+    bad = Path("predictions/2030-01-01")
+    bad.mkdir()
+    (bad / "summary.json").write_bytes(FOREIGN[kind])
+    caplog.set_level(logging.WARNING, "nightshift")
+    logging.getLogger("nightshift").propagate = True
+    assert last_finished(folder_at(photos), Path("predictions").glob("*")) == good
+    assert latest_night() == good
+    assert tidy.old_nights(1, datetime.datetime.now(datetime.UTC)) == [good]
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 3
+    assert all(line.startswith("Passed over: predictions/2030-01-01/summary.json is not the summary") for line in said)
+    with pytest.raises(SummaryError, match=r"summary.json is not the summary of a night \(\w"):
+        draw_again(folder_at(bad), defaults)
+
+
+def test_a_folder_in_place_of_a_summary_and_a_file_in_place_of_a_night_are_passed_over(photos: Path) -> None:
+    good = finished(Path("predictions/good"), photos)
+    Path("predictions/odd/summary.json").mkdir(parents=True)
+    Path("predictions/odd/.nightshift").write_text("no folder")
+    Path("predictions/file").write_text("no night")
+    assert last_finished(folder_at(photos), Path("predictions").glob("*")) == good
+    assert latest_night() == good
+    assert "    (it is missing there)" in status_lines()
+    assert folder_for(folder_at(photos)) == Path("predictions") / TODAY
+    assert tidy.old_nights(1, datetime.datetime.now(datetime.UTC)) == [good]
+
+
+def test_another_output_beside_an_unfinished_night_is_named(
+    photos: Path, defaults: Params, caplog: pytest.LogCaptureFixture
+) -> None:
+    unfinished(Path("predictions/2026-01-01"), photos)
+    shutil.rmtree(photos)  # so that it ends after the warning
+    logging.getLogger("nightshift").propagate = True
+    with pytest.raises(ListingError):
+        begin(NightOptions(folder_at(photos), folder_at("predictions/2026-01-02")), defaults)
+    assert "predictions/2026-01-01 holds an unfinished run over the same files" in caplog.text
