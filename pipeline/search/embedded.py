@@ -7,7 +7,7 @@ test images are never read.
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,6 +31,7 @@ from pipeline.training.inputs import Data
 
 MEASURED = "measured.json"  # in a network's folder
 PIXELS = "pixels"  # a folder: images at the sizes that are fine-tuned, while a search runs
+QUICKEST = 0.1  # share of the calls that tell a network's speed
 SEEN_FIRST = 3.0  # seconds after which the time for all images is estimated
 Learnt = Literal["train", "val"]
 LEARNT: tuple[Learnt, ...] = ("train", "val")  # never `test`
@@ -145,7 +146,7 @@ class Gallery:
 
 
 class _Timed:
-    """A network that knows how many images it answers in a second; the first call, which warms up, does not count."""
+    """A network that knows how many images it answers in a second."""
 
     def __init__(self, network: Network) -> None:
         self._network, self._calls = network, list[tuple[int, float]]()
@@ -158,14 +159,21 @@ class _Timed:
 
     @property
     def rate(self) -> float:
-        calls = self._calls[1:] or self._calls
-        return sum(images for images, _ in calls) / max(sum(seconds for _, seconds in calls), 1e-9)
+        return undisturbed_rate(self._calls)
 
 
 def gallery(params: Params, key: str) -> Gallery:
     """The images as they are prepared. Raises NightshiftError when they are not."""
     splits = {name: read_split(PREPARED, name) for name in LEARNT}
     return Gallery(params, AUTO / key, read_dataset(PREPARED), splits)
+
+
+def undisturbed_rate(calls: Sequence[tuple[int, float]]) -> float:
+    """Images a second, from the images and seconds of each call: what the quickest tenth of the calls reaches.
+
+    Other work on the machine slows some calls and some networks more than others; the first call warms up.
+    """
+    return float(1 / np.quantile([max(seconds, 1e-9) / images for images, seconds in calls[1:] or calls], QUICKEST))
 
 
 def in_words(seconds: float) -> str:
