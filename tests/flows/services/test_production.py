@@ -23,6 +23,8 @@ from tests.fixtures.serving import wait_for
 from tests.fixtures.stores import environment_of, free_port, upload
 from tests.fixtures.up import services, short
 
+pytestmark = pytest.mark.slow  # all of the file, so that they stay together and share their servers
+
 SECRET = "correct horse battery"  # noqa: S105
 PAGE = (REPOSITORY / "docs/production.md").read_text()
 
@@ -116,7 +118,6 @@ def site(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             yield Site(database, worker, folder)
 
 
-@pytest.mark.slow
 def test_a_project_trains_and_has_its_night_by_servers_on_postgresql_and_s3(
     site: Site, untouched: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
