@@ -11,6 +11,7 @@ from pipeline.core.paths import RAW
 from pipeline.core.text import shown
 from pipeline.data.prepared import SPLITS
 from pipeline.sources.copy import Imported
+from pipeline.sources.relabelled import moved_lines
 
 WIDTH = 120  # characters, when the output is not a terminal
 
@@ -43,8 +44,8 @@ def table_of(done: Imported) -> Table:
 def print_imported(done: Imported) -> None:
     """Print the table, what was skipped, and the next command."""
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(done))
-    if done.left_aside:
-        print(f"{done.left_aside:,} other files of the source are not images and were left out.")  # noqa: T201
-    if not done.new and not done.replaced:
+    for line in (*moved_lines(done.moved), *done.notes):
+        print(line)  # noqa: T201
+    if not done.new and not done.replaced and not done.moved:
         print("All images are there already; nothing was copied.")  # noqa: T201
     print("Next: nightshift train")  # noqa: T201
