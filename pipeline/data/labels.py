@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from pipeline.core.text import INVISIBLE, shown, stripped
 from pipeline.data.label_folders import LabelError, label_of
@@ -49,6 +50,18 @@ def refuse_lookalikes(spellings: Iterable[str], place: str) -> None:
         raise LabelError(
             f"{place} spells the same label differently: {different(found)}. Write it in one way (rename the folders, "
             "or correct the column label), and run the same command again; nothing was copied."
+        )
+
+
+def refuse_same_folders(folders: Iterable[str], raw: Path) -> None:
+    """Raises LabelError when folders of `raw`, the project's images, are the same class."""
+    of_class: defaultdict[str, list[str]] = defaultdict(list)
+    for folder in sorted(folders):
+        of_class[sameness(of_folder(folder))].append(folder)
+    if same := [several for several in of_class.values() if len(several) > 1]:
+        raise LabelError(
+            f"Folders of {raw} are the same class in different spellings: {different(same)}. Move the images of each "
+            "into one folder (`mv`), and correct their paths in metadata.csv."
         )
 
 

@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import shutil
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,14 +129,7 @@ def _refuse_odd_places(raw: Path, paths: list[str], left_aside: LeftAside) -> No
     as_text = (os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths)
     if odd := [text for path, text in zip(paths, as_text, strict=True) if path != text]:
         raise InvalidData(f"The names of {named(odd)} are not valid UTF-8. Rename them.")
-    folders = defaultdict(list)
-    for folder in sorted({path.split("/", 1)[0] for path in paths}):
-        folders[labels.sameness(labels.of_folder(folder))].append(folder)
-    if same := [several for several in folders.values() if len(several) > 1]:
-        raise InvalidData(
-            f"Folders of {raw} are the same class in different spellings: {labels.different(same)}. Move the images "
-            "of each into one folder (`mv`), and correct their paths in metadata.csv."
-        )
+    labels.refuse_same_folders({path.split("/", 1)[0] for path in paths}, raw)
     if not paths:
         raise InvalidData(
             " ".join([f"{raw} contains no images.", *left_aside.lines])

@@ -41,6 +41,7 @@ from pipeline.storage.listing import Aside, is_image, list_files
 T = TypeVar("T")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 THREADS = 8  # a server answers several requests as fast as one; for a disk it does not matter
+SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 PIECE = 1 << 20  # bytes read at once
 EXPECTED = (
     "A source must be a folder with a folder for each class, a table (.csv, .tsv, .parquet) with the columns path and "
@@ -181,6 +182,8 @@ def _fetch(stream: BinaryIO, copy: BinaryIO, address: str, max_bytes: int) -> No
 
 
 def _archive(stream: BinaryIO, address: str, name: str, max_bytes: int, known: Collection[str], names: str) -> Source:
+    if name.lower().endswith(SPREADSHEETS):  # an .xlsx is a zip file itself
+        raise SourceError(f"{shown(address)} is a spreadsheet. Save the table as CSV UTF-8 and import that.")
     if not is_archive(stream):
         if name.lower().endswith(archives.ENDINGS):
             raise SourceError(

@@ -68,10 +68,5 @@ def labels_in(raw: Path) -> ProjectLabels:
         if raw.is_dir()
         else []
     )
-    found = {labels.of_folder(folder): folder for folder in folders}
-    if same := labels.lookalikes(folders):
-        raise LabelError(
-            f"Folders of {raw} are the same class in different spellings: {labels.different(same)}. Move the images "
-            "of each into one folder (`mv`), and correct their paths in metadata.csv; nothing was copied."
-        )
-    return ProjectLabels(found)
+    labels.refuse_same_folders(folders, raw)
+    return ProjectLabels({labels.of_folder(folder): folder for folder in folders})

@@ -9,7 +9,7 @@ import pytest
 from flows.show_import import print_imported
 from pipeline.core.errors import NightshiftError
 from pipeline.data.label_folders import LabelError
-from pipeline.data.manifest import InvalidData, build_manifest
+from pipeline.data.manifest import build_manifest
 from pipeline.params.data import Images
 from tests.fixtures.images import save_image
 from tests.fixtures.sources import take, tree, write_files, zip_of
@@ -77,12 +77,16 @@ def test_a_label_that_is_new_to_the_project_is_said(tmp_path: Path, capsys: pyte
     assert "New to this project" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("folders", [("Cat", "cat"), (COMPOSED, DECOMPOSED), ("cat", "cat ")])
+@pytest.mark.parametrize("folders", [("Cat", "cat"), (COMPOSED, DECOMPOSED), ("cat", "cat "), ("cat", "cat%20")])
 def test_folders_of_the_project_that_are_one_class_stop_a_check(tmp_path: Path, folders: tuple[str, str]) -> None:
     for number, folder in enumerate((*folders, "dog")):
         save_image(raw_of(tmp_path) / folder / "1.png", seed=number)
-    with pytest.raises(InvalidData, match=r"are the same class in different spellings: .*U\+.*Move the images"):
-        build_manifest(raw_of(tmp_path), RULES, 1, tmp_path / "memory")
+    for act in (
+        lambda: build_manifest(raw_of(tmp_path), RULES, 1, tmp_path / "memory"),
+        lambda: take(write_files(tmp_path / "new", "bird/1.jpg", "dog/1.jpg"), tmp_path),
+    ):
+        with pytest.raises(LabelError, match=r"are the same class in different spellings: .*U\+.*Move the images"):
+            act()
 
 
 def test_the_same_image_under_another_label_moves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -208,6 +208,12 @@ def test_an_encoding_that_nobody_knows_is_named(tmp_path: Path) -> None:
         take(zip_of(tmp_path / "new.zip", "a/1.jpg", "b/1.jpg"), tmp_path, names="klingon")
 
 
+@pytest.mark.parametrize("name", ["labels.xlsx", "labels.ODS"])
+def test_a_spreadsheet_is_no_archive(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SourceError, match="is a spreadsheet. Save the table as CSV UTF-8"):
+        take(zip_of(tmp_path / name, "xl/1.xml"), tmp_path)
+
+
 def test_pointers_of_git_lfs_are_not_imported(tmp_path: Path) -> None:
     write_files(tmp_path / "new", "cat/1.jpg", "dog/1.jpg")
     (tmp_path / "new/cat/1.jpg").write_bytes(POINTER)
