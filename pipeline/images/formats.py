@@ -28,10 +28,10 @@ MAGIC_BYTES = DICOM_PREFIX_AT + len(DICOM_PREFIX)  # enough for all of the above
 
 
 NO_IMAGES = (  # how files begin that are often named like images, and what to do
-    (b"version https://git-lfs.github.com/spec/v", "a Git LFS pointer, not the image: run `git lfs pull` there"),
-    (b"/annex/objects/", "a git-annex pointer, not the image: run `git annex get` there"),
-    (b"<!doctype html", "a web page, not an image: the download failed"),
-    (b"<html", "a web page, not an image: the download failed"),
+    (b"version https://git-lfs.github.com/spec/v", "not an image, but a Git LFS pointer: run `git lfs pull` there"),
+    (b"/annex/objects/", "not an image, but a git-annex pointer: run `git annex get` there"),
+    (b"<!doctype html", "not an image, but a web page: the download failed"),
+    (b"<html", "not an image, but a web page: the download failed"),
 )
 POINTER_BYTES = 1024  # a Git LFS pointer is shorter
 

@@ -227,10 +227,11 @@ def _refuse_pointers(todo: Placed, source: Source) -> None:
     """Refuse the small texts that Git LFS leaves where a clone did not fetch the files."""
     small = [item for item in todo.values() if item.file.bytes is not None and item.file.bytes < POINTER_BYTES]
     words = dict(source.visit(small, lambda _, stream: what_instead(_read_exactly(stream, POINTER_BYTES))))
-    said = [(item, what) for item, what in words.items() if "pointer" in what]
+    said = [(item, word) for item, word in words.items() if "pointer" in word]
     if said:
+        what = said[0][1].removeprefix("not an image, but ")
         raise ImportingError(
-            f"{len(said):,} of {len(todo):,} images are each {said[0][1]} (for example {shown(said[0][0].file.path)}). "
+            f"{len(said):,} of {len(todo):,} images are each {what} (for example {shown(said[0][0].file.path)}). "
             "Then run the same command again; nothing was copied."
         )
 

@@ -225,9 +225,9 @@ def test_pointers_of_git_lfs_are_not_imported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (POINTER, "a Git LFS pointer, not the image: run `git lfs pull`"),
+        (POINTER, "not an image, but a Git LFS pointer: run `git lfs pull`"),
         (b"/annex/objects/MD5E-s3--0.jpg\n", "a git-annex pointer"),
-        (b"\n <!DOCTYPE html><html>404", "a web page, not an image"),
+        (b"\n <!DOCTYPE html><html>404", "not an image, but a web page"),
         (b"some words", "not an image in a known format"),
     ],
 )
