@@ -41,13 +41,18 @@ def require_repository() -> None:
             f"{here} is not in a DVC repository. Nothing was written. Change to the folder of your Nightshift project "
             "(the one with dvc.yaml); a new one needs `git init` and `dvc init`."
         )
-    git = next((place / ".git" for place in places if (place / ".git").exists()), None)
-    if git is None and not _without_git(places):
+    if _git_of(places) is None and not _without_git(places):
         raise VersionsError(
             f"{here} is not in a git repository (is it an unpacked archive?), and DVC needs one. Nothing was written. "
             "Make it one: `git init && git add --all && git commit --message start`, then run the same command again. "
             "Better: `git clone` the project, which keeps its history."
         )
+    require_trusted_owner()
+
+
+def require_trusted_owner() -> None:
+    """Raise VersionsError when git refuses this repository because it belongs to somebody else."""
+    git = _git_of((Path.cwd(), *Path.cwd().parents))
     if git is not None and "dubious ownership" in _said_by_git():
         owner, ours = git.stat().st_uid, os.geteuid()
         raise VersionsError(
@@ -55,6 +60,10 @@ def require_repository() -> None:
             f"Nothing was written. If you trust it: `git config --global --add safe.directory {git.parent}`, then run "
             "the same command again; or change its owner (`chown -R`)."
         )
+
+
+def _git_of(places: Iterable[Path]) -> Path | None:
+    return next((place / ".git" for place in places if (place / ".git").exists()), None)
 
 
 def _without_git(places: Iterable[Path]) -> bool:

@@ -286,6 +286,8 @@ def test_a_checkout_of_another_owner_is_refused_with_the_command(tmp_path: Path)
     except PermissionError:
         pytest.skip("only root can give a folder to somebody else")
     refused(project, f"git config --global --add safe.directory {project}")
+    done = nightshift("data", "diff", cwd=project, check=False, GIT_CONFIG_GLOBAL="/dev/null")
+    assert (done.returncode, "safe.directory" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
 
 
 def test_a_data_folder_that_is_a_link_is_refused_before_anything_is_copied(tmp_path: Path) -> None:
