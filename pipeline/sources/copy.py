@@ -24,7 +24,7 @@ from tqdm import tqdm
 from pipeline.core.paths import METADATA, RAW
 from pipeline.core.text import named, shown
 from pipeline.data.labels import of_folder
-from pipeline.data.side_table import merged, moved_rows, read_metadata, write_metadata
+from pipeline.data.side_table import as_named, merged, moved_rows, read_metadata, write_metadata
 from pipeline.images.formats import POINTER_BYTES, what_instead
 from pipeline.sources.import_plan import ImportingError, Placed, State, place, plan_import
 from pipeline.sources.layout import Found, Item
@@ -270,7 +270,8 @@ def _write_rows(rows: Mapping[str, Mapping[str, str]], moves: Moves, raw: Path, 
         return
     file = raw / METADATA.name
     before = read_metadata(file)
-    after = merged(moved_rows(before, moves), rows)
+    paths = {*rows, *(listed.path for listed in list_images(raw, in_dvc_cache))} if len(before) else set(rows)
+    after = merged(moved_rows(as_named(before, paths), moves), rows)
     if not after.equals(before):
         with _renamed(file, room) as beside:
             write_metadata(beside, after)

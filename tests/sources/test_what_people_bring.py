@@ -121,6 +121,17 @@ def test_rows_of_metadata_find_their_images(tmp_path: Path, text: str, encoding:
     assert orphans_of(table, paths) == []
 
 
+def test_an_import_finds_the_rows_that_a_person_wrote_in_another_way(tmp_path: Path) -> None:
+    write_files(tmp_path / "data/raw", "cat/1.jpg", "dog/2.jpg")
+    (tmp_path / "data/raw/metadata.csv").write_text("Path;Group\ncat\\1.jpg;a\ndog\\2.jpg;b\n")
+    write_files(tmp_path / "new", "1.jpg")
+    (tmp_path / "new/1.jpg").write_bytes((tmp_path / "data/raw/cat/1.jpg").read_bytes())
+    (tmp_path / "new/t.csv").write_text("path,label,group\n1.jpg,cat,new\n")
+    take(tmp_path / "new/t.csv", tmp_path)
+    written = (tmp_path / "data/raw/metadata.csv").read_text()
+    assert written == "path,group\ncat/1.jpg,new\ndog/2.jpg,b\n"
+
+
 def test_most_rows_of_metadata_without_an_image_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("path,group\na/1.jpg,1\na/2.jpg,1\ncat/1.jpg,2\n")
     table = read_metadata(tmp_path / "metadata.csv")
