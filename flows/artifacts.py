@@ -4,6 +4,7 @@ import csv
 import itertools
 from pathlib import Path
 
+from pipeline.core.cells import unguarded
 from pipeline.core.pages import data_uri
 from pipeline.core.paths import (
     CURVES_FIGURE,
@@ -64,7 +65,7 @@ def data_markdown() -> str:
     lines += [f"| {one['fault']}: {one['words']} | {one['status']} | {one['found']} |" for one in judged]
     if LABEL_ISSUES.is_file():
         with LABEL_ISSUES.open(encoding="utf-8", newline="") as file:
-            suspects = list(csv.DictReader(file))
+            suspects = [{column: unguarded(cell) for column, cell in row.items()} for row in csv.DictReader(file)]
         lines += ["", f"**{len(suspects)} labels are probably wrong**", ""]
         lines += ["| image | label | looks like |", "|---|---|---|"]
         first = itertools.islice(suspects, SUSPECTS)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from flows.artifacts import data_pages, model_pages
 from pipeline.core.paths import EVALUATION, FIGURES, PREDICTIONS
+from pipeline.core.people_tables import TableError
 from pipeline.evaluation.results import read_evaluation
 from pipeline.night.review import PAGE, REVIEW
+from pipeline.night.review_file import read_review
 from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, read_rows
 from pipeline.night.summary import SUMMARY, summary_if_any, summary_lines
 from pipeline.registry import champions
@@ -84,5 +86,8 @@ def _open_review(review: Path) -> list[str]:
     """How many rows of the latest review have no correction yet."""
     if not review.is_file():
         return []
-    waiting = sum(not row[CORRECTION] for row in read_rows(review))
+    try:
+        waiting = sum(not row[CORRECTION] for row in read_review(review.read_bytes(), str(review)))
+    except TableError as error:
+        return [f"  {error}"]
     return [f"  {waiting} rows of {review} have no {CORRECTION} yet"] if waiting else []

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pandas as pd
 
 from pipeline.checks.expectation_results import read_judgements
@@ -10,26 +11,34 @@ from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST
+from pipeline.data.report_tables import write_table
 from pipeline.params.file import load_params
-from pipeline.storage.files import replacing
 
 
 def main() -> None:
     """The stage."""
     params = load_params()
-    suspects = None
+    suspects, unaudited = None, ""
     if params.audit.folds == 0:
         log.info("Labels are not audited: audit.folds is 0.")
     elif (FEATURES / "train.npy").is_file():
         found = read_evidence()
         answers = out_of_fold(found.features, found.labels, found.groups, params.audit.folds, params.seed)
-        suspects = label_issues(found.table, found.labels, answers, found.class_names)
-        log.info("%d labels are probably wrong; see %s.", len(suspects), DATA_REPORT)
+        if unjudged := int(np.isnan(answers).any(axis=1).sum()):
+            count = len(np.unique(found.groups))
+            unaudited = (
+                f"{unjudged} of {len(answers)} labels are not audited: an image is judged by a model that has seen two "
+                f"or more classes in other groups and scenes, and there {'is' if count == 1 else 'are'} only {count} "
+                f"of these{'' if count == 1 else ' in all'}."
+            )
+            log.warning("%s", unaudited)
+        if unjudged < len(answers):
+            suspects = label_issues(found.table, found.labels, answers, found.class_names)
+            log.info("%d labels are probably wrong; see %s.", len(suspects), DATA_REPORT)
     else:
         log.info("Labels are not audited: %s has no pretrained features to judge by.", params.model.backbone)
-    with replacing(LABEL_ISSUES) as beside:
-        (pd.DataFrame(columns=list(ISSUE_COLUMNS)) if suspects is None else suspects).to_csv(beside, index=False)
-    write_report(pd.read_parquet(MANIFEST), read_judgements(EXPECTATIONS), suspects, params)
+    write_table(LABEL_ISSUES, pd.DataFrame(columns=list(ISSUE_COLUMNS)) if suspects is None else suspects)
+    write_report(pd.read_parquet(MANIFEST), read_judgements(EXPECTATIONS), suspects, params, unaudited)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import FIGURES, MODEL, PREPARED, ROBUSTNESS, SLICES, TEST_PREDICTIONS
 from pipeline.data.prepared import read_split
+from pipeline.data.report_tables import write_table
 from pipeline.evaluation.figures import draw_all, write_figures
 from pipeline.evaluation.measure import measure, predictions_table
 from pipeline.evaluation.model_card import write_model_card
@@ -16,7 +17,6 @@ from pipeline.evaluation.results import write_evaluation
 from pipeline.evaluation.robustness import ROBUSTNESS_COLUMNS
 from pipeline.model.engine import load_engine
 from pipeline.params.file import load_params
-from pipeline.storage.files import replacing
 
 
 def main() -> None:
@@ -32,8 +32,7 @@ def main() -> None:
     robustness = pd.DataFrame(columns=list(ROBUSTNESS_COLUMNS)) if findings.robustness is None else findings.robustness
     tables = {SLICES: findings.slices, ROBUSTNESS: robustness, TEST_PREDICTIONS: predictions_table(judged, test)}
     for path, table in tables.items():
-        with replacing(path) as beside:
-            table.to_csv(beside, index=False)
+        write_table(path, table)
     write_evaluation(findings.evaluation)
     for name in ("accuracy", "balanced_accuracy", "log_loss"):
         log.info("%s %s", name, findings.evaluation.of(name))

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from pipeline.core.cells import listed_path
 from pipeline.core.paths import AUTO, CHECKPOINTS, PREDICTIONS, RAW
 from pipeline.data.label_folders import LabelError, folder_of
 from pipeline.night.kept_labels import labelled
 from pipeline.night.ledger import Run
-from pipeline.night.rows import CORRECTION, listed_path
+from pipeline.night.rows import CORRECTION
 from pipeline.night.summary import summary_if_any
 from pipeline.registry.history import EXPERIMENT
 from pipeline.registry.store import LOCAL_ARTIFACTS, LOCAL_STORE, Store

@@ -23,9 +23,10 @@ from pipeline.core.paths import (
     RAW,
     VALIDATION,
 )
-from pipeline.data.duplicates import cluster
 from pipeline.data.manifest import InvalidData, build_manifest, with_metadata
-from pipeline.data.side_table import read_metadata
+from pipeline.data.report_tables import write_table
+from pipeline.data.side_table import as_named, orphans_of, read_metadata
+from pipeline.data.split_units import scenes
 from pipeline.params.file import Params, load_params
 from pipeline.storage.files import replacing, write_json
 from pipeline.versions.snapshots import manifest_at
@@ -35,8 +36,11 @@ def look(params: Params, side: pd.DataFrame) -> pd.DataFrame:
     """The whole manifest: what was measured, what is known besides, clusters of near-duplicates, what is left out."""
     limits = params.validate_
     measured = build_manifest(RAW, params.images, params.compute.threads, MEASURED)
-    manifest = with_metadata(measured, side, params.preprocess.group_column)
-    manifest["cluster"] = cluster(manifest, limits.near_duplicate_bits, limits.checks.blank.below)
+    manifest = with_metadata(measured, as_named(side, measured["path"]), params.preprocess.group_column)
+    found = scenes(manifest, limits.near_duplicate_bits, limits.checks.blank.below)
+    if found.note:
+        log.warning("%s", found.note)
+    manifest["cluster"] = found.cluster
     manifest["quarantined"] = quarantine(manifest, limits)
     return manifest
 
@@ -64,12 +68,10 @@ def main() -> None:
     manifest = look(params, side)
     with replacing(MANIFEST) as beside:
         manifest.to_parquet(beside, index=False)
-    with replacing(QUARANTINE) as beside:
-        left_out = manifest.loc[manifest["quarantined"] != "", ["path", "label", "quarantined", "error"]]
-        left_out.to_csv(beside, index=False)
+    write_table(QUARANTINE, manifest.loc[manifest["quarantined"] != "", ["path", "label", "quarantined", "error"]])
     before = manifest_at(limits.baseline) if limits.baseline else None
     drift = compare(manifest, before) if before is not None else pd.DataFrame()
-    orphans = len(set(side["path"]) - set(manifest["path"]))
+    orphans = len(orphans_of(side, manifest["path"]))
     with replacing(DATA_DOCS) as beside:
         judged = judge(tables(manifest, drift, orphans, limits), checks(limits), beside)
     write_json(EXPECTATIONS, [one.model_dump() for one in judged])

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.checks.expectation_results import Judgement
 from pipeline.checks.label_issues import ISSUE_COLUMNS
+from pipeline.data import side_table
 from pipeline.data.manifest import MEASURED
 from pipeline.data.splits import FrozenSplits
 from pipeline.evaluation import robustness, slices
@@ -54,6 +55,7 @@ def of_evaluation() -> list[str]:
     [
         ("predictions.csv", COLUMNS),
         ("review.csv", (WHY, CORRECTION)),
+        ("data/raw/metadata.csv", side_table.KNOWN),
         ("summary.json", NightSummary.model_fields),
         (".nightshift/plan.json", RunPlan.model_fields),
         ("contract.json", Contract.model_fields),

@@ -20,6 +20,7 @@ def data_demo() -> None:
     from pipeline.versions import dvc
 
     load_params()  # nothing is written outside a project
+    dvc.require_repository()
     with working_on_images("nightshift data demo"):
         for label, count in write_demo().items():
             typer.echo(f"{count:6d} {label}")
@@ -50,6 +51,12 @@ def data_import(
         ),
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite images of the same name.")] = False,
+    new_label: Annotated[
+        bool, typer.Option("--new-label", help="A review's labels may be new classes, not only those of data/raw.")
+    ] = False,
+    names: Annotated[
+        str, typer.Option(metavar="ENCODING", help="Of an archive's names, where it does not say it: gbk, cp437, …")
+    ] = "",
     max_gb: Annotated[float, typer.Option(min=0, help="Refuse to write more than this.")] = 50.0,
 ) -> None:
     """Bring labelled images into data/raw/<class>/. The source is not changed.
@@ -63,8 +70,11 @@ def data_import(
     from pipeline.versions import dvc
 
     load_params()  # nothing is written outside a project
+    dvc.require_repository()
     with working_on_images("nightshift data import"):
-        done = import_from(source, into=into, link=link, replace=replace, max_gb=max_gb)
+        done = import_from(
+            source, into=into, link=link, replace=replace, new_label=new_label, names=names, max_gb=max_gb
+        )
         dvc.add_data(lambda line: None)
     print_imported(done)
 

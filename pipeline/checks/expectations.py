@@ -9,6 +9,7 @@ from typing import Literal
 
 import pandas as pd
 
+from pipeline.data.labels import clean
 from pipeline.data.prepared import SPLITS
 from pipeline.params.data import Severity, Validate
 
@@ -120,7 +121,7 @@ def files_table(manifest: pd.DataFrame, limits: Validate) -> pd.DataFrame:
     kept = manifest[manifest["quarantined"] == ""]
     shorter = kept[["width", "height"]].min(axis="columns").astype("Float64")
     ratio = pd.concat([kept[side].astype("Float64") / kept[side].median() for side in ("width", "height")], axis=1)
-    known = limits.class_names if limits.class_names is not None else kept["label"].unique()
+    known = [*map(clean, limits.class_names)] if limits.class_names is not None else kept["label"].unique()
     content, cluster = (kept.groupby(key, dropna=True) for key in ("sha256", "cluster"))
     return kept.assign(
         readable=kept["readable"].astype("Int64"),
@@ -146,7 +147,7 @@ def _less_held_out(images: pd.DataFrame) -> pd.Series:
 def classes_table(manifest: pd.DataFrame, limits: Validate) -> pd.DataFrame:
     """A row a known class: how many images it has, and how many times more the largest has."""
     images = manifest[manifest["readable"] & (manifest["quarantined"] == "")]["label"].value_counts()
-    names = sorted(manifest["label"].unique() if limits.class_names is None else limits.class_names)
+    names = sorted(manifest["label"].unique() if limits.class_names is None else map(clean, limits.class_names))
     count = images.reindex(names, fill_value=0).astype("int64")
     rarity = count.max() / count.clip(lower=1)
     return pd.DataFrame({"label": names, "images": count.to_numpy(), "rarity": rarity.to_numpy(dtype="float64")})

@@ -26,7 +26,8 @@ def out_of_fold(
 ) -> NDArray[np.float64]:
     """For each image the class probabilities of a model that has seen neither it nor its group.
 
-    features: (n, d); labels: (n,), index into the classes; groups: (n,). Returns (n, classes), rows sum to 1.
+    features: (n, d); labels: (n,), index into the classes; groups: (n,). Returns (n, classes), rows sum to 1; NaN where
+    no model can answer: there is one group, or the images of the other groups are of one class.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -36,16 +37,21 @@ def out_of_fold(
 
     classes = int(labels.max()) + 1
     effort = effort_for(len(features), features.shape[1], classes, folds)
-    folds = effort.folds
-    answers = np.full((len(labels), classes), 1 / classes)
+    folds = min(effort.folds, len(np.unique(groups)), int(np.bincount(labels).max()))
+    answers = np.full((len(labels), classes), np.nan)
+    if folds < 2:
+        return answers
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups)
     for learnt, asked in tqdm(split, "audit", folds, unit="fold"):
+        if not len(asked) or len(np.unique(labels[learnt])) < 2:
+            continue
         # Rare classes count as much as others: else each of their images is suspected.
         model = LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=effort.steps)
         few = sample(learnt, labels, effort.images, seed)
         with warnings.catch_warnings():
             warnings.simplefilter("default" if effort.is_full else "ignore", ConvergenceWarning)
             fitted = make_pipeline(StandardScaler(), model).fit(features[few], labels[few])
+        answers[asked] = 0.0
         answers[np.ix_(asked, fitted.classes_)] = fitted.predict_proba(features[asked])
     return answers
 
@@ -60,7 +66,12 @@ def label_issues(
     """
     from cleanlab.filter import find_label_issues
 
-    found = find_label_issues(labels, answers, return_indices_ranked_by="self_confidence", n_jobs=1)
+    judged = np.flatnonzero(~np.isnan(answers).any(axis=1))
+    if len(np.unique(labels[judged])) < 2:
+        return pd.DataFrame(columns=list(ISSUE_COLUMNS))
+    found = judged[
+        find_label_issues(labels[judged], answers[judged], return_indices_ranked_by="self_confidence", n_jobs=1)
+    ]
     names = np.asarray(class_names)
     rows = pd.DataFrame(
         {

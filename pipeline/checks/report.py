@@ -228,9 +228,10 @@ def _name(path: str) -> str:
 
 
 def write_report(
-    manifest: pd.DataFrame, expectations: list[Judgement], suspects: pd.DataFrame | None, params: Params
-) -> None:
-    """Write the page to DATA_REPORT."""
+    manifest: pd.DataFrame, expectations: list[Judgement], suspects: pd.DataFrame | None, params: Params,
+    unaudited: str = "",
+) -> None:  # fmt: skip
+    """Write the page to DATA_REPORT. unaudited: why no label was judged, if `suspects` is None for a reason."""
     findings = Findings(manifest, expectations, suspects, params.seed)
     page = render(
         TEMPLATE,
@@ -239,6 +240,7 @@ def write_report(
         sizes=figure_uri(draw_sizes(findings.images)),
         numbered=numbered(sorted(map(str, findings.images["label"].unique()))),
         icons=ICONS,
+        unaudited=unaudited,
         named=NAMED,
         data_docs=(DATA_DOCS / "index.html").relative_to(DATA_REPORT.parent).as_posix(),
     )

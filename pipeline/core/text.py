@@ -23,3 +23,16 @@ def shown(name: str) -> str:
 def without_password(text: str) -> str:
     """`text` without the users and passwords in its addresses."""
     return PASSWORD.sub("…@", text)
+
+
+# Characters at the ends of a word that nobody sees and that `str.strip` keeps: zero-width ones, marks of direction, the
+# byte order mark, the soft hyphen, letters of other scripts that are drawn as nothing.
+INVISIBLE = "\u00ad\u115f\u1160\u180e\u2060\u2061\u2062\u2063\u2064\u2800\u3164\ufeff" + "".join(
+    map(chr, (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+)
+_ENDS = re.compile(rf"^[\s\0{INVISIBLE}]+|[\s\0{INVISIBLE}]+\Z")
+
+
+def stripped(text: str) -> str:
+    """`text` without blanks at its ends, also those of Unicode that `str.strip` does not know."""
+    return _ENDS.sub("", text)

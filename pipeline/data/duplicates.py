@@ -41,13 +41,15 @@ def joined(keys: pd.Series) -> NDArray[np.int64]:
     return np.stack([numbers.to_numpy()[:-1][same], numbers.to_numpy()[1:][same]], axis=1).astype(np.int64)
 
 
-def cluster(manifest: pd.DataFrame, bits: int, blank_below: float) -> pd.Series:
+def cluster(manifest: pd.DataFrame, bits: int | None, blank_below: float) -> pd.Series:
     """The name of each row's cluster of exact and near-duplicates: the smallest SHA-256 in it.
 
     manifest: columns sha256, phash, contrast. An image with less contrast than `blank_below` joins only exact copies,
-    because the perceptual hash of a blank image is meaningless.
+    because the perceptual hash of a blank image is meaningless. bits: as for `near_pairs`; None: only exact copies.
     """
     pairs = [joined(manifest["sha256"])]
+    if bits is None:
+        return _named(manifest, pairs)
     telling = np.flatnonzero(manifest["phash"].notna() & (manifest["contrast"].fillna(0) >= blank_below))
     # A hash that occurs many times (a film of a still scene) is one row in the search; its rows are connected here.
     hashes = manifest["phash"].iloc[telling]
@@ -57,5 +59,9 @@ def cluster(manifest: pd.DataFrame, bits: int, blank_below: float) -> pd.Series:
         rows = telling[~hashes.duplicated().to_numpy()]
         packed = np.frombuffer(bytes.fromhex("".join(different)), np.uint8).reshape(len(different), -1)
         pairs.append(rows[near_pairs(packed, bits)])
+    return _named(manifest, pairs)
+
+
+def _named(manifest: pd.DataFrame, pairs: list[NDArray[np.int64]]) -> pd.Series:
     numbers = components(len(manifest), np.concatenate(pairs))
     return manifest["sha256"].groupby(numbers).transform("min")

@@ -8,9 +8,10 @@ import re
 import unicodedata
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.hidden import is_hidden
 
 LONGEST_NAME = 255  # bytes of one folder's or file's name, on all usual file systems
-TAKEN = frozenset({"__MACOSX", "Thumbs.db", "metadata.csv"})  # never listed, or the side table's own name
+SIDE_TABLE = "metadata.csv"  # stands beside the folders
 _ESCAPE = re.compile(r"(?:%[0-9A-F]{2})+")
 
 
@@ -31,7 +32,7 @@ def folder_of(label: str) -> str:
             _escaped(char)
             if char in "/\\%"
             or unicodedata.category(char) == "Cc"
-            or (place == 0 and (char == "." or label in TAKEN))
+            or (place == 0 and (is_hidden(label) or label == SIDE_TABLE))
             or (place == last and char in " .")
             else char
             for place, char in enumerate(label)

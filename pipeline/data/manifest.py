@@ -22,14 +22,15 @@ from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import METADATA
 from pipeline.core.text import named
-from pipeline.data.label_folders import label_of
+from pipeline.data import labels
 from pipeline.data.prepared import SPLITS
 from pipeline.images.decode import UnreadableImage, decode, without_enhancement
 from pipeline.images.formats import extension_matches
 from pipeline.images.measures import SIDE, measure
 from pipeline.params.data import Images
 from pipeline.storage.files import replacing, sha256
-from pipeline.storage.listing import Listed, list_images
+from pipeline.storage.left_aside import LeftAside, Tally
+from pipeline.storage.listing import Listed, in_dvc_cache, list_files
 
 LIBRARIES = (  # that decode and measure; another version may give other pixels
     "ImageHash", "imagecodecs", "numpy", "opencv-python-headless", "Pillow", "pillow-heif", "pydicom", "tifffile",
@@ -78,15 +79,20 @@ def build_manifest(raw: Path, rules: Images, workers: int, memory: Path) -> pd.D
     Unchanged files that are cached in the folder `memory` are not read again. New measurements are cached every CHUNK
     files, so a killed pass resumes where it stopped. Raises InvalidData without images.
     """
-    files = list(list_images(raw))
-    _refuse_odd_places(raw, [listed.path for listed in files])
+    tally = Tally()
+    files = list(tally.images(list_files(raw, in_dvc_cache)))
+    left_aside = tally.found()
+    _refuse_odd_places(raw, [listed.path for listed in files], left_aside)
+    for line in (*left_aside.unread_lines, *left_aside.link_lines):
+        log.warning("%s: %s", raw, line)
     known = Memory(memory, rules)
     with tqdm(desc="validate", total=len(files), unit="image") as progress:
         tables = [known.complete(raw, chunk, rules, workers, progress) for chunk in _chunks(files)]
     table = pd.concat(tables, ignore_index=True)
     known.keep(table)
-    labels = [label_of(path.split("/", 1)[0]) for path in table["path"]]
-    return table.drop(columns="changed_ns").assign(label=pd.array(labels, dtype="str"))[
+    label_of = {folder: labels.of_folder(folder) for folder in {path.split("/", 1)[0] for path in table["path"]}}
+    of_files = [label_of[path.split("/", 1)[0]] for path in table["path"]]
+    return table.drop(columns="changed_ns").assign(label=pd.array(of_files, dtype="str"))[
         ["path", "label", "bytes", *MEASURED]
     ]
 
@@ -117,16 +123,17 @@ def with_metadata(manifest: pd.DataFrame, side: pd.DataFrame, group_column: str 
     return manifest.merge(side, how="left", on="path", suffixes=("", "_metadata"))
 
 
-def _refuse_odd_places(raw: Path, paths: list[str]) -> None:
+def _refuse_odd_places(raw: Path, paths: list[str], left_aside: LeftAside) -> None:
     if stray := [path for path in paths if "/" not in path]:
         raise InvalidData(f"{named(stray)} are directly in {raw}. Move each into a folder named after its label.")
     as_text = (os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths)
     if odd := [text for path, text in zip(paths, as_text, strict=True) if path != text]:
         raise InvalidData(f"The names of {named(odd)} are not valid UTF-8. Rename them.")
+    labels.refuse_same_folders({path.split("/", 1)[0] for path in paths}, raw)
     if not paths:
         raise InvalidData(
-            f"{raw} contains no images. Import yours with `nightshift data import FOLDER`, or try "
-            "`nightshift data demo`."
+            " ".join([f"{raw} contains no images.", *left_aside.lines])
+            + " Import yours with `nightshift data import FOLDER`, or try `nightshift data demo`."
         )
 
 

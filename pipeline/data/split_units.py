@@ -3,11 +3,15 @@
 Near-duplicates are one unit, and so are the images of one group (a patient, a module, a site).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.data.duplicates import components, joined
+from pipeline.data.duplicates import cluster, components, joined
+
+UNITS_TO_SPLIT = 3  # one each for training, validation and test
 
 
 def unit_numbers(manifest: pd.DataFrame) -> NDArray[np.int64]:
@@ -21,6 +25,52 @@ def units(manifest: pd.DataFrame) -> list[NDArray[np.int64]]:
     numbers = unit_numbers(manifest)
     order = np.argsort(numbers, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """The clusters of near-duplicates that splits keep together."""
+
+    cluster: pd.Series
+    note: str = ""  # what a person should know, where they are not those that were asked for
+
+
+def scenes(manifest: pd.DataFrame, bits: int | None, blank_below: float) -> Scenes:
+    """The clusters by `bits`; where these would leave a class too few separate units to split, identical files only.
+
+    A fixed camera takes the same picture again and again: there, nearly the same is not the same scene.
+    manifest: columns label, and those of `cluster`. Identical files and groups are kept together in any case.
+    """
+    asked = cluster(manifest, bits, blank_below)
+    of_identical = cluster(manifest, None, blank_below)
+    possible = _units_of_classes(manifest, of_identical).clip(upper=UNITS_TO_SPLIT)
+
+    def missing(found: pd.Series) -> pd.Series:
+        counts = _units_of_classes(manifest, found)
+        return counts[counts < possible]
+
+    if bits is None or not len(short := missing(asked)):
+        return Scenes(asked)
+    low, high = -1, bits  # bits too high fail, and -1 stands for identical files
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if not len(missing(cluster(manifest, middle, blank_below))) else (low, middle)
+    label, count = short.index[0], int((manifest["label"] == short.index[0]).sum())
+    works = "null" if low < 0 else f"null (or {low}, the highest that leaves every class {UNITS_TO_SPLIT} scenes)"
+    return Scenes(
+        of_identical,
+        f"With validate.near_duplicate_bits {bits} the {count} images of class {label} are only {short.iloc[0]} that "
+        "can be told apart, too few for training, validation and test images. A fixed camera? Then nearly the same is "
+        "not the same scene: only identical files are kept together now. To settle it, set "
+        f"validate.near_duplicate_bits in params.yaml to {works}.",
+    )
+
+
+def _units_of_classes(manifest: pd.DataFrame, found: pd.Series) -> pd.Series:
+    """How many units each class has, of readable images."""
+    readable = manifest["sha256"].notna().to_numpy()
+    images = manifest.assign(cluster=found)[readable]
+    return pd.Series(unit_numbers(images), index=images.index).groupby(images["label"]).nunique()
 
 
 def largest_in_words(images: pd.DataFrame) -> str:

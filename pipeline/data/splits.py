@@ -200,7 +200,8 @@ def _remarks(manifest: pd.DataFrame, splits: pd.Series, fractions: Fractions, so
             if not some_given and abs(share - asked) > max(NOTABLE, 1 / row.sum()):
                 yield (
                     f"{name} has {share:.0%} of class {label} instead of {asked:.0%}: its groups and near-duplicates "
-                    f"are too large for a better split ({largest_in_words(manifest[manifest['label'] == label])})."
+                    f"are too large for a better split ({largest_in_words(manifest[manifest['label'] == label])}). "
+                    "A fixed camera? See validate.near_duplicate_bits in params.yaml."
                 )
 
 

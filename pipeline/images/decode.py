@@ -13,6 +13,7 @@ from pipeline.images.bands import read_bands
 from pipeline.images.camera_raw import refuse_camera_raw
 from pipeline.images.dicom import is_dicom, read_dicom
 from pipeline.images.enhance import enhance
+from pipeline.images.formats import what_instead
 from pipeline.images.frame import Frame
 from pipeline.images.frame import UnreadableImage as UnreadableImage  # whoever decodes finds it here
 from pipeline.images.in_flight import IN_FLIGHT
@@ -51,7 +52,7 @@ def decode(data: bytes, rules: Images) -> Picture:
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
-        raise UnreadableImage("not an image in a known format") from None
+        raise UnreadableImage(what_instead(data)) from None
     # The one wide except of the project: on a hostile file a decoder can raise any error (we have seen
     # SyntaxError, struct.error and ZeroDivisionError), and each of them means that the image is damaged.
     except Exception as error:

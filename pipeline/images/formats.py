@@ -27,6 +27,21 @@ DICOM_PREFIX_AT, DICOM_PREFIX = 128, b"DICM"
 MAGIC_BYTES = DICOM_PREFIX_AT + len(DICOM_PREFIX)  # enough for all of the above and for RIFF....WEBP
 
 
+NO_IMAGES = (  # how files begin that are often named like images, and what to do
+    (b"version https://git-lfs.github.com/spec/v", "not an image, but a Git LFS pointer: run `git lfs pull` there"),
+    (b"/annex/objects/", "not an image, but a git-annex pointer: run `git annex get` there"),
+    (b"<!doctype html", "not an image, but a web page: the download failed"),
+    (b"<html", "not an image, but a web page: the download failed"),
+)
+POINTER_BYTES = 1024  # a Git LFS pointer is shorter
+
+
+def what_instead(data: bytes) -> str:
+    """What a file is that no decoder knows, in words for its row."""
+    start = data[:POINTER_BYTES].lstrip().lower()
+    return next((words for begin, words in NO_IMAGES if start.startswith(begin)), "not an image in a known format")
+
+
 def has_image_extension(name: str) -> bool:
     """Whether a file's name ends as an image's does, in any case."""
     return "." in name and name.rpartition(".")[2].lower() in EXTENSIONS

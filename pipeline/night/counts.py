@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.core.cells import csv_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import named, shown
 from pipeline.model.doubt import OUTLIER, REASONS
 from pipeline.night.repeats import Known
-from pipeline.night.rows import STATUSES, Row, csv_path
+from pipeline.night.rows import STATUSES, Row
 from pipeline.night.summary import Compared
 
 

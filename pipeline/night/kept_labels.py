@@ -5,8 +5,6 @@ review, with the label. If the old file holds anything else that a person wrote,
 one, as review-1.csv, review-2.csv, ...
 """
 
-import csv
-import io
 import itertools
 import re
 from collections import defaultdict
@@ -15,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.core.log import log
+from pipeline.core.people_tables import TableError
+from pipeline.night.review_file import read_review
 from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row
 from pipeline.storage.folders import Folder
 
@@ -55,14 +55,12 @@ def read_kept(output: Folder) -> KeptLabels:
 
 
 def _rows(data: bytes) -> list[dict[str, str]] | None:
-    """The rows of a review in the form that a night writes; None for any other file."""
+    """The rows of a review in a form that leaves no doubt; None for any other file."""
     try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), restval="", strict=True)
-        rows = list(reader)
-    except (ValueError, csv.Error):
+        rows = read_review(data, REVIEW, encodings=())
+    except TableError:
         return None
-    known = {"path", "sha256", CORRECTION} <= set(reader.fieldnames or ())
-    return rows if known and not any(None in row for row in rows) else None
+    return rows if all(row["sha256"] or row["status"] == "unreadable" for row in rows) else None
 
 
 def keep_file(output: Folder, kept: KeptLabels, rows: Iterable[Row]) -> None:

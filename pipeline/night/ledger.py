@@ -23,6 +23,7 @@ from pipeline.night.moments import Moment
 from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, Stamp, holds_rows_of, write_rows
 from pipeline.storage import output_lock
 from pipeline.storage.folders import Folder
+from pipeline.storage.left_aside import LeftAside
 from pipeline.storage.listing import Listed
 from pipeline.storage.output_lock import LedgerError as LedgerError
 from pipeline.storage.stores import Place
@@ -43,6 +44,7 @@ class RunPlan(BaseModel):
     files: int
     shards: int
     columns: int | None = None  # of the run's rows; None: begun by a version that did not write it
+    left_aside: LeftAside | None = None  # by the listing; None: nothing
 
     @property
     def stamp(self) -> Stamp:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.pages import render
@@ -15,7 +16,7 @@ from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.model.contract import ContractError, read_contract
 from pipeline.night.review import KINDS, REVIEW, by_kind, on_page, thumbnails
 from pipeline.night.review import PAGE as REVIEW_PAGE
-from pipeline.night.rows import listed_path, read_rows
+from pipeline.night.review_file import read_review
 from pipeline.night.summary import NightSummary, read_summary, stranger_lines
 from pipeline.params.data import Images
 from pipeline.params.file import Params
@@ -62,6 +63,7 @@ def alarms(summary: NightSummary, batch: Batch) -> list[str]:
     if not summary.reconciled:
         found.append("The rows are not those of the listed files: do not use them; see summary.json.")
     found += stranger_lines(summary)
+    found += summary.left_aside.unread_lines if summary.left_aside else []
     if summary.unreadable > batch.max_unreadable * listed:
         found.append(
             f"{summary.unreadable} of {listed} files are unreadable, more than batch.max_unreadable "
@@ -131,7 +133,7 @@ def draw(output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[
 
 def _review_of(output: Folder) -> list[dict[str, str]]:
     """The rows of review.csv; none if an earlier version, which wrote no review, ran the night."""
-    return list(read_rows(output.path / REVIEW)) if output.exists(REVIEW) else []
+    return read_review(output.read(REVIEW), str(output / REVIEW)) if output.exists(REVIEW) else []
 
 
 def past_of(summary: NightSummary, name: str, batch: Batch) -> Past:

@@ -3,10 +3,10 @@
 import datetime
 from pathlib import Path
 
+from pipeline.core.cells import listed_path
 from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
 from pipeline.night.ledger import WORK, Run
-from pipeline.night.rows import listed_path
 from pipeline.night.summary import summary_if_any
 from pipeline.storage.folders import Folder, folder_at
 

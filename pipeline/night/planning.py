@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Mapping
 
+from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import shown
@@ -12,13 +13,14 @@ from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, known_of
 from pipeline.night.options import NightOptions
 from pipeline.night.outputs import unfinished_over
 from pipeline.night.repeats import remember_last
-from pipeline.night.rows import COLUMNS, listed_path
+from pipeline.night.rows import COLUMNS
 from pipeline.night.shard import model_folder
 from pipeline.night.summary import summary_if_any
 from pipeline.params.file import Params
 from pipeline.registry import champions, versions
 from pipeline.registry.versions import Registered
 from pipeline.storage.folders import Folder
+from pipeline.storage.left_aside import LeftAside, Tally
 
 BYTES_A_ROW = 800  # in its part and in predictions.csv
 
@@ -55,10 +57,12 @@ def begin(options: NightOptions, params: Params) -> Run:
             "--since-last needs an OUTPUT on this machine or a shared disk: it looks up earlier predictions there."
         )
 
-    def settle(files: int, shards: int) -> RunPlan:
-        return _settle(options, params, labels, (files, shards))
+    tally = Tally()
 
-    return Run.begin(output, source.list_images(), params.batch.shard_size, settle)
+    def settle(files: int, shards: int) -> RunPlan:
+        return _settle(options, params, labels, (files, shards), tally.found())
+
+    return Run.begin(output, tally.images(source.list_files()), params.batch.shard_size, settle)
 
 
 def _refuse_another_night(source: Folder, output: Folder) -> None:
@@ -80,14 +84,17 @@ def _refuse_another_night(source: Folder, output: Folder) -> None:
         )  # fmt: skip
 
 
-def _settle(options: NightOptions, params: Params, labels: Mapping[str, str], counts: tuple[int, int]) -> RunPlan:
+def _settle(
+    options: NightOptions, params: Params, labels: Mapping[str, str], counts: tuple[int, int], left_aside: LeftAside
+) -> RunPlan:
     """The plan for so many files and shards. Fetches the champion, and the last run's answers.
 
-    labels: as `read_labels` gives them.
+    labels: as `read_labels` gives them; left_aside: by the listing.
     """
     source, output, (files, shards) = options.source, options.output, counts
     if not files:
-        raise ClassifyError(f"{source} contains no image files (by extension or content). Check the path.")
+        found = " ".join([f"{source} contains no image files (by extension or content).", *left_aside.lines])
+        raise ClassifyError(f"{found} Check the path.")
     output.require_room(files * BYTES_A_ROW, f"a night over {files:,} files")
     model = champions.champion(params.register_.model_name)
     with books_of(output).replacing(MODEL) as beside:
@@ -105,6 +112,7 @@ def _settle(options: NightOptions, params: Params, labels: Mapping[str, str], co
         files=files,
         shards=shards,
         columns=len(COLUMNS),
+        left_aside=left_aside or None,
     )
 
 

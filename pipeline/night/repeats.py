@@ -10,9 +10,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from pipeline.core.cells import listed_path
 from pipeline.core.log import log
 from pipeline.model.doubt import REASONS
-from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, answer_of, listed_path, read_rows
+from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, answer_of, read_rows
 from pipeline.night.summary import summary_if_any
 from pipeline.storage.files import replacing
 from pipeline.storage.folders import Folder, folder_at

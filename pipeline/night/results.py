@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.core.cells import csv_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.model.contract import Contract, read_contract
@@ -19,7 +20,7 @@ from pipeline.night.morning import draw_safely
 from pipeline.night.planning import ClassifyError
 from pipeline.night.repeats import Known
 from pipeline.night.review import Candidates, thumbnails, write_review
-from pipeline.night.rows import PREDICTIONS_CSV, csv_path, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, read_rows
 from pipeline.night.shard import model_folder
 from pipeline.night.summary import Certified, NightSummary, OutlierTest
 from pipeline.params.file import Params

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from pipeline.core.cells import guarded, listed_path
 from pipeline.core.pages import data_uri, render
 from pipeline.model.contract import Contract
 from pipeline.model.doubt import OUTLIER, REASONS
 from pipeline.night.kept_labels import REVIEW as REVIEW
 from pipeline.night.kept_labels import KeptLabels, keep_file
 from pipeline.night.reading import Decoded, Reading, ReadingError, read_images
-from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row, labels_in, listed_path
+from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row, as_cells, labels_in
 from pipeline.night.summary import Drift, ReviewCounts
 from pipeline.params.data import Images
 from pipeline.storage.folders import Folder
@@ -144,7 +145,8 @@ def write_review(
         writer = csv.writer(out)
         writer.writerow([*COLUMNS, WHY, CORRECTION])
         writer.writerows(
-            [*(row[column] for column in COLUMNS), why_of(row), review.kept.label_of(row)] for row in review.rows
+            [*as_cells(row[column] for column in COLUMNS), why_of(row), guarded(review.kept.label_of(row))]
+            for row in review.rows
         )
     with output.replacing(PAGE) as beside:
         beside.write_text(page(review, pictures, contract, drift), encoding="utf-8")

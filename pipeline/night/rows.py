@@ -4,11 +4,11 @@ import csv
 import io
 import itertools
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.core.cells import csv_path, guarded, unguarded
 from pipeline.images.measures import Light
 from pipeline.storage.stores import Place
 
@@ -22,6 +22,7 @@ NUMBERS = {
     "confidence": "float", "confidence_2": "float", "confidence_3": "float", "width": "int", "height": "int",
     "outlier_score": "float", "brightness": "float", "contrast": "float", "sharpness": "float",
 }  # fmt: skip
+TEXTS = ("label", "label_2", "label_3", "error", "model_name")  # any text; guarded in the CSV, itself in a row
 WHY, CORRECTION = "why", "correct_label"  # extra columns of review.csv; a person fills in the second
 LIGHT = ("brightness", "contrast", "sharpness")
 SIGNALS = 2 + len(LIGHT) + 1  # columns at the end, on how far a row may be trusted
@@ -83,24 +84,6 @@ class Stamp:
     classified_at: str  # ISO 8601, UTC: when the run was planned
 
 
-def csv_path(path: str) -> str:
-    """A listed path as it stands in the CSV: UTF-8, no spreadsheet formula, and `listed_path` turns it back.
-
-    Bytes that are not UTF-8 are written \\xNN; a backslash is doubled.
-    """
-    safe = path.replace("\\", "\\\\")
-    safe = re.sub("[\\udc80-\\udcff]", lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", safe)
-    return f"./{safe}" if safe.startswith(("=", "+", "-", "@", "\t", "\r", "./")) else safe
-
-
-def listed_path(text: str) -> str:
-    """The listed path that `csv_path` wrote as `text`."""
-    text = text.removeprefix("./")
-    return re.sub(
-        r"\\(\\|x([0-9a-f]{2}))", lambda found: "\\" if found[1] == "\\" else chr(0xDC00 + int(found[2], 16)), text
-    )
-
-
 def labels_text(labels: Sequence[str]) -> str:
     """Labels as one cell, a JSON list: a label may hold any separator, and `[` begins no spreadsheet formula."""
     return json.dumps(labels, ensure_ascii=False) if labels else ""
@@ -137,19 +120,25 @@ def answer_of(row: Mapping[str, str]) -> dict[str, str]:
     return {column: text for column, text in row.items() if column not in OF_THIS_FILE}
 
 
+def as_cells(row: Iterable[str], columns: Sequence[str] = COLUMNS) -> list[str]:
+    """A row, or its first part, as it stands in a CSV with these columns; `read_rows` gives it back."""
+    return [guarded(text) if column in TEXTS else text for column, text in zip(columns, row, strict=False)]
+
+
 def write_rows(file: Path, rows: Iterable[list[str]], heading: bool = True) -> None:
     """Write CSV: UTF-8, RFC 4180."""
     with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         if heading:
             writer.writerow(COLUMNS)
-        writer.writerows(rows)
+        writer.writerows(map(as_cells, rows))
 
 
 def read_rows(file: Place) -> Iterator[dict[str, str]]:
     """The CSV's rows by column name; a column that an earlier version did not write is empty."""
     with file.open(encoding="utf-8", newline="") as source:
-        yield from csv.DictReader(source, restval="")
+        for row in csv.DictReader(source, restval=""):
+            yield {column: unguarded(cell) if column in TEXTS else cell for column, cell in row.items()}
 
 
 def holds_rows_of(data: bytes, paths: Iterable[str], stamp: Stamp) -> bool:
@@ -164,7 +153,7 @@ def holds_rows_of(data: bytes, paths: Iterable[str], stamp: Stamp) -> bool:
             and row is not None
             and len(row) == len(COLUMNS)
             and row[0] == csv_path(path)
-            and all(row[column] == value for column, value in same.items())
+            and all(unguarded(row[column]) == value for column, value in same.items())
             for path, row in itertools.zip_longest(paths, rows)
         )
     except (ValueError, csv.Error):

@@ -10,6 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 
+from pipeline.core.cells import guarded
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.model.contract import read_contract
@@ -95,5 +96,5 @@ def compare(output: Folder, most: int) -> ShadowFound:
 
 
 def _row(ours: Row, theirs: Row) -> list[str]:
-    answers = [row[column] for row in (ours, theirs) for column in ("label", "confidence", "status")]
+    answers = [guarded(row[column]) for row in (ours, theirs) for column in ("label", "confidence", "status")]
     return [ours["path"], *answers, ours["sha256"]]

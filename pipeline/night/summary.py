@@ -10,6 +10,7 @@ from pipeline.core.log import log
 from pipeline.night.moments import Moment
 from pipeline.registry.history import Finished, share_of
 from pipeline.storage.folders import Folder
+from pipeline.storage.left_aside import LeftAside
 
 SUMMARY = "summary.json"
 LEAST_OUTLIERS = 2  # one image never raises an alarm
@@ -122,6 +123,7 @@ class NightSummary(Part):
     shadow: ShadowFound | None = None  # None: no shadow ran
     outlier_test: OutlierTest | None = None  # None: the model has no reference
     certificate: Certified | None = None  # None: the model has none
+    left_aside: LeftAside | None = None  # what of the folder has no row; None: nothing
 
     @property
     def has_strangers(self) -> bool:
@@ -182,7 +184,7 @@ def summary_if_any(output: Folder) -> NightSummary | None:
     """
     try:
         return read_summary(output)
-    except SummaryError as error:
+    except (SummaryError, OSError) as error:  # OSError: a folder without rights
         log.warning("Passed over: %s", error)
         return None
 
@@ -191,6 +193,7 @@ def summary_lines(summary: NightSummary) -> list[str]:
     """The night in a few lines, for a terminal and for messages."""
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
     lines = [*stranger_lines(summary), f"{summary.listed} images: {counts}"]
+    lines += summary.left_aside.lines if summary.left_aside else []
     lines += [*review_lines(summary), *_drift_lines(summary)]
     lines += shadow_lines(summary)
     lines += [summary.not_certified] if summary.not_certified else []

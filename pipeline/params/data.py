@@ -151,7 +151,8 @@ class Validate(Section):
     """The expectations on the data, and what becomes of files that miss them."""
 
     class_names: list[str] | None
-    near_duplicate_bits: int = Field(ge=0, le=64)  # of 256; a higher limit would join images that are only similar
+    # Of 256; a higher limit would join images that are only similar. None: only identical files are one scene.
+    near_duplicate_bits: int | None = Field(ge=0, le=64)
     baseline: str | None
     quarantine: list[FileFault]
     max_quarantined: float = Field(ge=0, le=1)

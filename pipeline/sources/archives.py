@@ -7,21 +7,26 @@ import bz2
 import errno
 import gzip
 import lzma
+import os
 import re
 import stat
 import tarfile
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, TypeVar, cast
 
+from pipeline.core.hidden import is_hidden
 from pipeline.core.text import shown
 from pipeline.images.formats import MAGIC_BYTES
-from pipeline.sources.layout import Found, Item, SourceError, by_folders, without_enclosing
-from pipeline.storage.listing import is_hidden, is_image
+from pipeline.sources import zip_names
+from pipeline.sources.layout import Found, Item, SourceError, lay_out
+from pipeline.storage.left_aside import LeftAside, Tally
+from pipeline.storage.listing import Aside, is_image
 
 T = TypeVar("T")
 LONGEST_READ = 1 << 24  # bytes tarfile may read at once: a header that claims gigabytes would fill the memory
@@ -47,7 +52,7 @@ class Member:
 
 
 def inside(archive: str, member: str, path: str) -> str:
-    """`path` without empty parts and dots; raises SourceError when it leads out of the archive."""
+    """`path` without empty parts and dots, composed (NFC); raises SourceError when it leads out of the archive."""
     parts = path.split("/")
     if path.startswith("/") or ".." in parts or "\0" in path or re.match(r"[A-Za-z]:[/\\]", path):
         raise SourceError(
@@ -55,7 +60,7 @@ def inside(archive: str, member: str, path: str) -> str:
             f"{f' (to {shown(path)!r})' if path != member else ''}. Nothing was imported. Unpack it by hand if you "
             "trust it, and import the folder."
         )
-    return "/".join(part for part in parts if part not in ("", "."))
+    return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".")))
 
 
 def linked(archive: str, member: str, target: str) -> str:
@@ -68,13 +73,13 @@ def linked(archive: str, member: str, target: str) -> str:
             inside(archive, member, target)
         elif part not in ("", "."):
             parts.append(part)
-    return "/".join(parts)
+    return unicodedata.normalize("NFC", "/".join(parts))
 
 
-def images_in(members: Iterable[Member]) -> tuple[list[Found], int]:
-    """The images among `members`, and how many other files there are. If several have one path, the last one counts."""
+def images_in(members: Iterable[Member]) -> tuple[list[Found], LeftAside]:
+    """The images among `members`, and what else there is. If several have one path, the last one counts."""
     by_path = {member.path: member for member in members}
-    found, others = [], 0
+    found, others = [], Tally()
     for path, member in by_path.items():
         if any(map(is_hidden, path.split("/"))):
             continue
@@ -86,8 +91,8 @@ def images_in(members: Iterable[Member]) -> tuple[list[Found], int]:
         if real is not None and real.target is None and (member.image or real.image):
             found.append(Found(path, real.path, real.bytes))
         else:
-            others += 1
-    return found, others
+            others.add(Aside(path, "file" if member.target is None else "link"))
+    return found, others.found()
 
 
 @dataclass
@@ -97,17 +102,23 @@ class Archive:
     name: str  # for messages
     file: BinaryIO  # seekable
     max_bytes: int
+    known: Collection[str] = ()  # the project's labels
+    names: str = ""  # the encoding of members' names that is given by hand
     local: bool = field(default=False, init=False)
+    typed: bool = field(default=False, init=False)
     items: list[Item] = field(init=False)
     left_aside: int = field(init=False)
+    notes: tuple[str, ...] = field(init=False)
     _members: dict[str, zipfile.ZipInfo | tarfile.TarInfo] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         """Read the table of contents; for a tar file this reads the whole file."""
         with _explained(self.name), self._opened() as archive:
             members = _zipped(self, archive) if isinstance(archive, zipfile.ZipFile) else _tarred(self, archive)
-            found, self.left_aside = images_in(members)
-        self.items = by_folders(without_enclosing(found), self.name)
+            found, left_aside = images_in(members)
+        laid_out = lay_out(found, self.name, self.known)
+        self.items, self.notes = laid_out.items, (*laid_out.notes, *left_aside.lines)
+        self.left_aside = sum(left_aside.files.values()) + left_aside.links
 
     def visit(self, items: Iterable[Item], act: Callable[[Item, BinaryIO], T]) -> Iterator[tuple[Item, T]]:
         """Call `act` with each item and its bytes, in the order of the archive, which is read once."""
@@ -135,12 +146,14 @@ class Archive:
         start = self.file.read(6)
         self.file.seek(0)
         if start.startswith(ZIP):
-            with zipfile.ZipFile(self.file) as zipped:
+            with zipfile.ZipFile(self.file) as zipped:  # its names: see `zip_names`
                 yield zipped
         else:
             opener = next((opens for magic, opens in COMPRESSIONS.items() if start.startswith(magic)), None)
             stream = cast("BinaryIO", opener(self.file) if opener else self.file)
-            with tarfile.open(fileobj=cast("IO[bytes]", _BoundedReads(stream)), mode="r:") as tar:
+            with tarfile.open(
+                fileobj=cast("IO[bytes]", _BoundedReads(stream)), mode="r:", encoding=self.names or "utf-8"
+            ) as tar:
                 yield tar
 
 
@@ -169,8 +182,16 @@ class _BoundedReads:
 
 
 def _zipped(archive: Archive, zipped: zipfile.ZipFile) -> Iterator[Member]:
+    odd: list[bytes] = []  # images whose names are in an unknown encoding
+    encoding = archive.names or zip_names.encoding_of(zipped.infolist())
     for info in zipped.infolist():
-        name = info.filename.replace("\\", "/")  # some archivers on Windows write backslashes
+        decoded = zip_names.name_of(info, encoding)
+        if decoded is None:
+            name = info.orig_filename.replace("\\", "/")
+            if not any(map(is_hidden, name.split("/"))) and not name.endswith("/") and _is_image(zipped, name, info):
+                odd.append(name.encode("cp437", "replace"))
+            continue
+        name = decoded.replace("\\", "/")  # some archivers on Windows write backslashes
         path = inside(archive.name, name, name)
         if name.endswith("/"):  # a folder
             continue
@@ -188,10 +209,12 @@ def _zipped(archive: Archive, zipped: zipfile.ZipFile) -> Iterator[Member]:
             yield Member(path, 0, is_image(path, lambda: b""), linked(archive.name, name, target))
         else:
             yield Member(path, info.file_size, _is_image(zipped, path, info))
+    if odd:
+        raise SourceError(zip_names.refusal(archive.name, odd))
 
 
 def _tarred(archive: Archive, tar: tarfile.TarFile) -> Iterator[Member]:
-    total = 0
+    total, odd = 0, []
     for info in tar:
         path = inside(archive.name, info.name, info.name)
         total += info.size
@@ -206,7 +229,10 @@ def _tarred(archive: Archive, tar: tarfile.TarFile) -> Iterator[Member]:
         elif info.islnk():
             yield Member(path, 0, is_image(path, lambda: b""), inside(archive.name, info.name, info.linkname))
         elif info.isreg():
-            yield Member(path, info.size, _is_image(tar, path, info))
+            image = _is_image(tar, path, info)
+            if image and not path.isascii() and os.fsencode(path).decode("utf-8", "ignore") != path:
+                odd.append(os.fsencode(path))
+            yield Member(path, info.size, image)
     # tarfile takes any invalid block after the first member for the end; the true end is a block of zeros.
     fileobj = cast("BinaryIO", tar.fileobj)
     fileobj.seek(tar.offset)
@@ -214,6 +240,8 @@ def _tarred(archive: Archive, tar: tarfile.TarFile) -> Iterator[Member]:
         raise tarfile.ReadError("its end is missing")
     while (rest := fileobj.read(PIECE)) and total <= archive.max_bytes:  # a compressed file has its checksum at its end
         total += len(rest)
+    if odd:
+        raise SourceError(zip_names.refusal(archive.name, odd))
 
 
 def _is_image(archive: zipfile.ZipFile | tarfile.TarFile, path: str, info: zipfile.ZipInfo | tarfile.TarInfo) -> bool:

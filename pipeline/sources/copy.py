@@ -4,6 +4,7 @@ An import never changes its source. It writes the side table before the images, 
 it then renames: a killed import leaves no partial image and no image without a row, and the same command completes it.
 """
 
+import codecs
 import errno
 import os
 import shutil
@@ -22,13 +23,16 @@ from tqdm import tqdm
 
 from pipeline.core.paths import METADATA, RAW
 from pipeline.core.text import named, shown
-from pipeline.data.label_folders import label_of
-from pipeline.data.side_table import merged, read_metadata, write_metadata
+from pipeline.data.labels import of_folder
+from pipeline.data.side_table import as_named, merged, moved_rows, read_metadata, write_metadata
+from pipeline.images.formats import POINTER_BYTES, what_instead
 from pipeline.sources.import_plan import ImportingError, Placed, State, place, plan_import
 from pipeline.sources.layout import Found, Item
 from pipeline.sources.open import Source, open_source
+from pipeline.sources.project_labels import labels_in
+from pipeline.sources.relabelled import Moved, Moves, find_moves, move
 from pipeline.storage.addresses import local_path
-from pipeline.storage.listing import list_images
+from pipeline.storage.listing import in_dvc_cache, list_images
 
 PIECE = 1 << 20  # bytes read at once
 SETTLED_NS = 60_000_000_000  # more than the difference between two clocks
@@ -46,17 +50,28 @@ class Imported:
     total: Counter[str]  # all images in data/raw now
     splits: Counter[tuple[str, str]]  # (label, split) of the source's images
     left_aside: int  # files of the source that are not images
+    moved: tuple[Moved, ...] = ()  # images that had another label
+    notes: tuple[str, ...] = ()  # on what a person may not expect
 
 
 def import_from(
-    address: str, raw: Path = RAW, *, into: str = "", link: bool = False, replace: bool = False, max_gb: float = MAX_GB
-) -> Imported:
+    address: str, raw: Path = RAW, *, into: str = "", link: bool = False, replace: bool = False,
+    new_label: bool = False, names: str = "", max_gb: float = MAX_GB,
+) -> Imported:  # fmt: skip
     """Import the images at `address` into `raw`; see `sources` for the valid kinds.
 
-    Raises SourceError, AddressError, ImportingError; nothing was written then, unless disk or network failed meanwhile.
+    new_label: whether a review may have labels that the project does not have. names: the encoding of an archive's
+    names, where it does not say it.
+    Raises SourceError, AddressError, ImportingError, LabelError; nothing was written then, unless disk or
+    network failed meanwhile.
     """
     _refuse_itself(address, raw)
-    with staging(raw) as room, open_source(address, room, int(max_gb * GB)) as source:
+    _refuse_encoding(names)
+    ours = labels_in(raw)
+    with staging(raw) as room, open_source(address, room, int(max_gb * GB), ours.folders, names) as source:
+        new = ours.missing(source.items)
+        if source.typed and not new_label:
+            ours.refuse_unknown(new, source.items, shown(address))
         return import_images(source, raw, room, into=into, link=link, replace=replace, max_gb=max_gb)
 
 
@@ -67,32 +82,41 @@ def import_images(
     """Import the images of an open source; `room` is a folder from `staging`."""
     if not source.items:
         raise ImportingError(
-            f"There are no images in the source; {source.left_aside:,} other files are. An image needs an image's "
-            "extension (.jpg, .png, …) or an image's first bytes."
+            " ".join(["There are no images in the source.", *source.notes])
+            + " An image needs an image's extension (.jpg, .png, …) or an image's first bytes."
         )
-    placed = place(source.items, into)
+    ours = labels_in(raw)
+    new_labels = ours.missing(source.items)
+    placed = place(source.items, into, ours.folders)
     plan = plan_import(placed, _states(placed, source, raw), replace)
-    todo = {path: placed[path] for path in (*plan.new, *plan.replaced)}
+    moves = find_moves(placed, source, raw, list_images(raw, in_dvc_cache) if raw.is_dir() else ())
+    new_paths = [path for path in plan.new if path not in moves]
+    todo = {path: placed[path] for path in (*new_paths, *plan.replaced)}
+    _refuse_pointers(todo, source)
     if link:
         _check_links(todo, source, room)
     else:
         _check_room(todo, room, max_gb)
     rows = {path: dict(item.known) for path, item in placed.items() if item.known}
-    _write_rows(rows, raw, room)
+    _write_rows(rows, moves, raw, room)
+    moved = move({now: before for now, before in moves.items() if now in plan.new}, raw)
     if link:
         for path, item in tqdm(todo.items(), "link", unit="image"):
             _link(Path(item.file.place), raw / path, room)
     else:
         _copy(todo, source, raw, room, int(max_gb * GB))
+    moved += move({now: before for now, before in moves.items() if now not in plan.new}, raw)
     new, replaced, there = (Counter(placed[path].label for path in paths)
-                            for paths in (plan.new, plan.replaced, plan.there))  # fmt: skip
+                            for paths in (new_paths, plan.replaced, plan.there))  # fmt: skip
     return Imported(
         new,
         replaced,
         there,
-        total=Counter(label_of(listed.path.split("/")[0]) for listed in list_images(raw)),
+        total=Counter(of_folder(listed.path.split("/")[0]) for listed in list_images(raw, in_dvc_cache)),
         splits=Counter((item.label, item.split) for item in placed.values() if item.split),
         left_aside=source.left_aside,
+        moved=tuple(moved),
+        notes=(*ours.said_of_new(new_labels, source.items), *source.notes),
     )
 
 
@@ -130,6 +154,16 @@ def _refuse_itself(address: str, raw: Path) -> None:
                 f"One of {shown(address)} and {raw} is inside the other. Images in {raw} are already the "
                 "project's; to import others, name a folder outside of it."
             )
+
+
+def _refuse_encoding(names: str) -> None:
+    try:
+        codecs.lookup(names or "utf-8")
+    except LookupError:
+        raise ImportingError(
+            f"--names {shown(names)} is not an encoding that Python knows. Usual ones: gbk, shift_jis, big5, euc_kr, "
+            "cp437, cp850, cp1251, cp1252."
+        ) from None
 
 
 def _states(placed: Placed, source: Source, raw: Path) -> dict[str, State]:
@@ -189,6 +223,19 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytes:
     return b"".join(pieces)
 
 
+def _refuse_pointers(todo: Placed, source: Source) -> None:
+    """Refuse the small texts that Git LFS leaves where a clone did not fetch the files."""
+    small = [item for item in todo.values() if item.file.bytes is not None and item.file.bytes < POINTER_BYTES]
+    words = dict(source.visit(small, lambda _, stream: what_instead(_read_exactly(stream, POINTER_BYTES))))
+    said = [(item, word) for item, word in words.items() if "pointer" in word]
+    if said:
+        what = said[0][1].removeprefix("not an image, but ")
+        raise ImportingError(
+            f"{len(said):,} of {len(todo):,} images are each {what} (for example {shown(said[0][0].file.path)}). "
+            "Then run the same command again; nothing was copied."
+        )
+
+
 def _check_links(todo: Placed, source: Source, room: Path) -> None:
     if not source.local:
         raise ImportingError(
@@ -217,13 +264,14 @@ def _check_room(todo: Placed, room: Path, max_gb: float) -> None:
         )
 
 
-def _write_rows(rows: Mapping[str, Mapping[str, str]], raw: Path, room: Path) -> None:
-    """Update the side table, if the source has anything for it."""
-    if not rows:
+def _write_rows(rows: Mapping[str, Mapping[str, str]], moves: Moves, raw: Path, room: Path) -> None:
+    """Update the side table, if the source has anything for it; the row of an image that moves goes with it."""
+    if not rows and not moves:
         return
     file = raw / METADATA.name
     before = read_metadata(file)
-    after = merged(before, rows)
+    paths = {*rows, *(listed.path for listed in list_images(raw, in_dvc_cache))} if len(before) else set(rows)
+    after = merged(moved_rows(as_named(before, paths), moves), rows)
     if not after.equals(before):
         with _renamed(file, room) as beside:
             write_metadata(beside, after)

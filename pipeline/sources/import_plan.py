@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.hidden import is_hidden
 from pipeline.core.text import named, shown
 from pipeline.data.label_folders import LONGEST_NAME, folder_of
 from pipeline.sources.layout import Item
-from pipeline.storage.listing import is_hidden
 
 Placed = Mapping[str, Item]  # path below data/raw -> the image that goes there
 State = Literal["same", "other"]  # of a file that exists already
@@ -27,8 +27,12 @@ class ImportPlan:
     there: tuple[str, ...]  # exists with the same content: nothing to do
 
 
-def place(items: Sequence[Item], into: str = "") -> dict[str, Item]:
-    """The path of each image below data/raw. Raises ImportingError when two have one path, or a name is not valid."""
+def place(items: Sequence[Item], into: str = "", folders: Mapping[str, str] | None = None) -> dict[str, Item]:
+    """The path of each image below data/raw. Raises ImportingError when two have one path, or a name is not valid.
+
+    folders: of labels that the project has; those of others are named after them.
+    """
+    folders = folders or {}
     if into and (folder_of(into) != into or is_hidden(into)):
         raise ImportingError(
             f"--into {shown(into)} is not a valid folder name. It must not contain /, \\, % or start with a dot."
@@ -37,7 +41,7 @@ def place(items: Sequence[Item], into: str = "") -> dict[str, Item]:
     for item in items:
         if not item.label:
             raise ImportingError(f"{shown(item.file.path)} has no label. Give every image a label.")
-        path = "/".join([folder_of(item.label), *([into] if into else []), item.below])
+        path = "/".join([folders.get(item.label) or folder_of(item.label), *([into] if into else []), item.below])
         if path in placed:
             raise ImportingError(
                 f"{shown(placed[path].file.path)} and {shown(item.file.path)} would both become {shown(path)}. "
@@ -47,7 +51,8 @@ def place(items: Sequence[Item], into: str = "") -> dict[str, Item]:
     if odd := [path for path in placed if not _is_possible(path)]:
         raise ImportingError(
             f"{len(odd):,} files have names that cannot be kept: {named(odd)}. Names must be UTF-8, of at most "
-            f"{LONGEST_NAME} bytes, without `..`. Rename them."
+            f"{LONGEST_NAME} bytes, without `..`. Rename them; for an archive in another "
+            "encoding, name that with --names."
         )
     for path in placed:
         for end in (place for place, char in enumerate(path) if char == "/"):

@@ -6,7 +6,9 @@ which files are images, by the same rule as for the nightly run.
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -14,14 +16,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from pipeline.core.hidden import is_hidden
 from pipeline.core.parallel import ordered_map
+from pipeline.core.people_tables import OLD_ENCODINGS
 from pipeline.core.text import named, shown
 from pipeline.data.label_folders import folder_of
 from pipeline.images.formats import MAGIC_BYTES
 from pipeline.sources import archives, tables
 from pipeline.sources.archives import Archive, is_archive
-from pipeline.sources.layout import Found, Item, SourceError, by_folders
-from pipeline.sources.reviews import corrections, is_review
+from pipeline.sources.layout import Found, Item, SourceError, lay_out
+from pipeline.sources.reviews import REVIEW_COLUMNS, corrections, is_review
 from pipeline.storage.addresses import (
     explained,
     filesystem,
@@ -31,10 +35,13 @@ from pipeline.storage.addresses import (
     open_remote,
     size_of,
 )
-from pipeline.storage.listing import is_hidden, is_image, list_files
+from pipeline.storage.left_aside import LeftAside, Tally
+from pipeline.storage.listing import Aside, is_image, list_files
 
 T = TypeVar("T")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 THREADS = 8  # a server answers several requests as fast as one; for a disk it does not matter
+SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 PIECE = 1 << 20  # bytes read at once
 EXPECTED = (
     "A source must be a folder with a folder for each class, a table (.csv, .tsv, .parquet) with the columns path and "
@@ -54,6 +61,14 @@ class Source(Protocol):
         """The number of files that are not images."""
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know of what was found."""
+
+    @property
+    def typed(self) -> bool:
+        """Whether a person typed each label, so that one the project does not have is rather a slip."""
+
+    @property
     def local(self) -> bool:
         """Whether each image is a local file, with its path as place."""
 
@@ -67,6 +82,8 @@ class Files:
 
     items: list[Item]
     left_aside: int
+    typed: bool = False
+    notes: tuple[str, ...] = ()
     local: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,17 +102,21 @@ class Files:
 
 
 @contextmanager
-def open_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
+def open_source(
+    address: str, room: Path, max_bytes: int, known: Collection[str] = (), names: str = ""
+) -> Iterator[Source]:
     """The source at `address`. A remote archive is downloaded to `room` if it cannot be read in parts.
 
+    known: the project's labels, which tell a class from a folder that encloses all classes. names: the encoding of
+    an archive's names, where it does not say it.
     Raises AddressError, and SourceError when the address does not exist or its content does not match its name.
     """
     file = local_path(address)
     if file is None:
-        with _open_remote_source(address, room, max_bytes) as source:
+        with _open_remote_source(address, room, max_bytes, known, names) as source:
             yield source
     elif file.is_dir():
-        yield _local_folder(file.absolute(), address)
+        yield _local_folder(file.absolute(), address, known)
     elif not file.exists():
         raise SourceError(f"{shown(address)} does not exist. {EXPECTED}")
     elif not file.is_file():
@@ -106,39 +127,48 @@ def open_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
         yield _table(file.read_bytes(), address, file.name, str(file.absolute().parent))
     else:
         with file.open("rb") as stream:
-            yield _archive(stream, address, file.name, max_bytes)
+            yield _archive(stream, address, file.name, max_bytes, known, names)
 
 
 def _review(file: Path, address: str) -> Source | None:
     """The source for a night's review with labels filled in by a person; None if the file is not a review."""
     if not file.name.lower().endswith((".csv", ".tsv")):
         return None
-    columns, cells = tables.separated(file.read_bytes(), shown(address), file.suffix.lower().removeprefix("."))
-    return Files(*corrections(columns, cells, file)) if is_review(columns) else None
+    try:
+        found = tables.separated(file.read_bytes(), shown(address), REVIEW_COLUMNS, OLD_ENCODINGS)
+    except SourceError:  # it is read as a table, which says what is wrong
+        return None
+    if not is_review(found.columns):
+        return None
+    filled = corrections(file)
+    unfilled = f"{filled.without_label:,} rows of {shown(address)} have no label and were passed over."
+    return Files(filled.items, filled.without_label, typed=True, notes=(unfilled,) if filled.without_label else ())
 
 
 @contextmanager
-def _open_remote_source(address: str, room: Path, max_bytes: int) -> Iterator[Source]:
+def _open_remote_source(
+    address: str, room: Path, max_bytes: int, known: Collection[str], names: str
+) -> Iterator[Source]:
     fs, path = filesystem(address)
     fs.invalidate_cache()
-    is_http = address.lower().startswith(("http://", "https://"))
+    is_http = _is_http(address)
     with explained(address):
         # Over HTTP only the address says whether a page lists a folder.
         about = {"type": "directory" if address.endswith("/") else "file"} if is_http else fs.info(path)
     if about["type"] == "directory":
-        yield _remote_folder(fs, path, address, is_http)
+        yield _remote_folder(fs, path, address, known)
         return
     name = (urlsplit(address).path if is_http else path).rpartition("/")[2]
     with open_remote(address) as stream:
         if name.lower().endswith(tables.ENDINGS):
             yield _table(stream.read(), address, name, address.partition("?")[0].rpartition("/")[0])
         elif name.lower().endswith(".zip") and stream.seekable():
-            yield _archive(stream, address, name, max_bytes)
+            yield _archive(stream, address, name, max_bytes, known, names)
         else:
             fetched = room / "archive"
             with fetched.open("w+b") as copy:
                 _fetch(stream, copy, address, max_bytes)
-                yield _archive(copy, address, name, max_bytes)
+                yield _archive(copy, address, name, max_bytes, known, names)
 
 
 def _fetch(stream: BinaryIO, copy: BinaryIO, address: str, max_bytes: int) -> None:
@@ -151,7 +181,9 @@ def _fetch(stream: BinaryIO, copy: BinaryIO, address: str, max_bytes: int) -> No
             )
 
 
-def _archive(stream: BinaryIO, address: str, name: str, max_bytes: int) -> Source:
+def _archive(stream: BinaryIO, address: str, name: str, max_bytes: int, known: Collection[str], names: str) -> Source:
+    if name.lower().endswith(SPREADSHEETS):  # an .xlsx is a zip file itself
+        raise SourceError(f"{shown(address)} is a spreadsheet. Save the table as CSV UTF-8 and import that.")
     if not is_archive(stream):
         if name.lower().endswith(archives.ENDINGS):
             raise SourceError(
@@ -159,20 +191,23 @@ def _archive(stream: BinaryIO, address: str, name: str, max_bytes: int) -> Sourc
                 "it, or pack it, again."
             )
         raise SourceError(f"{shown(address)} is neither a table nor an archive. {EXPECTED}")
-    return Archive(shown(address), stream, max_bytes)
+    return Archive(shown(address), stream, max_bytes, known, names)
 
 
-def _local_folder(folder: Path, address: str) -> Source:
-    found, others = [], 0
-    for listed, image in list_files(folder):
-        if image:
-            found.append(Found(listed.path, str(folder / listed.path), listed.bytes))
-        else:
-            others += 1
-    return Files(by_folders(found, shown(address)), others)
+def _local_folder(folder: Path, address: str, known: Collection[str]) -> Source:
+    tally = Tally()
+    found = [Found(listed.path, str(folder / listed.path), listed.bytes) for listed in tally.images(list_files(folder))]
+    return _laid_out(found, tally.found(), address, known)
 
 
-def _remote_folder(fs: Any, path: str, address: str, is_http: bool) -> Source:
+def _laid_out(found: list[Found], left_aside: LeftAside, address: str, known: Collection[str]) -> Source:
+    laid_out = lay_out(found, shown(address), known)
+    count = sum(left_aside.files.values())
+    return Files(laid_out.items, count, notes=(*laid_out.notes, *left_aside.lines))
+
+
+def _remote_folder(fs: Any, path: str, address: str, known: Collection[str]) -> Source:
+    is_http = _is_http(address)
     with explained(address):
         fs.ls(path, detail=False)  # raises the error; `find` would return an empty list
         listed = fs.find(path, detail=True)
@@ -187,13 +222,22 @@ def _remote_folder(fs: Any, path: str, address: str, is_http: bool) -> Source:
                 shown_names[below].rpartition("/")[2], lambda: _start(fs, files[below][0], size_of(files[below][1]))
             )
 
-    images = [below for below, image in zip(seen, ordered_map(image_at, seen, THREADS), strict=True) if image]
+    tally, images = Tally(), []
+    for below, image in zip(seen, ordered_map(image_at, seen, THREADS), strict=True):
+        if image:
+            images.append(below)
+        else:
+            tally.add(Aside(shown_names[below], "file"))
     found = [
         Found(shown_names[below], fs.unstrip_protocol(name), size_of(about), modified_ns_of(about))
         for below in images
         for name, about in [files[below]]
     ]
-    return Files(by_folders(found, shown(address)), len(seen) - len(images))
+    return _laid_out(found, tally.found(), address, known)
+
+
+def _is_http(address: str) -> bool:
+    return address.lower().startswith(("http://", "https://"))
 
 
 def _start(fs: Any, name: str, size: int | None) -> bytes:
@@ -203,7 +247,7 @@ def _start(fs: Any, name: str, size: int | None) -> bytes:
 
 def _table(data: bytes, address: str, name: str, folder: str) -> Source:
     rows = tables.read_table(data, shown(address) if address.lower().endswith(tables.ENDINGS) else name)
-    places = [_place(row.path, folder, address) for row in rows]
+    places = [_existing(row.path, folder, address) for row in rows]
     first: dict[str, str] = {}
     for row, place in zip(rows, places, strict=True):
         if first.setdefault(place, row.path) != row.path:
@@ -215,6 +259,7 @@ def _table(data: bytes, address: str, name: str, folder: str) -> Source:
         raise SourceError(
             f"{shown(address)} names {len(missing):,} files that do not exist: {named(missing)}. Paths are relative "
             f"to {shown(folder)}, absolute, or full addresses. Correct them or delete their rows; nothing was copied."
+            + (" Paths such as C:\\images are another machine's." if any(map(_DRIVE.match, missing)) else "")
         )
     below = below_common([place for place, found in zip(places, looked, strict=True) if found and found[1]])
     items = [
@@ -222,7 +267,25 @@ def _table(data: bytes, address: str, name: str, folder: str) -> Source:
         for row, place, found in zip(rows, places, looked, strict=True)
         if found and found[1]
     ]
-    return Files(items, len(rows) - len(items))
+    tally = Tally()
+    for row, found in zip(rows, looked, strict=True):
+        if found and not found[1]:
+            tally.add(Aside(row.path, "file"))
+    return Files(items, len(rows) - len(items), notes=tuple(tally.found().lines))
+
+
+def _existing(path: str, folder: str, address: str) -> str:
+    """The file or address of `path`; of a path as Windows or macOS writes it, the file that is meant."""
+    place = _place(path, folder, address)
+    if is_address(place):
+        return _place(path.replace("\\", "/"), folder, address)
+    if not Path(place).is_file():
+        for way in (path, path.replace("\\", "/")):
+            for form in ("NFC", "NFD"):
+                other = _place(unicodedata.normalize(form, way), folder, address)
+                if not is_address(other) and Path(other).is_file():
+                    return other
+    return place
 
 
 def _place(path: str, folder: str, address: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.core.cells import guarded
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import shown
@@ -78,7 +79,9 @@ def write_proposals(folder: Path, paths: list[str], table: Path, proposer: Propo
             for read, answer in zip(batch, answers, strict=True):
                 first, second = np.argsort(-answer, kind="stable")[:2]
                 counts[proposer.labels[first]] += 1
-                best = [text for rank in (first, second) for text in (proposer.labels[rank], f"{answer[rank]:.4f}")]
+                best = [
+                    text for rank in (first, second) for text in (guarded(proposer.labels[rank]), f"{answer[rank]:.4f}")
+                ]
                 writer.writerow([folder.absolute() / read.path, *best])
     if unreadable:
         log.warning(

@@ -6,17 +6,29 @@ changed since is refused.
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.core.cells import listed_path
 from pipeline.core.text import named, shown
-from pipeline.night.rows import CORRECTION, WHY, listed_path
+from pipeline.night.review_file import read_review
+from pipeline.night.rows import COLUMNS, CORRECTION, PREDICTIONS_CSV, WHY, read_rows
 from pipeline.sources.layout import Found, Item, SourceError
 from pipeline.storage.addresses import is_address, open_remote
 from pipeline.storage.files import read_json
 
 PIECE = 1 << 20  # bytes read at once
+REVIEW_COLUMNS = (*COLUMNS, WHY, CORRECTION)
 NEEDED = ("path", "status", "sha256", WHY, CORRECTION)  # a table with these columns is a review
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """What a person has filled into a review."""
+
+    items: list[Item]
+    without_label: int  # rows
 
 
 def is_review(columns: Sequence[str]) -> bool:
@@ -24,46 +36,70 @@ def is_review(columns: Sequence[str]) -> bool:
     return set(NEEDED) <= set(columns)
 
 
-def corrections(columns: Sequence[str], cells: Sequence[Sequence[str]], file: Path) -> tuple[list[Item], int]:
-    """The labelled images of the review in `file`, and the number of rows without a label.
+def corrections(file: Path) -> Corrections:
+    """The labelled images of the review in `file`.
 
     Raises SourceError when no row has a label, the night's folder is unknown or missing, a path has two labels, or
     files are missing or have changed.
     """
-    rows = [dict(zip(columns, row, strict=True)) for row in cells if any(row)]
-    filled = [row for row in rows if row[CORRECTION].strip()]
+    name = shown(str(file))
+    rows = read_review(file.read_bytes(), name)
+    filled = [row for row in rows if row[CORRECTION]]
     if not filled:
         raise SourceError(
-            f"{shown(str(file))} has no labels in the column {CORRECTION}. Write the right label there for the images "
+            f"{name} has no labels in the column {CORRECTION}. Write the right label there for the images "
             "to learn from; rows without one are skipped."
         )
     labels: dict[str, str] = {}
     for row in filled:
-        if labels.setdefault(row["path"], row[CORRECTION].strip()) != row[CORRECTION].strip():
-            raise SourceError(f"{shown(str(file))} has two labels for {shown(row['path'])}. Keep one of the rows.")
+        if labels.setdefault(row["path"], row[CORRECTION]) != row[CORRECTION]:
+            raise SourceError(f"{name} has two labels for {shown(row['path'])}. Keep one of the rows.")
     folder = _folder(file)
-    items, missing, changed = [], [], []
-    for row in {row["path"]: row for row in filled}.values():
-        path = listed_path(row["path"])
-        place = f"{folder.rstrip('/')}/{path}"
-        digest, size = _digest(place)
-        if not digest:
-            missing.append(row["path"])
-        elif digest != row["sha256"]:
-            changed.append(row["path"])
-        items.append(Item(labels[row["path"]], _named(path), Found(path, place, size)))
-    if missing:
+    looked = [_looked_at(row, folder) for row in {row["path"]: row for row in filled}.values()]
+    if any(one.lost for one in looked):  # a spreadsheet may have lost letters of the paths: the hash knows the file
+        paths = {row["sha256"]: row["path"] for row in _rows_of_night(file)}
+        looked = [
+            _looked_at(one.row | {"path": paths.get(one.row["sha256"], one.row["path"])}, folder) if one.lost else one
+            for one in looked
+        ]
+    if missing := [one.row["path"] for one in looked if one.lost]:
         raise SourceError(
-            f"{shown(str(file))} names {len(missing):,} files that cannot be read in {shown(folder)}: "
+            f"{name} names {len(missing):,} files that cannot be read in {shown(folder)}: "
             f"{named(missing)}. Restore them, or empty their {CORRECTION}; nothing was copied."
         )
-    if changed:
+    if changed := [one.row["path"] for one in looked if one.digest != one.row["sha256"]]:
         raise SourceError(
             f"{len(changed):,} files of {shown(folder)} have changed since that night: {named(changed)}. "
-            f"Their labels in {shown(str(file))} may be wrong. Classify the folder again, or empty their {CORRECTION}; "
+            f"Their labels in {name} may be wrong. Classify the folder again, or empty their {CORRECTION}; "
             "nothing was copied."
         )
-    return items, len(rows) - len(filled)
+    items = [Item(one.row[CORRECTION], _named(one.found.path), one.found) for one in looked]
+    return Corrections(items, len(rows) - len(filled))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A row of the review with its file as it is now."""
+
+    row: dict[str, str]
+    found: Found
+    digest: str  # of the file; empty when it cannot be read
+
+    @property
+    def lost(self) -> bool:
+        return not self.digest
+
+
+def _looked_at(row: dict[str, str], folder: str) -> _Looked:
+    path = listed_path(row["path"])
+    place = f"{folder.rstrip('/')}/{path}"
+    digest, size = _digest(place)
+    return _Looked(row, Found(path, place, size), digest)
+
+
+def _rows_of_night(file: Path) -> Iterable[dict[str, str]]:
+    predictions = file.with_name(PREDICTIONS_CSV)
+    return read_rows(predictions) if predictions.is_file() else ()
 
 
 def _folder(file: Path) -> str:

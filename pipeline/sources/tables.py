@@ -4,16 +4,20 @@ Columns: `path` and `label`; optional `split` and `group`; all others are kept a
 and checks that the files exist.
 """
 
-import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.core.text import EXAMPLES, named, shown
+from pipeline.core import people_tables
+from pipeline.core.cells import unguarded
+from pipeline.core.people_tables import Table, TableError, row_numbers
+from pipeline.core.text import named, stripped
+from pipeline.data import labels
 from pipeline.sources.layout import SPLIT_OF, SourceError
 
 ENDINGS = (".csv", ".tsv", ".parquet")
+KNOWN = ("path", "label", "split", "group")  # columns with a meaning, in any case
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +35,31 @@ def read_table(data: bytes, name: str) -> list[Row]:
     `name` ends in `.csv`, `.tsv` or `.parquet`; messages name it. Rows are counted as a spreadsheet does: the header
     is row 1.
     """
-    ending = name.lower().rpartition(".")[2]
-    columns, cells = _parquet(data, name) if ending == "parquet" else separated(data, name, ending)
-    _check_columns(columns, name)
-    numbered = {
-        number: dict(zip(columns, row, strict=True)) for number, row in enumerate(cells, start=2) if any(row)
-    }  # without empty rows
+    table = _parquet(data, name) if name.lower().endswith(".parquet") else separated(data, name)
+    _check_columns(table.columns, name)
+    numbered = {number: _as_meant(dict(zip(table.columns, cells, strict=True))) for number, cells in table.rows}
     for column in ("path", "label"):
-        empty = [number for number, row in numbered.items() if not row[column].strip()]
+        empty = [number for number, row in numbered.items() if not row[column]]
         if empty:
-            raise SourceError(f"{name}: {column} is empty in {_rows(empty)}. Fill it in, or delete the rows.")
+            raise SourceError(f"{name}: {column} is empty in {row_numbers(empty)}. Fill it in, or delete the rows.")
+    labels.refuse_lookalikes({row["label"] for row in numbered.values()}, name)
+    numbered = {number: {**row, "label": labels.clean(row["label"])} for number, row in numbered.items()}
     _check_splits(numbered, name)
-    return _unique(numbered, columns, name)
+    return _unique(numbered, table.columns, name)
+
+
+def separated(data: bytes, name: str, known: Collection[str] = KNOWN, encodings: Collection[str] = ()) -> Table:
+    """A CSV or TSV file as `core/people_tables` reads it. Raises SourceError naming the fault."""
+    try:
+        return people_tables.read_table(data, name, known, encodings)
+    except TableError as error:
+        raise SourceError(str(error)) from error
+
+
+def _as_meant(row: Mapping[str, str]) -> dict[str, str]:
+    """A row without what a spreadsheet or a hand adds: blanks around path, label and group, guards of formulas."""
+    words = {column: stripped(unguarded(text)) for column, text in row.items() if column in ("label", "split", "group")}
+    return {**row, **words, "path": stripped(row["path"])}
 
 
 def _check_columns(columns: Sequence[str], name: str) -> None:
@@ -50,7 +67,8 @@ def _check_columns(columns: Sequence[str], name: str) -> None:
         raise SourceError(
             f"{name} has no column {' and no column '.join(missing)}; its columns are {named(columns) or 'none'}. "
             f"It must have path and label, may have split, group and any others, separated by "
-            f"{'tabs' if name.lower().endswith('tsv') else 'commas'}. Rename them."
+            f"{'tabs' if name.lower().endswith('tsv') else 'commas'} (or by semicolons, tabs or vertical bars, the "
+            "same ones in every row). Rename them."
         )
     if twice := sorted({column for column in columns if columns.count(column) > 1}):
         raise SourceError(f"{name} has several columns of the same name: {named(twice)}. Rename or delete them.")
@@ -59,11 +77,12 @@ def _check_columns(columns: Sequence[str], name: str) -> None:
 
 
 def _check_splits(numbered: Mapping[int, Mapping[str, str]], name: str) -> None:
-    words = {number: row.get("split", "").strip() for number, row in numbered.items()}
+    words = {number: row.get("split", "") for number, row in numbered.items()}
     if unknown := [number for number, word in words.items() if word and word.casefold() not in SPLIT_OF]:
         found = sorted({words[number] for number in unknown})
         raise SourceError(
-            f"{name}: split is {named(found)} in {_rows(unknown)}. It must be train, val, test or empty. Correct it."
+            f"{name}: split is {named(found)} in {row_numbers(unknown)}. It must be train, val, test or empty. "
+            "Correct it."
         )
 
 
@@ -89,31 +108,12 @@ def _unique(numbered: Mapping[int, Mapping[str, str]], columns: Sequence[str], n
     for number in first.values():
         values = dict(numbered[number])
         if "split" in values:
-            values["split"] = SPLIT_OF.get(values["split"].strip().casefold(), "")
+            values["split"] = SPLIT_OF.get(values["split"].casefold(), "")
         rows.append(Row(values["path"], values["label"], tuple((column, values[column]) for column in others)))
     return rows
 
 
-def separated(data: bytes, name: str, ending: str) -> tuple[list[str], list[list[str]]]:
-    """The columns of a CSV or TSV file, and its rows' cells, as many in each. Raises SourceError naming the fault."""
-    try:
-        text = data.decode("utf-8-sig")
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if ending == "tsv" else ",", strict=True)
-        columns, *cells = list(lines) or [[]]
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{name} is not UTF-8 text: {error}. Save it as UTF-8.") from error
-    except csv.Error as error:
-        raise SourceError(f"{name} is not valid {ending.upper()}: {error}. Save it again.") from error
-    cells = [row or [""] * len(columns) for row in cells]
-    if uneven := [number for number, row in enumerate(cells, start=2) if len(row) != len(columns)]:
-        raise SourceError(
-            f"{name}: {_rows(uneven)} do not have {len(columns)} values, one for each column. Put values that hold a "
-            "separator in quotes."
-        )
-    return columns, cells
-
-
-def _parquet(data: bytes, name: str) -> tuple[list[str], list[list[str]]]:
+def _parquet(data: bytes, name: str) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -122,15 +122,10 @@ def _parquet(data: bytes, name: str) -> tuple[list[str], list[list[str]]]:
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{name} is not a valid Parquet file: {error}. Save it again.") from error
     values = [[_as_text(value) for value in column.to_pylist()] for column in table.columns]
-    return list(table.column_names), [list(row) for row in zip(*values, strict=True)]
+    rows = [(number, list(row)) for number, row in enumerate(zip(*values, strict=True), start=2) if any(row)]
+    return Table(people_tables.named_as(table.column_names, KNOWN), rows)
 
 
 def _as_text(value: object) -> str:
     missing = value is None or (isinstance(value, float) and math.isnan(value))
     return "" if missing else str(value)
-
-
-def _rows(numbers: Sequence[int]) -> str:
-    """`row 3`, or `rows 3, 4, 5 and 2 more`."""
-    more = f" and {len(numbers) - EXAMPLES:,} more" if len(numbers) > EXAMPLES else ""
-    return f"row{'s' if len(numbers) > 1 else ''} {shown(', '.join(map(str, numbers[:EXAMPLES])))}{more}"

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 from pipeline.storage import files
 from pipeline.storage.addresses import place
-from pipeline.storage.listing import Listed
+from pipeline.storage.listing import Aside, Listed
 from pipeline.storage.stores import Place
 
 
@@ -106,8 +106,15 @@ class Folder(ABC):
         """Delete this folder with its content, if it exists."""
 
     @abstractmethod
+    def list_files(self) -> Iterator[Listed | Aside]:
+        """The images below this folder, in the same order here and in a store, and what else is there.
+
+        Raises ListingError.
+        """
+
     def list_images(self) -> Iterator[Listed]:
-        """The image files below this folder, in the same order here and in a store. Raises ListingError."""
+        """The image files below this folder. Raises ListingError."""
+        return (entry for entry in self.list_files() if isinstance(entry, Listed))
 
     @abstractmethod
     def hold(self) -> AbstractContextManager[str | None]:

@@ -13,7 +13,7 @@ from pipeline.core import disk_errors
 from pipeline.storage import files, listing, output_lock
 from pipeline.storage.addresses import local_path
 from pipeline.storage.folders import Folder, UnfitFile
-from pipeline.storage.listing import Listed
+from pipeline.storage.listing import Aside, Listed
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class LocalFolder(Folder):
         """Delete this folder with its content, if it exists."""
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def list_images(self) -> Iterator[Listed]:
-        """The image files below this folder."""
-        return listing.list_images(self.path)
+    def list_files(self) -> Iterator[Listed | Aside]:
+        """The image files below this folder, and what else is there."""
+        return listing.list_files(self.path)
 
     def hold(self) -> AbstractContextManager[str | None]:
         """Lock the folder against other runs."""

@@ -12,7 +12,7 @@ from upath import UPath
 from pipeline.core.parallel import ordered_map
 from pipeline.storage import store_listing, store_lock, stores
 from pipeline.storage.folders import Folder, UnfitFile
-from pipeline.storage.listing import Listed
+from pipeline.storage.listing import Aside, Listed
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class StoreFolder(Folder):
         """Delete this folder with its content, if it exists."""
         stores.delete_tree(self.path)
 
-    def list_images(self) -> Iterator[Listed]:
-        """The image files below this folder."""
-        return store_listing.list_images(self.path)
+    def list_files(self) -> Iterator[Listed | Aside]:
+        """The image files below this folder, and what else is there."""
+        return store_listing.list_files(self.path)
 
     def hold(self) -> AbstractContextManager[str | None]:
         """Lock the folder against other runs."""

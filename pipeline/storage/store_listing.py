@@ -12,10 +12,11 @@ from typing import Any
 
 from upath import UPath
 
+from pipeline.core.hidden import is_hidden
 from pipeline.core.parallel import ordered_map
 from pipeline.images.formats import MAGIC_BYTES
 from pipeline.storage.addresses import explained, modified_ns_of, size_of
-from pipeline.storage.listing import Listed, ListingError, is_hidden, is_image
+from pipeline.storage.listing import Aside, Listed, ListingError, is_image
 from pipeline.storage.stores import THREADS, attempt
 
 Pages = Callable[[str], Iterable[Listed]]  # prefix -> all objects with it, in the order of their keys' bytes
@@ -24,7 +25,12 @@ S3 = ("s3", "s3a")
 
 
 def list_images(source: UPath) -> Iterator[Listed]:
-    """The image files below `source`, in the order in which a local folder with the same content is listed.
+    """The image files below `source`; as `list_files`."""
+    return (entry for entry in list_files(source) if isinstance(entry, Listed))
+
+
+def list_files(source: UPath) -> Iterator[Listed | Aside]:
+    """The image files below `source`, in the order in which a local folder with the same content is listed, and others.
 
     Raises ListingError when `source` is an object, AddressError when the store refuses, StoreError when it does not
     answer.
@@ -38,15 +44,17 @@ def list_images(source: UPath) -> Iterator[Listed]:
             yield from _images(source, page)
 
 
-def _images(source: UPath, page: list[Listed]) -> Iterator[Listed]:
-    """The images of a page; objects without an image extension have their first bytes read, many in parallel."""
+def _images(source: UPath, page: list[Listed]) -> Iterator[Listed | Aside]:
+    """The images of a page, and what is none; of objects without an image extension the first bytes are read, many
+    in parallel.
+    """
     doubtful = [one for one in page if not is_image(_name(one), bytes)]
 
     def judge(one: Listed) -> bool:
         return is_image(_name(one), lambda: _first_bytes(source, one))
 
     images = dict(zip((one.path for one in doubtful), ordered_map(judge, doubtful, THREADS), strict=True))
-    return (one for one in page if images.get(one.path, True))
+    return (one if images.get(one.path, True) else Aside(one.path, "file") for one in page)
 
 
 def _name(one: Listed) -> str:

@@ -49,7 +49,8 @@ def _column(table: pd.DataFrame, column: str) -> NDArray[np.float64]:
         raise NightshiftError(
             f"params.yaml: train.soft_labels names the column {column!r}, which {METADATA} does not have."
         )
-    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+    texts = table[column].astype("str").str.replace(",", ".", regex=False)  # as a spreadsheet may have saved them
+    values = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
     wrong = (table[column].notna() & (table[column].astype("str").str.strip() != "")).to_numpy() & ~(
         (values >= 0) & (values <= 1)
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field, replace
 
 from pipeline.core.text import shown
-from pipeline.data.label_folders import label_of
+from pipeline.data.labels import of_folder
 
 SIDE_TABLE = "metadata.csv"  # in data/raw: one row an image, keyed by `path`; no image itself
 CHANGE_COLUMNS = (
@@ -96,7 +96,7 @@ class TableChanges:
 def label_of_path(path: str) -> str:
     """The label of an image; empty for a file outside every class folder."""
     folder, slash, _ = path.partition("/")
-    return label_of(folder) if slash else ""
+    return of_folder(folder) if slash else ""
 
 
 def compare(before: Mapping[str, str], now: Mapping[str, str]) -> Changes:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
@@ -24,6 +24,64 @@ def stages() -> list[str]:
     return list(yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
 
 
+def require_repository() -> None:
+    """Raise VersionsError when DVC could not version the images here; call it before anything is written."""
+    here = Path.cwd()
+    for path in (RAW, *RAW.parents[:-1]):
+        if path.is_symlink():
+            raise VersionsError(
+                f"{path} is a link to {path.readlink()}, and DVC cannot version what lies behind a link. Nothing was "
+                f"written. Remove the link (`rm {path}`; what it leads to stays) and import that folder with "
+                f"`nightshift data import {path.resolve()}`. If the project's disk is too small, move the whole "
+                "project to the other disk, or mount that at data/raw (`mount --bind`)."
+            )
+    places = (here, *here.parents)
+    if not any((place / ".dvc").is_dir() for place in places):
+        raise VersionsError(
+            f"{here} is not in a DVC repository. Nothing was written. Change to the folder of your Nightshift project "
+            "(the one with dvc.yaml); a new one needs `git init` and `dvc init`."
+        )
+    if _git_of(places) is None and not _without_git(places):
+        raise VersionsError(
+            f"{here} is not in a git repository (is it an unpacked archive?), and DVC needs one. Nothing was written. "
+            "Make it one: `git init && git add --all && git commit --message start`, then run the same command again. "
+            "Better: `git clone` the project, which keeps its history."
+        )
+    require_trusted_owner()
+
+
+def require_trusted_owner() -> None:
+    """Raise VersionsError when git refuses this repository because it belongs to somebody else."""
+    git = _git_of((Path.cwd(), *Path.cwd().parents))
+    if git is not None and "dubious ownership" in _said_by_git():
+        owner, ours = git.stat().st_uid, os.geteuid()
+        raise VersionsError(
+            f"{git.parent} belongs to another user (uid {owner}; you are uid {ours}), so git refuses to use it. "
+            f"Nothing was written. If you trust it: `git config --global --add safe.directory {git.parent}`, then run "
+            "the same command again; or change its owner (`chown -R`)."
+        )
+
+
+def _git_of(places: Iterable[Path]) -> Path | None:
+    return next((place / ".git" for place in places if (place / ".git").exists()), None)
+
+
+def _without_git(places: Iterable[Path]) -> bool:
+    """Whether DVC was told to do without git (`dvc init --no-scm`)."""
+    config = next((place / ".dvc/config" for place in places if (place / ".dvc/config").is_file()), None)
+    return config is not None and "no_scm = true" in config.read_text(encoding="utf-8").lower()
+
+
+def _said_by_git() -> str:
+    try:
+        words = {**os.environ, "LC_ALL": "C"}
+        return subprocess.run(
+            ["git", "rev-parse", "--git-dir"], capture_output=True, text=True, check=False, env=words
+        ).stderr
+    except OSError:  # without git, DVC's own message follows
+        return ""
+
+
 def add_data(say: Callable[[str], None] = print) -> None:
     """Record the images, with the side table beside them, as this project's data version. Raises VersionsError."""
     if not RAW.is_dir():
@@ -31,6 +89,7 @@ def add_data(say: Callable[[str], None] = print) -> None:
             f"{RAW} is missing: there are no images to learn from. Run `nightshift data import FOLDER`, "
             "or `nightshift data demo`."
         )
+    require_repository()
     _dvc("add", str(RAW), say=say)
 
 

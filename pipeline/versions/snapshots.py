@@ -25,7 +25,7 @@ from dvc_data.hashfile.tree import Tree
 from pipeline.core.log import log
 from pipeline.core.paths import MANIFEST, RAW
 from pipeline.versions.changes import SIDE_TABLE, DataVersion
-from pipeline.versions.dvc import VersionsError
+from pipeline.versions.dvc import VersionsError, require_trusted_owner
 
 
 def of_revision(revision: str) -> DataVersion:
@@ -85,6 +85,7 @@ def manifest_at(revision: str) -> pd.DataFrame | None:
 @contextmanager
 def opened() -> Iterator[Repo]:
     """The DVC repository here, in a git repository that has commits. Raises VersionsError, also for what DVC says."""
+    require_trusted_owner()
     try:
         repo = Repo(config=Config.from_cwd())  # today's remotes for every revision; DVC would take each one's own
     except NotDvcRepoError:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pipeline.checks.label_issues import label_issues, out_of_fold
 from pipeline.images.decode import decode
@@ -30,6 +31,31 @@ def test_no_image_is_judged_by_a_model_that_has_seen_it_or_its_group() -> None:
     answers = out_of_fold(telltale, group_labels[groups], groups, folds=5, seed=7)
     assert abs((answers.argmax(axis=1) == group_labels[groups]).mean() - 0.5) < 0.25
     assert np.allclose(out_of_fold(features, labels, np.arange(120), 5, 7).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 7])
+def test_there_are_as_many_folds_as_groups_allow(count: int) -> None:
+    features, labels = two_clouds()
+    groups = np.arange(len(labels)) % count
+    answers = out_of_fold(features, labels, groups, folds=5, seed=7)
+    assert np.allclose(answers.sum(axis=1), 1)
+    assert (answers.argmax(axis=1) == labels).mean() > 0.8
+
+
+@pytest.mark.parametrize("groups", [np.zeros(120, int), np.repeat([0, 1], 60)], ids=["one unit", "a unit a class"])
+def test_labels_that_no_model_can_judge_are_not_suspected(groups: np.ndarray) -> None:
+    features, labels = two_clouds()
+    answers = out_of_fold(features, labels, groups, folds=5, seed=7)
+    assert np.isnan(answers).all()
+    assert label_issues(pd.DataFrame({"path": [""] * 120}), labels, answers, ("cat", "dog")).empty
+
+
+def test_labels_are_judged_where_the_other_groups_have_two_classes() -> None:
+    features, labels = two_clouds()
+    groups = np.where(labels == 0, 0, 1 + np.arange(120) % 2)  # without group 0 there is one class
+    answers = out_of_fold(features, labels, groups, folds=5, seed=7)
+    assert np.isnan(answers[labels == 0]).all()
+    assert not np.isnan(answers[labels == 1]).any()
 
 
 def test_the_same_seed_gives_the_same_answers() -> None:

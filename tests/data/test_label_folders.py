@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.hidden import SYSTEMS
 from pipeline.core.paths import METADATA
 from pipeline.data.label_folders import LONGEST_NAME, LabelError, folder_of, label_of
-from pipeline.storage.listing import IGNORED, list_images
+from pipeline.storage.listing import list_images
 
 awkward = st.text(st.sampled_from("/\\%. _2FfAé\u0301\n\0\x7f\x85😀'\"=+"), min_size=1, max_size=12)
 
@@ -64,7 +65,7 @@ def test_the_name_that_a_person_gave_a_folder_is_its_label(folder: str) -> None:
     assert label_of(folder) == folder
 
 
-@pytest.mark.parametrize("label", [*sorted(IGNORED), METADATA.name, ".git", "..."])
+@pytest.mark.parametrize("label", [*sorted(SYSTEMS), "FOUND.001", METADATA.name, ".git", "..."])
 def test_no_label_hides_its_images(tmp_path: Path, label: str) -> None:
     (tmp_path / folder_of(label)).mkdir()
     (tmp_path / folder_of(label) / "1.jpg").write_bytes(b"x")

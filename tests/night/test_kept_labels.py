@@ -159,7 +159,7 @@ def test_tidy_keeps_a_night_whose_labels_were_never_imported(old_night: Path, tm
 
 
 def test_tidy_keeps_a_night_with_labels_in_an_earlier_review(old_night: Path) -> None:
-    (old_night / "review-2.csv").write_text("path;sha256;correct_label\na.png;12;dog\n")
+    (old_night / "review-2.csv").write_bytes("path;sha256;correct_label\na.png;12;K\u00e4fer\n".encode("cp1252"))
     assert "kept predictions/old: review-2.csv was changed by hand" in tidied()
     (old_night / "review-2.csv").write_text("path,sha256,correct_label\na.png,12,dog\n")
     assert "kept predictions/old: 1 labels in review-2.csv" in tidied()

@@ -231,6 +231,27 @@ def test_a_page_that_cannot_be_drawn_costs_no_row(
     assert f"To write it: `nightshift report {tmp_path / 'out'}`" in caplog.text
 
 
+def test_what_has_no_row_is_said_in_terminal_summary_and_page(here: Params, night: Path, tmp_path: Path) -> None:
+    for name in ("film.mp4", "film2.MP4", "raw.cr3", "#recycle/deleted.jpg", "@eaDir/thumb.jpg"):
+        (night / name).parent.mkdir(exist_ok=True)
+        (night / name).write_bytes(b"words")
+    (night / "shared").symlink_to(tmp_path)
+    summary = classify(night, tmp_path / "out", here)
+    assert summary.listed == 10
+    page = Seen((tmp_path / "out/morning.html").read_text()).text
+    for words in ("3 other files left aside: 2 .mp4, 1 .cr3.", "1 link was not followed"):
+        assert any(words in line for line in summary_lines(summary))
+        assert words in page
+    written = json.loads((tmp_path / "out/summary.json").read_text())["left_aside"]
+    assert (written["files"], written["link_names"]) == ({".mp4": 2, ".cr3": 1}, ["shared"])
+
+
+def test_folders_that_could_not_be_read_are_an_alarm() -> None:
+    unread = summary_of(left_aside={"folders": 2, "folder_names": ["b", "c"]})
+    assert any("2 folders could not be read" in alarm and "b, c" in alarm for alarm in alarms(unread, BATCH))
+    assert "left_aside" not in summary_of().model_dump(exclude_none=True)
+
+
 def test_a_night_over_its_limit_has_its_page_too(here: Params, tmp_path: Path) -> None:
     for number in range(4):
         (tmp_path / f"night/{number}.png").parent.mkdir(exist_ok=True)

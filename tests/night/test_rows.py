@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pipeline.core.cells import csv_path, listed_path
 from pipeline.images.measures import Light
 from pipeline.night.rows import (
     COLUMNS,
@@ -16,9 +17,7 @@ from pipeline.night.rows import (
     Repeated,
     Unreadable,
     answer_of,
-    csv_path,
     labels_in,
-    listed_path,
     read_rows,
     to_row,
     write_rows,
@@ -171,3 +170,21 @@ def test_a_repeated_answer_keeps_its_candidates_and_one_of_an_earlier_version_ha
     del answer["candidates"]
     repeated = to_row(Repeated("b", "ab", answer), STAMP)
     assert (len(repeated), repeated[-1]) == (len(COLUMNS), "")
+
+
+def test_a_label_is_never_a_formula_and_comes_back(tmp_path: Path) -> None:
+    outcomes: list[FileOutcome] = [
+        Classified("1.jpg", "ab", 4, 3, (("=1+1", 0.5), ("+pos", 0.3), ("@home", 0.2)), unsure=False),
+        Classified("2.jpg", "cd", 4, 3, (("'=x", 0.5), ("'s", 0.3), ("-", 0.2)), unsure=False),
+        Unreadable("3.jpg", "=HYPERLINK(1)"),
+    ]
+    write_rows(tmp_path / "t.csv", [to_row(outcome, STAMP) for outcome in outcomes])
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        assert not [cell for row in csv.reader(file) for cell in row if cell.startswith(FORMULA)]
+    read = [*read_rows(tmp_path / "t.csv")]
+    assert [[row["label"], row["label_2"], row["label_3"]] for row in read] == [
+        ["=1+1", "+pos", "@home"], ["'=x", "'s", "-"], ["", "", ""],
+    ]  # fmt: skip
+    assert read[2]["error"] == "=HYPERLINK(1)"
+    write_rows(tmp_path / "again.csv", [[row[column] for column in COLUMNS] for row in read])
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "t.csv").read_bytes()

@@ -65,4 +65,4 @@ def test_what_could_mean_two_things_is_refused(paths: list[str], match: str) -> 
     ],
 )
 def test_a_folder_that_encloses_all_is_no_class(paths: list[str], expected: list[str]) -> None:
-    assert [file.path for file in without_enclosing([Found(path, path) for path in paths])] == expected
+    assert [file.path for file in without_enclosing([Found(path, path) for path in paths])[0]] == expected

@@ -7,22 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model.contract import Contract
+from pipeline.core.cells import csv_path
+from pipeline.data.label_folders import LabelError
 from pipeline.night.counts import feed
 from pipeline.night.review import Candidates, write_review
-from pipeline.night.rows import Classified, FileOutcome, Stamp, Unreadable, csv_path, read_rows, to_row, write_rows
-from pipeline.params.data import Images
+from pipeline.night.review_file import read_review
+from pipeline.night.rows import Classified, FileOutcome, Stamp, Unreadable, read_rows, to_row, write_rows
 from pipeline.sources.layout import SourceError
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import folder_at
 from tests.fixtures.images import save_image
-from tests.fixtures.sources import take, tree
+from tests.fixtures.reviews import CONTRACT
+from tests.fixtures.sources import take, tree, write_files
 
 NAMES = ("1.png", "deep/2.jpg", "=3.png", "back\\slash \udcff.png", 'comma, quote".png')
-CONTRACT = Contract(
-    class_names=("cat", "dog"), images=Images(width=32, height=24, fit="stretch", max_megapixels=1), backbone="cnn",
-    temperature=1.0, unsure_below=0.7, dataset_sha256="1" * 64, weights_sha256="2" * 64, code_commit="",
-)  # fmt: skip
 
 
 @pytest.fixture
@@ -129,6 +127,67 @@ def test_what_cannot_be_trusted_is_refused_whole(review: Path, tmp_path: Path, d
     with pytest.raises(SourceError, match=words):
         take(review, tmp_path)
     assert not (tmp_path / "data" / "raw").exists()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project that has two labels."""
+    write_files(tmp_path / "data/raw", "ants/0.jpg", "K\u00e4fer/0.jpg")
+    return tmp_path
+
+
+@pytest.mark.parametrize("typed", ["ants ", "\u00a0ants", "\tants\u200b"])
+def test_blanks_around_a_label_are_cut(review: Path, project: Path, typed: str) -> None:
+    fill_in(review, {"1.png": typed})
+    assert take(review, project).new == Counter(ants=1)
+
+
+@pytest.mark.parametrize("typed", ["Ants", "ant", "Kafer", "K\u00c4FER"])
+def test_a_label_that_the_project_does_not_have_is_refused(review: Path, project: Path, typed: str) -> None:
+    fill_in(review, {"1.png": typed})
+    meant = "ants" if typed[0] in "aA" else "K\u00e4fer"
+    with pytest.raises(LabelError, match=rf"{typed}.*did you mean {meant}\?.*nothing was copied"):
+        take(review, project)
+    assert not (project / "data/raw" / typed).exists()
+
+
+def test_new_classes_of_a_review_are_asked_for(review: Path, project: Path) -> None:
+    fill_in(review, {"1.png": "wasp"})
+    with pytest.raises(LabelError, match=r"wasp \(1 image\)\. The project's are K\u00e4fer, ants\..*--new-label"):
+        take(review, project)
+    done = take(review, project, new_label=True)
+    assert done.new == Counter(wasp=1)
+    assert done.notes[0] == "New to this project: wasp (1 image). If that is a slip, move the images in data/raw."
+
+
+def test_another_spelling_is_never_a_new_class(review: Path, project: Path) -> None:
+    fill_in(review, {"1.png": "Ants"})
+    with pytest.raises(LabelError, match=r"'ants' \(U\+0061 .*'Ants' \(U\+0041"):
+        take(review, project, new_label=True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("separator", [";", "\t", ",", "|"])
+def test_a_review_is_read_as_a_spreadsheet_saves_it(review: Path, project: Path, encoding: str, separator: str) -> None:
+    fill_in(review, {"1.png": "K\u00e4fer", csv_path("=3.png"): "ants"})
+    with review.open(encoding="utf-8-sig", newline="") as file:
+        columns, *rows = csv.reader(file)
+    confidences = [columns.index(name) for name in ("confidence", "confidence_2")]
+    lines = [["Path", " Status ", *columns[2:]], *rows]
+    for row in rows:
+        for place in confidences:
+            row[place] = row[place].replace(".", ",")
+    text = "\r\n".join(separator.join(f'"{cell.replace(chr(34), 2 * chr(34))}"' for cell in row) for row in lines)
+    review.write_bytes(text.encode(encoding, "replace"))
+    assert take(review, project).new == Counter({"K\u00e4fer": 1, "ants": 1})
+    assert all(0 < float(row["confidence"]) < 1 for row in read_review(review.read_bytes(), "r") if row["confidence"])
+
+
+def test_a_path_whose_letters_a_spreadsheet_has_lost_is_known_by_its_hash(review: Path, project: Path) -> None:
+    fill_in(review, {"1.png": "ants"})
+    review.write_text(review.read_text(encoding="utf-8-sig").replace("1.png", "?.png"))
+    take(review, project)
+    assert (project / "data/raw/ants/1.png").is_file()
 
 
 def test_a_table_that_only_looks_like_a_review_is_a_table(tmp_path: Path) -> None:
