@@ -239,8 +239,9 @@ def test_a_label_filled_in_between_two_runs_is_kept_and_another_input_is_refused
     classify(night, tmp_path / "out", here)
     after = {row["path"]: row["correct_label"] for row in read_rows(review)}
     assert after == before
+    save_image(tmp_path / "other/a.png")
     with pytest.raises(ClassifyError, match="out holds the finished night over"):
-        classify(tmp_path, tmp_path / "out", here)
+        classify(tmp_path / "other", tmp_path / "out", here)
     assert {row["path"]: row["correct_label"] for row in read_rows(review)} == before
 
 
