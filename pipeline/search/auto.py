@@ -149,8 +149,7 @@ def _fit_heads(trials: Trials) -> None:
     """Heads on every network's features; then the best network's at other image sizes."""
     began, before = time.monotonic(), len(trials.tried)
     with trials.bar("heads", len(trials.measured) * len(heads(trials.params))):
-        for base in list(trials.measured):
-            _heads_of(trials, base)
+        _heads_of(trials, list(trials.measured))
         ranked = trials.best_heads()
     if not ranked:
         raise NightshiftError(
@@ -159,8 +158,7 @@ def _fit_heads(trials: Trials) -> None:
     more = [base for base in other_sizes(ranked[0].base, trials.gallery.longest_side) if base not in trials.measured]
     more = [base for base in more if trials.used < LONGEST_HEADS and _measure(trials, base)]
     with trials.bar("heads at other sizes", len(more) * len(heads(trials.params))):
-        for base in more:
-            _heads_of(trials, base)
+        _heads_of(trials, more)
     best = trials.best_heads()[0]
     log.info(
         "Heads: %d trials; the best, number %d, on %s: accuracy %.3f, log loss %.3f. %s.",
@@ -169,10 +167,11 @@ def _fit_heads(trials: Trials) -> None:
     )  # fmt: skip
 
 
-def _heads_of(trials: Trials, base: Base) -> None:
+def _heads_of(trials: Trials, networks: Sequence[Base]) -> None:
+    """The first head on every network, then the second, and so on: in a short time all networks are judged alike."""
     for number, head in enumerate(heads(trials.params)):
-        # One head each, so that every network is judged, and on until there is a result at all.
         if number and trials.used > LONGEST_HEADS and trials.has_result:
-            trials.note(f"{base}: no time for all heads.")
+            trials.note(f"No time for all heads: {number} on each network.")
             return
-        trials.head(base, head)
+        for base in networks:
+            trials.head(base, head)

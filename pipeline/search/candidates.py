@@ -101,6 +101,8 @@ def heads(params: Params) -> list[Values]:
         as_set | {"train.head.method": "linear", "train.head.learning_rate": rate, "train.head.weight_decay": decay}
         for rate, decay in product((0.001, 0.01), (0.0001, 0.01))
     ]
+    if as_set["train.head.method"] == "auto":  # it fits this one too
+        linear = [one for one in linear if one != as_set | {"train.head.method": "linear"}]
     others = [as_set | {"train.head.method": method} for method in ("ridge", "nearest_mean")]
     return _different([as_set, *linear, *others])
 

@@ -80,6 +80,9 @@ def test_other_sizes_are_in_steps_that_networks_halve_and_no_larger_than_the_ima
 
 def test_the_first_head_and_the_first_training_are_those_that_are_set(defaults: Params) -> None:
     assert heads(defaults)[0] == {name: value_of(defaults, name) for name in HEAD}
+    rates = [(head["train.head.method"], head["train.head.learning_rate"]) for head in heads(defaults)]
+    assert rates == [("auto", 0.001), ("linear", 0.001), ("linear", 0.01), ("linear", 0.01), ("ridge", 0.001),
+                     ("nearest_mean", 0.001)]  # fmt: skip
     best = [(Base("efficientnet_lite2", "package", 260, 260), heads(defaults)[3])]
     first, second, *_ = recipes(defaults, best)
     assert all(value_of(defaults, name) == value for name, value in first.items())
