@@ -7,17 +7,25 @@ from pipeline.core.log import log
 from pipeline.params.file import Params
 from pipeline.search.auto_result import Tried
 from pipeline.search.auto_trials import Trials
-from pipeline.search.candidates import HEAD, STEPS, base_of_values, recipes
+from pipeline.search.candidates import HEAD, STEPS, Base, base_of_values, recipes
 from pipeline.search.embedded import in_words
 from pipeline.search.rungs import KEPT, SAFETY, Costs, Rungs, plan_rungs
 from pipeline.search.space import Values, with_values
 from pipeline.search.speed import Speed, measure_speed, pace_of
 from pipeline.training.pace import Pace
 
-SPEED, TIMED = "speed", "timed"  # of a study: how long trainings of one network take, and which network that was
 TRAINING_TIMES = 40.0  # a step takes at most so many times as long, an image, as the frozen network
 STARTING = 30.0  # seconds at most to build a network and its graph
 SLOWER = 1.2  # how much longer another network may take than its images/s suggest
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """How long trainings of one network take now; what earlier calls measured may have been on a busier machine."""
+
+    base: Base
+    speed: Speed
+    since: int  # the number of the first trial after that
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +41,13 @@ def fine_tune_best(trials: Trials, after_each: Callable[[], None]) -> None:
     """Train the best candidates as far as the time goes; `after_each` training."""
     before, ways = len(trials.tried), recipes(trials.params, [(one.base, _head(one)) for one in trials.best_heads()])
     ways = [way for way in ways if base_of_values(way) in trials.measured]  # the present network may be left out
-    if _speed(trials, ways) is None:
+    if not _is_wanted(trials, ways):
+        return
+    if (timed := _time(trials, ways[0])) is None:
         trials.note(f"Nothing was fine-tuned: {in_words(max(trials.left, 0))} were left, too few to time a training.")
         return
     while True:
-        candidates = [_candidate(trials, way) for way in ways]
+        candidates = [_candidate(trials, way, timed) for way in ways]
         if not _train(trials, candidates, plan_rungs([one.costs for one in candidates], trials.left), after_each):
             break
     done = len(trials.tried) - before
@@ -63,7 +73,7 @@ def _train(trials: Trials, candidates: Sequence[Candidate], rungs: Rungs, after_
         if one.costs.short and one.costs.short + reserve <= trials.left:
             _run(trials, one.short, one.costs.short)
             after_each()
-    ranked = sorted(short, key=lambda one: _rank(trials, one.short)) if short else list(candidates[:1])
+    ranked = sorted(short, key=lambda one: _rank(trials, one.short, one.whole)) if short else list(candidates[:1])
     for one in ranked[: rungs.whole]:
         if one.costs.whole and one.costs.whole <= trials.left:
             _run(trials, one.whole, one.costs.whole)
@@ -88,30 +98,45 @@ def _run(trials: Trials, values: Values, expected: float) -> None:
     )  # fmt: skip
 
 
-def _rank(trials: Trials, values: Values) -> int:
-    """The place among all trials; last for what was not run, or has no score."""
+def _rank(trials: Trials, short: Values, whole: Values) -> int:
+    """The better place of a candidate's trainings among all trials; last where neither was run, or has a score."""
     ranked = [one.values for one in trials.result(0).ranked]
-    return ranked.index(values) if values in ranked else len(ranked)
+    return min((ranked.index(values) for values in (short, whole) if values in ranked), default=len(ranked))
 
 
-def _candidate(trials: Trials, way: Values) -> Candidate:
-    steps = trials.params.train.fine_tune.steps or "auto"
-    whole = way | {STEPS: steps}
-    pace = _pace(trials, whole)
-    short = way | {STEPS: max(1, pace.steps // KEPT)}
-    return Candidate(short, whole, Costs(_cost(trials, short), _cost(trials, whole)))
+def _is_wanted(trials: Trials, ways: Sequence[Values]) -> bool:
+    """Whether anything would be trained if there were time for all."""
+    both = [_both(trials, way) for way in ways]
+    if any(trials.known(short) is None and trials.known(whole) is None for short, whole in both):
+        return True
+    ranked = sorted(both, key=lambda one: _rank(trials, *one))
+    return any(trials.known(whole) is None for _, whole in ranked[: max(1, len(both) // KEPT)])
 
 
-def _cost(trials: Trials, values: Values) -> float:
+def _both(trials: Trials, way: Values) -> tuple[Values, Values]:
+    """A short and a whole training."""
+    whole = way | {STEPS: trials.params.train.fine_tune.steps or "auto"}
+    return way | {STEPS: max(1, _pace(trials, whole).steps // KEPT)}, whole
+
+
+def _candidate(trials: Trials, way: Values, timed: Timed) -> Candidate:
+    short, whole = _both(trials, way)
+    cost = _cost(trials, whole, timed)
+    # A short training says nothing more once the whole one is done.
+    return Candidate(short, whole, Costs(_cost(trials, short, timed) if cost else 0.0, cost))
+
+
+def _cost(trials: Trials, values: Values, timed: Timed) -> float:
     """About how many seconds a training takes, by the speed of those before; 0: it is done."""
     if trials.known(values):
         return 0.0
     base = base_of_values(values)
-    speed = _scaled(trials, values)
+    speed = _scaled(trials, base, timed)
     same = [one for one in trials.tried if one.base == base]
     head = max((one.measured["seconds"] for one in same if not one.is_tuned), default=0.0)
     # How much longer than expected the last training of this network took.
-    late = [one.measured["seconds"] / (head + speed.seconds(_done(one))) for one in same if "steps" in one.measured]
+    new = [one for one in same if one.number >= timed.since and "steps" in one.measured]
+    late = [one.measured["seconds"] / (head + speed.seconds(_done(one))) for one in new]
     return (head + speed.seconds(_pace(trials, values))) * max(late[-1:], default=1.0)
 
 
@@ -120,29 +145,23 @@ def _done(one: Tried) -> Pace:
     return Pace(int(one.measured["steps"]), int(one.measured["judgements"]), 1)
 
 
-def _speed(trials: Trials, ways: Sequence[Values]) -> Speed | None:
-    """How long trainings of the first candidate's network take: measured once a study; None: no time to measure."""
-    if (known := trials.study.user_attrs.get(SPEED)) is not None:
-        return Speed(**known)
-    params, base = _params(trials, ways[0]), base_of_values(ways[0])
+def _time(trials: Trials, way: Values) -> Timed | None:
+    """Measure how long trainings of a network take; None: there is no time for that."""
+    params, base = _params(trials, way), base_of_values(way)
     step = params.train.fine_tune.batch_size * TRAINING_TIMES / trials.measured[base].images_per_second
     if STARTING + 10 * step > trials.left:
         return None
     log.info("Timing some steps of fine-tuning of %s", base)
     found = measure_speed(params, trials.gallery.data(base, pixels=True), trials.strategy)
-    trials.study.set_user_attr(SPEED, found.stored())
-    trials.study.set_user_attr(TIMED, base.values)
-    return found
+    return Timed(base, found, len(trials.tried))
 
 
-def _scaled(trials: Trials, values: Values) -> Speed:
+def _scaled(trials: Trials, base: Base, timed: Timed) -> Speed:
     """The speed of the network that was timed, scaled to another one by their images a second."""
-    found, timed = Speed(**trials.study.user_attrs[SPEED]), base_of_values(trials.study.user_attrs[TIMED])
-    base = base_of_values(values)
-    if base == timed or timed not in trials.measured:
-        return found
-    times = SLOWER * trials.measured[timed].images_per_second / trials.measured[base].images_per_second
-    return Speed(found.start * max(times, 1.0), found.step * times, found.judging * times)
+    if base == timed.base:
+        return timed.speed
+    times = SLOWER * trials.measured[timed.base].images_per_second / trials.measured[base].images_per_second
+    return Speed(timed.speed.start * max(times, 1.0), timed.speed.step * times, timed.speed.judging * times)
 
 
 def _pace(trials: Trials, values: Values) -> Pace:

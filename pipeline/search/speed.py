@@ -1,7 +1,7 @@
 """How long trainings of one network take on this machine: measured in a few steps before any of them begins."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,6 @@ class Speed:
     def seconds(self, pace: Pace) -> float:
         """About how long a whole fine-tuning takes."""
         return self.start + pace.seconds(self.step, self.judging)
-
-    def stored(self) -> dict[str, float]:
-        """As it is kept with a study."""
-        return asdict(self)
 
 
 def pace_of(params: Params, train: Labels, val: Labels) -> Pace:
