@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +49,11 @@ def choose_server() -> None:
         if (running := processes.addresses()) and processes.is_up():
             os.environ["PREFECT_API_URL"] = f"{running.prefect}/api"
             return
-    os.environ.setdefault("PREFECT_HOME", str((HOME / "prefect").absolute()))
+    home = Path(os.environ.setdefault("PREFECT_HOME", str((HOME / "prefect").absolute())))
+    with suppress(
+        OSError
+    ):  # Prefect makes its folder, but not the one around it; who needs it will say why it cannot be
+        home.mkdir(parents=True, exist_ok=True)
 
 
 def _profile_names_a_server() -> bool:

@@ -35,6 +35,7 @@ def test_without_a_server_a_command_is_no_flow_and_prefects_files_are_in_the_pro
     assert not is_a_flow(None)
     assert is_a_flow(True)
     assert os.environ["PREFECT_HOME"] == str(folder / ".nightshift/prefect")
+    assert Path(os.environ["PREFECT_HOME"]).is_dir()
 
 
 @pytest.mark.parametrize("home", [None, "/srv/prefect"])
