@@ -7,8 +7,6 @@ no usage data leaves the machine, and the log holds what concerns the user. A va
 import os
 import sys
 
-from pipeline.core.surroundings import mend
-
 for _name, _value in {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
@@ -23,5 +21,3 @@ for _name, _value in {
 
 # OpenVINO's converter has no switch; without this package, which forks for each message to Google, it sends nothing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-
-mend()

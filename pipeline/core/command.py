@@ -10,10 +10,12 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from pipeline.core.disk_errors import disk_error
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.surroundings import mend
 
 
 def run(main: Callable[[], None]) -> int:
     """Run `main` with the log on standard error; returns the exit status."""
+    mend()
     log.setLevel(logging.INFO)
     log.propagate = False  # Prefect would print every line a second time
     if not log.handlers:
