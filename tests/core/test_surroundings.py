@@ -1,4 +1,4 @@
-"""Servers on this machine are reached without a proxy, and a user without a name is no obstacle."""
+"""A command reaches servers on this machine without a proxy, and runs for a user without a name."""
 
 import getpass
 import os

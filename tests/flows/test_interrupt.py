@@ -17,16 +17,17 @@ from tests.fixtures.ledgers import plan_of
 from tests.fixtures.project import REPOSITORY
 
 CODE = """
-import sys, time
+import sys, threading
 from flows.cli.interrupt import interruptible
 
 def wait(how):
     try:
         print("begun", flush=True)
-        time.sleep(60)
+        threading.Event().wait()  # until the test interrupts it
     finally:
         if how == "slow":
-            time.sleep(60)
+            print("ending", flush=True)
+            threading.Event().wait()
         if how == "server":
             raise RuntimeError("the server is gone")
 
@@ -63,7 +64,8 @@ def test_a_command_ends_soon_and_in_one_line(how: str) -> None:
 def test_a_second_one_ends_it_at_once() -> None:
     process = begun("slow")
     process.send_signal(signal.SIGINT)
-    time.sleep(0.1)
+    assert process.stdout
+    assert process.stdout.readline() == "ending\n"
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 130
 
