@@ -19,7 +19,8 @@ LOCATIONS = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-FOLDERS = ("mlartifacts", "mlruns")  # of a project, directly in it
+ARTIFACTS = "mlartifacts"  # of our experiments
+FOLDERS = (ARTIFACTS, "mlruns")  # directly in a project; the second is of MLflow's own experiment
 
 
 def follow(database: Path) -> bool:

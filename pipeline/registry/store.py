@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "MLFLOW_TRACKING_URI"  # names another store than this project's own
 LOCAL_STORE = Path("mlflow.db")
-LOCAL_ARTIFACTS = Path("mlartifacts")
+LOCAL_ARTIFACTS = Path(relocation.ARTIFACTS)
 LONGEST_CAUSE = 500  # characters
 
 

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import logging
 import math
 import shutil
 import time
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline.core.log import log
+from pipeline.core.log import log, quiet
 from pipeline.params.file import Params
 from pipeline.search.auto_result import AutoResult, Tried, tried_of
 from pipeline.search.candidates import Base, base_of_values
@@ -187,14 +186,3 @@ def _costs(history: History, seconds: float) -> dict[str, float]:
     steps = [row["steps"] for phase, row in history if phase == "fine_tune"]
     found = {"seconds": max(seconds, before)}
     return found | ({"steps": steps[-1], "judgements": float(len(steps))} if steps else {})
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Log only warnings during a trial; the progress bar shows the rest."""
-    level = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        log.setLevel(level)

@@ -5,18 +5,16 @@ undisturbed one would have tried.
 """
 
 import gc
-import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline.core.log import log
+from pipeline.core.log import quiet
 from pipeline.search.log import search_log
 from pipeline.search.space import Values, rounded, value_of, with_values
 from pipeline.search.study import (
@@ -140,7 +138,7 @@ def _try(study: "optuna.Study", search: Search, ready: Ready, number: int, fixed
     trial.set_user_attr(VALUES, values)
     history: History = []
     try:
-        with _quiet():
+        with quiet():
             score = _score(trial, search, ready, values, history, prune=fixed is None)
     except BaseException:
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -151,17 +149,6 @@ def _try(study: "optuna.Study", search: Search, ready: Ready, number: int, fixed
         score = None
     pruned = optuna.trial.TrialState.PRUNED
     study.tell(trial, score, state=pruned if score is None else optuna.trial.TrialState.COMPLETE)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Log only warnings during the trials; the progress bar shows the rest."""
-    level = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 def _score(

@@ -23,6 +23,7 @@ from pipeline.search.space import value_of, with_values
 from pipeline.search.written import write_values
 from tests.fixtures import forked
 from tests.fixtures.project import BACKBONE, change_params, nightshift
+from tests.fixtures.searches import trials_in
 
 NETWORKS = [{"backbone": "keras_file", "weights": BACKBONE, "size": side} for side in (32, 24)]
 MINUTES = 10.0  # more than it takes
@@ -79,22 +80,6 @@ def fresh(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copy = shutil.copytree(start, tmp_path / "project", symlinks=True)
     monkeypatch.chdir(copy)
     return copy
-
-
-def trials_in(project: Path) -> list[tuple[Any, ...]]:
-    """State, score and values of each finished trial, as they lie on disk."""
-    if not (project / SEARCHES).exists():
-        return []
-    with sqlite3.connect(project / SEARCHES) as store:
-        tables = "SELECT name FROM sqlite_master WHERE name IN ('trials', 'trial_values', 'trial_user_attributes')"
-        if len(store.execute(tables).fetchall()) < 3:
-            return []  # being made
-        rows = store.execute(
-            "SELECT state, value, value_json FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id "
-            "JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'values' "
-            "WHERE state IN ('COMPLETE', 'PRUNED') ORDER BY number"
-        )
-        return rows.fetchall()
 
 
 def values_in(project: Path) -> list[dict[str, Any]]:

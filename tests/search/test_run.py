@@ -21,6 +21,7 @@ from pipeline.search.space import value_of
 from pipeline.search.study import plan
 from tests.fixtures.forked import forking
 from tests.fixtures.project import NIGHTSHIFT, change_params, copy_of, dvc, nightshift, run
+from tests.fixtures.searches import trials_in
 
 RANGES = {
     "train.head.learning_rate": {"low": 0.0001, "high": 0.3, "log": True},
@@ -49,22 +50,6 @@ def set_ranges(project: Path, ranges: dict[str, Any]) -> None:
     start, end = text.index("  ranges:\n"), text.index("evaluate:\n")
     lines = "".join(f"    {name}: {yaml.safe_dump(of, default_flow_style=True)}" for name, of in ranges.items())
     (project / PARAMS).write_text(f"{text[:start]}  ranges:   # a comment\n{lines}{text[end:]}")
-
-
-def trials_in(project: Path) -> list[tuple[Any, ...]]:
-    """Number, state, value and tried values of each finished trial, as they lie on disk."""
-    if not (project / SEARCHES).exists():
-        return []
-    with sqlite3.connect(project / SEARCHES) as store:
-        tables = "SELECT name FROM sqlite_master WHERE name IN ('trials', 'trial_values', 'trial_user_attributes')"
-        if len(store.execute(tables).fetchall()) < 3:
-            return []  # being made
-        rows = store.execute(
-            "SELECT state, value, value_json FROM trials t LEFT JOIN trial_values v ON v.trial_id = t.trial_id "
-            "JOIN trial_user_attributes a ON a.trial_id = t.trial_id AND a.key = 'values' "
-            "WHERE state IN ('COMPLETE', 'PRUNED') ORDER BY number"
-        )
-        return rows.fetchall()
 
 
 def runs_in(project: Path) -> pd.DataFrame:
