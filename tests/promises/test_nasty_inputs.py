@@ -1,6 +1,5 @@
 """Promise: one row per input file, always the right row, whatever the files are and wherever they lie."""
 
-import csv
 import hashlib
 import json
 import os
@@ -17,6 +16,7 @@ from pipeline.night.rows import COLUMNS
 from tests.fixtures.forked import nightshift
 from tests.fixtures.nasty import every_case
 from tests.fixtures.nasty_places import Case, Judged, Refused, write_files, write_specials
+from tests.fixtures.nights import rows
 from tests.fixtures.project import NIGHTSHIFT, change_contract, change_params, copy_of, environment, stage, undated
 
 ANSWER = ("status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3")
@@ -46,8 +46,7 @@ class Night:
 
     @property
     def rows(self) -> list[dict[str, str]]:
-        with (self.output / "predictions.csv").open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file, strict=True))
+        return rows(self.output)
 
     @property
     def summary(self) -> dict[str, object]:

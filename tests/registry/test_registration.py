@@ -9,29 +9,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.errors import NightshiftError
 from pipeline.registry import champions, versions
 from pipeline.registry.gate import GATE_TAG
 from pipeline.registry.store import Store, TrackingError
 from tests.fixtures import forked
 from tests.fixtures.project import change_contract, change_params, dvc, nightshift, stage
+from tests.fixtures.registry import NAME, START, Killed, aliases, killed
 
-NAME = "nightshift"
 REGISTER = (sys.executable, "-m", "pipeline.register")
-
-
-def aliases() -> dict[int, tuple[str, ...]]:
-    """The aliases of each version in the registry."""
-    return {found.version: found.aliases for found in champions.known_versions(NAME)}
-
-
-START = {3: (), 2: ("challenger",), 1: ("champion",)}
-
-
-def move_in_the_ui(version: int, alias: str = "champion") -> None:
-    """What the page does when a person moves an alias."""
-    with Store.of_project().connected() as client:
-        client.set_registered_model_alias(NAME, alias, str(version))
 
 
 def runs() -> list[dict[str, str]]:
@@ -40,14 +25,6 @@ def runs() -> list[dict[str, str]]:
         experiment = client.get_experiment_by_name(NAME)
         assert experiment
         return [found.data.tags for found in client.search_runs([experiment.experiment_id])]
-
-
-class Killed(BaseException):
-    """Nothing catches it, as nothing catches SIGKILL."""
-
-
-def killed(*given: Any, **named: Any) -> Any:
-    raise Killed
 
 
 def test_the_first_model_is_champion_an_equal_one_challenger_and_a_worse_one_has_no_alias(
@@ -144,109 +121,6 @@ def test_registering_an_older_model_again_moves_nothing(registry_project: Path) 
     before = champions.known_versions(NAME)
     stage("register", registry_project)
     assert champions.known_versions(NAME) == before
-
-
-def test_promote_and_rollback(registry_project: Path) -> None:
-    assert champions.promote(NAME).version == 2, "the challenger"
-    assert aliases() == {3: (), 2: ("challenger", "champion"), 1: ("previous",)}
-    assert champions.rollback(NAME).version == 1
-    assert aliases() == {3: (), 2: ("challenger", "previous"), 1: ("champion",)}
-    assert champions.rollback(NAME).version == 2
-    champions.promote(NAME, 2)
-    assert aliases() == {3: (), 2: ("challenger", "champion"), 1: ("previous",)}, "again changes nothing"
-    with pytest.raises(NightshiftError, match="no version 9"):
-        champions.promote(NAME, 9)
-
-
-def test_without_a_champion_before_there_is_no_way_back(registry_project: Path) -> None:
-    with pytest.raises(NightshiftError, match="no @previous"):
-        champions.rollback(NAME)
-    assert aliases() == START
-
-
-def test_a_refused_version_is_promoted_only_by_force_which_is_recorded(registry_project: Path) -> None:
-    done = nightshift("promote", "3", cwd=registry_project, check=False)
-    assert done.returncode == 1
-    assert "The gate refused nightshift version 3:\n  max_loss: balanced accuracy is 0.500" in done.stderr
-    assert aliases() == START
-    done = nightshift("promote", "3", "--force", cwd=registry_project, USER="night-watch", LOGNAME="night-watch")
-    assert "although the gate refused it (forced by night-watch, 20" in done.stdout
-    assert aliases() == {3: ("champion",), 2: ("challenger",), 1: ("previous",)}
-
-
-@pytest.mark.parametrize("asks", ["status", "rollback", "promote", "night"])
-def test_a_champion_made_in_the_ui_has_the_one_before_as_previous(asks: str, registry_project: Path) -> None:
-    move_in_the_ui(2)
-    match asks:
-        case "status":
-            nightshift("status", cwd=registry_project)
-        case "rollback":
-            assert champions.rollback(NAME).version == 1
-            assert aliases()[2] == ("challenger", "previous")
-            return
-        case "promote":
-            champions.promote(NAME, 2)
-        case "night":
-            assert champions.champion(NAME).version == 2
-    with Store.of_project().connected() as client:
-        assert versions.by_number(client, NAME, 1).aliases == ("previous",)
-        assert versions.by_number(client, NAME, 2).tags[champions.SINCE_TAG].startswith("20")
-
-
-def test_a_person_who_goes_back_in_the_ui_can_go_forth_again(registry_project: Path) -> None:
-    champions.promote(NAME, 2)
-    move_in_the_ui(1)
-    assert aliases() == {3: (), 2: ("challenger", "previous"), 1: ("champion",)}
-    assert champions.rollback(NAME).version == 2
-
-
-def test_a_champion_whose_predecessor_was_deleted_is_still_champion(registry_project: Path) -> None:
-    move_in_the_ui(2)
-    with Store.of_project().connected() as client:
-        client.delete_model_version(NAME, "1")
-    assert champions.champion(NAME).version == 2
-    with pytest.raises(NightshiftError, match="no @previous"):
-        champions.rollback(NAME)
-
-
-@pytest.mark.parametrize("steps", range(4))
-def test_a_promotion_killed_after_any_step_is_completed_or_repeated(
-    steps: int, registry_project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mlflow import MlflowClient
-
-    left = steps
-    for name in ("set_registered_model_alias", "set_model_version_tag", "set_registered_model_tag"):
-        real = getattr(MlflowClient, name)
-
-        def counted(*given: Any, _real: Any = real, **named: Any) -> Any:
-            nonlocal left
-            if left == 0:
-                raise Killed
-            left -= 1
-            return _real(*given, **named)
-
-        monkeypatch.setattr(MlflowClient, name, counted)
-    with pytest.raises(Killed):
-        champions.promote(NAME, 2)
-    left = 1000
-    found = aliases()
-    assert champions.champion(NAME).version in (1, 2), "there is always a champion"
-    assert [alias for held in found.values() for alias in held].count("champion") == 1
-    champions.promote(NAME, 2)
-    assert aliases() == {3: (), 2: ("challenger", "champion"), 1: ("previous",)}
-    assert champions.rollback(NAME).version == 1
-
-
-def test_the_night_uses_a_refused_champion_that_a_person_chose_and_says_so(
-    registry_project: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pipeline.core.log import log
-
-    monkeypatch.setattr(log, "propagate", True)
-    move_in_the_ui(3)
-    assert champions.champion(NAME).version == 3
-    assert "nightshift version 3 is the champion although the gate refused it: max_loss" in caplog.text
 
 
 def test_two_registrations_at_once_make_one_version(registry_project: Path) -> None:
