@@ -7,7 +7,7 @@ The package conformal-clip-data (`pip install conformal-clip-data`, MIT) holds 2
 ones (25 of each kind) as examples, as many more for calibration, as many more for the test, and call a textile faulty
 where the most similar example is (cosine similarity of a frozen network's features; fmegahed/conformal_clip,
 examples/benchmark_textile.py). They publish the accuracy on one such draw: 0.72 with EfficientNet-B0, 0.60 with
-ResNet18; with isotonic calibration 0.78 and 0.73. We draw anew for each seed: the same protocol, not the same images.
+ResNet18; with isotonic calibration 0.78 and 0.73. Each seed draws other images: the same protocol, not the same split.
 
 Heads: their own (`most similar`); the head of a training (`linear`; the calibration images decide when it stops);
 ridge regression on the classes; the nearest class mean. The last two see no calibration image. Besides the two

@@ -25,7 +25,7 @@ def unguarded(cell: str) -> str:
 
 
 def guarded_value(text: str) -> str:
-    """`guarded`, for a column that may hold numbers: `-1.5` is no formula, and stays a number."""
+    """`guarded`, for a column that may hold numbers: `-1.5` is not a formula, and stays a number."""
     return text if _NUMBER.fullmatch(text) else guarded(text)
 
 

@@ -44,7 +44,7 @@ def new_model(client: "MlflowClient", run_id: str, params: Mapping[str, Any]) ->
     client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
     try:
         yield model_id
-    except Exception:
+    except Exception:  # whatever failed is raised again; a kill leaves the model unfinished, as it is
         client.finalize_logged_model(model_id, LoggedModelStatus.FAILED)
         raise
     client.finalize_logged_model(model_id, LoggedModelStatus.READY)

@@ -1,4 +1,4 @@
-"""What a listing leaves aside, counted and named: other files, links that are not followed, folders without rights."""
+"""Counts and names what a listing skips: other files, links that are not followed, folders without rights."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _ENDING = re.compile(r"[a-z0-9_+-]{1,12}")
 
 
 class LeftAside(BaseModel):
-    """What a listing left aside. Names are examples, with bytes that are not UTF-8 escaped."""
+    """What a listing skipped. Names are examples; their bytes that are not UTF-8 are escaped."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -73,7 +73,7 @@ class LeftAside(BaseModel):
 
 
 class Tally:
-    """Counts what a listing leaves aside while somebody takes its images."""
+    """Counts what a listing skips while the caller takes its images."""
 
     def __init__(self) -> None:
         """Nothing yet."""
@@ -100,7 +100,7 @@ class Tally:
             self._names[entry.kind].append(os.fsencode(entry.path).decode("utf-8", "backslashreplace"))
 
     def found(self) -> LeftAside:
-        """What has been left aside so far."""
+        """What the listing has skipped so far."""
         return LeftAside(
             files=dict(sorted(self._files.items(), key=lambda one: (-one[1], one[0]))),
             links=self._counts["link"],

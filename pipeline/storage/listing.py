@@ -69,7 +69,7 @@ def list_images(folder: Path, trusted: Trusted = nowhere) -> Iterator[Listed]:
 
 
 def list_files(folder: Path, trusted: Trusted = nowhere) -> Iterator[Listed | Aside]:
-    """Every image below `folder`, in the order of `list_images`, and between them what is left aside.
+    """Every image below `folder`, in the order of `list_images`, and between them what the listing skipped.
 
     Raises ListingError when `folder` is not a readable folder.
     """
