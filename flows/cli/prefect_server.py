@@ -50,9 +50,8 @@ def choose_server() -> None:
             os.environ["PREFECT_API_URL"] = f"{running.prefect}/api"
             return
     home = Path(os.environ.setdefault("PREFECT_HOME", str((HOME / "prefect").absolute())))
-    with suppress(
-        OSError
-    ):  # Prefect makes its folder, but not the one around it; who needs it will say why it cannot be
+    # Prefect makes its folder, but not the one around it, and says why where it cannot.
+    with suppress(OSError):
         home.mkdir(parents=True, exist_ok=True)
 
 

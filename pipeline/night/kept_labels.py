@@ -27,9 +27,7 @@ class KeptLabels:
     """What a person has written into the review of an earlier run into the same folder."""
 
     labels: Mapping[tuple[str, str], str] = field(default_factory=dict)  # path and SHA-256, as in the CSV -> label
-    by_content: Mapping[str, str] = field(
-        default_factory=dict
-    )  # SHA-256 -> label; contents with two labels are left out
+    by_content: Mapping[str, str] = field(default_factory=dict)  # SHA-256 -> label, where there is one label
     file: bytes = b""  # the review, if it holds more: own columns, or a form that only a person's program writes
 
     def label_of(self, row: Row) -> str:
@@ -89,8 +87,6 @@ def kept_names(output: Folder) -> list[str]:
 
 def labelled(folder: Path) -> Iterator[tuple[Path, list[dict[str, str]] | None]]:
     """Each review in a night's folder, and its rows with a person's label; None: it is in no form that we know."""
-    for file in sorted(
-        {*folder.glob(REVIEW), *(file for file in folder.glob("review-*.csv") if KEPT.fullmatch(file.name))}
-    ):
+    for file in sorted(file for file in folder.glob("review*.csv") if file.name == REVIEW or KEPT.fullmatch(file.name)):
         rows = _rows(file.read_bytes())
         yield file, None if rows is None else [row for row in rows if row[CORRECTION].strip()]
