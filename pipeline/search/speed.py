@@ -61,7 +61,7 @@ def measure_speed(params: Params, data: Data, strategy: Any) -> Speed:
         pace=Pace(1 + TIMED, 1, how.batch_size),
         change=lambda seed: random_change(params.augment, seed),
     )
-    iterator = iter(strategy.experimental_distribute_dataset(batches(task, task.pace, 0, together=True)))
+    iterator = iter(strategy.experimental_distribute_dataset(batches(task, task.pace, 0, 1, together=True)))
     some = task.val.sample(how.batch_size, params.seed)
     steps(iterator, 1)
     judge(some)  # both have made their graphs

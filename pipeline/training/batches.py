@@ -1,4 +1,4 @@
-"""The examples of a training phase, and its batches between two judgements. Fits nothing.
+"""The examples of a training phase, and its batches. Fits nothing.
 
 The draws depend only on the seed and on how many judgements there were before.
 """
@@ -60,15 +60,22 @@ def stream(rows: int, seed: int, start: int, stop: int) -> NDArray[np.int64]:
     return np.concatenate([*found, np.empty(0, np.int64)])[first : first + stop - start]
 
 
-def batches(task: Task, pace: Pace, judged: int, together: bool = False) -> tf.data.Dataset:
-    """The batches after `judged` judgements until the next one, read from disk as they are needed.
+def batches(task: Task, pace: Pace, judged: int, until: int, together: bool = False) -> tf.data.Dataset:
+    """The batches between the judgements `judged` and `until`, counted from 0, read from disk as they are needed.
 
-    Yields (rows as float32, targets, weights) of the pace's batch size. The last batch of a pass has what is left;
-    `together`: every batch is full, as each replica needs rows. A row has the weight of its class; a soft target has
-    the mean of its classes' weights by their shares.
+    Yields (rows as float32, targets, weights) of the pace's batch size. The last batch before a judgement has what is
+    left; `together`: every batch is full, as each replica needs rows. A row has the weight of its class; a soft target
+    has the mean of its classes' weights by their shares. A random change has one seed for all of them.
     """
     rows, targets, weights = task.train.rows, task.targets, tf.constant(task.class_weights)
     shape, seed = (None, *rows.shape[1:]), epoch_seed(task.seed, judged)
+
+    def order(judgement: int) -> NDArray[np.int64]:
+        return stream(len(targets), task.seed, pace.rows_until(judgement), pace.rows_until(judgement + 1))
+
+    def choose(judgement: tf.Tensor) -> tf.data.Dataset:
+        found = tf.ensure_shape(tf.numpy_function(order, [judgement], tf.int64, stateful=False), (None,))
+        return tf.data.Dataset.from_tensor_slices(found).batch(pace.batch_size, drop_remainder=together)
 
     def gather(index: NDArray[np.int64]) -> NDArray[np.float32]:
         return rows[index].astype(np.float32)
@@ -82,8 +89,6 @@ def batches(task: Task, pace: Pace, judged: int, together: bool = False) -> tf.d
 
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    order = stream(len(targets), task.seed, pace.rows_until(judged), pace.rows_until(judged + 1))
-    chosen = tf.data.Dataset.from_tensor_slices(order).batch(pace.batch_size, drop_remainder=together)
-    read = chosen.map(load, num_parallel_calls=1)
+    read = tf.data.Dataset.range(judged, until).flat_map(choose).map(load, num_parallel_calls=1)
     changed = read if task.change is None else read.map(task.change(seed))
     return changed.map(weigh).prefetch(2).with_options(options)

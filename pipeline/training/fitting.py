@@ -164,12 +164,14 @@ def fit(
         desc=task.phase, total=pace.steps, initial=pace.until(len(history)), unit="step",
         disable=not task.slow or finished,
     )  # fmt: skip
+    iterator = None
     with bar:
         while not finished:
             started, number = time.monotonic(), len(history)
             count = pace.until(number + 1) - pace.until(number)
-            dataset = batches(task, pace, number, together)
-            iterator = iter(model.distribute_strategy.experimental_distribute_dataset(dataset))
+            if iterator is None or task.change:  # each judgement begins with other changes
+                dataset = batches(task, pace, number, number + 1 if task.change else pace.judgements, together)
+                iterator = iter(model.distribute_strategy.experimental_distribute_dataset(dataset))
             total = 0.0
             for _ in range(count if task.slow else 1):
                 total += float(steps(iterator, 1 if task.slow else count))

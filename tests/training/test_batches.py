@@ -24,12 +24,19 @@ def test_batches_keep_rows_and_labels_together_and_see_each_once_an_epoch() -> N
         orders.append(found[0][:, 0].tolist())
     assert orders[0] == orders[2] != orders[1]
     assert [len(part[0]) for part in found_in(numbered, 0)] == [4, 4, 2]
-    full = batches(numbered, whole_passes(2, 10, 4, together=True), 0, together=True)
+    full = batches(numbered, whole_passes(2, 10, 4, together=True), 0, 1, together=True)
     assert [len(part[0]) for part in full] == [4, 4]
 
 
 def found_in(task: Task, judgement: int) -> list[tuple[np.ndarray, ...]]:
-    return list(batches(task, task.pace, judgement).as_numpy_iterator())
+    return list(batches(task, task.pace, judgement, judgement + 1).as_numpy_iterator())
+
+
+def test_batches_of_several_epochs_are_those_of_each() -> None:
+    example = Examples(np.arange(10, dtype=np.float32)[:, None], np.arange(10) % 2)
+    task = Task("head", example, example, np.eye(2, dtype=np.float32)[example.labels], WEIGHTS, 3, whole_passes(3, 10, 4))
+    at_once = [part[0].tolist() for part in batches(task, task.pace, 1, 3).as_numpy_iterator()]
+    assert at_once == [part[0].tolist() for epoch in (1, 2) for part in found_in(task, epoch)]
 
 
 def test_between_judgements_that_are_not_epochs_the_batches_are_full_and_the_passes_go_on() -> None:
