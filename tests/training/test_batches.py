@@ -34,8 +34,9 @@ def found_in(task: Task, judgement: int) -> list[tuple[np.ndarray, ...]]:
 
 def test_batches_of_several_epochs_are_those_of_each() -> None:
     example = Examples(np.arange(10, dtype=np.float32)[:, None], np.arange(10) % 2)
-    task = Task("head", example, example, np.eye(2, dtype=np.float32)[example.labels], WEIGHTS, 3, whole_passes(3, 10, 4))
-    at_once = [part[0].tolist() for part in batches(task, task.pace, 1, 3).as_numpy_iterator()]
+    pace = whole_passes(3, 10, 4)
+    task = Task("head", example, example, np.eye(2, dtype=np.float32)[example.labels], WEIGHTS, 3, pace)
+    at_once = [part[0].tolist() for part in batches(task, pace, 1, 3).as_numpy_iterator()]
     assert at_once == [part[0].tolist() for epoch in (1, 2) for part in found_in(task, epoch)]
 
 
