@@ -2,14 +2,23 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent.parent  # the folder of `pipeline/`, in a checkout and in an installation alike
 # These packages only move bytes and messages, so an edit to them changes no result: parameters and content hashes track
 # what passes through them.
 PLUMBING = ("core", "params", "storage", "registry", "versions")
+
+
+class Source(NamedTuple):
+    """A source file."""
+
+    meaning: str  # its syntax tree, without comments, docstrings and layout
+    imported: frozenset[str]  # names anywhere in it, some of them modules
 
 
 def code_of(*modules: str) -> str:
@@ -18,17 +27,9 @@ def code_of(*modules: str) -> str:
     Comments, docstrings and layout do not count. Raises FileNotFoundError for a missing module.
     """
     digest = sha256()
-    for module, tree in sorted(_trees(*modules).items()):
-        digest.update(f"{module}\0{ast.dump(_without_docstrings(tree))}\0".encode())
+    for module, source in sorted(_sources(*modules).items()):
+        digest.update(f"{module}\0{_read(source).meaning}\0".encode())
     return digest.hexdigest()
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        match node:
-            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef() if ast.get_docstring(node):
-                del node.body[0]
-    return tree
 
 
 def versions_of(*distributions: str) -> dict[str, str]:
@@ -41,23 +42,23 @@ def modules_behind(*modules: str, plumbing: bool = False) -> set[str]:
 
     plumbing: whether to follow imports of PLUMBING too.
     """
-    return set(_trees(*modules, plumbing=plumbing))
+    return set(_sources(*modules, plumbing=plumbing))
 
 
-def _trees(*modules: str, plumbing: bool = False) -> dict[str, ast.Module]:
-    """The syntax trees of `modules_behind`."""
-    found: dict[str, ast.Module] = {}
+def _sources(*modules: str, plumbing: bool = False) -> dict[str, bytes]:
+    """The files of `modules_behind`."""
+    found: dict[str, bytes] = {}
     todo = list(modules)
     while todo:
         if (module := todo.pop()) not in found:
-            found[module] = ast.parse(file_of(module).read_bytes())
+            found[module] = file_of(module).read_bytes()
             todo += [name for name in project_imports(found[module]) if plumbing or not is_plumbing(name)]
     return found
 
 
-def project_imports(tree: ast.Module) -> set[str]:
-    """The project's modules that a module with this syntax tree imports, anywhere in its file."""
-    return {name for name in _imported(tree) if name.startswith("pipeline.") and file_of(name).is_file()}
+def project_imports(source: bytes) -> set[str]:
+    """The project's modules that a module with this source imports, anywhere in its file."""
+    return {name for name in _read(source).imported if name.startswith("pipeline.") and file_of(name).is_file()}
 
 
 def is_plumbing(module: str) -> bool:
@@ -68,6 +69,17 @@ def is_plumbing(module: str) -> bool:
 def file_of(module: str) -> Path:
     """The module's source file."""
     return ROOT / f"{module.replace('.', '/')}.py"
+
+
+@cache
+def _read(source: bytes) -> Source:
+    tree = ast.parse(source)
+    imported = frozenset(_imported(tree))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef() if ast.get_docstring(node):
+                del node.body[0]
+    return Source(ast.dump(tree), imported)
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
