@@ -2,8 +2,11 @@
 
 import csv
 import itertools
+import socket
+from collections.abc import Iterable
 from pathlib import Path
 
+from flows.mlflow_pages import model_page
 from pipeline.core.cells import unguarded
 from pipeline.core.pages import data_uri
 from pipeline.core.paths import (
@@ -18,7 +21,10 @@ from pipeline.core.paths import (
 )
 from pipeline.evaluation.results import read_evaluation
 from pipeline.night.summary import Drift, NightSummary, review_lines, shadow_lines, stranger_lines
+from pipeline.registry.store import Store
+from pipeline.registry.versions import Registered
 from pipeline.storage.files import read_json
+from pipeline.storage.stores import Place
 
 FIRST_FIGURES = ("confusion_matrix", "reliability", "coverage", "slices", "robustness", "mistakes")
 SUSPECTS = 20  # label errors in the Markdown; the report has all
@@ -58,6 +64,24 @@ def model_pages() -> list[tuple[Path, str, str]]:
     return [page for page in pages if page[0].is_file()]
 
 
+def model_markdown(model: Registered) -> str:
+    """A registered version, with where it and its reports are."""
+    page = model_page(model.name, model.version)
+    lines = [
+        f"**{model.name} version {model.version}** ({', '.join(model.aliases) or 'no alias'})",
+        "",
+        f"[Its page in MLflow]({page})" if page else f"MLflow store `{Store.of_project().shown}`, run `{model.run_id}`",
+        *files_markdown((file.absolute(), words) for file, _, words in model_pages()),
+    ]
+    return "\n".join(lines)
+
+
+def files_markdown(files: Iterable[tuple[Place, str]]) -> list[str]:
+    """Where files are: as text, since a browser opens no file of its machine, let alone of another, from a page."""
+    rows = [f"| {words} | `{place}` |" for place, words in files]
+    return ["", f"| on {socket.gethostname()} | |", "|---|---|", *rows] if rows else []
+
+
 def data_markdown() -> str:
     """The expectations on the images with what was found, and the likeliest label errors, on one page."""
     judged = read_json(EXPECTATIONS) if EXPECTATIONS.is_file() else []
@@ -70,6 +94,7 @@ def data_markdown() -> str:
         lines += ["| image | label | looks like |", "|---|---|---|"]
         first = itertools.islice(suspects, SUSPECTS)
         lines += [f"| {row['path']} | {row['label']} | {row['suggested']} |" for row in first]
+    lines += files_markdown((page.absolute(), words) for page, _, words in data_pages())
     return "\n".join(lines)
 
 
@@ -115,6 +140,6 @@ def _drift_markdown(drift: Drift) -> list[str]:
 
 def _shadow_markdown(summary: NightSummary) -> list[str]:
     if not summary.shadow:
-        return []
+        return ["", *shadow_lines(summary)]
     lines = ["", *shadow_lines(summary), "", "| champion | challenger | images |", "|---|---|---:|"]
     return lines + [f"| {ours} | {theirs} | {count} |" for ours, theirs, count in summary.shadow.pairs]

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.artifacts import summary_markdown
+from flows.artifacts import files_markdown, summary_markdown
 from flows.hooks import STOPPED, night_crashed, night_failed
 from flows.retries import RETRIES
 from pipeline.night import planning, results, shadow
@@ -25,6 +25,7 @@ from pipeline.night.outputs import folder_for
 from pipeline.night.results import Results
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.rows import PREDICTIONS_CSV
+from pipeline.night.shadow import NoShadow
 from pipeline.night.shard import classify_alone
 from pipeline.night.summary import NightSummary
 from pipeline.night.workers import classify_shards
@@ -114,7 +115,7 @@ def finish(run: Run, params: Params, labels: Path | None) -> Results:
 
 
 @task(task_run_name="plan of the shadow", cache_policy=NO_CACHE)
-def begin_shadow(run: Run) -> Run | None:
+def begin_shadow(run: Run) -> Run | NoShadow:
     """Choose the challenger."""
     return shadow.begin(run)
 
@@ -187,8 +188,7 @@ def nightly(  # each option is a parameter, for deployments and Prefect's UI
 
 
 def publish(output: Folder, summary: NightSummary) -> None:
-    """Publish the night as artifacts of its flow run."""
-    create_markdown_artifact(summary_markdown(summary), key="summary")
-    create_link_artifact((output.path / PREDICTIONS_CSV).as_uri(), key="predictions", link_text="predictions.csv")
-    create_link_artifact((output.path / MORNING_PAGE).as_uri(), key="morning", link_text="the morning page")
-    create_link_artifact((output.path / REVIEW_PAGE).as_uri(), key="review", link_text="what to look at first")
+    """Publish the night as an artifact of its flow run, which says where its files are."""
+    files = ((MORNING_PAGE, "the morning page"), (REVIEW_PAGE, "what to look at"), (PREDICTIONS_CSV, "all rows"))
+    places = files_markdown((output.absolute().path / name, words) for name, words in files)
+    create_markdown_artifact("\n".join([summary_markdown(summary), *places]), key="summary")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.mlflow_pages import model_page
 from pipeline.core.text import shown
 from pipeline.registry.gate import Decision
 from pipeline.registry.registration_result import Registration
@@ -52,6 +53,8 @@ def print_registration(registration: Registration) -> None:
             lines.append(f"A person has to promote it: {decision.needs_a_person}.")
         if "champion" not in model.aliases:
             lines.append(f"It is not the champion yet: `nightshift promote {model.version}` makes it the champion.")
+    if page := model_page(model.name, model.version):
+        lines.append(f"In MLflow: {page}")
     _print(lines)
 
 

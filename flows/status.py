@@ -2,30 +2,36 @@
 
 import itertools
 import os
+import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from flows.artifacts import data_pages, model_pages
-from pipeline.core.paths import EVALUATION, FIGURES, PREDICTIONS
+from flows.mlflow_pages import OF_MLFLOW_UI, address_of, model_page
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREDICTIONS
 from pipeline.core.people_tables import TableError
 from pipeline.evaluation.results import read_evaluation
 from pipeline.night.review import PAGE, REVIEW
 from pipeline.night.review_file import read_review
 from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, read_rows
 from pipeline.night.summary import SUMMARY, summary_if_any, summary_lines
-from pipeline.registry import champions
+from pipeline.registry import champions, current
 from pipeline.registry.gate import GATE_TAG, REFUSED
 from pipeline.registry.store import Store
+from pipeline.registry.succession import CHAMPION
+from pipeline.registry.versions import Registered
 from pipeline.storage.folders import folder_at
+from pipeline.versions.dvc import is_evaluated
 
 FIRST_ROWS = 5  # of the latest CSV
 SHOWN_VERSIONS = 10  # the newest ones; versions with an alias are always shown
 
 
-def versions_table(name: str) -> tuple[list[dict[str, str]], list[str]]:
-    """The versions of the model `name`, one row each, and notes on refused ones and the champion."""
-    every = champions.known_versions(name)
+def versions_table(every: Sequence[Registered]) -> tuple[list[dict[str, str]], list[str]]:
+    """The versions of a model, one row each, and notes on refused ones and the champion."""
     shown = [model for place, model in enumerate(every) if place < SHOWN_VERSIONS or model.aliases]
     rows = [
         {
@@ -43,7 +49,7 @@ def versions_table(name: str) -> tuple[list[dict[str, str]], list[str]]:
         if model.tags.get(GATE_TAG) == REFUSED:
             notes += [f"version {model.version} was refused:", *(f"  {line}" for line in champions.reasons(model))]
     for model in shown:
-        if champions.CHAMPION in model.aliases:
+        if CHAMPION in model.aliases:
             notes.append(f"version {model.version} is champion since {model.tags.get(champions.SINCE_TAG, 'long')}")
             notes += [f"WARNING: {words}" for words in [champions.warning(model)] if words]
     return rows, notes
@@ -55,17 +61,55 @@ def latest_night() -> Path | None:
     return next((file.parent for file in files if summary_if_any(folder_at(file.parent))), None)
 
 
-def status_lines() -> list[str]:
-    """The latest CSV with its first rows, reports, how to open MLflow."""
+def status_lines(every: Sequence[Registered] = ()) -> list[str]:
+    """The latest CSV with its first rows, the last training's model, reports. every: the registered versions."""
     lines = _night_lines(found) if (found := latest_night()) else []
-    if EVALUATION.is_file():
-        lines += ["Current model on the test images:", f"  accuracy {read_evaluation().of('accuracy')}"]
-        lines.append(f"  figures in {FIGURES}")
-    for page, _, words in (*model_pages(), *data_pages()):
+    lines += _model_lines(every)
+    for page, _, words in data_pages():
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
+    return lines
+
+
+def mlflow_lines(name: str) -> list[str]:
+    """How to open the page of the model `name` in MLflow, where a version is promoted too."""
+    if page := model_page(name):
+        return ["MLflow:", f"  {page}"]
     # Without an activated environment, the shell does not find the bare name.
     mlflow = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
-    return [*lines, "MLflow:", f"  {mlflow} ui --backend-store-uri {Store.of_project().shown}"]
+    command = shlex.join([mlflow, "ui", "--backend-store-uri", Store.of_project().shown])
+    return ["MLflow:", f"  {command}", f"  then open {address_of(OF_MLFLOW_UI, name)}"]
+
+
+def _model_lines(every: Sequence[Registered]) -> list[str]:
+    """The model of the last training here: which version it is, how good, its pages."""
+    if not current.is_here():
+        if not EVALUATION.is_file():
+            return []
+        return [
+            "Last training:",
+            f"  none here: no model is in {MODEL}, so the files of a model in reports/ are of a training elsewhere",
+        ]
+    lines = [f"Last training ({MODEL}):"]
+    try:
+        lines.append(f"  {_which(current.version_of(every))}")
+    except NightshiftError as error:
+        return [*lines, f"  {error}"]
+    if not is_evaluated(MODEL) or not EVALUATION.is_file():
+        return [*lines, "  not evaluated yet: `nightshift train` goes on with that"]
+    lines += [f"  accuracy on the test images {read_evaluation().of('accuracy')}", f"  figures in {FIGURES}"]
+    for page, _, words in model_pages():
+        lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
+    return lines
+
+
+def _which(version: Registered | None) -> str:
+    if version is None:
+        return "not registered: `nightshift train` puts it before the gate"
+    if version.aliases:
+        return f"version {version.version}, {' '.join(f'@{alias}' for alias in version.aliases)}"
+    if version.tags.get(GATE_TAG) == REFUSED:
+        return f"version {version.version}, which the gate refused: no night uses it"
+    return f"version {version.version}, which is not the champion: no night uses it"
 
 
 def _night_lines(folder: Path) -> list[str]:

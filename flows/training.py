@@ -1,7 +1,7 @@
 """The training flow: the stages of `dvc.yaml` through DVC, one task each, then the registry."""
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
@@ -12,7 +12,6 @@ from pipeline.params.file import load_params
 from pipeline.register import register_current
 from pipeline.registry.gate import to_markdown
 from pipeline.registry.registration_result import Registration
-from pipeline.registry.store import Store
 from pipeline.storage.images_lock import working_on_images
 from pipeline.versions import dvc, remote
 
@@ -44,10 +43,8 @@ def register() -> Registration:
 
 @task(task_run_name="publish data", cache_policy=NO_CACHE)
 def publish_data() -> None:
-    """Publish artifacts about the images: expectations, findings, links."""
+    """Publish an artifact about the images: expectations, findings, where the reports are."""
     create_markdown_artifact(artifacts.data_markdown(), key="data")
-    for page, key, words in artifacts.data_pages():
-        create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
 
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
@@ -56,13 +53,7 @@ def publish(registration: Registration) -> None:
     model = registration.model
     create_table_artifact(artifacts.metrics_table(), key="metrics", description="Test split, with 95 % intervals")
     create_markdown_artifact(artifacts.figures_markdown(), key="figures")
-    for page, key, words in artifacts.model_pages():
-        create_link_artifact(page.absolute().as_uri(), key=key, link_text=words)
-    create_markdown_artifact(
-        f"**{model.name} version {model.version}** ({', '.join(model.aliases) or 'no alias'})\n\n"
-        f"MLflow store `{Store.of_project().shown}`, run `{model.run_id}`",
-        key="model",
-    )
+    create_markdown_artifact(artifacts.model_markdown(model), key="model")
     create_markdown_artifact(to_markdown(registration.decision), key="gate")
 
 

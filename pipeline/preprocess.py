@@ -1,5 +1,6 @@
 """Freeze the split, decode every image once. Does not augment."""
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from typing import Never
@@ -12,7 +13,7 @@ from tqdm import tqdm
 from pipeline.core.command import run
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
+from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW, TEST_PREDICTIONS
 from pipeline.data.decoding import decode_all
 from pipeline.data.prepared import SPLITS, Dataset, dataset_sha256, write_dataset, write_split
 from pipeline.data.splits import LEFT_OUT, NEW_SPLIT, FrozenSplits, draw_splits
@@ -20,17 +21,14 @@ from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, replacing, write_json
 from pipeline.versions.dvc import locked_hashes
 
+TAUGHT = ("train", "val")  # the splits that shape a model
+
 
 def read_frozen() -> FrozenSplits | None:
     """The split as it was drawn before, if it was. Raises NightshiftError when the file cannot be read."""
     try:
         return FrozenSplits.model_validate(read_json(FROZEN_SPLITS))
     except FileNotFoundError:
-        if str(FROZEN_SPLITS) in locked_hashes():
-            log.warning(
-                "dvc.lock names a split that is not here: a new one is drawn, and test images may become training "
-                "images. To keep the old one, run `nightshift data pull`, then this command again."
-            )
         return None
     except ValueError as error:
         raise NightshiftError(
@@ -44,10 +42,13 @@ def main() -> None:
     params = load_params()
     manifest = pd.read_parquet(MANIFEST)
     manifest = manifest[manifest["readable"] & (manifest["quarantined"] == "")].reset_index(drop=True)
-    drawn = draw_splits(manifest, params.preprocess.fractions, params.seed, read_frozen())
+    frozen = read_frozen()
+    drawn = draw_splits(manifest, params.preprocess.fractions, params.seed, frozen)
     for note in drawn.notes:
         log.warning("%s", note)
     write_json(FROZEN_SPLITS, drawn.frozen.model_dump())
+    if frozen is None and (words := _of_another_split(manifest, drawn.splits)):
+        log.warning("%s", words)
     manifest, splits = manifest[drawn.splits != LEFT_OUT], drawn.splits[drawn.splits != LEFT_OUT]
     class_names = tuple(sorted(manifest["label"].unique()))
     with replacing(PREPARED) as beside, tqdm(desc="decode", total=len(manifest), unit="image") as progress:
@@ -59,6 +60,27 @@ def main() -> None:
             images = decode_all(RAW, table, params.images, params.compute.threads)
             write_split(beside, name, table, progress_over(images, progress))
             log.info("%s: %s", name, ", ".join(f"{n} {label}" for label, n in table["label"].value_counts().items()))
+
+
+def _of_another_split(manifest: pd.DataFrame, splits: pd.Series) -> str:
+    """A warning if dvc.lock names another split, which is not here, of some of these images; else empty.
+
+    Other images than those of the lock, as after a clone of somebody's project, have lost no split.
+    """
+    locked = locked_hashes().get(str(FROZEN_SPLITS))
+    if locked in (None, hashlib.md5(FROZEN_SPLITS.read_bytes(), usedforsecurity=False).hexdigest()):  # DVC's own hash
+        return ""
+    what = "Test images may have become training images."
+    if TEST_PREDICTIONS.is_file():
+        tested = manifest["path"].isin(pd.read_csv(TEST_PREDICTIONS, usecols=["path"], dtype=str)["path"])
+        taught = int((tested & splits.isin(TAUGHT)).sum())
+        if not taught:
+            return ""
+        what = f"{taught} images that {TEST_PREDICTIONS} names as test images are training or validation images now."
+    return (
+        f"dvc.lock names a split that is not here, so a new one was drawn. {what} To keep the old one, delete "
+        f"{FROZEN_SPLITS}, run `nightshift data pull`, then this command again."
+    )
 
 
 def progress_over(images: Iterator[NDArray[np.uint8]], progress: "tqdm[Never]") -> Iterator[NDArray[np.uint8]]:

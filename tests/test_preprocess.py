@@ -1,5 +1,6 @@
 """What was validated is what is decoded, into the split it was frozen in."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from pipeline.core.errors import NightshiftError
-from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW
+from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW, TEST_PREDICTIONS
 from pipeline.data.decoding import decode_all
 from pipeline.data.prepared import SPLITS, read_split
 from pipeline.data.splits import FrozenSplits
@@ -116,14 +117,41 @@ def test_a_new_image_that_would_join_two_splits_is_left_out_and_named(
     )
 
 
-def test_a_frozen_split_that_dvc_knows_and_is_not_here_is_missed_aloud(
+def lock_a_split(md5: str) -> None:
+    """As a clone has it: dvc.lock names a split that is not in the folder."""
+    FROZEN_SPLITS.unlink(missing_ok=True)
+    lock = {"stages": {"preprocess": {"outs": [{"path": str(FROZEN_SPLITS), "md5": md5}]}}}
+    Path("dvc.lock").write_text(yaml.safe_dump(lock))
+
+
+def test_test_images_of_a_split_that_is_not_here_are_counted_where_they_are_training_images_now(
     validated: pd.DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
-    lock = {"stages": {"preprocess": {"outs": [{"path": str(FROZEN_SPLITS), "md5": "0" * 32}]}}}
-    Path("dvc.lock").write_text(yaml.safe_dump(lock))
-    caplog.set_level("INFO", "nightshift")
+    lock_a_split("0" * 32)
     main()
-    assert "dvc.lock names a split that is not here: a new one is drawn" in caplog.text
+    assert "dvc.lock names a split that is not here, so a new one was drawn. Test images may have" in caplog.text
+    caplog.clear()
+    lock_a_split("0" * 32)
+    TEST_PREDICTIONS.parent.mkdir()
+    validated.assign(label="cat", predicted="cat").to_csv(TEST_PREDICTIONS, index=False)  # all were test images
+    main()
+    taught = sum(len(paths) for name, paths in paths_by_split().items() if name != "test")
+    assert f"{taught} images that reports/test_predictions.csv names as test images are training or" in caplog.text
+
+
+@pytest.mark.parametrize("case", ["other images", "the same split"])
+def test_a_first_training_in_a_clone_warns_of_no_test_images(
+    case: str, validated: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    main()
+    drawn = hashlib.md5(FROZEN_SPLITS.read_bytes(), usedforsecurity=False).hexdigest()
+    TEST_PREDICTIONS.parent.mkdir()
+    paths = validated["path"] if case == "the same split" else "other/" + validated["path"]
+    pd.DataFrame({"path": paths}).to_csv(TEST_PREDICTIONS, index=False)
+    lock_a_split(drawn if case == "the same split" else "0" * 32)
+    caplog.clear()
+    main()
+    assert "split that is not here" not in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"seed": "seven"}'], ids=["empty", "no split", "wrong type"])

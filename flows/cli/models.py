@@ -29,12 +29,21 @@ def promote(
 
 @app.command()
 def rollback() -> None:
-    """Return to the previous champion."""
+    """Return to the champion before the present one; run again, to the one before that."""
     from pipeline.params.file import load_params
     from pipeline.registry import champions
 
-    restored = champions.rollback(load_params().register_.model_name)
-    typer.echo(f"{restored.name} version {restored.version} is the champion again.")
+    done = champions.rollback(load_params().register_.model_name)
+    instead = f", instead of version {done.replaced}" if done.replaced else ""
+    typer.echo(f"{done.model.name} version {done.model.version} is the champion again{instead}.")
+    if done.earlier:
+        typer.echo(f"Before it: version {', '.join(map(str, done.earlier))}. `nightshift rollback` goes on there.")
+    else:
+        typer.echo("It was the first champion: there is no earlier one to return to.")
+    if done.replaced:
+        typer.echo(f"`nightshift promote {done.replaced}` takes this back.")
+    if words := champions.warning(done.model):
+        typer.echo(words)
 
 
 @app.command()

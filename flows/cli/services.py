@@ -40,10 +40,11 @@ def up(
 
     If MLFLOW_TRACKING_URI or PREFECT_API_URL names a server, Nightshift uses that one and starts none.
     """
+    from flows.mlflow_pages import address_of
     from flows.services import configuration, processes
     from pipeline.params.file import load_params
 
-    load_params()  # fails outside a project, before anything starts
+    name = load_params().register_.model_name  # fails outside a project, before anything starts
     if (running := processes.addresses()) and processes.is_up():
         names = ", ".join(f"{one.name} {one.state.lower()}" for one in processes.processes())
         typer.echo(f"Nightshift is already running here ({names}). `nightshift down` stops it.")
@@ -57,6 +58,7 @@ def up(
     except BaseException:
         processes.stop()
         raise
+    typer.echo(f"Models, and how to promote one by hand: {address_of(wanted.mlflow, name)}")
     typer.echo(f"`nightshift logs` shows the logs ({configuration.LOGS}). `nightshift down` stops everything.")
 
 

@@ -72,6 +72,13 @@ def finish_shadow(run: Run, beside: Run, results: Results, params: Params) -> Re
     return dataclasses.replace(results, summary=summary)
 
 
+def without_shadow(run: Run, results: Results, why: str) -> Results:
+    """Say in the summary why a shadow that was asked for did not run; returns the night's results with that."""
+    summary = results.summary.model_copy(update={"no_shadow": why})
+    summary.write(run.output)
+    return dataclasses.replace(results, summary=summary)
+
+
 def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     """Write everything except the morning page, which a shadow does not have."""
     output, plan, batch = run.output, run.plan, params.batch

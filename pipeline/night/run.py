@@ -18,6 +18,7 @@ from pipeline.night.deadline import deadline_at, is_past, stop
 from pipeline.night.ledger import Run
 from pipeline.night.options import NightOptions
 from pipeline.night.results import Results
+from pipeline.night.shadow import NoShadow
 from pipeline.night.summary import NightSummary
 from pipeline.night.workers import Classifier, classify_shards, warm_up
 from pipeline.params.file import Params
@@ -52,7 +53,7 @@ class Steps:
     """The steps of a night: plain functions. A flow passes the same ones as tasks."""
 
     begin: Callable[[NightOptions, Params], Run] = planning.begin
-    begin_shadow: Callable[[Run], Run | None] = shadow.begin
+    begin_shadow: Callable[[Run], Run | NoShadow] = shadow.begin
     classify: Classifier = classify_shards
     finish: Callable[[Run, Params, Path | None], Results] = results.finish
     finish_shadow: Callable[[Run, Run, Results, Params], Results] = results.finish_shadow
@@ -80,9 +81,11 @@ def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightS
         _classify_left(run, params, deadline, steps)
         found = steps.finish(run, params, options.labels)
         log.info("%d images in %.1f s", run.plan.files, time.perf_counter() - began)
-        if beside:
+        if isinstance(beside, Run):
             _classify_left(beside, params, deadline, steps)
             found = steps.finish_shadow(run, beside, found, params)
+        elif beside:
+            found = results.without_shadow(run, found, beside.why)
         if params.batch.track:
             steps.record(options.output, found.summary)
     return found.summary

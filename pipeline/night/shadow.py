@@ -9,6 +9,7 @@ import heapq
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pipeline.core.cells import guarded
 from pipeline.core.errors import NightshiftError
@@ -35,8 +36,15 @@ DISAGREEMENT_COLUMNS = (
 )
 
 
-def begin(run: Run) -> Run | None:
-    """The shadow of a planned, unfinished night; None without a challenger.
+@dataclass(frozen=True, slots=True)
+class NoShadow:
+    """A night that was asked for a shadow has none."""
+
+    why: str
+
+
+def begin(run: Run) -> Run | NoShadow:
+    """The shadow of a planned, unfinished night, if there is a challenger to compare it with.
 
     Like the night's model it is chosen once: a resumed night keeps its challenger.
     """
@@ -47,15 +55,22 @@ def begin(run: Run) -> Run | None:
     try:
         challenger = champions.challenger(run.plan.model_name)
         if challenger is None or str(challenger.version) == run.plan.model_version:
-            log.info(
-                "There is no challenger to compare version %s with, so this night has no shadow.",
-                run.plan.model_version,
-            )
-            return None
+            found = NoShadow(_no_challenger(run.plan, challenger))
+            log.warning("This night has no shadow: %s", found.why)
+            return found
         return run.begin_beside(output, lambda: _settle(run, challenger, output))
     except NightshiftError as error:
         log.warning("The night continues without its shadow: %s", error)
-        return None
+        return NoShadow(str(error))
+
+
+def _no_challenger(plan: RunPlan, challenger: Registered | None) -> str:
+    if challenger is None:
+        return f"no version of {plan.model_name} is @challenger, so there is none to compare with the champion."
+    return (
+        f"version {challenger.version} of {plan.model_name} is @champion and @challenger at once. The next version "
+        "that passes the gate is the next challenger."
+    )
 
 
 def _settle(run: Run, challenger: Registered, output: Folder) -> RunPlan:

@@ -124,6 +124,7 @@ class NightSummary(Part):
     outlier_test: OutlierTest | None = None  # None: the model has no reference
     certificate: Certified | None = None  # None: the model has none
     left_aside: LeftAside | None = None  # what of the folder has no row; None: nothing
+    no_shadow: str | None = None  # why a shadow that was asked for did not run
 
     @property
     def has_strangers(self) -> bool:
@@ -226,9 +227,9 @@ def review_lines(summary: NightSummary) -> list[str]:
 
 
 def shadow_lines(summary: NightSummary) -> list[str]:
-    """How far the challenger agrees, if a shadow ran."""
+    """How far the challenger agrees, or why a shadow that was asked for did not run."""
     if not (found := summary.shadow):
-        return []
+        return [f"--shadow compared nothing: {summary.no_shadow}"] if summary.no_shadow else []
     return [
         f"version {found.model_version} as a shadow agrees on {found.agreed} of {found.compared} files; the "
         "others are in shadow/disagreements.csv"

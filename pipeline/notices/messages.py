@@ -11,8 +11,8 @@ from pipeline.night.morning import PAGE, alarms
 from pipeline.night.results import TooManyUnreadable
 from pipeline.night.summary import SUMMARY, NightSummary, summary_lines
 from pipeline.params.night import Batch
-from pipeline.registry.champions import CHAMPION
 from pipeline.registry.registration_result import Refused, Registration
+from pipeline.registry.succession import CHAMPION
 from pipeline.storage.folders import Folder
 
 LONGEST = 3000  # characters of one part: chat services cut off or refuse what is much longer

@@ -1,26 +1,28 @@
 """Which version is in production, which was before, and how to move between them. Judges no model.
 
-`@challenger` is the newest version that passed the gate, `@champion` the one the night uses, `@previous` the champion
-before it. A person may move `@champion` in the MLflow UI too, not only with `nightshift promote`. The registered model
-has the last known champion in a tag (KNOWN_TAG), so the next caller of `reconcile` finds the move and completes it.
+`@challenger` is the newest version that passed the gate, `@champion` the one the night uses, `@previous` the one that
+`nightshift rollback` returns to. A person may move `@champion` in the MLflow UI too, not only with `nightshift
+promote`. The registered model has its champions in a tag (`succession`), so the next caller of `reconcile` finds the
+move and completes it.
 """
 
 import datetime
 import getpass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.registry import versions
+from pipeline.registry import succession, versions
 from pipeline.registry.gate import GATE_TAG, REFUSED, from_tags
 from pipeline.registry.store import Store
+from pipeline.registry.succession import CHAMPION, PREVIOUS
 from pipeline.registry.versions import Registered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-KNOWN_TAG = "nightshift.champion"  # on the registered model: the last known champion
+CHALLENGER = "challenger"
 SINCE_TAG = "nightshift.champion_since"  # on a version: when it was last made champion, if known
 FORCED_TAG = "nightshift.forced"  # on a version: who promoted it against the gate, and when
 
@@ -29,37 +31,50 @@ class RefusedVersion(NightshiftError):  # noqa: N818 - a decision, not a fault
     """The gate refused the version, so only `force` promotes it."""
 
 
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """What a rollback did."""
+
+    model: Registered  # the champion now
+    replaced: int | None  # the champion until now; None when no version had the alias
+    earlier: tuple[int, ...]  # the champions before it, that later rollbacks return to; the last one first
+
+
 def crown(client: "MlflowClient", name: str, version: int) -> None:
-    """Make `version` the champion, and the champion until now the previous one.
-
-    With this order a kill leaves either the old state or one that `reconcile` completes.
-    """
-    before = reconcile(client, name)
-    if before and before != version:
-        client.set_registered_model_alias(name, PREVIOUS, str(before))
+    """Make `version` the champion. After a kill in between, `reconcile` completes it."""
+    history = reconcile(client, name)
     client.set_registered_model_alias(name, CHAMPION, str(version))
-    if before != version:
-        _remember(client, name, version)
+    if history[-1:] != (version,):
+        _record_new(client, name, succession.with_champion(history, version))
 
 
-def reconcile(client: "MlflowClient", name: str) -> int | None:
-    """When a person has moved `@champion`, make the last known champion `@previous`; returns the champion."""
+def reconcile(client: "MlflowClient", name: str) -> tuple[int, ...]:
+    """The versions that were champion, the champion last; empty when there is none.
+
+    When a person has moved `@champion`, record that, and let `@previous` name the one before.
+    """
     model = versions.registered_model(client, name)
     if model is None or CHAMPION not in model.aliases:
-        return None
-    champion, known = int(model.aliases[CHAMPION]), model.tags.get(KNOWN_TAG, "")
-    if known == str(champion):
-        return champion
-    if known.isdecimal() and versions.find(client, name, int(known)):
-        client.set_registered_model_alias(name, PREVIOUS, known)
-        log.info("Somebody made version %d the @champion in MLflow; version %s is @previous now.", champion, known)
-    _remember(client, name, champion)
-    return champion
+        return ()
+    champion, before = int(model.aliases[CHAMPION]), succession.champions_of(model)
+    history = succession.with_champion(before, champion)
+    previous = str(history[-2]) if len(history) > 1 else ""
+    if history == before and str(model.aliases.get(PREVIOUS, "")) == previous:
+        return history
+    history = succession.without_deleted(client, name, history)
+    if before[-1:] == (champion,):
+        succession.record(client, name, history)
+        return history
+    if before:
+        undo = f"; `nightshift rollback` returns to version {history[-2]}" if len(history) > 1 else ""
+        log.info("Somebody made version %d the @champion in MLflow%s.", champion, undo)
+    _record_new(client, name, history)
+    return history
 
 
-def _remember(client: "MlflowClient", name: str, version: int) -> None:
-    client.set_model_version_tag(name, str(version), SINCE_TAG, _now())
-    client.set_registered_model_tag(name, KNOWN_TAG, str(version))
+def _record_new(client: "MlflowClient", name: str, history: tuple[int, ...]) -> None:
+    client.set_model_version_tag(name, str(history[-1]), SINCE_TAG, _now())
+    succession.record(client, name, history)
 
 
 def _now() -> str:
@@ -111,18 +126,31 @@ def promote(name: str, version: int | None = None, *, force: bool = False) -> Re
         return versions.by_number(client, name, version)
 
 
-def rollback(name: str) -> Registered:
-    """Swap the champion with the one before it. Raises NightshiftError when there was none."""
+def rollback(name: str) -> RolledBack:
+    """Make the champion before the present one the champion again; each call goes one further back.
+
+    Raises NightshiftError when no earlier one is left.
+    """
     with Store.of_project().connected() as client:
-        reconcile(client, name)
-        champion, before = (versions.by_alias(client, name, alias) for alias in (CHAMPION, PREVIOUS))
-        if before is None or (champion and champion.version == before.version):
-            raise NightshiftError(
-                f"{name} has no @previous in MLflow: no other version has been champion. "
-                "Choose one with `nightshift promote VERSION`."
-            )
-        crown(client, name, before.version)
-        return versions.by_number(client, name, before.version)
+        history = reconcile(client, name)
+        replaced, left = history[-1:], history[:-1]
+        if not history and (model := versions.registered_model(client, name)):  # the champion was deleted in MLflow
+            left = succession.champions_of(model)
+        left = succession.still_there(client, name, left)
+        if not left:
+            raise NightshiftError(_no_way_back(name, replaced))
+        succession.record(client, name, left)  # first: a kill after it leaves the old state, as `reconcile` finds it
+        client.set_registered_model_alias(name, CHAMPION, str(left[-1]))
+        _record_new(client, name, left)
+        return RolledBack(versions.by_number(client, name, left[-1]), replaced[0] if replaced else None, left[-2::-1])
+
+
+def _no_way_back(name: str, champion: tuple[int, ...]) -> str:
+    kept = f"Version {champion[0]} stays the champion. " if champion else ""
+    return (
+        f"{name} has no earlier champion to return to. {kept}`nightshift status` lists all versions, "
+        "`nightshift promote VERSION` chooses one."
+    )
 
 
 def champion(name: str) -> Registered:

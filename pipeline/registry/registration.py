@@ -29,6 +29,7 @@ from pipeline.registry.registration_result import Registration
 from pipeline.registry.rematch import HeldOut, contest
 from pipeline.registry.runs import CONTRACT_TAG, all_params, final, lineage_tags, log_training, on_test_images, tag_run
 from pipeline.registry.store import LOCAL_STORE, Store
+from pipeline.registry.succession import CHAMPION
 from pipeline.registry.training_images import TRAINING_IMAGES
 from pipeline.registry.versions import Registered
 
@@ -122,7 +123,7 @@ class _Registrar:
 
     def _champion(self, model: Registered | None) -> Contest | Incomparable | None:
         """The champion on today's test images; None when no other version is in production."""
-        champion = versions.by_alias(self.client, self.name, champions.CHAMPION)
+        champion = versions.by_alias(self.client, self.name, CHAMPION)
         if champion is None or (model and model.version == champion.version):
             return None
         log.info("Evaluating version %d (@champion) on the same test images.", champion.version)

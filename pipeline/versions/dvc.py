@@ -138,6 +138,20 @@ def locked_hashes() -> dict[str, str]:
     return {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}
 
 
+def is_evaluated(model: Path) -> bool:
+    """Whether the stage `evaluate` last ran on what the stage `train` last made in `model`, by `dvc.lock`."""
+    lock = Path("dvc.lock")
+    if not lock.is_file():
+        return True
+    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]
+
+    def locked(stage: str, kind: str) -> str | None:
+        entries = stages.get(stage, {}).get(kind, [])
+        return next((entry["md5"] for entry in entries if entry["path"] == str(model)), None)
+
+    return locked("train", "outs") == locked("evaluate", "deps")
+
+
 def run_python(*words: str, say: Callable[[str], None], bars: bool = False) -> None:
     """Run this Python with `words`, line by line; `bars`: with DVC's progress bars too. Raises VersionsError."""
     environment = {

@@ -157,9 +157,11 @@ def _not_in_cache(repo: Repo, name: str, revision: str) -> str:
     remote = repo.config["core"].get("remote")
     if not remote:
         return (
-            f"The images of {name} are not in the local cache, and there is no remote to fetch them from. Add one: "
-            "`dvc remote add --default storage <folder or s3://bucket/folder>`; then "
-            f"`nightshift data pull --rev {revision}`."
+            f"The images of {name} were never on this machine, and this project has no remote to fetch them from. If "
+            "they are not yours (a clone comes with its author's versions), make yours the first to compare with: "
+            f"`nightshift data check`, then `git add {RAW}.dvc dvc.lock` and commit. If a folder or bucket has them: "
+            "`dvc remote add --default storage <folder or s3://bucket/folder>`, then `nightshift data pull --rev "
+            f"{revision}`."
         )
     return (
         f"The images of {name} are not in the local cache. Fetch them from the remote {remote} "

@@ -35,19 +35,22 @@ def test_the_nightly_flow_leaves_artifacts_and_a_run_for_each_shard(
         draw_shape(tmp_path / "night" / f"{number}.png", "square", seed=number)
     call = f"nightly(Path({str(tmp_path / 'night')!r}), Path({str(tmp_path / 'out')!r}))"
     left = left_by(f"from pathlib import Path; from flows.nightly import nightly; {call}", trained, prefect_api)
-    assert left.artifacts == ["morning", "predictions", "review", "summary"]
+    assert left.artifacts == ["summary"]
+    assert f"| all rows | `{tmp_path}/out/predictions.csv` |" in left.texts
+    assert "file://" not in left.texts, "no browser opens it from a page"
     names = ("plan", "shard 0", "shard 1", "finish", "record")
     assert left.runs == dict.fromkeys(names, "Completed")
 
 
-def test_a_training_leaves_its_numbers_figures_and_links_to_its_pages_and_tells_what_the_gate_said(
+def test_a_training_leaves_its_numbers_figures_and_where_its_pages_are_and_tells_what_the_gate_said(
     project: Path, prefect_api: str, web: Web
 ) -> None:
     left = left_by(TRAINING, project, prefect_api, NIGHTSHIFT_NOTIFY=web.json)
     assert left.error == ""
-    assert left.artifacts == [
-        "data", "data-docs", "data-report", "evaluation", "figures", "gate", "metrics", "model", "model-card",
-    ]  # fmt: skip
+    assert left.artifacts == ["data", "figures", "gate", "metrics", "model"]
+    for page in ("data.html", "data_docs/index.html", "evaluation.html", "model_card.md"):
+        assert f"`{project}/reports/{page}`" in left.texts
+    assert "file://" not in left.texts, "no browser opens it from a page"
     (message,) = web.messages
     assert message["title"].endswith("] nightshift version 1 is the champion")
 
@@ -55,7 +58,7 @@ def test_a_training_leaves_its_numbers_figures_and_links_to_its_pages_and_tells_
 def test_a_training_that_bad_images_stop_leaves_their_report_on_the_page(project: Path, prefect_api: str) -> None:
     (project / "data/raw/square/broken.png").write_bytes(b"this is no picture")
     left = left_by(TRAINING, project, prefect_api)
-    assert left.artifacts == ["data", "data-docs", "data-report"]
+    assert left.artifacts == ["data"]
     assert left.runs == {"version data": "Completed", "validate": "Failed", "publish data": "Completed"}
     assert "unreadable" in left.error
 

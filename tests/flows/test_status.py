@@ -1,17 +1,22 @@
-"""What `nightshift status` says of the last night, also after a spreadsheet has saved its review."""
+"""What `nightshift status` says of the last night, also of a review that a spreadsheet saved, and of the last model."""
 
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
-from flows.status import status_lines
+from flows.status import mlflow_lines, status_lines
 from pipeline.night.counts import feed
 from pipeline.night.review import Candidates, write_review
 from pipeline.night.rows import read_rows, to_row, write_rows
+from pipeline.params.data import Images
 from pipeline.storage.folders import folder_at
+from tests.fixtures.models import write_colour_model
+from tests.fixtures.project import REPOSITORY
 from tests.fixtures.reviews import CONTRACT, NIGHT
 from tests.fixtures.rows import STAMP
 from tests.fixtures.summaries import SUMMARY
@@ -46,3 +51,55 @@ def test_rows_without_a_correction_are_counted(review: Path, separator: str, enc
 def test_a_review_that_is_none_any_more_is_one_line(review: Path) -> None:
     review.write_text("something,else\n1,2\n")
     assert any("review.csv is not a night's review: it has no columns path" in line for line in status_lines())
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What git brings of the demo's training: its lock and its reports, and no model."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(REPOSITORY / "dvc.lock", tmp_path)
+    shutil.copytree(REPOSITORY / "reports", tmp_path / "reports", ignore=shutil.ignore_patterns("*.html", "figures"))
+    return tmp_path
+
+
+def test_a_clone_shows_no_numbers_of_a_model_that_is_not_here(clone: Path) -> None:
+    said = "\n".join(status_lines())
+    assert said == (
+        "Last training:\n  none here: no model is in models/current, so the files of a model in reports/ are of a "
+        "training elsewhere"
+    )
+
+
+def test_a_new_project_says_nothing_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert status_lines() == []
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_numbers_of_an_earlier_model_are_not_the_last_ones(clone: Path, rules: Images, evaluated: bool) -> None:
+    write_colour_model(Path("models/current"), rules, ("a", "b"), [[1, 0]] * 3, [0, 0])
+    if not evaluated:  # the training was stopped between its stages
+        lock = yaml.safe_load(Path("dvc.lock").read_text())
+        next(out for out in lock["stages"]["train"]["outs"] if out["path"] == "models/current")["md5"] = "0.dir"
+        Path("dvc.lock").write_text(yaml.safe_dump(lock))
+    said = "\n".join(status_lines())
+    assert "  not registered: `nightshift train` puts it before the gate" in said
+    assert ("accuracy on the test images" in said) == evaluated
+    assert ("not evaluated yet" in said) != evaluated
+
+
+@pytest.mark.parametrize(
+    ("store", "expected"),
+    [
+        ("https://me:secret@mlflow.example.com/", ["MLflow:", "  https://mlflow.example.com/#/models/old%20leaves"]),
+        ("postgresql://me:secret@db/mlflow", ["  then open http://127.0.0.1:5000/#/models/old%20leaves"]),
+    ],
+)
+def test_the_models_page_is_named_without_a_password(
+    store: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    lines = mlflow_lines("old leaves")
+    assert lines[-len(expected) :] == expected
+    assert "secret" not in "".join(lines)

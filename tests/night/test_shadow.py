@@ -60,7 +60,11 @@ def test_where_they_differ_is_listed_and_the_night_is_untouched(
 
 def test_without_a_challenger_there_is_nothing_to_compare(trained: Path, night: Path, tmp_path: Path) -> None:
     said = nightshift("classify", str(night), str(tmp_path / "out"), "--shadow", "--no-prefect", cwd=trained)
-    assert "There is no challenger to compare version 1 with" in said.stderr
+    why = "version 1 of nightshift is @champion and @challenger at once"
+    assert f"--shadow compared nothing: {why}" in said.stdout
+    assert f"This night has no shadow: {why}" in said.stderr
+    assert said.returncode == 0, "the rows are all there"
+    assert json.loads((tmp_path / "out/summary.json").read_text())["no_shadow"].startswith(why)
     assert not (tmp_path / "out/shadow/predictions.csv").exists()
 
 
@@ -72,6 +76,7 @@ def test_a_challenger_that_cannot_be_fetched_does_not_keep_the_night_from_its_ro
     shutil.rmtree(files.removeprefix("file://"))
     said = nightshift("classify", str(night), str(tmp_path / "out"), "--shadow", "--no-prefect", cwd=registry_project)
     assert "The night continues without its shadow" in said.stderr
+    assert "--shadow compared nothing: " in said.stdout
     assert len(rows(tmp_path / "out/predictions.csv")) == 11
 
 

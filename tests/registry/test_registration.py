@@ -261,3 +261,5 @@ def test_status_is_a_table_of_versions_with_the_gates_word(registry_project: Pat
     ]
     assert "version 3 was refused:\n    max_loss: balanced accuracy is 0.500" in said
     assert "version 1 is champion since 20" in said
+    assert "Last training (models/current):\n  version 3, which the gate refused: no night uses it\n" in said
+    assert "then open http://127.0.0.1:5000/#/models/nightshift\n" in said

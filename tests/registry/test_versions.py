@@ -63,7 +63,7 @@ def test_all_versions_with_their_aliases_cost_two_requests(seven: Store, request
     assert [one.version for one in found] == [7, 6, 5, 4, 3, 2, 1]
     assert {one.version: one.aliases for one in found if one.aliases} == {
         3: ("challenger", "champion"),
-        1: ("previous",),
+        2: ("previous",),
     }
     assert [one.tags[CONTRACT_TAG] for one in found] == [f"hash {number}" for number in (7, 6, 5, 4, 3, 2, 1)]
     with seven.connected() as client:

@@ -97,7 +97,10 @@ def test_a_revision_without_a_version_and_a_folder_that_is_missing(data_project:
 
 def test_a_version_that_is_not_in_the_cache_is_named_with_its_remote(data_project: Path, tmp_path: Path) -> None:
     shutil.rmtree(data_project / ".dvc/cache")
-    with pytest.raises(VersionsError, match="not in the local cache, and there is no remote.*dvc remote add --default"):
+    with pytest.raises(
+        VersionsError,
+        match="never on this machine, and this project has no remote.*data check.*dvc remote add --default",
+    ):
         snapshots.of_revision("first")
     dvc("remote", "add", "--default", "storage", str(tmp_path / "remote"), cwd=data_project)
     with pytest.raises(

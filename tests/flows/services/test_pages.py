@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pipeline.night.rows import read_rows
-from tests.fixtures.browser import browser, give_alias, keep_picture
+from tests.fixtures.browser import browser, edit_alias, keep_picture
 from tests.fixtures.forked import nightshift
 from tests.fixtures.project import draw_shape
 from tests.fixtures.up import Up, wait_until
@@ -45,13 +45,18 @@ def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows
         page.goto(f"/runs/flow-run/{run}")
         expect(page.get_by_text("Completed").first).to_be_visible()
         page.get_by_text("Artifacts", exact=True).first.click()
-        for key in ("summary", "predictions", "morning", "review"):
-            expect(page.get_by_role("link").get_by_text(key, exact=True)).to_be_visible()
+        page.get_by_role("link").get_by_text("summary", exact=True).click()
+        expect(page.get_by_text(re.compile(r"/predictions/.*/morning\.html")).first).to_be_visible()
         keep_picture(page, "prefect_night")
     [night] = set(up.project.glob("predictions/*")) - earlier
     assert version_of(night) == "1"
+    said = nightshift("status", cwd=up.project).stdout
+    [address] = re.findall(r"^  (http://\S+/#/models/nightshift)$", said, re.MULTILINE)
+    assert address in up.said
     with browser(up.mlflow) as page:
-        give_alias(page, 2, "champion")
+        page.goto(address)  # as docs/nights.md says, step by step
+        page.get_by_role("link", name="Version 2", exact=True).click()
+        edit_alias(page, 2, "champion")
         keep_picture(page, "mlflow_promoted")
     nightshift("classify", "photos", "predictions/next", cwd=up.project, PREFECT_API_URL=f"{up.prefect}/api")
     assert version_of(up.project / "predictions/next") == "2"

@@ -199,7 +199,7 @@ def test_new_images_are_checked_and_unchanged_ones_left_alone(up: Up) -> None:
     assert manifest.stat().st_mtime_ns > before
     assert (up.project / "models/current/contract.json").stat().st_mtime_ns == model, "nothing is trained"
     keys = {artifact["key"] for artifact in up.api("artifacts/filter")}
-    assert {"data", "data-docs", "data-report"} <= keys
+    assert "data" in keys
     assert "CHECKED False" in up.run_code(WATCH)
 
 
