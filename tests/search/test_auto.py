@@ -22,7 +22,7 @@ from pipeline.search.candidates import RATE, STEPS, heads
 from pipeline.search.space import value_of, with_values
 from pipeline.search.written import write_values
 from tests.fixtures import forked
-from tests.fixtures.project import BACKBONE, change_params, nightshift
+from tests.fixtures.project import BACKBONE, change_params, copy_of, nightshift
 from tests.fixtures.searches import trials_in
 
 NETWORKS = [{"backbone": "keras_file", "weights": BACKBONE, "size": side} for side in (32, 24)]
@@ -35,21 +35,19 @@ RUN = (
 
 
 @pytest.fixture(scope="module")
-def start(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trained project, with two networks to try and no MLflow store; tests leave it as it is."""
-    copy = tmp_path_factory.mktemp("auto") / "project"
-    shutil.copytree(trained, copy, symlinks=True)
-    for name in ("mlflow.db", "mlartifacts"):
-        path = copy / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+def start(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained project, with two networks to try; tests leave it as it is."""
+    copy = copy_of(untouched, tmp_path_factory.mktemp("auto") / "project")
     change_params(copy, {"tune": {"backbones": NETWORKS}, "train": {"head": {"epochs": 4}, "fine_tune": {"steps": 4}}})
     return copy
 
 
 @pytest.fixture(scope="module")
 def searched(start: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AutoResult]:
-    """The same after a search, during which there were no test images."""
+    """The same after a search, during which there were no test images; before it there was no MLflow store."""
     project = shutil.copytree(start, tmp_path_factory.mktemp("searched") / "project", symlinks=True)
+    (project / "mlflow.db").unlink()
+    shutil.rmtree(project / "mlartifacts")
     away = tmp_path_factory.mktemp("away")
     test = pd.read_parquet(project / PREPARED / "test.parquet")
     hidden = [PREPARED / "test.parquet", PREPARED / "test.npy", *(RAW / path for path in test["path"])]
@@ -77,7 +75,7 @@ def project(searched: tuple[Path, AutoResult], tmp_path: Path, monkeypatch: pyte
 @pytest.fixture
 def fresh(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project before any search, as the current folder."""
-    copy = shutil.copytree(start, tmp_path / "project", symlinks=True)
+    copy = copy_of(start, tmp_path / "project")
     monkeypatch.chdir(copy)
     return copy
 
