@@ -33,6 +33,7 @@ MAY_REACH = {
     "data": DATA,
     "backbones": {"core", "params", "storage", "backbones"},
     "checks": {*DATA, "checks"},
+    "project": {"core", "params", "project"},
     "versions": {"core", "data", "versions"},
     "model": MODEL,
     "evaluation": {*MODEL, "versions", "evaluation"},
@@ -46,8 +47,8 @@ MAY_REACH = {
 STAGE_FILES_MAY_REACH = {*REGISTRY, "checks", "training", "night", "notices"}  # and no other stage file
 # They order and show: what reads pixels, trains or checks is called by a stage or a package.
 FLOWS_MAY_IMPORT = {
-    "core", "params", "storage", "data", "versions", "evaluation", "registry", "night", "search", "sources", "notices",
-    "register", "tidy",
+    "core", "params", "project", "storage", "data", "versions", "evaluation", "registry", "night", "search", "sources",
+    "notices", "register", "tidy",
 }  # fmt: skip
 
 # Package -> what none of its modules imports: the libraries that another package keeps for itself.

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from setuptools import find_packages
 
+from pipeline.core.shipped import IN_WHEEL, SHIPPED
 from tests.fixtures.project import REPOSITORY
 
 PACKAGES = ("flows", "pipeline")
@@ -34,10 +35,15 @@ def test_every_file_that_is_no_module_has_an_ending_that_the_wheel_takes() -> No
     assert not {name for name in others if not any(name.match(pattern) for pattern in patterns)}
 
 
+def test_what_a_new_project_begins_with_is_in_the_source_distribution() -> None:
+    words = (REPOSITORY / "MANIFEST.in").read_text().split()
+    assert words == ["include", *SHIPPED]
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     copy = tmp_path / "checkout"  # a build leaves folders behind
-    for name in {*tracked(), "pyproject.toml", "README.md", "LICENSE"}:
+    for name in {*tracked(), "pyproject.toml", "README.md", "LICENSE", "setup.py", *SHIPPED}:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, copy / name)
     words = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(copy)]
@@ -46,5 +52,7 @@ def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
         [entries] = [name for name in file.namelist() if name.endswith(".dist-info/entry_points.txt")]
+        for name in SHIPPED:
+            assert file.read(f"{IN_WHEEL}/{name}") == (REPOSITORY / name).read_bytes()
         assert "nightshift = flows.cli.main:main" in file.read(entries).decode()
-    assert names == tracked()
+    assert names == {*tracked(), *(f"{IN_WHEEL}/{name}" for name in SHIPPED)}

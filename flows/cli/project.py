@@ -1,10 +1,73 @@
-"""The commands about the project as a whole: notify, tidy, status."""
+"""The commands about the project as a whole: init, upgrade, notify, tidy, status."""
 
+import os
+import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer()
+
+
+@app.command()
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A new folder, or an empty one; `.` is the one you are in.")
+    ],
+) -> None:
+    """Make a new project: a folder with its own settings, images, models and nights, in git and DVC.
+
+    One installation of Nightshift serves any number of projects.
+    """
+    from pipeline.project.new import new_project
+
+    made = new_project(folder)
+    typer.echo(
+        f"{made.folder} is a Nightshift project now: params.yaml has its settings, dvc.yaml its stages, prefect.yaml "
+        "its schedules. It is in git and DVC."
+    )
+    if made.uncommitted:
+        typer.echo(made.uncommitted)
+    typer.echo("Next:")
+    if made.folder != Path.cwd():
+        typer.echo(f"  cd {shlex.quote(os.path.relpath(made.folder))}")
+    typer.echo("  nightshift data import IMAGES     # a folder with one folder of images per class")
+    typer.echo("  nightshift train")
+
+
+@app.command()
+def upgrade(
+    write: Annotated[
+        bool, typer.Option("--write", help="Put it into the files. Your own values, comments and schedules stay.")
+    ] = False,
+) -> None:
+    """Show what the installed version has for this project: new parameters, stages and schedules, and changed code.
+
+    Run it after `pip install --upgrade`, and again with --write.
+    """
+    from importlib.metadata import version
+
+    from pipeline.params.file import load_params
+    from pipeline.project import upgrade as upgrades
+
+    found = upgrades.look()
+    for change in found.changes:
+        typer.echo(f"{change.name}:")
+        for line in (*change.words, *change.lines()):
+            typer.echo(f"  {line}")
+    if found.stages:
+        typer.echo(f"The code has changed of: {', '.join(found.stages)}. The next `nightshift train` runs them again.")
+    if not found.writes:
+        typer.echo(f"There is nothing to write: this project has all that Nightshift {version('nightshift')} has.")
+        return
+    if not write:
+        typer.echo("Nothing is written yet: `nightshift upgrade --write` does it.")
+        return
+    for line in upgrades.write(found):
+        typer.echo(line)
+    load_params()  # what only a person can mend is said now, not at night
+    typer.echo(f"This project now follows Nightshift {version('nightshift')}. Commit it: `git commit --all`.")
 
 
 @app.command()

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent.parent  # the folder of `pipeline/`, in a ch
 # These packages only move bytes and messages, so an edit to them changes no result: parameters and content hashes track
 # what passes through them.
 PLUMBING = ("core", "params", "storage", "registry", "versions")
+PAGES = (".html", ".md")  # endings of templates
 
 
 class Source(NamedTuple):
@@ -22,14 +23,22 @@ class Source(NamedTuple):
 
 
 def code_of(*modules: str) -> str:
-    """A hash, 64 hexadecimal digits, of the code behind `modules`, such as `pipeline.data.manifest`.
+    """A hash, 64 hexadecimal digits, of the code behind `modules`, such as `pipeline.data.manifest`, and their pages.
 
-    Comments, docstrings and layout do not count. Raises FileNotFoundError for a missing module.
+    Comments, docstrings and layout do not count, nor does the version of Python. Raises FileNotFoundError for a missing
+    module.
     """
     digest = sha256()
     for module, source in sorted(_sources(*modules).items()):
         digest.update(f"{module}\0{_read(source).meaning}\0".encode())
+        for page in _pages_of(file_of(module)):
+            digest.update(page.name.encode() + b"\0" + page.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _pages_of(module: Path) -> list[Path]:
+    """The templates of the same name beside a module: what it writes follows from them too."""
+    return [page for ending in PAGES if (page := module.with_suffix(ending)).is_file()]
 
 
 def versions_of(*distributions: str) -> dict[str, str]:
@@ -79,7 +88,15 @@ def _read(source: bytes) -> Source:
         match node:
             case ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef() if ast.get_docstring(node):
                 del node.body[0]
-    return Source(ast.dump(tree), imported)
+    return Source(_spelt(tree), imported)
+
+
+def _spelt(node: object) -> str:
+    """A syntax tree as text. Unlike `ast.dump`, without empty fields: each version of Python has others."""
+    if isinstance(node, ast.AST):
+        fields = (f"{name}={_spelt(it)}" for name, it in ast.iter_fields(node) if it not in (None, []))
+        return f"{type(node).__name__}({','.join(fields)})"
+    return f"[{','.join(map(_spelt, node))}]" if isinstance(node, list) else repr(node)
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:

@@ -10,6 +10,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from pipeline.core.disk_errors import disk_error
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.stage_code import require_known_code
 from pipeline.core.surroundings import mend
 
 
@@ -21,6 +22,7 @@ def run(main: Callable[[], None]) -> int:
     if not log.handlers:
         log.addHandler(logging.StreamHandler())
     try:
+        require_known_code()
         with logging_redirect_tqdm([log]):
             main()
     except NightshiftError as error:

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PARAMS
+from pipeline.core.shipped import is_checkout
 from pipeline.params.data import Audit, Images, Preprocess, Section, Validate
 from pipeline.params.model import Augment, Compute, Embed, Evaluate, Model, Train, Tune
 from pipeline.params.night import Batch, Register
@@ -50,7 +51,8 @@ def load_params(path: Path = PARAMS) -> Params:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ParamsError(
-            f"{path} is not in {Path.cwd()}. Change to the folder of your Nightshift project (the one with dvc.yaml)."
+            f"{path} is not in {Path.cwd()}. Change to the folder of your Nightshift project (the one with dvc.yaml), "
+            "or make a new one: `nightshift init FOLDER`."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} cannot be read: {error}.") from error
@@ -79,8 +81,10 @@ def _line(path: Path, fault: Any) -> str:
     """One fault as one line: the key, the value, what is allowed."""
     key = ".".join(str(part) for part in fault["loc"])
     match fault["type"]:
+        case "missing" if is_checkout(path.absolute().parent):
+            return f"{path}: {key} is missing; add it again, as in the committed one: `git show HEAD:params.yaml`."
         case "missing":
-            return f"{path}: {key} is missing; add it again, as in the params.yaml that Nightshift came with."
+            return f"{path}: {key} is missing; `nightshift upgrade --write` adds it, with its default."
         case "extra_forbidden" if key in RENAMED:
             return f"{path}: {key} is now {RENAMED[key]}."
         case "extra_forbidden":
@@ -93,6 +97,15 @@ def _line(path: Path, fault: Any) -> str:
         case _:
             message = fault["msg"][0].lower() + fault["msg"][1:]
             return f"{path}: {key} is {fault['input']!r}; {message.replace('input should be', 'it must be')}."
+
+
+def is_section(keys: Sequence[str]) -> bool:
+    """Whether the key behind these has keys that Nightshift names; those of all others are the person's."""
+    section: Any = Params
+    for key in keys:
+        fields = getattr(section, "model_fields", {})
+        section = next((one.annotation for name, one in fields.items() if key == (one.alias or name)), None)
+    return hasattr(section, "model_fields")
 
 
 def _keys_beside(location: tuple[str | int, ...]) -> list[str]:

@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import RAW
+from pipeline.core.stage_code import follow_package
 
 PROGRESS_SECONDS = 5  # between two lines of a progress bar that goes to a log
 
@@ -39,7 +40,7 @@ def require_repository() -> None:
     if not any((place / ".dvc").is_dir() for place in places):
         raise VersionsError(
             f"{here} is not in a DVC repository. Nothing was written. Change to the folder of your Nightshift project "
-            "(the one with dvc.yaml); a new one needs `git init` and `dvc init`."
+            "(the one with dvc.yaml), or make a new one: `nightshift init FOLDER`."
         )
     if _git_of(places) is None and not _without_git(places):
         raise VersionsError(
@@ -95,11 +96,13 @@ def add_data(say: Callable[[str], None] = print) -> None:
 
 def reproduce(stage: str, say: Callable[[str], None] = print) -> None:
     """Run `stage` if anything it depends on has changed; every line it prints goes to `say`. Raises VersionsError."""
+    follow_package()
     _dvc("repro", "--single-item", stage, say=say)
 
 
 def reproduce_up_to(stage: str, say: Callable[[str], None] = print) -> None:
     """Run `stage` and what it needs, as far as anything has changed. Raises VersionsError."""
+    follow_package()
     _dvc("repro", stage, say=say)
 
 

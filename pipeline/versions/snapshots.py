@@ -91,7 +91,7 @@ def opened() -> Iterator[Repo]:
     except NotDvcRepoError:
         raise VersionsError(
             f"{Path.cwd()} is not in a DVC repository. Change to the folder of your Nightshift project (the one with "
-            "dvc.yaml); a new one needs `git init` and `dvc init`."
+            "dvc.yaml), or make a new one: `nightshift init FOLDER`."
         ) from None
     except SCMError:
         raise VersionsError(_no_git()) from None

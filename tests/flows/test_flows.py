@@ -81,8 +81,7 @@ def test_all_flows_are_deployments_and_the_night_has_its_hour() -> None:
     active = {name: one["schedules"][0].get("active", True) for name, one in deployments.items()}
     assert active == {"training": False, "nightly": True, "nights": False, "data-watch": True, "tidy": False}
     for deployment in deployments.values():
-        file, name = deployment["entrypoint"].split(":")
-        assert import_object(f"{REPOSITORY / file}:{name}").name == deployment["name"]
+        assert import_object(deployment["entrypoint"]).name == deployment["name"]
         assert deployment["work_pool"]["name"] == "nightshift"
 
 

@@ -85,8 +85,8 @@ def test_the_shipped_file_loads_with_its_values(defaults: Params) -> None:
         pytest.param("images.widht", 9, ["known key", "did you mean width?", "max_megapixels"], id="misspelt key"),
         pytest.param("train.head.zzz", 9, ["known key", "Allowed here", "dropout"], id="unknown key"),
         pytest.param("validat", 9, ["known key", "did you mean validate?", "batch"], id="misspelt section"),
-        pytest.param("batch.shard_size", GONE, ["missing", "add it"], id="missing key"),
-        pytest.param("register.gate", GONE, ["missing", "add it"], id="missing section"),
+        pytest.param("batch.shard_size", GONE, ["missing", "`nightshift upgrade --write` adds it"], id="missing key"),
+        pytest.param("register.gate", GONE, ["missing", "`nightshift upgrade --write` adds it"], id="missing section"),
         pytest.param("batch", None, ["None", "dictionary"], id="empty section"),
         pytest.param(
             "preprocess.fractions", {"train": 0.8, "val": 0.2, "test": 0.1},

@@ -1,0 +1,152 @@
+"""`nightshift init`: a whole project or none, with nobody's state in it."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.core.shipped import DVC_YAML, SHIPPED
+from pipeline.params.file import load_params
+from pipeline.project.stages import of_installed
+from tests.fixtures.project import REPOSITORY, dvc, nightshift, run
+
+ADA = {"GIT_CONFIG_GLOBAL": os.devnull, **{f"GIT_{who}_NAME": "Ada" for who in ("AUTHOR", "COMMITTER")},
+       **{f"GIT_{who}_EMAIL": "ada@example.com" for who in ("AUTHOR", "COMMITTER")}}  # fmt: skip
+NOBODY = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "EMAIL": ""}
+OURS = {*SHIPPED, "code.yaml", ".dvc/config", ".dvc/.gitignore"}
+
+
+def init(folder: Path | str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return nightshift("init", str(folder), cwd=cwd, check=False, **env)
+
+
+def everything(folder: Path) -> set[str]:
+    return {str(file.relative_to(folder)) for file in folder.rglob("*")}
+
+
+def test_a_new_project_is_committed_clean_and_without_anybodys_state(tmp_path: Path) -> None:
+    done = init("deep/leaves ü", tmp_path, **ADA)
+    project = tmp_path / "deep/leaves ü"
+    assert done.returncode == 0, done.stderr
+    assert f"{project} is a Nightshift project now" in done.stdout
+    assert "cd 'deep/leaves ü'" in done.stdout
+    assert set(run("git", "ls-files", "-z", cwd=project).stdout.strip("\0").split("\0")) == OURS
+    assert run("git", "status", "--porcelain", cwd=project).stdout == ""
+    assert run("git", "log", "--format=%an %s", cwd=project).stdout == "Ada A new Nightshift project\n"
+    assert {name for name in everything(project) if not name.startswith(".git/")} == {
+        *OURS, ".git", ".dvc", "data", "models", "reports",
+    }  # fmt: skip
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "deep"]
+    assert project.stat().st_mode == (tmp_path / "deep").stat().st_mode, "others may read it as they may any new folder"
+    load_params(project / "params.yaml")
+    said = dvc("status", cwd=project).stdout
+    assert set(yaml.safe_load((project / DVC_YAML).read_text())["stages"]) <= set(said.replace(":", "").split())
+    assert "data/raw" in said, "what is missing is images, not code"
+    assert "pipeline" not in said
+
+
+def test_stages_of_a_project_name_no_file_of_code_and_are_the_repositorys_otherwise() -> None:
+    text = (REPOSITORY / DVC_YAML).read_text()
+    ours, made = yaml.safe_load(text), yaml.safe_load(of_installed(text))
+    for name, stage in ours["stages"].items():
+        stage["deps"] = [dep for dep in stage["deps"] if not dep.startswith("pipeline/")]
+        stage["params"] = [{"code.yaml": [name]}, *stage["params"]]
+    assert made == ours
+
+
+def test_without_a_git_identity_it_is_said_how_to_commit(tmp_path: Path) -> None:
+    done = init("leaves", tmp_path, **NOBODY)
+    assert done.returncode == 0, done.stderr
+    assert "git does not know yet who you are" in done.stdout
+    commands = [line.strip() for line in done.stdout.splitlines() if line.startswith("  git ")]
+    config = {"GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
+    for command in commands:
+        run("sh", "-c", command, cwd=tmp_path / "leaves", **config)
+    assert len(commands) == 3
+    assert (
+        run("git", "log", "--format=%an %s", cwd=tmp_path / "leaves").stdout == "Your Name A new Nightshift project\n"
+    )
+
+
+def test_the_folder_that_one_is_in_is_filled_and_stays_the_same(tmp_path: Path) -> None:
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / "lost+found").mkdir()
+    before = tmp_path.stat().st_ino
+    done = init(".", tmp_path, **ADA, GIT_DIR="/elsewhere")
+    assert done.returncode == 0, done.stderr
+    assert tmp_path.stat().st_ino == before
+    assert "cd " not in done.stdout
+    assert {name for name in os.listdir(tmp_path) if "tmp" in name} == set()
+    assert "lost+found" not in run("git", "ls-files", cwd=tmp_path).stdout
+
+
+def a_project(folder: Path) -> None:
+    folder.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        (folder / name).touch()
+
+
+def around(folder: Path) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        (folder.parent / name).touch()
+
+
+def full(folder: Path) -> None:
+    for name in "abcd":
+        (folder / name).mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (a_project, "leaves is a Nightshift project already; nothing was changed."),
+        (around, "Name a folder outside, such as"),
+        (full, "leaves is not empty: it holds a, b, c and 1 more. Nothing was written."),
+        (Path.touch, "leaves is a file, not a folder; nothing was written."),
+        (lambda folder: folder.symlink_to("nowhere"), "leaves is a link to nothing (nowhere); nothing was written."),
+    ],
+    ids=["a project", "inside a project", "not empty", "a file", "a dangling link"],
+)
+def test_another_folder_is_refused_in_one_line_and_left_as_it_is(
+    prepare: Callable[[Path], None], words: str, tmp_path: Path
+) -> None:
+    prepare(tmp_path / "leaves")
+    before = everything(tmp_path)
+    done = init(tmp_path / "leaves", Path("/"), **ADA)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["in an empty folder", "in no folder"])
+def test_what_fails_in_the_middle_leaves_nothing(there: bool, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    fails = tmp_path / "bin/git"  # as git does on a full disk
+    fails.write_text('#!/bin/sh\n[ "$1" = add ] && { echo "fatal: no room" >&2; exit 128; }\nexit 0\n')
+    fails.chmod(0o755)
+    if there:
+        (tmp_path / "deep/leaves").mkdir(parents=True)
+    before = everything(tmp_path)
+    done = init("deep/leaves", tmp_path, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    assert done.returncode == 1
+    assert done.stderr == "Error: `git add --all` failed, so no project was made: fatal: no room\n"
+    assert everything(tmp_path) == before
+
+
+def test_a_place_where_nothing_can_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    done = init("a file/deep/leaves", tmp_path)
+    assert done.returncode == 1
+    assert "a file/deep/leaves cannot be made: Not a directory. Nothing was written." in done.stderr
+
+
+def test_without_git_nothing_is_made(tmp_path: Path) -> None:
+    done = init("leaves", tmp_path, PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "there is no command git here; nothing was written" in done.stderr
+    assert everything(tmp_path) == set()
