@@ -8,9 +8,9 @@ from pipeline.model.device import prepare_device, writes_files
 from pipeline.params.file import load_params
 from pipeline.registry.live import live_run
 from pipeline.training.checkpoints import training
+from pipeline.training.ensemble import train_model
 from pipeline.training.inputs import read_data, training_key
 from pipeline.training.outcome import write_results
-from pipeline.training.recipe import train
 
 
 def main() -> None:
@@ -20,10 +20,10 @@ def main() -> None:
     data, writes = read_data(params), writes_files(strategy)
     with training(CHECKPOINTS, training_key(params, data), writes) as checkpoints:
         if not writes:  # several machines train together, and another one of them writes
-            train(params, data, strategy, checkpoints)
+            train_model(params, data, strategy, checkpoints)
             return
         with live_run(params, data.dataset.sha256, checkpoints.folder) as live:
-            trained = train(params, data, strategy, checkpoints, live.epoch)
+            trained = train_model(params, data, strategy, checkpoints, live.epoch)
             contract, result = write_results(params, data, trained)
             live.end(contract.hash, result)
 

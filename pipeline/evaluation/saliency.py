@@ -6,7 +6,7 @@ them, occlusion (Zeiler and Fergus, 2014): how far the probability falls when a 
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pipeline.backbones.keras_file import load_keras
 from pipeline.model.answers import Judged
 from pipeline.model.contract import KERAS
 from pipeline.model.engine import Engine
+from pipeline.model.mean_network import members
 
 MOST_IMAGES = 30  # with a map; if there are more classes, only the first ones, in class order, have maps
 STEPS = 14  # places of the covered square along each side
@@ -64,7 +65,8 @@ def grad_cam(file: Path, images: NDArray[np.uint8], classes: NDArray[np.int64]) 
     """Maps (m, height, width), 0..1, for the logit of each image's class; None if the network has no feature map.
 
     images: (m, height, width, 3); classes: (m,). Each channel of the last feature map has as weight the mean gradient
-    of the logit with respect to it (equations 1 and 2 of Selvaraju et al.).
+    of the logit with respect to it (equations 1 and 2 of Selvaraju et al.). The maps of networks whose mean
+    answers are added.
     """
     import tensorflow as tf
 
@@ -72,17 +74,31 @@ def grad_cam(file: Path, images: NDArray[np.uint8], classes: NDArray[np.int64]) 
     maps = []
     for image, number in zip(tqdm(images, "evidence", unit="image"), classes, strict=True):
         inputs = tf.convert_to_tensor(image[None].astype(np.float32))
-        with tf.GradientTape() as tape, _recorded(model) as outputs:
+        with tf.GradientTape() as tape, ExitStack() as recording:
+            outputs = [recording.enter_context(_recorded(network)) for network in members(model)]
             tape.watch(inputs)  # so that everything after the image has a gradient, even with frozen weights
             logit = model(inputs, training=False)[0, int(number)]
-        features = last_map(outputs)
-        gradient = None if features is None else tape.gradient(logit, features)
-        if features is None or gradient is None:
+        features = [last_map(of_network) for of_network in outputs]
+        if any(one is None for one in features):
             return None
-        weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
-        evidence = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))[0].numpy().astype(np.float32)
+        gradients = tape.gradient(logit, features)
+        if any(one is None for one in gradients):
+            return None
+        evidence = np.sum([_evidence(*pair) for pair in zip(features, gradients, strict=True)], axis=0)
         maps.append(_as_heat(evidence, image.shape[0], image.shape[1]))
     return np.stack(maps) if maps else np.empty((0, *images.shape[1:3]), np.float32)
+
+
+def _evidence(features: Any, gradient: Any) -> NDArray[np.float32]:
+    """The evidence (height, width) in a feature map (n, height, width, channels), given the gradient of the logit.
+
+    n: 1, or 2 where the network also saw the mirror image, whose evidence is mirrored back and added.
+    """
+    import tensorflow as tf
+
+    weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+    found = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1)).numpy().astype(np.float32)
+    return np.asarray(found[0] if len(found) == 1 else found[0] + found[1, :, ::-1], np.float32)
 
 
 @contextmanager

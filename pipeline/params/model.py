@@ -160,6 +160,8 @@ class Train(Section):
     fine_tune: FineTune
     scratch: Fit
     budget_minutes: float | None = Field(default=None, gt=0)  # of fitting
+    ensemble: int = Field(default=1, ge=1, le=100)  # networks whose mean answers
+    test_time_flips: bool = False  # the mean over an image and its mirror image answers
     max_gap: float = Field(gt=0, le=1)  # of accuracy
     target_precision: float = Field(ge=0, le=1)
     target_confidence: float | None = Field(default=0.9, ge=0.5, lt=1)  # None: the target as measured, without doubt

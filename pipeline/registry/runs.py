@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
-NO_METRIC = ("phase", "judgement", "steps", "epoch", "step")  # columns of the curves that are not metrics
+NO_METRIC = ("network", "phase", "judgement", "steps", "epoch", "step")  # columns of the curves that are not metrics
 BATCH = 1000  # most metrics that MLflow accepts in a request
 LATER = {"evaluate", "register", "batch", "tune"}  # sections of params.yaml that no training depends on
 

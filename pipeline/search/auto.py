@@ -1,8 +1,9 @@
-"""Automatic training: chooses network, image size, head, fine-tuning and augmentation within some minutes.
+"""Automatic training: chooses network, image size, head, fine-tuning, augmentation and averages within some minutes.
 
-Three stages: features of every network, the cheapest first; heads on them; fine-tuning of the best by successive
-halving. Nothing begins that would end too late by the speed that was measured. Trials are judged on validation images;
-the test images are never read. A finished trial is never repeated: the same command resumes.
+Four stages: features of every network, the cheapest first; heads on them; fine-tuning of the best by successive
+halving; averages of the best one's answers, over flips and over two networks. Nothing begins that would end too late by
+the speed that was measured. Trials are judged on validation images; the test images are never read. A finished trial is
+never repeated: the same command resumes.
 """
 
 import json
@@ -24,6 +25,7 @@ from pipeline.registry.runs import flat
 from pipeline.search.auto_page import draw_trials, write_page
 from pipeline.search.auto_result import AutoResult, Tried, tried_of
 from pipeline.search.auto_trials import Trials
+from pipeline.search.averages import average_best
 from pipeline.search.candidates import VARIED, Base, bases, heads, other_sizes
 from pipeline.search.embedded import TooSlow, gallery, in_words
 from pipeline.search.halving import fine_tune_best
@@ -63,6 +65,7 @@ def run_auto(params: Params, minutes: float) -> AutoResult:
             _fit_heads(trials)
             shown.update(finished(study))
             fine_tune_best(trials, lambda: shown.update(finished(study)))
+            average_best(trials, trials.result(0).best_alone, lambda: shown.update(finished(study)))
             trials.gallery.clear()
             shown.close(finished(study))
         found = trials.result(images)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from pipeline.core.pages import figure_uri, render
 from pipeline.core.paths import AUTO_REPORT
 from pipeline.search.auto_result import AutoResult, Tried
-from pipeline.search.candidates import AUGMENTATIONS, RATE, STEPS
+from pipeline.search.candidates import AUGMENTATIONS, ENSEMBLE, FLIPS, RATE, STEPS
 from pipeline.search.embedded import in_words
 from pipeline.search.log import optimism
 from pipeline.search.space import value_of
@@ -64,11 +64,47 @@ def verdict(found: AutoResult) -> list[str]:
         words.append(
             f"The parameters before the search (trial {now.number}: {way_of(now, found)}): {measured_words(now)}."
         )
+    words += average_words(found)
     if not found.tuned:
         words.append(
             "Nothing was fine-tuned: only heads were compared. With more minutes the best ones are fine-tuned."
         )
     return words
+
+
+def average_words(found: AutoResult) -> list[str]:
+    """What each average of the best trial gains and costs, and whether it is used."""
+    words, before = [], found.best_alone
+    for one in found.averages:
+        what = f"{averaged_words(one)[2:].capitalize()} (trial {one.number})"
+        if one.score is None:
+            words.append(f"{what}: the loss of the second network was NaN.")
+            continue
+        words.append(
+            f"{what}: {WHAT[found.params.tune.metric]} {comparison(one)}, at {one.images_per_second:.0f} images/s "
+            f"instead of {before.images_per_second:.0f}. "
+            + ("It pays, and is used." if one.pays else "It does not pay: not better by more than a standard error.")
+        )
+        before = one if one.pays else before
+    runs = found.best_alone.images_per_second / before.images_per_second
+    if round(runs) > (allowed := found.params.register_.gate.max_slowdown):
+        words.append(
+            f"A network runs {runs:.0f} times for an image, and register.gate.max_slowdown allows {allowed:g} times as "
+            "long as the champion takes: raise it, or the gate refuses the model."
+        )
+    return words
+
+
+def comparison(one: Tried) -> str:
+    """How much better or worse an average is than what it was compared with."""
+    gain, error = one.measured["gain"], one.measured["gain_error"]
+    return f"{'better' if gain > 0 else 'worse'} by {abs(gain):.4f}, with a standard error of {error:.4f}"
+
+
+def averaged_words(one: Tried) -> str:
+    """What is averaged, to stand behind the network's or the training's words; empty: nothing."""
+    count = one.values.get(ENSEMBLE, 1)
+    return (f", mean of {count} networks" if count > 1 else "") + (", test-time flips" if one.values.get(FLIPS) else "")
 
 
 def measured_words(one: Tried) -> str:
@@ -88,7 +124,8 @@ def way_of(one: Tried, found: AutoResult) -> str:
     if not one.is_tuned:
         method = values["train.head.method"]
         settings = f" (rate {values['train.head.learning_rate']:g}, decay {values['train.head.weight_decay']:g})"
-        return f"head: {method.replace('_', ' ')}{settings if method in ('linear', 'auto') else ''}"
+        head = f"head: {method.replace('_', ' ')}{settings if method in ('linear', 'auto') else ''}"
+        return head + averaged_words(one)
     done = one.measured.get("steps")
     steps = f"{values[STEPS]} steps" if done is None else "1 step" if done == 1 else f"{done:.0f} steps"
     changed = [
@@ -96,7 +133,7 @@ def way_of(one: Tried, found: AutoResult) -> str:
         for name in AUGMENTED
         if values[name] != value_of(found.params, name)
     ]
-    return ", ".join([f"fine-tuned: {steps}", f"rate {values[RATE]:g}", *changed])
+    return ", ".join([f"fine-tuned: {steps}", f"rate {values[RATE]:g}", *changed]) + averaged_words(one)
 
 
 def rows_of(found: AutoResult) -> list[Row]:
@@ -138,8 +175,8 @@ def draw_trials(found: AutoResult) -> Figure:
         )  # fmt: skip
         is_right = one.images_per_second > (best[0].images_per_second + best[-1].images_per_second) / 2
         axes.annotate(
-            str(one.base), (one.images_per_second, one.accuracy), xytext=(-8 if is_right else 8, 6), fontsize=8,
-            textcoords="offset points", ha="right" if is_right else "left",
+            f"{one.base}{averaged_words(one)}", (one.images_per_second, one.accuracy), fontsize=8,
+            xytext=(-8 if is_right else 8, 6), textcoords="offset points", ha="right" if is_right else "left",
         )  # fmt: skip
     if scored:
         front, winner = found.front, found.winner

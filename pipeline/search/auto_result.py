@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.params.file import Params
-from pipeline.search.candidates import STEPS, Base, base_of_values
+from pipeline.search.candidates import AVERAGES, ENSEMBLE, FLIPS, STEPS, Base, base_of_values
 from pipeline.search.embedded import Measured
 from pipeline.search.space import Values, value_of
 from pipeline.search.study import MEASURED, VALUES
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One finished trial: a head on frozen features, or a whole training."""
+    """One finished trial: a head on frozen features, a whole training, or an average of the answers of one."""
 
     number: int
     values: Values
@@ -34,13 +34,23 @@ class Tried:
         return STEPS in self.values
 
     @property
+    def is_averaged(self) -> bool:
+        """Whether it is the mean answer of several networks, or to an image and its mirror image."""
+        return any(name in self.values for name in AVERAGES)
+
+    @property
+    def pays(self) -> bool:
+        """Whether an average is better than what it was compared with, by more than one standard error."""
+        return self.score is not None and self.measured["gain"] > self.measured["gain_error"]
+
+    @property
     def accuracy(self) -> float:
         """On the validation images; 0 where the loss was NaN."""
         return self.measured.get("accuracy", 0.0)
 
     @property
     def images_per_second(self) -> float:
-        """Of its network."""
+        """Of its network, or of all that it runs for an image."""
         return self.measured["images_per_second"]
 
 
@@ -65,16 +75,31 @@ class AutoResult:
         return [one for *_, one in sorted(scored, key=lambda row: row[:3])]
 
     @property
+    def best_alone(self) -> Tried:
+        """The best trial of one network without flips."""
+        return next(one for one in self.ranked if not one.is_averaged)
+
+    @property
+    def averages(self) -> list[Tried]:
+        """The averages of the best trial, in their order: each is of what it was compared with, the last that paid."""
+        found, best = list[Tried](), self.best_alone
+        for name, value in AVERAGES.items():
+            some = [one for one in self.tried if one.values == best.values | {name: value}]
+            found += some
+            best = next((one for one in some if one.pays), best)
+        return found
+
+    @property
     def winner(self) -> Tried:
-        """The best trial."""
-        return self.ranked[0]
+        """The best trial, with the averages that pay."""
+        return next((one for one in reversed(self.averages) if one.pays), self.best_alone)
 
     @property
     def best_of_each(self) -> list[Tried]:
-        """The best trial of each network, the fastest network first."""
-        best: dict[Base, Tried] = {}
+        """The best trial of each network, and of each average of it, the fastest first."""
+        best: dict[tuple[Base, bool, int], Tried] = {}
         for one in self.ranked:
-            best.setdefault(one.base, one)
+            best.setdefault((one.base, one.values.get(FLIPS, False), one.values.get(ENSEMBLE, 1)), one)
         return sorted(best.values(), key=lambda one: -one.images_per_second)
 
     @property
@@ -97,12 +122,12 @@ class AutoResult:
         same = [
             one for one in self.tried if all(value_of(self.params, n) == v for n, v in one.values.items() if n != STEPS)
         ]
-        return max(same, key=lambda one: (one.is_tuned, one.measured.get("steps", 0)), default=None)
+        return max(same, key=lambda one: (one.is_tuned, len(one.values), one.measured.get("steps", 0)), default=None)
 
     @property
     def tuned(self) -> int:
-        """How many of the trials were whole trainings."""
-        return sum(one.is_tuned for one in self.tried)
+        """How many of the trials were whole trainings, averages aside."""
+        return sum(one.is_tuned and not one.is_averaged for one in self.tried)
 
     def values_of(self, one: Tried) -> Values:
         """What params.yaml must say to train this trial's model.
@@ -111,7 +136,8 @@ class AutoResult:
         and fine-tuning stays as it is set.
         """
         views = {"embed.views": 0} if self.params.embed.views else {}
-        return one.values | views | ({} if one.is_tuned or not self.tuned else {STEPS: 0})
+        alone = {FLIPS: False, ENSEMBLE: 1}
+        return alone | one.values | views | ({} if one.is_tuned or not self.tuned else {STEPS: 0})
 
 
 def tried_of(trials: "Sequence[FrozenTrial]") -> tuple[Tried, ...]:

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.core.log import log, quiet
@@ -20,13 +23,16 @@ from pipeline.search.embedded import Gallery, Measured
 from pipeline.search.judging import Judged, judge
 from pipeline.search.space import Values, with_values
 from pipeline.search.study import DIVERGED, HISTORY, MEASURED, VALUES, finished
-from pipeline.storage.files import sha256
+from pipeline.storage.files import replacing, sha256
 
 if TYPE_CHECKING:
     import optuna
 
+ANSWERS = "answers"  # a folder beside the features: logits of every whole training for the validation images
 TRAINING = "training"  # a folder beside the features: the checkpoints of the one that runs
 History = list[tuple[str, dict[str, float]]]  # phase and numbers of each judgement
+# Logits (views, n, classes) for the validation images: as they are, and mirrored where they may be.
+ViewLogits = NDArray[np.float32]
 
 
 class OutOfTime(Exception):  # noqa: N818 - what happened
@@ -87,7 +93,10 @@ class Trials:
 
     def best_heads(self) -> list[Tried]:
         """The best head of each network whose features are here, the best network first."""
-        ranked = [one for one in self.result(0).ranked if not one.is_tuned and one.base in self.measured]
+        ranked = [
+            one for one in self.result(0).ranked
+            if not one.is_tuned and not one.is_averaged and one.base in self.measured
+        ]  # fmt: skip
         best: dict[Base, Tried] = {}
         for one in ranked:
             best.setdefault(one.base, one)
@@ -113,37 +122,63 @@ class Trials:
             return judge(fitted.val_logits, data.val, params.evaluate.interval_level)
 
         try:
-            self._try(base, base.values | head, fit)
+            self.attempt(base, base.values | head, fit)
         except OutOfTime:
             self.note(f"{base}: no time for a head, {head['train.head.method']}.")
 
     def training(self, values: Values) -> Tried:
         """Train a whole network, unless that was done; a training that was interrupted resumes."""
-        base, name = base_of_values(values), sha256(json.dumps(values, sort_keys=True).encode())[:16]
 
         def fit(history: History) -> Judged:
-            from pipeline.training.batches import Examples
-            from pipeline.training.checkpoints import Checkpoints
-            from pipeline.training.fitting import make_judge
-            from pipeline.training.recipe import train
+            found = self.trained(values, 1, history)
+            with replacing(self._answers_file(values)) as beside, beside.open("wb") as file:
+                np.save(file, found, allow_pickle=False)
+            return judge(found[0], self.gallery.splits["val"], self.params.evaluate.interval_level)
 
-            params, data = with_values(base.of(self.params), values), self.gallery.data(base, pixels=True)
-            checkpoints = Checkpoints(self.gallery.folder / TRAINING / name)
-            trained = train(params, data, self.strategy, checkpoints, lambda *row: history.append(row))
-            answer = make_judge(trained.model, params.train.fine_tune.batch_size)
-            logits = answer(Examples(data.val.images, data.val.labels))
-            return judge(logits, data.val, params.evaluate.interval_level)
-
-        done = self._try(base, values, fit)
-        shutil.rmtree(self.gallery.folder / TRAINING, ignore_errors=True)
+        done = self.attempt(base_of_values(values), values, fit)
+        self.forget_training()
         return done
+
+    def trained(self, values: Values, number: int, history: History) -> ViewLogits:
+        """The answers of a network after its whole training, the first or another one of an ensemble's.
+
+        `history` gets its judgements. A training that was interrupted resumes.
+        """
+        from pipeline.training.batches import Examples
+        from pipeline.training.checkpoints import Checkpoints
+        from pipeline.training.ensemble import train_member
+        from pipeline.training.fitting import make_judge
+
+        base = base_of_values(values)
+        params, data = with_values(base.of(self.params), values), self.gallery.data(base, pixels=True)
+        checkpoints = Checkpoints(self.gallery.folder / TRAINING / _name(values))
+        found = train_member(number, params, data, self.strategy, checkpoints, lambda *row: history.append(row))
+        answer = make_judge(found.model, params.train.fine_tune.batch_size)
+        views = [data.val.images, *([data.val.images[:, :, ::-1]] if params.augment.horizontal_flip else [])]
+        return np.stack([answer(Examples(images, data.val.labels)) for images in views])
+
+    def forget_training(self) -> None:
+        """Remove the checkpoints of the training that was the last; call it once its trial is kept."""
+        shutil.rmtree(self.gallery.folder / TRAINING, ignore_errors=True)
+
+    def has_answers(self, values: Values) -> bool:
+        """Whether the answers of a whole training are still on disk."""
+        return self._answers_file(values).is_file()
+
+    def answers(self, values: Values) -> ViewLogits:
+        """The answers of a whole training that was done."""
+        return np.asarray(np.load(self._answers_file(values), allow_pickle=False), np.float32)
+
+    def _answers_file(self, values: Values) -> Path:
+        return self.gallery.folder / ANSWERS / f"{_name(values)}.npy"
 
     def result(self, images: int) -> AutoResult:
         """Everything so far; images: of validation."""
         seconds = time.monotonic() - self.began
         return AutoResult(self.params, self.tried, dict(self.measured), tuple(self.notes), images, seconds)
 
-    def _try(self, base: Base, values: Values, fit: Callable[[History], Judged]) -> Tried:
+    def attempt(self, base: Base, values: Values, fit: Callable[[History], Judged]) -> Tried:
+        """The trial of these values, done by `fit` unless it was done before; it fills the history that it is given."""
         if (known := self.known(values)) is None:
             self._run(base, values, fit)
             self.tried = tried_of(finished(self.study))
@@ -178,6 +213,10 @@ class Trials:
             trial.set_user_attr(name, value)
         state = optuna.trial.TrialState.PRUNED if math.isnan(score) else optuna.trial.TrialState.COMPLETE
         self.study.tell(trial, None if math.isnan(score) else score, state=state)
+
+
+def _name(values: Values) -> str:
+    return sha256(json.dumps(values, sort_keys=True).encode())[:16]
 
 
 def _costs(history: History, seconds: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What automatic training combines: networks with image sizes, heads, and ways to fine-tune. Runs nothing."""
+"""What automatic training combines: networks with image sizes, heads, ways to fine-tune, and averages. Runs nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ SIZE_STEP = 32  # pixels: the networks halve an image five times
 
 HEAD = ("train.head.method", "train.head.learning_rate", "train.head.weight_decay")
 STEPS, RATE = "train.fine_tune.steps", "train.fine_tune.learning_rate"
+FLIPS, ENSEMBLE = "train.test_time_flips", "train.ensemble"
+AVERAGES: Values = {FLIPS: True, ENSEMBLE: 2}  # of the best trial, in this order
 RATES = (1.0, 3.0, 0.3)  # times the learning rate of fine-tuning
 AUGMENTATIONS: tuple[Values, ...] = (
     {},  # as it is
@@ -33,6 +35,7 @@ MOST = 16  # whole trainings to compare
 BASES_TUNED = 3  # the best networks, by their heads, are fine-tuned
 VARIED = (  # what trials set, and the key of their study therefore leaves out
     "model.backbone", "model.weights", "images.width", "images.height", "embed.views", *HEAD, STEPS, RATE,
+    *AVERAGES,
     *sorted({name for augmentation in AUGMENTATIONS for name in augmentation}),
 )  # fmt: skip
 
@@ -61,8 +64,8 @@ class Base:
         }  # fmt: skip
 
     def of(self, params: Params) -> Params:
-        """The parameters with this network; augmented views are left out, as they are made before training."""
-        return with_values(params, self.values | {"embed.views": 0})
+        """The parameters with this network alone; augmented views are left out, as they are made before training."""
+        return with_values(params, self.values | {"embed.views": 0, FLIPS: False, ENSEMBLE: 1})
 
 
 def base_of(params: Params) -> Base:

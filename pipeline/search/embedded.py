@@ -89,6 +89,15 @@ class Gallery:
         dataset = self.dataset.model_copy(update={"images": base.of(self.params).images})
         return Data(dataset, splits["train"], splits["val"], features["train"], features["val"])
 
+    def mirrored(self, base: Base) -> NDArray[np.float32]:
+        """Features (n, d) of the validation images' mirror images; computed again with each call."""
+        params = base.of(self.params)
+        with tempfile.TemporaryDirectory() as room:
+            network = openvino_network(export_frozen(params, Path(room)), params.compute.threads)
+            batches = self._batches(self.splits["val"], params)
+            flipped = (np.ascontiguousarray(batch[:, :, ::-1]) for batch in batches)
+            return np.concatenate([features for batch in flipped for features in embed(network, batch, lambda _: None)])
+
     def clear(self) -> None:
         """Remove images at other sizes, and what earlier searches of other images or parameters have left."""
         shutil.rmtree(self.folder / PIXELS, ignore_errors=True)

@@ -1,6 +1,7 @@
 """Checkpoints on disk, from which a killed training resumes. Knows arrays and numbers, not what they mean.
 
-The files are `models/checkpoints/<key>/<phase>.npz`, outside the outs of DVC, which empties those before a stage runs.
+The files are `models/checkpoints/<key>/<phase>.npz`, outside the outs of DVC, which empties those before a stage runs;
+of the second network of an ensemble `network_2_<phase>.npz`, and so on.
 The key is a hash of everything that the result depends on, so no training resumes from the state of another. Each
 checkpoint is written whole, then renamed; a zip archive has a checksum of each array, so damage on disk is detected.
 """
@@ -14,7 +15,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ class Checkpoints:
 
     folder: Path
     writes: bool = True  # of several machines that train together only one writes
+    network: int = 1  # of an ensemble, counted from 1
     _free_from: float = field(default=0.0, init=False)  # the time from which the next checkpoint may be written
 
     def load(self, phase: str) -> Snapshot | None:
@@ -72,8 +74,12 @@ class Checkpoints:
         ended = time.monotonic()
         self._free_from = ended + (ended - started) / COST
 
+    def of(self, network: int) -> "Checkpoints":
+        """Those of one network of an ensemble, counted from 1."""
+        return replace(self, network=network)
+
     def _file(self, phase: str) -> Path:
-        return self.folder / f"{phase}.npz"
+        return self.folder / (f"{phase}.npz" if self.network == 1 else f"network_{self.network}_{phase}.npz")
 
 
 def _encode(file: Path, snapshot: Snapshot) -> None:

@@ -23,6 +23,11 @@ class Difference:
         """By more than one standard error (the rule of Breiman et al., 1984)."""
         return self.mean < -self.error
 
+    @property
+    def is_clearly_better(self) -> bool:
+        """By more than one standard error."""
+        return self.mean > self.error
+
 
 def difference(
     one: NDArray[np.float32], other: NDArray[np.float32], labels: NDArray[np.int64], scenes: NDArray[np.int64],

@@ -4,7 +4,7 @@ A row is a judgement on the validation images: one an epoch, several in fine-tun
 gives. Columns: `step` (the row), `phase`; within the phase `judgement` (counted from 1), `steps` of gradient descent so
 far and `epoch`, passes over the training images so far; `objective` (the mean loss of the steps since the last
 judgement, with all random changes); measured without random changes: `train_*` (a sample), `val_*`, and `gap_*`, how
-much worse the validation images are.
+much worse the validation images are. Of an ensemble also `network`, counted from 1.
 """
 
 from pathlib import Path
@@ -28,15 +28,21 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
         axes.fill_between(
             steps, curves[f"train_{metric}"], curves[f"val_{metric}"], color="grey", alpha=0.2, linewidth=0, label="gap"
         )
-        for start in np.flatnonzero(curves["phase"].ne(curves["phase"].shift())):
+        names = _phases(curves)
+        for start in np.flatnonzero(names.ne(names.shift())):
             axes.axvline(start + 1, color="grey", linewidth=0.8)
             side = "left" if start < len(steps) / 2 else "right"
-            axes.text(
-                start + 1, axes.get_ylim()[1], f" {curves['phase'].iloc[start]} ", va="top", ha=side, color="grey"
-            )
+            axes.text(start + 1, axes.get_ylim()[1], f" {names.iloc[start]} ", va="top", ha=side, color="grey")
         axes.set(xlabel="judgement", title=metric)
         axes.legend()
     return figure
+
+
+def _phases(curves: pd.DataFrame) -> "pd.Series[str]":
+    """What each judgement is of: the phase, of an ensemble also which network."""
+    if "network" not in curves:
+        return curves["phase"]
+    return curves["phase"] + " " + curves["network"].astype(str)
 
 
 def write_curves(curves: pd.DataFrame, table: Path, figure: Path) -> None:

@@ -76,7 +76,7 @@ def train(
     params: Params, data: Data, strategy: tf.distribute.Strategy,
     checkpoints: Checkpoints | None = None, on_epoch: OnEpoch | None = None,
 ) -> Trained:  # fmt: skip
-    """Fit the network, phase by phase; the only files are `checkpoints`."""
+    """Fit one network, phase by phase; the only files are `checkpoints`."""
     how, monitor = params.train, params.train.monitor
     seconds = 60 * how.budget_minutes if how.budget_minutes else None
     with strategy.scope():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.evaluation.saliency import chosen, explain, grad_cam, occlusion
 from pipeline.model.contract import Contract
 from pipeline.model.engine import Engine, load_engine
+from pipeline.model.mean_network import mean_network
 from pipeline.params.data import Images
 from pipeline.params.model import Compute
 from tests.fixtures.evaluations import SIDE, coloured, judge, write_colour_model
@@ -81,6 +82,23 @@ def test_grad_cam_is_warm_where_the_class_is(build: Callable[[Any, Any], Any], t
     heat = grad_cam(saved(build, tmp_path / "model.keras"), images, np.arange(3))
     assert heat is not None
     assert (heat.shape, heat.dtype) == ((3, SIDE, SIDE), np.float32)
+    assert all(map(is_warm_at_the_square, heat))
+
+
+def test_evidence_in_a_mirror_image_is_mirrored_back_and_that_of_several_networks_added(tmp_path: Path) -> None:
+    import keras
+    from keras import layers
+
+    def one() -> Any:
+        model = flat(layers, keras)
+        found = keras.Model(model.input, layers.Dense(3)(layers.Dropout(0.2)(model.layers[-2].output)))
+        found.set_weights([np.eye(3)[None, None], 20 * np.eye(3), np.zeros(3)])
+        return found
+
+    mean_network([one(), one()], flips=True).save(tmp_path / "model.keras")
+    images = np.stack([coloured(colour, seed=colour) for colour in range(3)])
+    heat = grad_cam(tmp_path / "model.keras", images, np.arange(3))
+    assert heat is not None
     assert all(map(is_warm_at_the_square, heat))
 
 

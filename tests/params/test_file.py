@@ -40,6 +40,14 @@ def test_the_shipped_file_loads_with_its_values(defaults: Params) -> None:
     assert defaults.register_.gate.min_accuracy == 0.7
 
 
+def test_a_file_from_before_averages_trains_one_network_without_flips(tmp_path: Path) -> None:
+    values = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    del values["train"]["ensemble"], values["train"]["test_time_flips"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    train = load_params(tmp_path / "params.yaml").train
+    assert (train.ensemble, train.test_time_flips) == (1, False)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
@@ -53,6 +61,7 @@ def test_the_shipped_file_loads_with_its_values(defaults: Params) -> None:
         pytest.param("train.fine_tune.steps", 1.5, ["1.5 is not a valid number of steps"], id="half a step"),
         pytest.param("train.fine_tune.steps", -1, ["-1 is not", "from 0 (off)"], id="negative steps"),
         pytest.param("train.budget_minutes", 0, ["is 0", "greater than 0"], id="no time"),
+        pytest.param("train.ensemble", 0, ["is 0", "greater than or equal to 1"], id="no network"),
         pytest.param("train.head.method", "lda", ["'lda'", "'auto'", "'nearest_mean'"], id="unknown head"),
         pytest.param("evaluate.interval_level", 1, ["is 1", "less than 1"], id="too large"),
         pytest.param("evaluate.slices", "site", ["'site'", "list"], id="one column that is no list"),

@@ -10,17 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import AUTO, AUTO_REPORT, PARAMS, PREPARED, RAW, SEARCHES
+from pipeline.data.prepared import read_split
+from pipeline.data.split_units import unit_numbers
 from pipeline.params.file import load_params
 from pipeline.search.auto import auto_key, run_auto, take
 from pipeline.search.auto_result import AutoResult
-from pipeline.search.candidates import RATE, STEPS, heads
+from pipeline.search.auto_trials import Trials
+from pipeline.search.averages import average_best
+from pipeline.search.candidates import ENSEMBLE, FLIPS, RATE, STEPS, heads
+from pipeline.search.embedded import gallery
+from pipeline.search.judging import judge
 from pipeline.search.space import value_of, with_values
+from pipeline.search.study import HISTORY, finished, stored_study
 from pipeline.search.written import write_values
+from pipeline.training.choice import difference
 from tests.fixtures import forked
 from tests.fixtures.project import BACKBONE, change_params, copy_of, nightshift
 from tests.fixtures.searches import trials_in
@@ -88,18 +97,66 @@ def test_every_network_has_every_head_and_the_best_are_fine_tuned(searched: tupl
     project, found = searched
     assert {str(base) for base in found.measured} == {f"keras_file {BACKBONE}, {side} px" for side in (32, 24)}
     assert all(cost.images_per_second > 0 < cost.megabytes for cost in found.measured.values())
-    of_heads = [one for one in found.tried if not one.is_tuned]
+    alone = [one for one in found.tried if not one.is_averaged]
+    of_heads = [one for one in alone if not one.is_tuned]
     assert len(of_heads) == 2 * len(heads(found.params))
     assert {one.values["train.head.method"] for one in of_heads} == {"auto", "linear", "ridge", "nearest_mean"}
-    tuned = [one for one in found.tried if one.is_tuned]
+    tuned = [one for one in alone if one.is_tuned]
     assert len(tuned) == 3
     assert [one.values[STEPS] for one in tuned] == [1, 1, 4]
     assert all(one.measured["seconds"] > 0 for one in found.tried)
     assert found.present is not None
     assert found.present.is_tuned
-    assert found.winner.score == min(one.score for one in found.tried if one.score is not None)
+    assert found.best_alone.score == min(one.score for one in alone if one.score is not None)
     assert values_in(project) == [one.values for one in found.tried]
-    assert found.notes == ()
+    (note,) = found.notes
+    assert note.startswith("A second network was not tried: the best trial is not fine-tuned")
+
+
+def test_flips_of_a_head_are_judged_on_the_frozen_network(searched: tuple[Path, AutoResult]) -> None:
+    _, found = searched
+    best, (flips,) = found.best_alone, found.averages
+    assert not best.is_tuned
+    assert flips.values == best.values | {FLIPS: True}
+    assert flips.images_per_second == pytest.approx(best.images_per_second / 2)
+    assert flips.score == pytest.approx(best.score - flips.measured["gain"], abs=1e-6)
+    assert found.winner == (flips if flips.pays else best)
+
+
+def test_flips_and_a_second_network_are_compared_image_by_image_with_what_they_average(project: Path) -> None:
+    params, val = load_params(), read_split(PREPARED, "val")
+    key = auto_key(params)
+    with stored_study(key, params.tune.metric) as study:
+        trials = Trials(params, study, gallery(params, key), 60 * MINUTES)
+        best = next(one for one in trials.result(0).ranked if one.is_tuned)
+        trials.measured[best.base] = trials.gallery.measure(best.base, 60.0)
+        average_best(trials, best, lambda: None)
+        flips, two = trials.tried[-2:]
+        answers = trials.answers(best.values)
+        assert judge(answers[0], val, 0.95).metrics["log_loss"] == best.score
+        assert not np.allclose(answers[0], answers[1])
+        expected = difference(answers.mean(axis=0), answers[0], val.labels, unit_numbers(val.table), "val_loss")
+        assert (flips.measured["gain"], flips.measured["gain_error"]) == pytest.approx((expected.mean, expected.error))
+        before = flips if flips.pays else best
+        assert two.values == before.values | {ENSEMBLE: 2}
+        assert two.score == pytest.approx(before.score - two.measured["gain"], abs=1e-6)
+        assert two.measured["steps"] == best.measured["steps"]
+        assert {phase for phase, _ in finished(study)[-1].user_attrs[HISTORY]} == {"head", "fine_tune"}
+        assert two.images_per_second == pytest.approx(before.images_per_second / 2)
+        assert two.measured["megabytes"] == pytest.approx(2 * best.measured["megabytes"])
+        assert not list(AUTO.rglob("*.npz")), "its checkpoints are gone"
+        assert trials.notes == []
+
+        again = trials.tried
+        average_best(trials, best, lambda: None)
+        assert trials.tried == again
+
+        hasty = Trials(params, study, trials.gallery, 1e-3)
+        other = next(one for one in again if one.is_tuned and not one.is_averaged and one != best)
+        hasty.measured[other.base] = trials.measured[best.base]
+        average_best(hasty, other, lambda: None)
+        (note,) = hasty.notes
+        assert re.search(r"^A second network was not tried: it takes about \d+ s, and 0 s were left", note)
 
 
 def test_mlflow_has_a_run_of_the_search_and_a_nested_one_of_each_trial(searched: tuple[Path, AutoResult]) -> None:
@@ -159,7 +216,7 @@ def test_the_command_goes_through_and_another_takes_a_trial(project: Path) -> No
 
 
 def test_a_trial_that_is_not_there_is_not_taken(project: Path) -> None:
-    with pytest.raises(NightshiftError, match=r"no trial 99 with these images and parameters \(17 trials, 0 to 16\)"):
+    with pytest.raises(NightshiftError, match=r"no trial 99 with these images and parameters \(18 trials, 0 to 17\)"):
         take(load_params(), 99)
     change_params(project, {"seed": 8})
     with pytest.raises(NightshiftError, match=r"no trial 0 .*\(none yet\)"):
@@ -171,7 +228,7 @@ def test_killed_searches_resume_as_if_nothing_had_happened(
     searched: tuple[Path, AutoResult], fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed, found = searched
-    heads_alone = sum(not one.is_tuned for one in found.tried)
+    heads_alone = sum(not one.is_tuned and not one.is_averaged for one in found.tried)
     for wanted in (2, heads_alone + 1):
         with forked.forking("-c", RUN, cwd=fresh, work="training") as process:
             give_up = time.monotonic() + 300

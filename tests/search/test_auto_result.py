@@ -8,7 +8,7 @@ from flows.show_auto import lines_of, lines_of_change
 from pipeline.params.file import Params
 from pipeline.search.auto_page import draw_trials, rows_of, verdict
 from pipeline.search.auto_result import AutoResult, Tried
-from pipeline.search.candidates import HEAD, RATE, STEPS, base_of
+from pipeline.search.candidates import AVERAGES, ENSEMBLE, FLIPS, HEAD, RATE, STEPS, base_of
 from pipeline.search.space import value_of, with_values
 
 Numbers = tuple[int, float, float]  # image size, accuracy, log loss
@@ -81,6 +81,48 @@ def test_without_fine_tuning_it_stays_as_it_is_and_else_a_better_head_turns_it_o
 def tuned_values(params: Params, steps: object) -> dict[str, Any]:
     names = ("augment.mix_up", "augment.random_erasing", "augment.brightness", "augment.contrast")
     return {STEPS: steps, RATE: value_of(params, RATE)} | {name: value_of(params, name) for name in names}
+
+
+def average(before: Tried, number: int, gain: float, **more: Any) -> Tried:
+    """An average that was compared with the trial before, with a standard error of 0.01."""
+    assert before.score is not None
+    measured = {**before.measured, "gain": gain, "gain_error": 0.01, "images_per_second": before.images_per_second / 2}
+    return Tried(number, before.values | more, before.score - gain, measured)
+
+
+@pytest.mark.parametrize(
+    ("gains", "winner", "taken"),
+    [
+        ((), 0, (False, 1)),
+        ((0.02,), 1, (True, 1)),
+        ((0.005,), 0, (False, 1)),
+        ((0.02, 0.03), 2, (True, 2)),
+        ((0.02, 0.009), 1, (True, 1)),
+        ((-0.02, 0.03), 2, (False, 2)),
+    ],
+    ids=["none", "flips pay", "within the error", "both pay", "flips alone pay", "two networks alone pay"],
+)
+def test_an_average_is_taken_where_it_is_better_by_more_than_a_standard_error(
+    gains: tuple[float, ...], winner: int, taken: tuple[bool, int], defaults: Params
+) -> None:
+    best = tried(defaults, 0, 224, 0.85, 0.4, **tuned_values(defaults, 57))
+    trials = [best]
+    for gain, (name, value) in zip(gains, AVERAGES.items(), strict=False):
+        before = trials[-1] if len(trials) == 1 or trials[-1].pays else best
+        trials.append(average(before, len(trials), gain, **{name: value}))
+    found = of(defaults, *trials, tried(defaults, 9, 240, 0.8, 0.5))
+    assert [one.number for one in found.averages] == list(range(1, len(trials)))
+    assert (found.best_alone.number, found.winner.number, found.tuned) == (0, winner, 1)
+    values = found.values_of(found.winner)
+    assert (values[FLIPS], values[ENSEMBLE]) == taken
+    said = " ".join(verdict(found))
+    assert said.count("It pays, and is used.") == sum(one.pays for one in trials[1:])
+    assert said.count("It does not pay") == sum(not one.pays for one in trials[1:])
+    assert ("register.gate.max_slowdown allows 2 times" in said) == (gains == (0.02, 0.03))
+    if gains == (0.02, 0.009):
+        assert "Mean of 2 networks, test-time flips (trial 2): log loss better by 0.0090, with a standard error" in said
+        assert "at 112 images/s instead of 223." in said
+    draw_trials(found).canvas.draw()
 
 
 def test_the_parameters_before_the_search_are_its_longest_training_of_them(defaults: Params) -> None:

@@ -40,7 +40,8 @@ def test_a_clear_loss_is_told_from_noise(monitor: Monitor) -> None:
     bad, _ = answers(2, 300, 0.5)
     scenes = np.arange(300)
     assert difference(bad, good, labels, scenes, monitor).is_clearly_worse
-    assert not difference(good, bad, labels, scenes, monitor).is_clearly_worse
+    better = difference(good, bad, labels, scenes, monitor)
+    assert (better.is_clearly_better, better.is_clearly_worse) == (True, False)
     assert not difference(good, good, labels, scenes, monitor).is_clearly_worse, "a tie goes to the fine-tuned one"
 
 
@@ -60,4 +61,5 @@ def test_one_scene_tells_nothing() -> None:
     found = difference(logits, -logits, labels, np.zeros(5, np.int64), "val_loss")
     assert found.error == np.inf
     assert not found.is_clearly_worse
+    assert not found.is_clearly_better
     assert Difference(-0.2, 0.1).is_clearly_worse

@@ -15,6 +15,11 @@ def test_curves_are_drawn_for_any_number_of_phases() -> None:
     assert [text.get_text().strip() for text in figure.axes[0].texts] == ["head", "fine_tune"]
 
 
+def test_of_an_ensemble_the_picture_also_says_which_network() -> None:
+    figure = draw_curves(CURVES.assign(phase="scratch", network=[1, 1, 2]))
+    assert [text.get_text().strip() for text in figure.axes[0].texts] == ["scratch 1", "scratch 2"]
+
+
 def test_the_gap_between_training_and_validation_is_drawn() -> None:
     legend = draw_curves(CURVES).axes[1].get_legend()
     assert legend is not None
