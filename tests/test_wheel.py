@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from setuptools import find_packages
 
-from pipeline.core.shipped import IN_WHEEL, SHIPPED
+from pipeline.core.shipped import INSTALLED, SHIPPED
 from tests.fixtures.project import REPOSITORY
 
 PACKAGES = ("flows", "pipeline")
@@ -35,24 +35,28 @@ def test_every_file_that_is_no_module_has_an_ending_that_the_wheel_takes() -> No
     assert not {name for name in others if not any(name.match(pattern) for pattern in patterns)}
 
 
-def test_what_a_new_project_begins_with_is_in_the_source_distribution() -> None:
-    words = (REPOSITORY / "MANIFEST.in").read_text().split()
-    assert words == ["include", *SHIPPED]
+def test_what_a_new_project_begins_with_is_among_the_data_files() -> None:
+    asked = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    assert {f"{folder}/{PurePosixPath(name).name}" for folder, names in asked.items() for name in names} == {
+        f"{INSTALLED}/{name}" for name in SHIPPED
+    }
+    assert {name for names in asked.values() for name in names} == set(SHIPPED)
 
 
 @pytest.mark.slow
 def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
     copy = tmp_path / "checkout"  # a build leaves folders behind
-    for name in {*tracked(), "pyproject.toml", "README.md", "LICENSE", "setup.py", *SHIPPED}:
+    for name in {*tracked(), "pyproject.toml", "README.md", "LICENSE", *SHIPPED}:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, copy / name)
     words = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(copy)]
     subprocess.run([sys.executable, "-m", "pip", *words], check=True)
     [wheel] = tmp_path.glob("nightshift-*.whl")
+    data = f"{'-'.join(wheel.name.split('-')[:2])}.data/data/{INSTALLED}"
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if ".dist-info/" not in name}
         [entries] = [name for name in file.namelist() if name.endswith(".dist-info/entry_points.txt")]
         for name in SHIPPED:
-            assert file.read(f"{IN_WHEEL}/{name}") == (REPOSITORY / name).read_bytes()
+            assert file.read(f"{data}/{name}") == (REPOSITORY / name).read_bytes()
         assert "nightshift = flows.cli.main:main" in file.read(entries).decode()
-    assert names == {*tracked(), *(f"{IN_WHEEL}/{name}" for name in SHIPPED)}
+    assert names == {*tracked(), *(f"{data}/{name}" for name in SHIPPED)}

@@ -1,5 +1,6 @@
-"""The files that a project begins with: a checkout's own are the one definition, and the wheel has copies of them."""
+"""The files that a project begins with: a checkout's own are the one definition, and an installation has copies."""
 
+from importlib import metadata
 from pathlib import Path
 
 from pipeline.core.code import ROOT
@@ -7,13 +8,16 @@ from pipeline.core.code import ROOT
 PARAMS_YAML, DVC_YAML, PREFECT_YAML = "params.yaml", "dvc.yaml", "prefect.yaml"
 IGNORED = (".gitignore", ".dvcignore", "data/.gitignore", "models/.gitignore", "reports/.gitignore")
 SHIPPED = (PARAMS_YAML, DVC_YAML, PREFECT_YAML, *IGNORED)
-IN_WHEEL = "pipeline/template"  # where setup.py puts them
+INSTALLED = "share/nightshift"  # where an installation has them, below the environment's folder
 
 
 def shipped(name: str) -> str:
     """The text of one of SHIPPED, as this version of Nightshift has it."""
-    copies = ROOT / IN_WHEEL
-    return ((copies if copies.is_dir() else ROOT) / name).read_text(encoding="utf-8")
+    file = ROOT / name
+    if not (ROOT / DVC_YAML).is_file():
+        files = metadata.files("nightshift") or []
+        [file] = [Path(str(found.locate())) for found in files if found.match(f"{INSTALLED}/{name}")]
+    return file.read_text(encoding="utf-8")
 
 
 def is_checkout(folder: Path) -> bool:
