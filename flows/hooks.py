@@ -18,6 +18,7 @@ from pipeline.notices.send import tell
 from pipeline.storage.folders import Folder, folder_at
 
 STOPPED = "Stopped"  # the state of a night that stopped at its --until time
+REFUSED = "Refused"  # of one that did not begin, as another is at work on its output
 
 
 def _results_of(parameters: dict[str, Any], *, finished: bool = False) -> Folder:
@@ -26,7 +27,7 @@ def _results_of(parameters: dict[str, Any], *, finished: bool = False) -> Folder
         return folder_at(output).absolute()
     source = folder_at(parameters["source"])
     last = last_finished(source, PREDICTIONS.glob("*")) if finished else None
-    return folder_at(last or folder_for(source)).absolute()
+    return folder_at(last or folder_for(source, model=parameters.get("model_name"))).absolute()
 
 
 def _error_of(state: State[Any]) -> BaseException:
@@ -45,8 +46,7 @@ def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A night's process was killed from outside; if a person stopped it at the keyboard, nobody needs a message."""
     if not is_by_a_person():
-        words = state.message or "The process was killed."
-        tell(lambda: messages.of_crashed_night(_results_of(flow_run.parameters), words))
+        after_run.of_crashed(_results_of(flow_run.parameters), state.message or "The process was killed.")
 
 
 def training_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

@@ -10,10 +10,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 
 from flows.artifacts import files_markdown, summary_markdown
-from flows.hooks import STOPPED, night_crashed, night_failed
+from flows.hooks import REFUSED, STOPPED, night_crashed, night_failed
 from flows.retries import RETRIES
 from pipeline.night import planning, results, shadow
 from pipeline.night import run as order
@@ -21,7 +21,7 @@ from pipeline.night.deadline import OutOfTime
 from pipeline.night.ledger import Done, Run
 from pipeline.night.morning import PAGE as MORNING_PAGE
 from pipeline.night.options import Cluster, NightOptions
-from pipeline.night.outputs import folder_for
+from pipeline.night.outputs import PHOTOS, folder_for
 from pipeline.night.results import Results
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.rows import PREDICTIONS_CSV
@@ -33,6 +33,7 @@ from pipeline.notices import after_run, messages
 from pipeline.notices.send import tell
 from pipeline.params.file import Params, load_params
 from pipeline.storage.folders import Folder, folder_at
+from pipeline.storage.output_lock import InUse
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -156,24 +157,31 @@ def steps_for(cluster: Cluster | None) -> order.Steps:
     name="nightly", flow_run_name="nightly {source}", on_failure=[night_failed], on_crashed=[night_crashed],
 )  # fmt: skip
 def nightly(  # each option is a parameter, for deployments and Prefect's UI
-    source: str | Path, output: str | Path | None = None, labels: Path | None = None,
+    source: str | Path = PHOTOS, output: str | Path | None = None, labels: Path | None = None,
     since_last: bool = False, until: str | None = None, with_shadow: bool = False,
     runner: Literal["here", "dask"] = "here", dask_address: str | None = None, workers: int | None = None,
     model_name: str | None = None,
 ) -> NightSummary | State:  # fmt: skip
-    """Classify the images in `source` into `output`/predictions.csv; both are folders or addresses (s3://…).
+    """Classify the images in `source` into `output`/predictions.csv. Its state `Stopped`: the next run goes on with it.
 
-    Without `output` it resumes the unfinished run over `source`, or starts one in predictions/ under today's date.
-    labels: a Parquet table with columns sha256 and label, to count right answers. since_last: repeat the last run's
-    answers for files with the same content and model. until: time of day, such as 06:00, to stop at; the state is then
-    `Stopped`, and the next run resumes it. with_shadow: classify with @challenger too, and compare. runner `dask`: use
-    the cluster at `dask_address`, or a local one with so many `workers`. model_name: a registered model other than
-    register.model_name.
+    Args:
+        source: The folder of images, or its address (s3://…), with all its subfolders.
+        output: The folder for the results, or its address. Empty: that of the unfinished night over `source`, else one
+            in predictions/ with today's date.
+        labels: A Parquet table with the columns sha256 and label, to count how many answers are right.
+        since_last: Repeat the last night's answers for files with the same content, if the model is the same.
+        until: The time of day to stop at, such as 06:00; the next run goes on. Empty: when all files are done.
+        with_shadow: Also classify with the @challenger, and report where it differs.
+        runner: here, in one process; dask, on the workers of a cluster.
+        dask_address: The cluster's scheduler, such as tcp://host:8786. Empty: a cluster on this machine.
+        workers: Processes of the cluster on this machine. Empty: one per core.
+        model_name: A registered model. Empty: register.model_name of params.yaml.
+
     """
     params, images = load_params(), folder_at(source)
     options = NightOptions(
-        images, folder_at(output or folder_for(images)), labels, since_last, until, with_shadow, model_name,
-        Cluster(dask_address, workers) if runner == "dask" else None,
+        images, folder_at(output or folder_for(images, model=model_name)), labels, since_last, until, with_shadow,
+        model_name, Cluster(dask_address, workers) if runner == "dask" else None,
     )  # fmt: skip
     try:
         summary = order.night(options, params, steps_for(options.cluster))
@@ -182,6 +190,8 @@ def nightly(  # each option is a parameter, for deployments and Prefect's UI
         create_markdown_artifact(words, key="summary")
         tell(lambda: messages.of_stopped(options.output, words))
         return Completed(name=STOPPED, message=words)
+    except InUse as refused:  # not a failed night: the one at work is the night
+        return Cancelled(name=REFUSED, message=str(refused))
     publish(options.output, summary)
     after_run.of_night(options.output, summary, params.batch)
     return summary

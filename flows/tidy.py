@@ -8,5 +8,12 @@ from pipeline.params.file import load_params
 
 @flow(name="tidy", flow_run_name="tidy")
 def tidy(nights: int | None = None, runs: int | None = None, cache: bool = False) -> None:
-    """Delete nights' folders and MLflow runs older than so many days; cache: also cached data that no commit uses."""
+    """Delete old data, and say in the log what takes disk space.
+
+    Args:
+        nights: Delete folders of nights that are older than so many days. Empty: none.
+        runs: Delete MLflow runs of nights that are older than so many days. Empty: none.
+        cache: Delete from DVC's cache all data that no commit uses.
+
+    """
     housekeeping.tidy(load_params().register_.model_name, nights, runs, cache, get_run_logger().info)

@@ -15,6 +15,8 @@ from xdist.scheduler import LoadFileScheduling
 
 from pipeline.params.data import Images
 from pipeline.params.file import Params, load_params
+from tests.fixtures import forked
+from tests.fixtures.left_behind import begin_session, left_behind
 from tests.fixtures.project import REPOSITORY, copy_of
 
 pytest_plugins = ["tests.fixtures.stores", "tests.fixtures.prefect_server", "tests.fixtures.up", "tests.fixtures.web"]
@@ -30,6 +32,12 @@ gc.set_threshold(10_000, 20, 20)
 LONGEST = 20.0  # seconds that a test may take; a longer one says so with the mark `slow`
 AND_BUSY = 0.5  # and this share of them its processes computed: a test that only had to wait its turn was not slow
 TIMES = pytest.StashKey[tuple[float, float]]()
+OURS = pytest.StashKey[bool]()  # whether this process has begun the session
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Mark this session's processes, to see at its end whether one is left."""
+    config.stash[OURS] = begin_session()
 
 
 def processor_seconds() -> float:
@@ -58,6 +66,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"{seconds:.0f} s, {computed:.0f} s of them computing: make it faster, or mark it `slow`."
     return report
+
+
+@pytest.hookimpl(trylast=True)  # when the workers have ended
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail when something that the tests have started still runs: it would run for ever."""
+    if session.config.stash.get(OURS, None):
+        forked.end_parents()
+        if found := left_behind():
+            session.config.get_terminal_writer().line("\n\nStarted by the tests, and still running:")
+            for line in found:
+                session.config.get_terminal_writer().line(f"  {line}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 SERVERS = {"s3", "bucket", "prefect_api", "up"}  # fixtures

@@ -101,7 +101,7 @@ def classify(
     if until:
         time_of_day(until)  # a mistake at the keyboard is told here, and to nobody else
 
-    results = folder_at(output or folder_for(folder_at(source)))
+    results = folder_at(output or folder_for(folder_at(source), model=model))
     flow, cluster = is_a_flow(prefect), Cluster(dask_address, workers) if runner is Runner.DASK else None
 
     def run(params: "Params") -> "NightSummary":
@@ -125,17 +125,20 @@ def classify(
 
 def _as_flow(results: "Folder", words: tuple[Any, ...]) -> "NightSummary":
     """The night as a run of the flow `nightly`, with these parameters."""
-    from flows.hooks import STOPPED
+    from flows.hooks import REFUSED, STOPPED
     from flows.nightly import nightly
     from pipeline.night.deadline import OutOfTime
     from pipeline.night.summary import SUMMARY
     from pipeline.notices import messages
+    from pipeline.storage.output_lock import InUse
 
     failed = partial(messages.of_failed_night, results)
     with with_server(failed, results.local and results.local / SUMMARY):
         state = nightly(*words, return_state=True)
         if state.name == STOPPED:
             raise OutOfTime(state.message or "")
+        if state.name == REFUSED:
+            raise InUse(state.message or "")
         return cast("NightSummary", state.result())
 
 

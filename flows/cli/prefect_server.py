@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.guard import end_together
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PARAMS
 
@@ -44,9 +45,10 @@ def choose_server() -> None:
     if os.environ.get("PREFECT_API_URL") or not PARAMS.is_file() or _profile_names_a_server():
         return
     if SOCKET.exists():
-        from flows.services import processes
+        from flows.services import orphans, processes
 
-        if (running := processes.addresses()) and processes.is_up():
+        # Also one whose supervisor was killed: it answers all the same.
+        if (running := processes.addresses()) and (processes.is_up() or "prefect" in orphans.orphans()):
             os.environ["PREFECT_API_URL"] = f"{running.prefect}/api"
             return
     home = Path(os.environ.setdefault("PREFECT_HOME", str((HOME / "prefect").absolute())))
@@ -112,6 +114,7 @@ def with_server(failed: Callable[[NightshiftError], "Message"], result: Path | N
         down = error  # the name above ends with its block
         tell(lambda: failed(down))
         raise
+    end_together()  # above all a server that Prefect starts for this run
     before = result.stat().st_mtime_ns if result and result.exists() else None
     try:
         yield

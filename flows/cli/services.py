@@ -41,7 +41,7 @@ def up(
     If MLFLOW_TRACKING_URI or PREFECT_API_URL names a server, Nightshift uses that one and starts none.
     """
     from flows.mlflow_pages import address_of
-    from flows.services import configuration, processes
+    from flows.services import configuration, orphans, processes
     from pipeline.params.file import load_params
 
     name = load_params().register_.model_name  # fails outside a project, before anything starts
@@ -50,8 +50,9 @@ def up(
         typer.echo(f"Nightshift is already running here ({names}). `nightshift down` stops it.")
         _print_addresses(running)
         return
+    for line in orphans.replace(orphans.orphans()):
+        typer.echo(line)
     wanted = _wanted(mlflow_port, prefect_port)
-    processes.stop()  # what a killed supervisord left behind
     processes.start_supervisor(wanted)
     try:
         _start_all(wanted)
@@ -111,8 +112,11 @@ def _start_all(wanted: "Addresses") -> None:
     typer.echo(f"{'plan':8} the deployments of prefect.yaml  ({time.monotonic() - began:.0f} s)")
     began, since = time.monotonic(), datetime.now(UTC)
     processes.start("worker")
+    lacking = server.not_ready(api)  # while it starts
     _wait("worker", lambda: server.worker_is_online(api, configuration.POOL, configuration.worker_name(), since))
     typer.echo(f"{'worker':8} of the work pool {configuration.POOL}  ({time.monotonic() - began:.0f} s)")
+    for line in lacking:
+        typer.echo(f"WARNING: {line}.")
 
 
 def _wait(name: str, is_there: Callable[[], bool]) -> None:
@@ -167,20 +171,32 @@ def service_lines() -> list[str]:
     """Which services run, since when, with how much memory; the last and the next night."""
     from datetime import datetime
 
-    from flows.services import configuration, listening, processes
+    from flows.services import configuration, listening, orphans, processes
+    from flows.show_nights import unfinished_lines
 
-    where, running = processes.addresses(), processes.processes()
+    left = orphans.orphans()
+    where, running = processes.addresses(), orphans.as_processes(left) or processes.processes()
     if not where or not running:
-        return ["Services:", "  stopped; `nightshift up` starts them"]
+        stopped = ["Services:", "  stopped; `nightshift up` starts them"]
+        return [*stopped, *unfinished_lines(list)]
     lines = ["Services:"]
+    if left:
+        lines.append(
+            "  their supervisor was killed, so nothing starts them again: `nightshift up` does, and takes over"
+        )
     for one in running:
         address = getattr(where, one.name, "")
         since = f"since {datetime.fromtimestamp(one.since).astimezone():%Y-%m-%d %H:%M}  {one.megabytes} MB"
         lines.append(f"  {one.name:8} {one.state.lower():8} {since if one.megabytes else ''}  {address}".rstrip())
+    there = {one.name for one in running}
+    lines += [f"  {name:8} stopped" for name in (*where.ours, configuration.WORKER) if name not in there]
     elsewhere = [name for name in configuration.SERVERS if name not in where.ours]
     lines += [f"  {name:8} elsewhere  {getattr(where, name)}" for name in elsewhere]
     if not listening.answers(f"{where.prefect}/api/health"):
-        return [*lines, "Nights:", "  unknown: Prefect's server does not answer"]
+        return [*lines, "Nights:", "  unknown: Prefect's server does not answer", *unfinished_lines(list)]
     from flows.services import prefect as server
 
-    return [*lines, "Nights:", *(f"  {line}" for line in server.nights(f"{where.prefect}/api"))]
+    api = f"{where.prefect}/api"
+    lines += ["Nights:", *(f"  {line}" for line in server.nights(api))]
+    lines += [f"  WARNING: {line}." for line in server.not_ready(api)]
+    return [*lines, *unfinished_lines(lambda: server.coming_nights(api))]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.guard import end_together
 from flows.cli.interrupt import interruptible
 from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, with_server
 
@@ -49,6 +50,7 @@ def _train_plainly() -> "Registration":
     from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc, remote
 
+    end_together()  # DVC runs each stage as a process
     with working_on_images("nightshift train"):
         dvc.add_data()
         for stage in dvc.stages():

@@ -49,7 +49,8 @@ def configuration(addresses: Addresses) -> str:
                    "--default-artifact-root", artifacts, "--workers", "1", "--host", LOOPBACK,
                    "--port", _port(addresses.mlflow)],
         "prefect": [*python, "prefect", "server", "start", "--host", LOOPBACK, "--port", _port(addresses.prefect)],
-        WORKER: [*python, "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", worker_name()],
+        WORKER: [*python, "flows.services.worker", "worker", "start", "--pool", POOL, "--type", "process",
+                 "--name", worker_name()],
     }  # fmt: skip
     programs = [_program(name, commands[name]) for name in (*addresses.ours, WORKER)]
     return "\n".join(

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from prefect.client.schemas.filters import FlowRunFilterState
     from pydantic import BaseModel
 
+    from flows.show_nights import Coming
+
 NIGHTS = ("nightly", "nights")  # the deployments that classify
 ZOMBIES = "Nightshift: runs without a sign of life have crashed"
+LOOKED_AT = 200  # runs, to find the last night
 SILENCE = timedelta(seconds=90)  # three missed heartbeats
 
 
@@ -101,6 +104,48 @@ def worker_is_online(api: str, pool: str, name: str, since: datetime) -> bool:
     return any(one.name == name and one.last_heartbeat_time and one.last_heartbeat_time > since for one in workers)
 
 
+def not_ready(api: str) -> list[str]:
+    """The scheduled deployments that would fail tonight, each with why and what to do."""
+    from flows.services.readiness import lacking
+    from pipeline.params.file import load_params
+
+    with client_of(api) as client:
+        known = client.read_deployments()
+    usual = load_params().register_.model_name
+    active = [one for one in known if not one.paused and any(schedule.active for schedule in one.schedules)]
+    return [line for one in active for line in lacking(one.name, one.parameters, usual)]
+
+
+def coming_nights(api: str) -> "list[Coming]":
+    """The planned runs of the deployments that classify, soonest first."""
+    from prefect.client.schemas.filters import (
+        DeploymentFilter,
+        DeploymentFilterName,
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    from flows.services.readiness import inputs_of
+    from flows.show_nights import Coming
+
+    scheduled = FlowRunFilterStateType(any_=[StateType.SCHEDULED])
+    with client_of(api) as client:
+        names = {one.id: one.name for one in client.read_deployments()}
+        found = client.read_flow_runs(
+            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=list(NIGHTS))),
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=scheduled)),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+        )
+    return [
+        Coming(run.expected_start_time, names[run.deployment_id], inputs_of(run.parameters))
+        for run in found
+        if run.expected_start_time and run.deployment_id in names
+    ]
+
+
 def nights(api: str) -> list[str]:
     """The last night and how it went, and the next one, as lines."""
     from prefect.client.schemas.filters import (
@@ -118,9 +163,11 @@ def nights(api: str) -> list[str]:
             deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=list(NIGHTS))),
             flow_run_filter=FlowRunFilter(state=states),
             sort=sort,
-            limit=1,
+            limit=LOOKED_AT,
         )
         for run in found:
+            if run.state_type == StateType.CANCELLED and not run.run_count:
+                continue  # a late one, whose work another did
             when = run.start_time or run.expected_start_time
             yield f"{when:%Y-%m-%d %H:%M} UTC, {run.state_name} ({run.name})" if when else run.name
 

@@ -130,12 +130,12 @@ def processes() -> list[Process]:
         return []
     found = {one["name"]: one for one in supervisor().getAllProcessInfo()}
     return [
-        Process(name, one["statename"], float(one["start"]), _megabytes(one["pid"]))
+        Process(name, one["statename"], float(one["start"]), megabytes(one["pid"]))
         for name, one in ((name, found[name]) for name in SERVICES if name in found)
     ]
 
 
-def _megabytes(pid: int) -> int:
+def megabytes(pid: int) -> int:
     """Memory of a process and its children; 0 for none."""
     total = 0
     try:
@@ -149,7 +149,7 @@ def _megabytes(pid: int) -> int:
 
 def stop() -> int:
     """Stop everything that `up` started, flow runs first: they save their progress. Returns how many processes."""
-    count = _end(_flow_runs())  # while the worker and the server can still record how they end
+    count = _end(flow_runs())  # while the worker and the server can still record how they end
     if is_up():
         running = [one["name"] for one in supervisor().getAllProcessInfo() if one["pid"]]
         count += len(running)
@@ -158,7 +158,7 @@ def stop() -> int:
         pid = supervisor().getPID()
         supervisor().shutdown()
         _wait_for_end(pid)
-    count += _end(_marked())
+    count += _end(marked())
     for leftover in (SOCKET, PID):
         leftover.unlink(missing_ok=True)
     return count
@@ -175,7 +175,7 @@ def _wait_for_end(pid: int) -> None:
         ) from None
 
 
-def _marked() -> Iterator[psutil.Process]:
+def marked() -> Iterator[psutil.Process]:
     """Processes that this project's services started, directly or not, even if their parent has ended."""
     for one in psutil.process_iter():
         with suppress(psutil.Error, OSError):
@@ -183,9 +183,9 @@ def _marked() -> Iterator[psutil.Process]:
                 yield one
 
 
-def _flow_runs() -> Iterator[psutil.Process]:
+def flow_runs() -> Iterator[psutil.Process]:
     """The marked processes that run a flow, without their helper processes."""
-    for one in _marked():
+    for one in marked():
         with suppress(psutil.Error):
             if one.cmdline()[-1:] == ["prefect.engine"]:
                 yield one

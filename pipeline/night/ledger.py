@@ -134,6 +134,11 @@ class Run:
         """How many files are in shards that have their part."""
         return self.plan.files - self.count_files(self.unfinished())
 
+    def counted(self) -> int:
+        """How many files are in shards that have a part, whole or not: at once, for people."""
+        there = set(books_of(self.output).names(PARTS))
+        return self.count_files([number for number in range(self.plan.shards) if _part(number) in there])
+
     def unfinished(self) -> list[int]:
         """The shards without a complete part: one with exactly this run's rows of the shard's files."""
         there = set(books_of(self.output).names(PARTS))

@@ -4,29 +4,49 @@ import datetime
 from pathlib import Path
 
 from pipeline.core.cells import listed_path
+from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
-from pipeline.night.ledger import WORK, Run
+from pipeline.night.at_work import listing_over
+from pipeline.night.ledger import WORK, Run, RunPlan
 from pipeline.night.summary import summary_if_any
+from pipeline.params.file import load_params
 from pipeline.storage.folders import Folder, folder_at
 
+PHOTOS = "photos"  # the folder of images where nobody names one
 
-def folder_for(source: Folder, suffix: str = "") -> Path:
+
+def folder_for(source: Folder, suffix: str = "", model: str | None = None) -> Path:
     """The output folder of a run over `source` without a named one: that of an unfinished run, else today's.
 
-    suffix: what the folder's name has after the date. A folder with the night of another source is never taken: the
-    next free name ends in -2, -3, ...
+    suffix: what the folder's name has after the date; model: the registered model's name, None for that of params.yaml.
+    A folder with the night of another source or model is never taken: the next free name ends in -2, -3, ... That of a
+    night that still lists `source` is taken, and its lock then keeps this run away.
     """
-    if unfinished := unfinished_over(source, PREDICTIONS):
+    model = model or _usual_model()
+    if unfinished := unfinished_over(source, PREDICTIONS, model) or [*listing_over(source)]:
         return max(unfinished)
     today = datetime.datetime.now().astimezone().date().isoformat()
     names = (f"{today}{suffix}", *(f"{today}{suffix}-{number}" for number in range(2, 100)))
-    return next((PREDICTIONS / name for name in names if _is_free(PREDICTIONS / name, source)), PREDICTIONS / names[0])
+    return next(
+        (PREDICTIONS / name for name in names if _is_free(PREDICTIONS / name, source, model)), PREDICTIONS / names[0]
+    )
 
 
-def unfinished_over(source: Folder, parent: Path) -> list[Path]:
-    """The folders in `parent` with an unfinished run over `source`."""
-    return [folder for folder in _folders(parent) if (run := _run_in(folder)) and source.is_at(run.plan.input)]
+def _usual_model() -> str | None:
+    try:
+        return load_params().register_.model_name
+    except NightshiftError:  # the run itself will say what is wrong
+        return None
+
+
+def unfinished_over(source: Folder, parent: Path, model: str | None = None) -> list[Path]:
+    """The folders in `parent` with an unfinished run over `source`, by this registered model if one is named."""
+    return [folder for folder in _folders(parent) if (run := _run_in(folder)) and _is_of(run.plan, source, model)]
+
+
+def _is_of(plan: RunPlan, source: Folder, model: str | None) -> bool:
+    return source.is_at(plan.input) and model in (None, plan.model_name)
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -41,8 +61,9 @@ def _run_in(folder: Path) -> Run | None:
         return None
 
 
-def _is_free(folder: Path, source: Folder) -> bool:
+def _is_free(folder: Path, source: Folder, model: str | None) -> bool:
     if run := _run_in(folder):
-        return source.is_at(run.plan.input)
-    summary = summary_if_any(folder_at(folder))
-    return summary is None or source.is_at(listed_path(summary.input))
+        return _is_of(run.plan, source, model)
+    if (summary := summary_if_any(folder_at(folder))) is None:
+        return True
+    return source.is_at(listed_path(summary.input)) and model in (None, summary.model_name)

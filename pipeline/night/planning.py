@@ -45,6 +45,11 @@ def begin(options: NightOptions, params: Params) -> Run:
                 f"{output} holds an unfinished run over {run.plan.input}. Finish it with `nightshift classify "
                 f"{run.plan.input} {output}`, choose another folder, or delete {books_of(output)} to give it up."
             )
+        if options.model_name not in (None, run.plan.model_name):
+            raise ClassifyError(
+                f"{output} holds an unfinished run by the model {run.plan.model_name}, and this one is to be by "
+                f"{options.model_name}. Finish it without --model, choose another folder, or leave OUTPUT out."
+            )
         log.info("Resuming the run of %s (model version %s).", run.plan.started_at, run.plan.model_version)
         _mend_model(run)
         if options.labels:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.core.log import log
-from pipeline.night import planning, results, shadow
+from pipeline.night import at_work, planning, results, shadow
 from pipeline.night.deadline import deadline_at, is_past, stop
 from pipeline.night.ledger import Run
 from pipeline.night.options import NightOptions
@@ -73,10 +73,12 @@ def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightS
     deadline, params = deadline_at(options.until), options.applied_to(params)
     with options.output.hold() as killed:
         steps.tell_of_killed(options.output, killed)
+        at_work.note(options)
         if options.cluster is None:
             warm_up()
         began = time.perf_counter()
         run = steps.begin(options, params)
+        at_work.note(options, run.counted())
         beside = steps.begin_shadow(run) if options.with_shadow else None
         _classify_left(run, params, deadline, steps)
         found = steps.finish(run, params, options.labels)
@@ -88,6 +90,7 @@ def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightS
             found = results.without_shadow(run, found, beside.why)
         if params.batch.track:
             steps.record(options.output, found.summary)
+        at_work.forget(options.output)
     return found.summary
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from pipeline.night import at_work
 from pipeline.night.summary import NightSummary
 from pipeline.notices import messages
-from pipeline.notices.send import tell, wants_all
+from pipeline.notices.send import addresses, tell, wants_all
 from pipeline.params.file import Params, load_params
 from pipeline.params.night import Batch
 from pipeline.registry.registration_result import Registration
@@ -33,12 +34,19 @@ def of_failed_night(output: Folder, error: BaseException) -> None:
         tell(lambda: messages.of_failed_night(output, error))
 
 
+def of_crashed(output: Folder, words: str) -> None:
+    """Send a message about a night whose process was killed, once. words: how."""
+    if addresses() and not at_work.was_told(output):
+        at_work.mark_told(output)
+        tell(lambda: messages.of_crashed_night(output, words))
+
+
 def of_killed(output: Folder, killed: str | None) -> None:
-    """Send a message if the previous run into `output` was killed: it could not send one itself.
+    """Send a message if the previous run into `output` was killed, and nobody has got one: it could not send it itself.
 
     killed: its name, as `Folder.hold` gives it.
     """
-    if killed:
+    if killed and not at_work.was_told(output):
         tell(lambda: messages.of_killed_night(output, killed))
 
 

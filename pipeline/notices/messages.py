@@ -82,12 +82,17 @@ def of_killed_night(output: Folder, killed: str) -> Message | None:
     """
     if not Run.unfinished_in(output):
         return None
-    happened = (
-        f"The previous run, {killed}, was killed: the system ran out of memory, the machine restarted, or a person "
-        "stopped it."
-    )
+    happened = was_killed(killed)
     do = "Nothing: this run resumes it. If it happens again, look for the cause."
     return Message(Kind.WARNING, f"Night {output.name} was killed, and is resumed now", happened, progress(output), do)
+
+
+def was_killed(name: str) -> str:
+    """How a run ended that could not say so itself. name: its process."""
+    return (
+        f"The previous run, {name}, was killed: the system ran out of memory, the machine restarted, or a person "
+        "stopped it."
+    )
 
 
 def of_stopped(output: Folder, words: str) -> Message:
@@ -115,6 +120,13 @@ def of_crashed_night(output: Folder, words: str) -> Message:
     """A night whose process was killed from outside."""
     do = "Run the same command again to resume."
     return Message(Kind.FAILURE, f"Night {output.name} crashed", words, progress(output), do)
+
+
+def of_lost_supervisor() -> Message:
+    """The process that starts again what dies was killed itself."""
+    happened = "The supervisor of `nightshift up` was killed. A service that dies now stays dead, and logs are lost."
+    kept = "All that is done. A night goes on."
+    return Message(Kind.WARNING, "Nightshift's supervisor was killed", happened, kept, "Run `nightshift up` again.")
 
 
 def progress(output: Folder) -> str:

@@ -7,10 +7,12 @@ lost its lease, for example because its network was down for minutes, detects th
 """
 
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, SoftFileLease, Timeout
@@ -31,6 +33,15 @@ class LedgerError(NightshiftError):
 
 class InUse(LedgerError):  # noqa: N818 - what happened
     """Another run is at work on the output: this one did not begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who works on an output, or was killed while it did: a run that ends in any other way leaves no trace."""
+
+    name: str
+    token: str  # its claim; empty where its file is damaged
+    is_alive: bool
 
 
 _tokens: dict[Place, str] = {}  # output -> the claim under which this process writes there
@@ -79,6 +90,35 @@ def _acquire(lease: SoftFileLease, output: Path) -> str | None:
         ) from None
     _tokens[output.absolute()] = str(lease.token)
     return killed
+
+
+def holder(output: Path) -> Holder | None:
+    """Who holds `output`, without taking any lock; None when nobody does."""
+    lease = SoftFileLease(output / HOLDER, lease_duration=LEASE)
+    try:
+        beat = (output / HOLDER).stat().st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    owner = lease.owner
+    token = (owner.token if owner else "") or ""
+    if owner and owner.hostname == socket.gethostname():
+        return Holder(_name(lease), token, _lives_since(owner.pid, beat))
+    return Holder(_name(lease), token, time.time() - beat < 2 * LEASE)  # twice: the clocks of two machines may differ
+
+
+def _lives_since(pid: int, beat: float) -> bool:
+    """Whether the process with this number is the one that sent the heartbeat: a later one has its number by chance.
+
+    The time of the heartbeat alone would not do: a machine that slept for an hour has sent none, and goes on.
+    """
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).create_time() < beat + LEASE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:  # there, and another user's
+        return True
 
 
 def _name(lease: SoftFileLease) -> str:

@@ -81,7 +81,12 @@ def test_all_flows_are_deployments_and_the_night_has_its_hour() -> None:
     active = {name: one["schedules"][0].get("active", True) for name, one in deployments.items()}
     assert active == {"training": False, "nightly": True, "nights": False, "data-watch": True, "tidy": False}
     for deployment in deployments.values():
-        assert import_object(deployment["entrypoint"]).name == deployment["name"]
+        flow = import_object(deployment["entrypoint"])
+        assert flow.name == deployment["name"]
+        form = flow.parameters.model_dump_for_openapi()
+        assert "required" not in form, "a run with one click"
+        undescribed = [key for key, one in form["properties"].items() if not one.get("description")]
+        assert undescribed == [], "of the form on Prefect's page"
         assert deployment["work_pool"]["name"] == "nightshift"
 
 

@@ -38,7 +38,6 @@ def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows
         names.get_by_text("nightly", exact=True).click()
         page.get_by_role("button", name="Run", exact=True).click()
         page.get_by_text("Quick run").click()
-        page.get_by_role("dialog").get_by_role("button", name="Run", exact=True).click()
         wait_until(lambda: len(up.api("flow_runs/filter", **nights)) > len(runs))
         [run] = {run["id"] for run in up.api("flow_runs/filter", **nights)} - runs
         assert up.end_of(run) == "Completed"

@@ -37,6 +37,7 @@ def test_one_command_starts_all_and_the_pages_show_the_projects_models_and_sched
     assert re.search(rf"prefect +{up.prefect}  \(\d+ s\)", up.said)
     found = httpx.get(f"{up.mlflow}/api/2.0/mlflow/registered-models/get", params={"name": "nightshift"}, timeout=30)
     assert {alias["alias"] for alias in found.json()["registered_model"]["aliases"]} == {"challenger", "champion"}
+    assert "WARNING: `nightly` will fail: photos does not exist. Put the images to classify there" in up.said
     active = {
         name: up.deployment(name)["schedules"][0]["active"]
         for name in ("training", "nightly", "nights", "data-watch", "tidy")
@@ -106,6 +107,7 @@ def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> No
     for name in ("mlflow", "prefect", "worker"):
         assert re.search(rf"  {name} +running +since \d{{4}}-\d\d-\d\d \d\d:\d\d  [1-9]\d+ MB", said)
     assert re.search(r"next: \d{4}-\d\d-\d\d 02:00 UTC, Scheduled", said)
+    assert "WARNING: `nightly` will fail: photos does not exist" in said
     assert re.search(r"^  [12] .*@champion", said, re.MULTILINE)
     assert "started" in nightshift("logs", "worker", "-n", "10000", cwd=up.project).stdout
     assert len(nightshift("logs", "worker", "-n", "5", cwd=up.project).stdout.splitlines()) == 5

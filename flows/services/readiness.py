@@ -1,0 +1,71 @@
+"""What a scheduled deployment needs and does not have: it would fail at night. Mends nothing."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import RAW
+from pipeline.registry import champions
+from pipeline.registry.succession import CHAMPION
+from pipeline.storage.folders import folder_at
+from pipeline.storage.listing import Aside, Listed
+
+LOOKED_AT = 10_000  # entries of a folder, to see whether it holds images
+AFTERWARDS = "then `nightshift down` and `nightshift up`"
+
+
+def inputs_of(parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """The folders that a deployment of `nightly` or `nights` classifies, each with `source` and perhaps more."""
+    inputs = parameters.get("inputs")
+    return list(inputs) if isinstance(inputs, list) else [parameters] if parameters.get("source") else []
+
+
+def lacking(deployment: str, parameters: dict[str, Any], usual_model: str) -> Iterator[str]:
+    """Why a run of a deployment would fail, and what to do, a line each.
+
+    usual_model: the registered model's name in params.yaml.
+    """
+    if deployment == "training" and (words := _without_images(str(RAW))):
+        yield f"`training` will fail: {words}. Bring images in with `nightshift data import`"
+    for one in inputs_of(parameters):
+        source, model = str(one["source"]), one.get("model_name") or usual_model
+        if words := _without_images(source):
+            yield (
+                f"`{deployment}` will fail: {words}. Put the images to classify there, or name another folder at "
+                f"`source` in prefect.yaml, {AFTERWARDS}"
+            )
+        if not _has_champion(model):
+            yield (
+                f"`{deployment}` will fail: no version of {model} is @champion. Run `nightshift train`, or promote one "
+                "with `nightshift promote`"
+            )
+
+
+def _without_images(source: str) -> str:
+    """Why a night over `source` would end at once, in words; empty if it would not, or for a store."""
+    if not (folder := folder_at(source)).local:
+        return ""
+    try:
+        entries = list(_until_an_image(itertools.islice(folder.list_files(), LOOKED_AT)))
+        has_images = bool(entries) and isinstance(entries[-1], Listed)
+        return "" if has_images or len(entries) == LOOKED_AT else f"{source} holds no image"
+    except NightshiftError as error:
+        return str(error).partition(". ")[0].partition(";")[0].rstrip(".")
+    except OSError as error:
+        return f"{source} cannot be read ({error.strerror})"
+
+
+def _until_an_image(entries: Iterator[Listed | Aside]) -> Iterator[Listed | Aside]:
+    for entry in entries:
+        yield entry
+        if isinstance(entry, Listed):
+            return
+
+
+def _has_champion(name: str) -> bool:
+    """Whether there is one; where nobody can say, the night will."""
+    try:
+        return any(CHAMPION in one.aliases for one in champions.known_versions(name))
+    except NightshiftError:
+        return True

@@ -1,0 +1,118 @@
+"""The unfinished nights on a terminal: how far each has come, and when it goes on. Changes none."""
+
+import datetime
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.paths import PREDICTIONS
+from pipeline.core.text import shown
+from pipeline.night.at_work import Unfinished, unfinished
+from pipeline.night.ledger import PARTS, WORK
+from pipeline.storage.folders import folder_at
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A run of a deployment that is planned: when, and what of."""
+
+    at: datetime.datetime
+    deployment: str
+    inputs: list[dict[str, Any]]  # each with `source`, and perhaps `output` and `model_name`
+
+
+def unfinished_lines(plans: Callable[[], Iterable[Coming]]) -> list[str]:
+    """Each unfinished night. plans: gives the runs that are planned, soonest first; called if a night waits for one."""
+    if not (nights := unfinished()):
+        return []
+    waiting = any(not night.is_at_work for night in nights)
+    coming = list(plans()) if waiting else []
+    now = datetime.datetime.now().astimezone()
+    return ["Unfinished nights:", *(f"  {line_of(night, coming, now)}" for night in nights)]
+
+
+def line_of(night: Unfinished, coming: Iterable[Coming], now: datetime.datetime) -> str:
+    """One of them, such as `predictions/2026-01-02: 3,072 of 5,000, version 2, since 02:00, about 12 min left`."""
+    return f"{_short(night)}: {', '.join(_parts_of(night, coming, now))}"
+
+
+def _parts_of(night: Unfinished, coming: Iterable[Coming], now: datetime.datetime) -> Iterable[str]:
+    done = night.run.counted() if night.run else 0
+    if night.run:
+        yield f"{done:,} of {night.run.plan.files:,}"
+        yield f"version {night.run.plan.model_version}"
+    if night.is_at_work:
+        if night.begun:
+            yield f"since {_clock(datetime.datetime.fromisoformat(night.begun.began), now)}"
+        if not night.run:
+            yield "lists the files"
+        elif seconds := _left(night, done, now):
+            yield f"about {_duration(seconds)} left"
+        elif done == night.run.plan.files:
+            yield "writes the results"
+        return
+    yield f"killed ({night.killed.name})" if night.killed else "stopped"
+    if when := next((one for one in coming if _is_over(one, night)), None):
+        yield f"goes on {_clock(when.at, now)} (`{when.deployment}`)"
+    else:
+        yield f"goes on with `{_command(night)}`"
+
+
+def _left(night: Unfinished, done: int, now: datetime.datetime) -> float | None:
+    """Seconds until the last file has its row, at this run's rate; None while nobody can say."""
+    parts = [] if night.output.local is None else list((night.output.local / WORK / PARTS).glob("*.csv"))
+    if not (night.run and night.begun and parts):
+        return None
+    newest = max(part.stat().st_mtime for part in parts)
+    took = newest - datetime.datetime.fromisoformat(night.begun.began).timestamp()
+    classified, files = done - night.begun.done, night.run.plan.files
+    if classified <= 0 or took <= 0 or done >= files:
+        return None
+    return max(1.0, (files - done) * took / classified - (now.timestamp() - newest))
+
+
+def _is_over(one: Coming, night: Unfinished) -> bool:
+    """Whether a planned run goes on with this night: by the rule of `folder_for`."""
+    here = night.output.local
+    for wanted in one.inputs:
+        named = wanted.get("output")
+        is_there = folder_at(named).is_at(str(night.output)) if named else here and _is_in_predictions(here)
+        is_its_model = (
+            not wanted.get("model_name") or not night.run or wanted["model_name"] == night.run.plan.model_name
+        )
+        if is_there and is_its_model and folder_at(str(wanted["source"])).is_at(night.source):
+            return True
+    return False
+
+
+def _is_in_predictions(folder: Path) -> bool:
+    return folder.absolute().parent == PREDICTIONS.absolute()
+
+
+def _command(night: Unfinished) -> str:
+    output = "" if night.output.local and _is_in_predictions(night.output.local) else f" {_short(night)}"
+    return f"nightshift classify {shown(_relative(night.source))}{output}"
+
+
+def _short(night: Unfinished) -> str:
+    return shown(_relative(str(night.output)))
+
+
+def _relative(path: str) -> str:
+    here = os.path.relpath(path) if Path(path).is_absolute() else path  # an address stays as it is
+    return path if here.startswith("..") else here
+
+
+def _clock(when: datetime.datetime, now: datetime.datetime) -> str:
+    """By the clock on the wall; with its date if that is not today."""
+    local = when.astimezone()
+    return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%Y-%m-%d %H:%M}"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "1 min"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
