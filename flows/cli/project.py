@@ -57,7 +57,9 @@ def upgrade(
         for line in (*change.words, *change.lines()):
             typer.echo(f"  {line}")
     if found.stages:
-        typer.echo(f"The code has changed of: {', '.join(found.stages)}. The next `nightshift train` runs them again.")
+        typer.echo(
+            f"New code: {', '.join(found.stages)}. The next `nightshift train` runs this again, and what follows."
+        )
     if not found.writes:
         typer.echo(f"There is nothing to write: this project has all that Nightshift {version('nightshift')} has.")
         return
