@@ -128,9 +128,9 @@ def finish_shadow(run: Run, beside: Run, found: Results, params: Params) -> Resu
 
 
 @task(task_run_name="record", cache_policy=NO_CACHE)
-def record(output: Folder, summary: NightSummary) -> None:
+def record(output: Folder, summary: NightSummary, params: Params) -> None:
     """Record the night in MLflow."""
-    order.record(output, summary, str(flow_run.id or ""))
+    order.record(output, summary, params, str(flow_run.id or ""))
 
 
 @contextmanager

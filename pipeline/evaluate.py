@@ -13,7 +13,7 @@ from pipeline.evaluation.figures import draw_all, write_figures
 from pipeline.evaluation.measure import measure, predictions_table
 from pipeline.evaluation.model_card import write_model_card
 from pipeline.evaluation.report import write_report
-from pipeline.evaluation.results import write_evaluation
+from pipeline.evaluation.results import write_evaluation, write_few_numbers
 from pipeline.evaluation.robustness import ROBUSTNESS_COLUMNS
 from pipeline.model.engine import load_engine
 from pipeline.params.file import load_params
@@ -34,6 +34,7 @@ def main() -> None:
     for path, table in tables.items():
         write_table(path, table)
     write_evaluation(findings.evaluation)
+    write_few_numbers(findings.evaluation)
     for name in ("accuracy", "balanced_accuracy", "log_loss"):
         log.info("%s %s", name, findings.evaluation.of(name))
     if judged.outliers is not None:

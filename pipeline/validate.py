@@ -46,7 +46,7 @@ def look(params: Params, side: pd.DataFrame) -> pd.DataFrame:
 
 
 def numbers(manifest: pd.DataFrame, judged: list[Judgement]) -> dict[str, Any]:
-    """What `dvc metrics show` shows of the data."""
+    """What reports/validation.json says of the data."""
     copies = manifest.groupby("cluster")["path"].transform("size")
     return {
         "images": len(manifest),

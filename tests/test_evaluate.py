@@ -15,6 +15,7 @@ from pipeline import evaluate as stage
 from pipeline.core.paths import (
     EVALUATION,
     EVALUATION_REPORT,
+    FEW_NUMBERS,
     FIGURES,
     MODEL,
     MODEL_CARD,
@@ -84,6 +85,12 @@ def test_whatever_the_answers_are_like_there_are_numbers_and_pages(
     found = run_stage(tmp_path, colours / models, labels, shown)
     right = float(np.mean(np.array(labels) == shown))
     assert found["accuracy"]["value"] == pytest.approx(right)
+    assert json.loads(FEW_NUMBERS.read_text()) == {
+        "accuracy": found["accuracy"]["value"],
+        "balanced_accuracy": found["balanced_accuracy"]["value"],
+        "unsure_share": found["unsure_share"],
+        "images": len(labels),
+    }
     assert found["unsure_share"] == (1.0 if models == "unsure" else 0.0)
     assert [one["images"] for one in found["classes"].values()] == [labels.count(number) for number in range(3)]
     assert len(pd.read_csv(TEST_PREDICTIONS)) == len(labels)

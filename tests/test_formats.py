@@ -13,7 +13,7 @@ from pipeline.data.manifest import MEASURED
 from pipeline.data.splits import FrozenSplits
 from pipeline.evaluation import robustness, slices
 from pipeline.evaluation.headlines import METRICS
-from pipeline.evaluation.results import Evaluation, TrainingResult
+from pipeline.evaluation.results import Evaluation, TrainingResult, few_numbers
 from pipeline.model.contract import Contract
 from pipeline.night.ledger import RunPlan
 from pipeline.night.rows import COLUMNS, CORRECTION, WHY
@@ -50,6 +50,10 @@ def of_evaluation() -> list[str]:
     ]
 
 
+def of_headlines() -> list[str]:
+    return list(few_numbers(Evaluation.model_validate_json((REPOSITORY / "reports/evaluation.json").read_bytes())))
+
+
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
@@ -67,6 +71,7 @@ def of_evaluation() -> list[str]:
         ("reports/validation.json", tracked("validation.json")),
         ("reports/training.json", TrainingResult.model_fields),
         ("reports/evaluation.json", of_evaluation()),
+        ("reports/metrics.json", of_headlines()),
         ("reports/slices.csv", slices.SLICE_COLUMNS),
         ("reports/robustness.csv", robustness.ROBUSTNESS_COLUMNS),
     ],
@@ -89,8 +94,9 @@ def test_the_demos_evaluation_has_the_fields_of_two_classes_in_their_order() -> 
 
 def test_the_page_has_every_tag_in_mlflow() -> None:
     code = "".join(file.read_text() for file in (REPOSITORY / "pipeline" / "registry").glob("*.py"))
-    tags = set(re.findall(r"\"((?:nightshift|prefect)\.[a-z_0-9]+|mlflow\.source\.git\.commit)\"", code))
-    assert set(documented("MLflow tags")) == tags
+    of_mlflow = r"mlflow\.(?:source\.git\.commit|note\.content)"
+    tags = set(re.findall(rf"\"((?:nightshift|prefect)\.[a-z_0-9]+|{of_mlflow})\"", code))
+    assert set(documented("MLflow")) == tags
 
 
 def test_every_format_has_its_version() -> None:

@@ -24,10 +24,21 @@ from pipeline.model.nearest import unit
 from pipeline.model.reference import read_reference
 from pipeline.params.model import Compute
 from pipeline.registry import champions, versions
+from pipeline.registry.gate import from_tags
 from pipeline.registry.store import Store
 from pipeline.training.conformal import candidates_above
 from pipeline.versions import remote
-from tests.fixtures.project import change_params, draw_shape, dvc, environment, nightshift, run, stage
+from tests.fixtures.project import (
+    REPOSITORY,
+    change_params,
+    draw_shape,
+    dvc,
+    environment,
+    nightshift,
+    rows_of,
+    run,
+    stage,
+)
 
 STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
 
@@ -50,6 +61,9 @@ def test_training_ends_with_a_champion_and_everything_that_the_design_names(trai
         "reports/evaluation.html", "reports/model_card.md", "reports/slices.csv", "reports/robustness.csv",
     ):  # fmt: skip
         assert (trained / file).is_file(), file
+    shown = dvc("metrics", "show", cwd=trained).stdout.splitlines()
+    assert shown[0].split() == ["Path", "accuracy", "balanced_accuracy", "images", "unsure_share"]
+    assert max(map(len, shown)) <= 80, "a terminal's width"
     evaluation = json.loads((trained / "reports/evaluation.json").read_text())
     for name in ("accuracy", "balanced_accuracy", "log_loss"):
         assert evaluation[name]["low"] <= evaluation[name]["value"] <= evaluation[name]["high"]
@@ -85,7 +99,9 @@ def test_a_training_on_few_images_says_everywhere_that_its_threshold_is_not_cert
     with Store.of_project().connected() as client:
         version = client.get_model_version("nightshift", "1")
         assert version.run_id
-        assert version.tags["nightshift.certificate"] == certificate.words
+        decision = from_tags(version.tags)
+        assert decision is not None
+        assert decision.certificate == certificate.words
         assert certificate.words in version.description
         metrics = client.get_run(version.run_id).data.metrics
         assert metrics["final_certificate_lower_bound"] == certificate.lower_bound
@@ -273,16 +289,30 @@ def test_the_exported_network_answers_as_keras_does(trained: Path) -> None:
 
 
 @pytest.mark.services
-def test_mlflow_serves_the_champion(trained: Path) -> None:
+def test_mlflow_serves_the_champion_whose_answers_are_those_of_a_night(trained: Path, tmp_path: Path) -> None:
     from tests.fixtures.serving import answer_of_server
 
     circle = (trained / "data/raw/circle/000.png").read_bytes()
     black = io.BytesIO()
     Image.new("RGB", (80, 70)).save(black, "PNG")
-    answers = answer_of_server(trained, [circle, b"no picture", circle, black.getvalue()])
+    images = {"0.png": circle, "1.png": b"no picture", "2.png": circle, "3.png": black.getvalue()}
+    for name, data in images.items():
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(data)
+    (line,) = re.findall(r"^\(printf .* \| curl .*$", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    line = line.replace("http://127.0.0.1:5001", "ADDRESS").replace("photo.jpg", f"{tmp_path}/in/0.png")
+    answers, by_curl = answer_of_server(trained, list(images.values()), line if shutil.which("curl") else "")
+    assert not by_curl or json.loads(by_curl)["predictions"] == answers[:1]
+    nightshift("classify", str(tmp_path / "in"), str(tmp_path / "out"), "--no-prefect", cwd=trained)
+    for answer, row in zip(answers, rows_of(tmp_path / "out"), strict=True):
+        assert (answer["label"], answer["flags"], answer["error"]) == (row["label"], row["flags"], row["error"])
+        assert answer["candidates"] == json.loads(row["candidates"] or "[]")
+        for name in ("confidence", "outlier_score"):
+            assert (answer[name] is None) == (row[name] == "")
+            assert answer[name] is None or np.isclose(answer[name], float(row[name]), atol=1e-4)
     assert [answer["error"] != "" for answer in answers] == [False, True, False, False]
     assert (answers[1]["unsure"], answers[1]["flags"]) == (True, "")
-    assert np.isnan(answers[1]["outlier_score"])
+    assert answers[1]["outlier_score"] is answers[1]["confidence"] is None
     assert answers[3]["unsure"] is True
     assert {"outlier", "dark"} <= set(answers[3]["flags"].split())
     assert answers[0]["outlier_score"] < answers[3]["outlier_score"]

@@ -28,6 +28,7 @@ CURVES = Path("reports/curves.csv")
 CURVES_FIGURE = Path("reports/curves.png")
 AUGMENTED_FIGURE = Path("reports/augmented.png")
 EVALUATION = Path("reports/evaluation.json")
+FEW_NUMBERS = Path("reports/metrics.json")  # few numbers of it, for `dvc metrics show`
 TEST_PREDICTIONS = Path("reports/test_predictions.csv")
 AUTO_REPORT = Path("reports/auto.html")
 SLICES = Path("reports/slices.csv")

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from pipeline.core.errors import NightshiftError
-from pipeline.core.paths import EVALUATION, TRAINING_METRICS
+from pipeline.core.paths import EVALUATION, FEW_NUMBERS, TRAINING_METRICS
 from pipeline.core.text import named
 from pipeline.model.certificate import Certificate
 from pipeline.storage.files import write_json
@@ -159,6 +159,17 @@ class TrainingResult(_Result):
 def write_evaluation(evaluation: Evaluation) -> None:
     """Write reports/evaluation.json."""
     write_json(EVALUATION, evaluation.model_dump())
+
+
+def few_numbers(evaluation: Evaluation) -> dict[str, float]:
+    """So few that `dvc metrics show` fits a terminal."""
+    shares = {name: evaluation.of(name).value for name in ("accuracy", "balanced_accuracy")}
+    return {**shares, "unsure_share": evaluation.unsure_share, "images": evaluation.images}
+
+
+def write_few_numbers(evaluation: Evaluation) -> None:
+    """Write reports/metrics.json."""
+    write_json(FEW_NUMBERS, few_numbers(evaluation))
 
 
 def read_evaluation() -> Evaluation:

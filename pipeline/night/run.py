@@ -43,9 +43,9 @@ def tell_nobody(_output: Folder, _killed: str | None) -> None:
     """Send no message about a killed run."""
 
 
-def record(output: Folder, summary: NightSummary, flow_run: str = "") -> None:
+def record(output: Folder, summary: NightSummary, params: Params, flow_run: str = "") -> None:
     """Record the night in MLflow. flow_run: the orchestrator's name for this run, if it has one."""
-    history.record(output, summary.for_history, flow_run)
+    history.record(output, summary.for_history, params, flow_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Steps:
     classify: Classifier = classify_shards
     finish: Callable[[Run, Params, Path | None], Results] = results.finish
     finish_shadow: Callable[[Run, Run, Results, Params], Results] = results.finish_shadow
-    record: Callable[[Folder, NightSummary], None] = record
+    record: Callable[[Folder, NightSummary, Params], None] = record
     tell_of_killed: Callable[[Folder, str | None], None] = tell_nobody  # the output, the name of the killed run
     progress: Callable[[Run, int], AbstractContextManager[Advance]] = progress_bar
 
@@ -89,7 +89,7 @@ def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightS
         elif beside:
             found = results.without_shadow(run, found, beside.why)
         if params.batch.track:
-            steps.record(options.output, found.summary)
+            steps.record(options.output, found.summary, params)
         at_work.forget(options.output)
     return found.summary
 

@@ -154,7 +154,7 @@ class NightSummary(Part):
         numbers |= {f"drift.{one.measure}": one.statistic for one in (drift.measures if drift else ())}
         return Finished(
             self.model_name, self.model_version, self.contract_hash, self.input, self.started_at, self.finished_at,
-            drift.drifted if drift else (), numbers,
+            drift.drifted if drift else (), numbers, "\n\n".join(summary_lines(self)),
         )  # fmt: skip
 
     def write(self, output: Folder) -> None:

@@ -3,9 +3,10 @@
 A decision is made once. It is stored as tags on the model's version, and read back from them.
 """
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from pipeline.core.text import named, shown
 from pipeline.evaluation import headlines
@@ -15,7 +16,10 @@ from pipeline.params.night import Gate
 if TYPE_CHECKING:  # slow to import, and a night only reads decisions
     from pipeline.registry.comparison import Comparison, OfClass
 
-GATE_TAG = "nightshift.gate"  # passed | refused; below it, `nightshift.gate.<check>`: the same, and the numbers
+GATE_TAG = "nightshift.gate"  # passed | refused
+DECISION_TAG = "nightshift.decision"  # the whole decision as JSON, with the limits under which it was made
+# Earlier releases had a tag for each part, and `nightshift.gate.<check>` for each check.
+LIMITS_TAG = "nightshift.gate_limits"
 AGAINST_TAG = "nightshift.gate_against"  # the champion it was compared with, in words
 CERTIFICATE_TAG = (
     "nightshift.certificate"  # whether the promise about predictions with status ok is certified, in words
@@ -204,21 +208,38 @@ def _of_class(one: "OfClass") -> str:
     )
 
 
-def to_tags(decision: Decision) -> dict[str, str]:
-    """The decision as tags of a version or a run."""
-    tags = {GATE_TAG: decision.verdict, AGAINST_TAG: decision.against, PERSON_TAG: decision.needs_a_person}
-    tags[CERTIFICATE_TAG] = decision.certificate
-    tags |= {
-        f"{GATE_TAG}.{check.name}": f"{PASSED if check.passed else REFUSED}: {check.found}; asked for: {check.asked}"
-        for check in decision.checks
-    }
-    return {name: value for name, value in tags.items() if value}
+def to_tags(decision: Decision, gate: Gate) -> dict[str, str]:
+    """The decision under these limits as tags of a version."""
+    text = json.dumps({**asdict(decision), "limits": gate.model_dump()}, ensure_ascii=False)
+    return {GATE_TAG: decision.verdict, DECISION_TAG: text}
 
 
 def from_tags(tags: Mapping[str, str]) -> Decision | None:
-    """The decision that `to_tags` wrote, or None where there is none."""
-    if GATE_TAG not in tags:
-        return None
+    """The decision that `to_tags` wrote, here or in an earlier release; None where there is none."""
+    if found := _decision(tags):
+        checks = tuple(Check(**check) for check in found["checks"])
+        return Decision(checks, found["against"], found["needs_a_person"], found["certificate"])
+    return _of_earlier_release(tags) if GATE_TAG in tags else None
+
+
+def limits_changed(tags: Mapping[str, str], gate: Gate) -> bool:
+    """Whether the decision in these tags was made under other limits."""
+    found = _decision(tags)
+    limits = found["limits"] if found else json.loads(tags.get(LIMITS_TAG, "null"))
+    return bool(limits != json.loads(json.dumps(gate.model_dump())))
+
+
+def earlier_tags(tags: Mapping[str, str]) -> list[str]:
+    """Names of the tags that an earlier release wrote in place of DECISION_TAG."""
+    parts = (LIMITS_TAG, AGAINST_TAG, CERTIFICATE_TAG, PERSON_TAG)
+    return [name for name in tags if name in parts or name.startswith(f"{GATE_TAG}.")]
+
+
+def _decision(tags: Mapping[str, str]) -> dict[str, Any] | None:
+    return json.loads(tags[DECISION_TAG]) if DECISION_TAG in tags else None
+
+
+def _of_earlier_release(tags: Mapping[str, str]) -> Decision:
     checks = []
     for name, value in tags.items():
         if name.startswith(f"{GATE_TAG}."):

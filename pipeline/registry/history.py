@@ -5,10 +5,13 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.registry.runs import CONTRACT_TAG
+from pipeline.params.file import Params
+from pipeline.registry import versions
+from pipeline.registry.runs import CONTRACT_TAG, DESCRIPTION_TAG, flat
 from pipeline.registry.store import Store
 from pipeline.storage.folders import Folder
 
@@ -29,17 +32,20 @@ class Finished:
     finished_at: str
     drifted: tuple[str, ...]  # measures
     numbers: Mapping[str, float]  # counts, `share_of` each class, how far each measure drifted
+    words: str = ""  # the night in a few lines
 
 
-def record(output: Folder, night: Finished, flow_run: str = "") -> None:
-    """Record a night's numbers and review; if the store does not answer, only log a warning."""
+def record(output: Folder, night: Finished, params: Params, flow_run: str = "") -> None:
+    """Record a night's model, parameters, numbers and review; if the store does not answer, only log a warning."""
     import mlflow
+    from mlflow.entities import LoggedModelInput
 
     try:
         store = Store.of_project()
         with store.connected() as client:
             tags = {
                 CONTRACT_TAG: night.contract_hash,
+                DESCRIPTION_TAG: night.words,
                 "nightshift.model_version": night.model_version,
                 "nightshift.input": night.input,
                 STARTED_TAG: night.started_at,
@@ -50,7 +56,11 @@ def record(output: Folder, night: Finished, flow_run: str = "") -> None:
                 experiment_id=store.experiment(client, f"{night.model_name}-{EXPERIMENT}"),
                 run_name=output.name,
                 tags={name: value for name, value in tags.items() if value},
-            ):
+            ) as active:
+                model = versions.find(client, night.model_name, int(night.model_version))
+                if model and model.model_id:  # not of versions that MLflow 2 registered
+                    client.log_inputs(active.info.run_id, models=[LoggedModelInput(model.model_id)])
+                mlflow.log_params(_params_of(night, params))
                 mlflow.log_metrics(dict(night.numbers))
                 for name in FILES:
                     if output.exists(name):
@@ -60,6 +70,12 @@ def record(output: Folder, night: Finished, flow_run: str = "") -> None:
                             mlflow.log_artifact(str(copy))
     except NightshiftError as error:
         log.warning("predictions.csv is complete, but the night could not be recorded in MLflow: %s", error)
+
+
+def _params_of(night: Finished, params: Params) -> dict[str, Any]:
+    """What the night ran on, and the sections of params.yaml that a night follows."""
+    ran_on = {"input": night.input, "model_name": night.model_name, "model_version": night.model_version}
+    return ran_on | flat(params.model_dump(mode="json", by_alias=True, include={"batch", "compute"}))
 
 
 def share_of(label: str) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -30,7 +31,7 @@ SERVED_IF_INSTALLED = ("imagecodecs", "pillow-heif", "pydicom", "tifffile")
 
 
 @contextlib.contextmanager
-def new_model(client: "MlflowClient", run_id: str, params: Mapping[str, Any]) -> Iterator[str]:
+def new_model(client: "MlflowClient", run_id: str, name: str, params: Mapping[str, Any]) -> Iterator[str]:
     """The id of a new model of the active run, which counts as complete once the block has ended without an error.
 
     Numbers that the block logs belong to run and model. MLflow's `log_model` would copy them from the run instead, for
@@ -40,7 +41,8 @@ def new_model(client: "MlflowClient", run_id: str, params: Mapping[str, Any]) ->
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
     named = {name: str(value) for name, value in params.items()}
-    model_id = str(mlflow.initialize_logged_model("model", source_run_id=run_id, params=named).model_id)
+    allowed = re.sub(r"[/:.%\"']", "-", name)  # MLflow's rule
+    model_id = str(mlflow.initialize_logged_model(allowed, source_run_id=run_id, params=named).model_id)
     client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
     try:
         yield model_id

@@ -4,7 +4,6 @@ A model becomes a version whether it passes or not, so that people see it, and w
 passed gets an alias. A decision stays: only a refused model is judged again, and only after its limits have changed.
 """
 
-import json
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +22,32 @@ from pipeline.model.export import largest_difference
 from pipeline.params.file import Params
 from pipeline.params.night import Gate
 from pipeline.registry import champions, versions
-from pipeline.registry.gate import GATE_TAG, Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
+from pipeline.registry.gate import (
+    DECISION_TAG,
+    GATE_TAG,
+    Contest,
+    Decision,
+    Incomparable,
+    decide,
+    earlier_tags,
+    from_tags,
+    limits_changed,
+    to_markdown,
+    to_tags,
+)
 from pipeline.registry.packaging import log_model, new_model
 from pipeline.registry.registration_result import Registration
 from pipeline.registry.rematch import HeldOut, contest
-from pipeline.registry.runs import CONTRACT_TAG, all_params, final, lineage_tags, log_training, on_test_images, tag_run
+from pipeline.registry.runs import (
+    CONTRACT_TAG,
+    DESCRIPTION_TAG,
+    all_params,
+    final,
+    lineage_tags,
+    log_training,
+    on_test_images,
+    tag_run,
+)
 from pipeline.registry.store import LOCAL_STORE, Store
 from pipeline.registry.succession import CHAMPION
 from pipeline.registry.training_images import TRAINING_IMAGES
@@ -38,8 +58,13 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 COMPARED_IMAGES = 64  # validation images on which the exported network must answer as Keras does
+ABOUT = (  # MLflow shows it above the versions
+    "An image classifier, trained by Nightshift: one version for each training, with what the gate said of it. The "
+    "nights use the version with the alias @champion; @challenger is the newest one that passed the gate; `nightshift "
+    "rollback` returns to @previous. To promote a version, open it, click the pencil beside its aliases and add "
+    "`champion`, or run `nightshift promote`."
+)
 LONGEST_DESCRIPTION = 5000  # characters; a limit of MLflow's database
-LIMITS_TAG = "nightshift.gate_limits"  # on a version: the limits under which its decision was made
 HEADLINES = ("accuracy", "balanced_accuracy")  # as tags `nightshift.<name>` on a version, with their intervals
 LOCK = LOCAL_STORE.with_name(f"{LOCAL_STORE.name}.lock")  # one registration at a time from this folder
 
@@ -90,6 +115,8 @@ class _Registrar:
             log.info("This model is registered already, as version %d.", model.version)
         else:
             model, decision = self._judge(model)
+        if (whole := versions.registered_model(client, name)) and not whole.description:
+            client.update_registered_model(name, ABOUT)
         if judged or not model.description:  # else a person may have edited it
             client.update_model_version(name, str(model.version), _description(self.candidate, decision))
         if decision.passed:
@@ -100,7 +127,7 @@ class _Registrar:
     def _settled(self, model: Registered | None) -> Decision | None:
         """The earlier decision, if it still holds."""
         decision = from_tags(model.tags) if model else None
-        if model and decision and not decision.passed and model.tags.get(LIMITS_TAG) != _limits(self.gate):
+        if model and decision and not decision.passed and limits_changed(model.tags, self.gate):
             log.info("The gate refused version %d under other limits and judges it again.", model.version)
             return None
         return decision
@@ -113,12 +140,12 @@ class _Registrar:
         decision = decide(candidate.evaluation, difference, champion, self.gate, level)
         if certificate := candidate.contract.certificate:
             decision = replace(decision, certificate=certificate.words)
-        tags = {**to_tags(decision), **_headline_tags(candidate), LIMITS_TAG: _limits(self.gate)}
+        tags = {**_headline_tags(candidate), **to_tags(decision, self.gate)}
         if model:
-            self._replace_decision(model, tags)
+            self._replace_decision(model, decision, tags)
             return model, decision
         run_id, address = self._log_run(difference)
-        tag_run(self.client, run_id, to_tags(decision))
+        tag_run(self.client, run_id, self._of_run(decision))
         return versions.create(self.client, self.name, address, candidate.contract.hash, tags), decision
 
     def _champion(self, model: Registered | None) -> Contest | Incomparable | None:
@@ -160,7 +187,8 @@ class _Registrar:
                 **final(candidate.training),
                 "export_difference": difference,
             }
-            with new_model(client, run_id, all_params(self.params) | active.data.params) as model_id:
+            known = all_params(self.params) | active.data.params
+            with new_model(client, run_id, f"{contract.backbone} {contract.hash[:8]}", known) as model_id:
                 log_training(client, active, model_id, self.params, numbers)
                 log_model(client, run_id, model_id, candidate.folder, contract)
             return run_id, f"models:/{model_id}"
@@ -172,18 +200,18 @@ class _Registrar:
                 return f"models:/{output.model_id}"
         return ""
 
-    def _replace_decision(self, model: Registered, tags: dict[str, str]) -> None:
-        """Replace the old decision's tags. The limits come last, so that a killed replacement is repeated."""
-        for key in [key for key in model.tags if key.startswith(GATE_TAG) and key not in tags]:
-            self.client.delete_model_version_tag(model.name, str(model.version), key)
-        for key, value in sorted(tags.items(), key=lambda tag: tag[0] == LIMITS_TAG):
+    def _of_run(self, decision: Decision) -> dict[str, str]:
+        """The tags of the run: what the gate said, and the words that MLflow shows above it."""
+        return {GATE_TAG: decision.verdict, DESCRIPTION_TAG: _description(self.candidate, decision)}
+
+    def _replace_decision(self, model: Registered, decision: Decision, tags: dict[str, str]) -> None:
+        """Replace the old decision's tags. The decision itself comes last, so that a killed replacement is repeated."""
+        for key, value in sorted(tags.items(), key=lambda tag: tag[0] == DECISION_TAG):
             self.client.set_model_version_tag(model.name, str(model.version), key, value)
+        for key in earlier_tags(model.tags):
+            self.client.delete_model_version_tag(model.name, str(model.version), key)
         if model.run_id:
-            tag_run(self.client, model.run_id, tags)
-
-
-def _limits(gate: Gate) -> str:
-    return json.dumps(gate.model_dump())
+            tag_run(self.client, model.run_id, self._of_run(decision))
 
 
 def _headline_tags(candidate: Candidate) -> dict[str, str]:

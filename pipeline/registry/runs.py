@@ -19,9 +19,9 @@ from pipeline.core.paths import (
     EXPECTATIONS,
     FIGURES,
     LABEL_ISSUES,
-    MANIFEST,
     MODEL_CARD,
     PARAMS,
+    PREPARED,
     QUARANTINE,
     RAW,
     ROBUSTNESS,
@@ -39,10 +39,14 @@ from pipeline.versions.dvc import git_commit, locked_hashes
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.data.pandas_dataset import PandasDataset
     from mlflow.entities import Run
 
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
+DESCRIPTION_TAG = "mlflow.note.content"  # what MLflow shows above a run
 NO_METRIC = ("network", "phase", "judgement", "steps", "epoch", "step")  # columns of the curves that are not metrics
+CONTEXTS = {"train": "training", "val": "validation", "test": "test"}  # split -> MLflow's word for its part in a run
+DIGEST = 8  # characters of a dataset's hash, as MLflow's own
 BATCH = 1000  # most metrics that MLflow accepts in a request
 LATER = {"evaluate", "register", "batch", "tune"}  # sections of params.yaml that no training depends on
 
@@ -173,11 +177,23 @@ def log_training(
         [Param(name, str(value)) for name, value in settings.items() if name not in run.data.params],
     )
     log_curves(client, run_id, pd.read_csv(CURVES))
+    mlflow.log_inputs([_dataset(name) for name in CONTEXTS], list(CONTEXTS.values()), [None] * len(CONTEXTS))
+    send(partial(client.log_artifact, run_id), list(_reports()))
+
+
+def _dataset(split: str) -> "PandasDataset":
+    """The images of a split and their labels, by name and hash; MLflow keeps neither."""
+    import mlflow
+    import pandas as pd
+
+    from pipeline.data.prepared import dataset_sha256
+
+    table = pd.read_parquet(PREPARED / f"{split}.parquet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # hints for serving schemas; this table is not served
-        dataset = mlflow.data.from_pandas(pd.read_parquet(MANIFEST), source=str(RAW), name=RAW.name, targets="label")  # type: ignore[attr-defined]
-    mlflow.log_input(dataset, context="training")
-    send(partial(client.log_artifact, run_id), list(_reports()))
+        return mlflow.data.from_pandas(  # type: ignore[attr-defined,no-any-return]
+            table, source=str(RAW), name=split, targets="label", digest=dataset_sha256(table)[:DIGEST]
+        )
 
 
 def _reports() -> Iterator[tuple[str, str]]:

@@ -34,7 +34,8 @@ class NightshiftModel(PythonModel):
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """One row an image, in order; an image that cannot be read has its reason in `error`, and no label."""
-        return pd.DataFrame([self._answer(data) for data in model_input["image"]])
+        # As objects: pandas would make NaN of what is missing, which is not JSON; None is `null`.
+        return pd.DataFrame([self._answer(data) for data in model_input["image"]], dtype=object)
 
     def _answer(self, data: bytes) -> dict[str, Any]:
         contract = self.engine.contract
@@ -42,8 +43,8 @@ class NightshiftModel(PythonModel):
             picture = decode(data, contract.images)
         except UnreadableImage as error:
             return {
-                "label": "", "confidence": np.nan, "unsure": True, "probabilities": {}, "error": str(error),
-                "candidates": [], "flags": "", "outlier_score": np.nan,
+                "label": "", "confidence": None, "unsure": True, "probabilities": {}, "error": str(error),
+                "candidates": [], "flags": "", "outlier_score": None,
             }  # fmt: skip
         row, score, odd = self._judge(picture)
         confidence = float(row.max())
@@ -57,7 +58,7 @@ class NightshiftModel(PythonModel):
             "error": "",
             "candidates": [contract.class_names[number] for number in numbers],
             "flags": " ".join(why + odd),
-            "outlier_score": np.nan if score is None else score,
+            "outlier_score": score,
         }
 
     def _judge(self, picture: Picture) -> tuple[NDArray[np.float32], float | None, tuple[str, ...]]:

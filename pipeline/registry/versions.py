@@ -1,6 +1,7 @@
 """Versions in the MLflow registry: find, create, describe, fetch. Knows no gate and moves no alias."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,11 +33,13 @@ class Registered:
     aliases: tuple[str, ...]
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    model_id: str = ""  # of MLflow's logged model; empty for a version of MLflow 2
+    created: int = 0  # milliseconds since 1970
 
 
 def registered_model(client: "MlflowClient", name: str) -> "RegisteredModel | None":
     """What MLflow knows of the model as a whole: its tags, and which version each alias names."""
-    return _if_exists(lambda: client.get_registered_model(name))
+    return if_exists(lambda: client.get_registered_model(name))
 
 
 def versions(client: "MlflowClient", name: str) -> list[Registered]:
@@ -60,7 +63,7 @@ def by_contract(client: "MlflowClient", name: str, contract_hash: str) -> Regist
 
 def by_alias(client: "MlflowClient", name: str, alias: str) -> Registered | None:
     """The version that has this alias."""
-    return _if_exists(lambda: _registered(client.get_model_version_by_alias(name, alias)))
+    return if_exists(lambda: _registered(client.get_model_version_by_alias(name, alias)))
 
 
 def by_number(client: "MlflowClient", name: str, version: int) -> Registered:
@@ -70,10 +73,10 @@ def by_number(client: "MlflowClient", name: str, version: int) -> Registered:
 
 def find(client: "MlflowClient", name: str, version: int) -> Registered | None:
     """The version of this number, if it exists."""
-    return _if_exists(lambda: by_number(client, name, version))
+    return if_exists(lambda: by_number(client, name, version))
 
 
-def _if_exists(ask: Callable[[], T]) -> T | None:
+def if_exists(ask: Callable[[], T]) -> T | None:
     """What `ask` finds; None when MLflow says that it does not exist."""
     from mlflow import MlflowException
 
@@ -87,7 +90,16 @@ def _if_exists(ask: Callable[[], T]) -> T | None:
 
 def _registered(found: "ModelVersion") -> Registered:
     aliases, tags = tuple(sorted(found.aliases)), dict(found.tags)
-    return Registered(found.name, int(found.version), found.run_id or "", aliases, found.description or "", tags)
+    return Registered(
+        found.name, int(found.version), found.run_id or "", aliases, found.description or "", tags,
+        _model_id(found), int(found.creation_timestamp or 0),
+    )  # fmt: skip
+
+
+def _model_id(found: "ModelVersion") -> str:
+    """The logged model that a version was made of: its source is `models:/m-…`; in older stores it is an address."""
+    source = re.search(r"(?:^models:|/models)/(m-[0-9a-f]{32})(?:/|$)", found.source or "")
+    return found.model_id or (source[1] if source else "")
 
 
 def create(client: "MlflowClient", name: str, address: str, contract_hash: str, tags: Mapping[str, str]) -> Registered:

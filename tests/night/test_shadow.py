@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline.params.file import load_params
+from pipeline.registry import versions
 from pipeline.registry.store import Store
 from tests.fixtures.nights import classify
 from tests.fixtures.project import nightshift
@@ -96,5 +97,12 @@ def test_a_night_is_a_run_in_mlflow(registry_project: Path, night: Path, tmp_pat
     assert run.data.metrics["unreadable"] == 1
     assert run.data.metrics["share.circle"] == summary.labels["circle"] / 10
     assert run.data.tags["nightshift.model_version"] == "1"
+    assert run.data.tags["mlflow.note.content"].startswith("11 images: ")
+    with Store.of_project().connected() as connected:
+        used = versions.by_number(connected, "nightshift", 1)
+    inputs = client.get_run(run.info.run_id).inputs  # a search does not return them
+    assert [one.model_id for one in inputs.model_inputs] == [used.model_id] != [""]
+    assert run.data.params["batch.shard_size"] == "3"
+    assert (run.data.params["model_version"], run.data.params["input"]) == ("1", str(night))
     kept = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert kept == {"summary.json", "review.csv", "review.html", "morning.html"}

@@ -1,5 +1,6 @@
 """The decision as tables: what a model must be by itself, and beside the champion."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,18 @@ import pytest
 from pipeline.evaluation.results import Evaluation, Interval
 from pipeline.params.night import Gate
 from pipeline.registry.comparison import Changed, Comparison, Difference, OfClass
-from pipeline.registry.gate import Contest, Decision, Incomparable, decide, from_tags, to_markdown, to_tags
+from pipeline.registry.gate import (
+    Check,
+    Contest,
+    Decision,
+    Incomparable,
+    decide,
+    earlier_tags,
+    from_tags,
+    limits_changed,
+    to_markdown,
+    to_tags,
+)
 from tests.fixtures.certificates import UNCERTAIN
 from tests.fixtures.evaluations import an_evaluation
 
@@ -168,21 +180,43 @@ def test_a_champion_that_cannot_be_compared_leaves_the_choice_to_a_person() -> N
 )
 def test_a_decision_comes_back_from_its_tags(champion: Contest | Incomparable | None) -> None:
     decision = decide(evaluation(accuracy=0.81), 1e-7, champion, GATE, 0.95)
-    tags = to_tags(decision)
-    assert from_tags({**tags, "nightshift.contract": "x", "nightshift.gate_limits": "{}"}) == decision
+    tags = to_tags(decision, GATE)
+    assert from_tags({**tags, "nightshift.contract": "x"}) == decision
     assert tags["nightshift.gate"] == decision.verdict == ("passed" if decision.passed else "refused")
-    assert all(len(value) < 1000 for value in tags.values()), "MLflow's limit is 5000"
+    assert len(tags) == 2
+    assert all(len(value) < 5000 for value in tags.values()), "the limit of older databases of MLflow"
+    assert not limits_changed(tags, GATE)
+    assert limits_changed(tags, GATE.model_copy(update={"max_loss": 0.5}))
+
+
+def test_a_decision_of_an_earlier_release_is_read() -> None:
+    tags = {
+        "nightshift.gate": "refused",
+        "nightshift.gate.max_loss": "refused: balanced accuracy is 0.5: lower; asked for: a loss of at most 0.02",
+        "nightshift.gate.mcnemar": "passed: accuracy is 0.8; asked for: no loss",
+        "nightshift.gate_against": "version 1",
+        "nightshift.certificate": "Not certified.",
+        "nightshift.gate_limits": json.dumps(GATE.model_dump()),
+    }
+    checks = (
+        Check("max_loss", False, "balanced accuracy is 0.5: lower", "a loss of at most 0.02"),
+        Check("mcnemar", True, "accuracy is 0.8", "no loss"),
+    )
+    assert from_tags(tags) == Decision(checks, "version 1", "", "Not certified.")
+    assert not limits_changed(tags, GATE)
+    assert limits_changed(tags, GATE.model_copy(update={"max_loss": 0.5}))
+    assert set(earlier_tags({**tags, "nightshift.contract": "x"})) == set(tags) - {"nightshift.gate"}
 
 
 def test_whether_the_threshold_is_certified_is_part_of_the_decision() -> None:
     decision = replace(decide(evaluation(), 0, None, GATE, 0.95), certificate=UNCERTAIN.words)
     assert decision.passed
-    assert from_tags(to_tags(decision)) == decision
+    assert from_tags(to_tags(decision, GATE)) == decision
     assert f"\n{UNCERTAIN.words}\n" in to_markdown(decision)
 
 
 def test_a_version_without_the_gates_tags_has_no_decision() -> None:
-    assert from_tags({"nightshift.contract": "x", "nightshift.gate_limits": "{}"}) is None
+    assert from_tags({"nightshift.contract": "x"}) is None
 
 
 def test_the_page_shows_each_check_with_its_numbers_and_its_limit() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.params.file import load_params
 from pipeline.registry import champions, versions
-from pipeline.registry.gate import GATE_TAG
+from pipeline.registry.gate import GATE_TAG, LIMITS_TAG, from_tags
 from pipeline.registry.store import Store, TrackingError
 from tests.fixtures import forked
 from tests.fixtures.project import change_contract, change_params, dvc, nightshift, stage
@@ -33,13 +34,30 @@ def test_the_first_model_is_champion_an_equal_one_challenger_and_a_worse_one_has
     assert aliases() == START
     third, second, first = champions.known_versions(NAME)
     assert [model.tags[GATE_TAG] for model in (first, second, third)] == ["passed", "passed", "refused"]
-    assert first.tags["nightshift.gate_against"] == "no other version in production"
-    assert second.tags["nightshift.gate_against"].startswith("version 1, on the same ")
-    assert third.tags["nightshift.gate.max_loss"].startswith(
-        "refused: balanced accuracy is 0.500, the champion's 1.000"
-    )
+    decisions = [decision for model in (first, second, third) if (decision := from_tags(model.tags))]
+    assert decisions[0].against == "no other version in production"
+    assert decisions[1].against.startswith("version 1, on the same ")
+    assert decisions[2].reasons[0].startswith("max_loss: balanced accuracy is 0.500, the champion's 1.000")
     assert "**The gate: refused.**" in third.description
     assert sorted(tags[GATE_TAG] for tags in runs()) == ["passed", "passed", "refused"], "on the runs too"
+
+
+def test_mlflow_says_in_words_what_model_version_and_run_are_and_few_tags_are_on_a_version(
+    registry_project: Path,
+) -> None:
+    first = champions.known_versions(NAME)[-1]
+    with Store.of_project().connected() as client:
+        assert "@champion" in client.get_registered_model(NAME).description
+        run = client.get_run(first.run_id)
+        logged = client.get_logged_model(first.model_id)
+    assert run.data.tags["mlflow.note.content"] == first.description
+    assert first.description.startswith("keras_file, 2 classes: circle, square. Test accuracy ")
+    assert logged.name == f"keras_file {first.tags['nightshift.contract'][:8]}"
+    parts = ("contract", "gate", "decision", "accuracy", "balanced_accuracy", "champion_since")
+    assert set(first.tags) == {f"nightshift.{part}" for part in parts}
+    inputs = {one.dataset.name: one.tags[0].value for one in run.inputs.dataset_inputs}
+    assert inputs == {"train": "training", "val": "validation", "test": "test"}
+    assert len({one.dataset.digest for one in run.inputs.dataset_inputs}) == 3
 
 
 def test_a_model_has_the_numbers_and_parameters_of_its_run_which_has_each_number_once(registry_project: Path) -> None:
@@ -110,6 +128,30 @@ def test_registering_a_refused_model_again_changes_nothing_until_its_limits_chan
         third = versions.by_number(client, NAME, 3)
     assert third.tags[GATE_TAG] == "passed"
     assert "**The gate: passed.**" in third.description
+
+
+def test_a_version_that_an_earlier_release_refused_is_judged_again_once_its_limits_change(
+    registry_project: Path,
+) -> None:
+    with Store.of_project().connected() as client:
+        client.delete_model_version_tag(NAME, "3", "nightshift.decision")
+        for tag, value in {"gate.max_loss": "refused: x; asked for: y", "gate_limits": json.dumps(limits())}.items():
+            client.set_model_version_tag(NAME, "3", f"nightshift.{tag}", value)
+    before = champions.known_versions(NAME)
+    assert "max_loss: x; asked for: y" in stage("register", registry_project, check=False).stderr
+    assert champions.known_versions(NAME) == before
+    gate = {"max_loss": 1.0, "max_calibration_loss": 1.0, "max_class_loss": 1.0}
+    change_params(registry_project, {"register": {"gate": gate}})
+    stage("register", registry_project)
+    assert aliases() == {3: ("challenger",), 2: (), 1: ("champion",)}
+    with Store.of_project().connected() as client:
+        tags = versions.by_number(client, NAME, 3).tags
+    assert tags[GATE_TAG] == "passed"
+    assert not {LIMITS_TAG, "nightshift.gate.max_loss"} & set(tags)
+
+
+def limits() -> dict[str, object]:
+    return load_params().register_.gate.model_dump()
 
 
 def test_registering_an_older_model_again_moves_nothing(registry_project: Path) -> None:
@@ -214,7 +256,9 @@ def test_a_model_of_other_classes_is_never_promoted_by_itself(registry_project: 
     assert aliases() == {5: ("challenger",), 4: ("champion",), 3: (), 1: ("previous",)}
     with Store.of_project().connected() as client:
         tags = versions.by_number(client, NAME, 5).tags
-    assert tags["nightshift.gate_needs_a_person"].startswith("it could not be compared with the champion")
+    decision = from_tags(tags)
+    assert decision is not None
+    assert decision.needs_a_person.startswith("it could not be compared with the champion")
 
 
 def test_a_better_model_is_promoted_by_itself_where_that_is_asked_for(registry_project: Path) -> None:
