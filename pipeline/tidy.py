@@ -1,4 +1,7 @@
-"""Disk space: what takes it, and how to free it (old nights, their MLflow runs, cached data that no commit uses)."""
+"""Disk space: what takes it, and how to free it: old nights and their MLflow runs, old versions, cached data.
+
+What is in use stays: champions, versions with an alias, tagged data.
+"""
 
 import datetime
 import os
@@ -8,21 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.core.cells import listed_path
+from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import AUTO, CHECKPOINTS, PREDICTIONS, RAW
+from pipeline.core.text import named
 from pipeline.data.label_folders import LabelError, folder_of
 from pipeline.night.kept_labels import labelled
 from pipeline.night.ledger import Run
 from pipeline.night.rows import CORRECTION
 from pipeline.night.summary import summary_if_any
+from pipeline.registry import old_versions
 from pipeline.registry.history import EXPERIMENT
 from pipeline.registry.store import LOCAL_ARTIFACTS, LOCAL_STORE, Store
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import folder_at
+from pipeline.storage.images_lock import working_on_images
 from pipeline.versions import dvc
 
 DVC_CACHE = Path(".dvc/cache")
 GOING = ".deleted."
-SERVICES = Path(".nightshift")  # of `nightshift up`: its logs and Prefect's history
+SERVICES = Path(".nightshift")  # of `nightshift up`: its logs
+PREFECT = SERVICES / "prefect"  # and Prefect's history, also of flows that ran without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,42 +42,77 @@ class Taken:
     what: str
 
 
-def tidy(model: str, nights: int | None, runs: int | None, cache: bool, say: Callable[[str], None]) -> None:
-    """Delete old data, then say what takes disk space.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to delete."""
 
-    nights: delete folders below predictions/ that are older than so many days. runs: the same for the MLflow runs of
-    the nights of `model`. cache: delete cached data that no commit uses.
-    Raises LedgerError, TrackingError, VersionsError.
+    nights: int | None = None  # folders below predictions/ that are older than so many days
+    runs: int | None = None  # MLflow runs of nights that are older than so many days
+    versions: int | None = None  # registered versions in no use that are older than so many days
+    cache: bool = False  # cached data that no commit uses
+    prepared: bool = False  # decoded pixels and features of data versions that nothing but an old commit names
+    prefect: bool = False  # Prefect's history in this project
+
+
+def tidy(model: str, asked: Asked, say: Callable[[str], None]) -> None:
+    """Say what takes disk space, delete what is asked for, and say what that freed.
+
+    model: the registered one. Raises LedgerError, TrackingError, VersionsError, NightshiftError.
     """
     now = datetime.datetime.now(datetime.UTC)
     sweep()
-    for folder in old_nights(nights, now) if nights else []:
+    before = taken()
+    if asked != Asked():
+        say(f"{_megabytes(_sum(before))} before")
+    for folder in old_nights(asked.nights, now) if asked.nights else []:
         if why := labels_only_here(folder):
             say(f"kept {folder}: {why}")
             continue
+        size = _size(folder)
         delete_night(folder)
-        say(f"deleted {folder}")
-    if runs:
-        say(f"deleted {delete_runs(model, runs, now, say)} nights from MLflow")
-    if cache:
-        collect_cache(say)
-    for part in taken():
-        say(f"{part.bytes / 1e6:10,.1f} MB  {part.path}  ({part.what})")
+        say(f"deleted {folder} ({_megabytes(size)})")
+    if asked.runs:
+        say(f"deleted {delete_runs(model, asked.runs, now, say)} nights from MLflow")
+    if asked.versions:
+        delete_versions(model, asked.versions, now, say)
+    if asked.cache or asked.prepared:
+        free_cache(model, asked, say)
+    if asked.prefect:
+        delete_prefect(say)
+    after = taken() if asked != Asked() else before
+    if asked != Asked():
+        say(f"{_megabytes(_sum(after))} after, {_megabytes(_sum(before) - _sum(after))} freed")
+    for part in after:
+        say(f"{_megabytes(part.bytes):>13}  {part.path}  ({part.what})")
+    if asked == Asked():
+        for line in _cache_lines(model):
+            say(line)
 
 
 def taken() -> list[Taken]:
     """What takes disk space in this project, the largest first."""
     parts = {
-        PREDICTIONS: "nights: CSVs, reviews, finished shards of interrupted nights",
-        LOCAL_ARTIFACTS: "MLflow: models, figures, nights' reviews",
+        PREDICTIONS: "nights: CSVs, reviews, finished shards of interrupted nights; --nights",
+        LOCAL_ARTIFACTS: "MLflow: models, figures, nights' reviews; --versions, --runs",
         LOCAL_STORE: "MLflow: runs",
-        DVC_CACHE: "DVC: all versions of the images and of what the stages made",
+        DVC_CACHE: "DVC: all versions of the images and of what the stages made; --cache, --prepared",
         CHECKPOINTS: "checkpoints of an unfinished training",
         AUTO: "features of other networks, for `nightshift tune --auto`",
-        SERVICES: "services: logs, Prefect's history",
+        SERVICES: "services: logs",
+        PREFECT: "Prefect's history in this project; --prefect",
     }
-    found = [Taken(path, _size(path), what) for path, what in parts.items() if path.exists()]
-    return sorted(found, key=lambda one: -one.bytes)
+    sizes = {path: _size(path) for path in parts if path.exists()}
+    if PREFECT in sizes:
+        sizes[SERVICES] -= sizes[PREFECT]
+    return sorted((Taken(path, size, parts[path]) for path, size in sizes.items()), key=lambda one: -one.bytes)
+
+
+def _sum(parts: list[Taken]) -> int:
+    return sum(part.bytes for part in parts)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 def _size(path: Path) -> int:
@@ -168,6 +211,68 @@ def delete_runs(name: str, days: int, now: datetime.datetime, say: Callable[[str
     return len(deleted)
 
 
-def collect_cache(say: Callable[[str], None] = print) -> None:
-    """Delete data from DVC's cache that neither a commit nor the working folder names. Raises VersionsError."""
-    dvc.run_python("-m", "dvc", "gc", "--workspace", "--all-commits", "--force", say=say)
+def delete_versions(name: str, days: int, now: datetime.datetime, say: Callable[[str], None]) -> None:
+    """Delete versions of model `name` older than `days` days without an alias that were never champion.
+
+    Raises TrackingError.
+    """
+    old = old_versions.find_old(name, days, now)
+    freed = old_versions.delete(old)
+    numbers = ", ".join(str(one.version) for one in sorted(old, key=lambda one: one.version))
+    say(f"deleted versions {numbers} of {name} ({_megabytes(freed)})" if old else f"no version of {name} to delete")
+    if old and Store.of_project().is_server:
+        say("Their files stay until somebody runs `mlflow gc` on the server.")
+
+
+def free_cache(model: str, asked: Asked, say: Callable[[str], None]) -> None:
+    """Delete from DVC's cache what is asked for. Raises VersionsError, TrackingError, InUse."""
+    from pipeline.versions import cache
+
+    with working_on_images("nightshift tidy"):
+        spare = cache.find_spare(old_versions.data_of_used(model))
+        for wanted, part, what in (
+            (asked.cache, spare.unused, "that no commit, stash or experiment uses"),
+            (asked.prepared, spare.made_again, "of decoded pixels and features that `dvc repro` makes again"),
+        ):
+            if wanted:
+                cache.free(part)
+                say(f"deleted {len(part.oids):,} files ({_megabytes(part.bytes)}) {what} from DVC's cache")
+    for line in _unread_lines(spare.unread):
+        say(line)
+
+
+def _unread_lines(unread: tuple[str, ...]) -> list[str]:
+    """What could not be read."""
+    if not unread:
+        return []
+    return [
+        f"{len(unread)} folders that commits name were never fetched into this cache, so their files are not known: "
+        f"{named(unread)}. `nightshift data pull --rev REV` fetches the images of one."
+    ]
+
+
+def _cache_lines(model: str) -> list[str]:
+    """What the two options about DVC's cache would free."""
+    from pipeline.versions import cache
+
+    if not DVC_CACHE.is_dir():
+        return []
+    try:
+        spare = cache.find_spare(old_versions.data_of_used(model))
+    except NightshiftError as error:
+        return [f"What of DVC's cache may go is not known: {error}"]
+    return [
+        f"--cache would free {_megabytes(spare.unused.bytes)}, --prepared {_megabytes(spare.made_again.bytes)}",
+        *_unread_lines(spare.unread),
+    ]
+
+
+def delete_prefect(say: Callable[[str], None]) -> None:
+    """Delete Prefect's history in this project. Raises NightshiftError while its server runs."""
+    if (SERVICES / "supervisor.sock").exists():
+        raise NightshiftError(
+            "`nightshift up` uses Prefect's history. Nothing of it was deleted: `nightshift down` first."
+        )
+    size = _size(PREFECT) if PREFECT.is_dir() else 0
+    shutil.rmtree(PREFECT, ignore_errors=True)
+    say(f"deleted Prefect's history ({_megabytes(size)})")

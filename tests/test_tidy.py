@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 from pathlib import Path
 
 import mlflow
@@ -30,7 +31,9 @@ def nights(project: Path, night: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_old_night_goes_and_a_young_one_stays(nights: Path) -> None:
     said = nightshift("tidy", "--nights", "90", cwd=nights, in_process=False).stdout
-    assert "deleted predictions/old" in said
+    assert "deleted predictions/old (" in said
+    before, after, freed = (float(found[1]) for found in re.finditer(r"([\d.]+) MB (?:before|after|freed)", said))
+    assert before == pytest.approx(after + freed, abs=0.11)
     assert sorted(os.listdir("predictions")) == ["young"]
     assert "MB  predictions  (nights" in said
     assert "MB  mlartifacts  (MLflow" in said
@@ -80,6 +83,23 @@ def test_the_cache_keeps_what_a_commit_names(nights: Path) -> None:
     assert cached() > named
     (nights / "data/raw/circle/new.png").unlink()
     dvc("add", "data/raw", cwd=nights)
-    nightshift("tidy", "--cache", cwd=nights)
+    would = re.search(r"--cache would free (\S+) MB", nightshift("tidy", cwd=nights).stdout)
+    assert would is not None
+    said = nightshift("tidy", "--cache", cwd=nights).stdout
+    assert re.search(rf"deleted \d+ files \({would[1]} MB\) that no commit, stash or experiment uses", said)
     assert cached() <= named
     assert dvc("status", "data/raw.dvc", cwd=nights).stdout
+
+
+def test_prefects_history_goes_when_it_is_asked_for_and_no_service_uses_it(nights: Path) -> None:
+    history = nights / ".nightshift/prefect/prefect.db"
+    history.parent.mkdir(parents=True, exist_ok=True)
+    history.write_bytes(b"0" * 2_000_000)
+    socket = nights / ".nightshift/supervisor.sock"
+    socket.touch()
+    refused = nightshift("tidy", "--prefect", cwd=nights, check=False, in_process=True)
+    assert (refused.returncode, history.exists()) == (1, True)
+    assert "`nightshift down` first" in refused.stderr
+    socket.unlink()
+    assert "deleted Prefect's history (2.0 MB)" in nightshift("tidy", "--prefect", cwd=nights, in_process=True).stdout
+    assert not history.exists()

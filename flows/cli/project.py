@@ -91,15 +91,34 @@ def notify() -> None:
 def tidy(
     nights: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older folders of nights.")] = None,
     runs: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Delete older MLflow runs of nights.")] = None,
+    versions: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="DAYS", help="Delete older versions of the model without an alias that were never champion."
+        ),
+    ] = None,
     cache: Annotated[
-        bool, typer.Option("--cache", help="Delete from DVC's cache all data that no commit uses.")
+        bool,
+        typer.Option("--cache", help="Delete from DVC's cache all data that no commit, stash or experiment uses."),
+    ] = False,
+    prepared: Annotated[
+        bool,
+        typer.Option(
+            "--prepared",
+            help="Delete from it decoded pixels and features that only old commits use: no branch, tag, experiment or "
+            "champion. `dvc repro` makes them again.",
+        ),
+    ] = False,
+    prefect: Annotated[
+        bool, typer.Option("--prefect", help="Delete the history that Prefect keeps in this project.")
     ] = False,
 ) -> None:
     """Show what takes disk space; with options, delete old data. A deleted night cannot be recovered."""
     from pipeline import tidy as housekeeping
     from pipeline.params.file import load_params
 
-    housekeeping.tidy(load_params().register_.model_name, nights, runs, cache, typer.echo)
+    asked = housekeeping.Asked(nights, runs, versions, cache, prepared, prefect)
+    housekeeping.tidy(load_params().register_.model_name, asked, typer.echo)
 
 
 @app.command()

@@ -143,7 +143,7 @@ def old_night(output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def tidied() -> str:
     said: list[str] = []
-    tidy.tidy("nightshift", 90, None, False, said.append)
+    tidy.tidy("nightshift", tidy.Asked(nights=90), said.append)
     return "\n".join(said)
 
 
