@@ -87,10 +87,10 @@ def average_words(found: AutoResult) -> list[str]:
         )
         before = one if one.pays else before
     runs = found.best_alone.images_per_second / before.images_per_second
-    if round(runs) > (allowed := found.params.register_.gate.max_slowdown):
+    if runs > 1 and round(runs) >= (allowed := found.params.register_.gate.max_slowdown):
         words.append(
             f"A network runs {runs:.0f} times for an image, and register.gate.max_slowdown allows {allowed:g} times as "
-            "long as the champion takes: raise it, or the gate refuses the model."
+            "long as the champion takes: raise it, or the gate may refuse the model."
         )
     return words
 

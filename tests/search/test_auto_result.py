@@ -118,7 +118,7 @@ def test_an_average_is_taken_where_it_is_better_by_more_than_a_standard_error(
     said = " ".join(verdict(found))
     assert said.count("It pays, and is used.") == sum(one.pays for one in trials[1:])
     assert said.count("It does not pay") == sum(not one.pays for one in trials[1:])
-    assert ("register.gate.max_slowdown allows 2 times" in said) == (gains == (0.02, 0.03))
+    assert ("register.gate.max_slowdown allows 2 times" in said) == (winner > 0)
     if gains == (0.02, 0.009):
         assert "Mean of 2 networks, test-time flips (trial 2): log loss better by 0.0090, with a standard error" in said
         assert "at 112 images/s instead of 223." in said
