@@ -9,6 +9,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
 
 from flows.cli.interrupt import is_by_a_person
+from flows.services.configuration import STOPPING
 from pipeline.core.paths import PREDICTIONS
 from pipeline.night.outputs import folder_for
 from pipeline.night.repeats import last_finished
@@ -36,6 +37,11 @@ def _error_of(state: State[Any]) -> BaseException:
     return found if isinstance(found, BaseException) else RuntimeError(state.message or str(found))
 
 
+def _is_stopped_by_a_person() -> bool:
+    """By Ctrl-C, or by `nightshift down`."""
+    return is_by_a_person() or STOPPING.exists()
+
+
 def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A night ended with an error."""
     error = _error_of(state)
@@ -44,8 +50,8 @@ def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 
 
 def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A night's process was killed from outside; if a person stopped it at the keyboard, nobody needs a message."""
-    if not is_by_a_person():
+    """A night's process was killed from outside; if a person stopped it, nobody needs a message."""
+    if not _is_stopped_by_a_person():
         after_run.of_crashed(_results_of(flow_run.parameters), state.message or "The process was killed.")
 
 
@@ -60,6 +66,6 @@ def training_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
 
 
 def training_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """A training's process was killed from outside; if a person stopped it at the keyboard, nobody needs a message."""
-    if not is_by_a_person():
+    """A training's process was killed from outside; if a person stopped it, nobody needs a message."""
+    if not _is_stopped_by_a_person():
         tell(lambda: messages.of_crashed_training(state.message or "The process was killed."))

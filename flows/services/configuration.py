@@ -17,6 +17,7 @@ from pipeline.registry.store import LOCAL_ARTIFACTS, Store
 HOME = Path(".nightshift")
 CONFIGURATION, SOCKET, PID = HOME / "supervisord.conf", HOME / "supervisor.sock", HOME / "supervisord.pid"
 LOGS, ADDRESSES = HOME / "logs", HOME / "addresses.json"
+STOPPING = HOME / "stopping"  # there while `down` ends what runs: nobody needs a message about that
 SERVERS, WORKER, POOL = ("mlflow", "prefect"), "worker", "nightshift"
 SERVICES = (*SERVERS, WORKER)
 LOOPBACK = "127.0.0.1"

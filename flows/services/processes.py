@@ -26,6 +26,7 @@ from flows.services.configuration import (
     PID,
     SERVICES,
     SOCKET,
+    STOPPING,
     WORKER,
     Addresses,
     ServicesError,
@@ -82,6 +83,7 @@ def start_supervisor(wanted: Addresses) -> None:
         )
     LOGS.mkdir(parents=True, exist_ok=True)
     HOME.chmod(0o700)
+    STOPPING.unlink(missing_ok=True)  # left by a `down` that was killed
     CONFIGURATION.write_text(configuration(wanted), encoding="utf-8")
     CONFIGURATION.chmod(0o600)
     write_json(ADDRESSES, asdict(wanted))
@@ -149,6 +151,15 @@ def megabytes(pid: int) -> int:
 
 def stop() -> int:
     """Stop everything that `up` started, flow runs first: they save their progress. Returns how many processes."""
+    try:
+        return _stop()
+    finally:
+        STOPPING.unlink(missing_ok=True)
+
+
+def _stop() -> int:
+    if HOME.is_dir():
+        STOPPING.touch()
     count = _end(flow_runs())  # while the worker and the server can still record how they end
     if is_up():
         running = [one["name"] for one in supervisor().getAllProcessInfo() if one["pid"]]

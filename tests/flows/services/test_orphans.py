@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 from flows.cli.prefect_server import choose_server
 from flows.cli.services import service_lines
 from flows.services import orphans, processes
-from flows.services.configuration import ADDRESSES, MARK, SOCKET
+from flows.services.configuration import ADDRESSES, MARK, SOCKET, STOPPING
 from pipeline.storage.files import write_json
+from tests.fixtures.web import Web
 
 SERVICE = "import time; print(flush=True); time.sleep(300)"
 FLOW_RUN = [sys.executable, "-c", SERVICE, "-m", "prefect.engine"]
@@ -83,8 +85,28 @@ def test_they_are_named_and_ended_and_their_flow_run_goes_on(left: dict[str, int
 
 def test_down_ends_them(left: dict[str, int]) -> None:
     assert processes.stop() == 3
+    assert not STOPPING.exists()
     assert orphans.orphans() == {}
     assert service_lines() == ["Services:", "  stopped; `nightshift up` starts them"]
+
+
+def test_a_night_that_down_stops_alarms_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NIGHTSHIFT_NOTIFY", web.json)
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.states import Crashed
+
+    from flows.hooks import night_crashed
+    from flows.nightly import nightly
+
+    run = FlowRun(flow_id=uuid.UUID(int=1), parameters={"source": "photos", "output": "out"})
+    STOPPING.parent.mkdir()
+    STOPPING.touch()
+    night_crashed(nightly, run, Crashed(message="Execution was aborted by a termination signal."))
+    assert web.messages == []
+    STOPPING.unlink()
+    night_crashed(nightly, run, Crashed(message="Killed."))
+    assert len(web.messages) == 1
 
 
 def test_where_there_are_none_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
