@@ -17,7 +17,8 @@ from pipeline.core.paths import (
     EXPECTATIONS,
     FIGURES,
     LABEL_ISSUES,
-    MODEL_CARD,
+    MODEL_CARD_PAGE,
+    REGISTRATION_PAGE,
 )
 from pipeline.evaluation.results import read_evaluation
 from pipeline.night.summary import Drift, NightSummary, review_lines, shadow_lines, stranger_lines
@@ -60,7 +61,11 @@ def data_pages() -> list[tuple[Path, str, str]]:
 
 def model_pages() -> list[tuple[Path, str, str]]:
     """The existing pages about the current model: file, key, link text."""
-    pages = [(EVALUATION_REPORT, "evaluation", "Evaluation report"), (MODEL_CARD, "model-card", "Model card")]
+    pages = [
+        (REGISTRATION_PAGE, "registration", "Is it better?"),
+        (EVALUATION_REPORT, "evaluation", "Evaluation report"),
+        (MODEL_CARD_PAGE, "model-card", "Model card"),
+    ]
     return [page for page in pages if page[0].is_file()]
 
 
@@ -86,7 +91,7 @@ def data_markdown() -> str:
     """The expectations on the images with what was found, and the likeliest label errors, on one page."""
     judged = read_json(EXPECTATIONS) if EXPECTATIONS.is_file() else []
     lines = ["| expectation | | found |", "|---|---|---|"]
-    lines += [f"| {one['fault']}: {one['words']} | {one['status']} | {one['found']} |" for one in judged]
+    lines += [f"| {one['fault']}: {_said_of(one)} | {one['status']} | {one['found']} |" for one in judged]
     if LABEL_ISSUES.is_file():
         with LABEL_ISSUES.open(encoding="utf-8", newline="") as file:
             suspects = [{column: unguarded(cell) for column, cell in row.items()} for row in csv.DictReader(file)]
@@ -96,6 +101,13 @@ def data_markdown() -> str:
         lines += [f"| {row['path']} | {row['label']} | {row['suggested']} |" for row in first]
     lines += files_markdown((page.absolute(), words) for page, _, words in data_pages())
     return "\n".join(lines)
+
+
+def _said_of(judged: dict[str, str]) -> str:
+    """What is wrong and what to do where an expectation is missed, else what is expected."""
+    if judged["status"] == "met" or not judged.get("wrong"):
+        return judged["words"]
+    return f"{judged['found']} {judged['wrong']}. {judged['remedy']}".replace("|", "\\|")
 
 
 def summary_markdown(summary: NightSummary) -> str:

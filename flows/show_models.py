@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.mlflow_pages import model_page
+from pipeline.core.pages import REPORTS
 from pipeline.core.text import shown
 from pipeline.registry.gate import Decision
 from pipeline.registry.registration_result import Registration
@@ -20,15 +21,15 @@ WIDTH = 120  # characters, when the output is not a terminal
 
 
 def decision_table(decision: Decision) -> Table:
-    """One row per check, with its numbers and its limit."""
+    """One row per check that failed, with its numbers and its limit; reports/registration.html has all."""
     table = Table(box=box.SIMPLE_HEAD, title=f"The gate: {decision.verdict}", title_justify="left")
     table.add_column("check", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("found", overflow="fold")
     table.add_column("asked for", overflow="fold")
     for check in decision.checks:
-        verdict = Text("passed", "green") if check.passed else Text("refused", "bold red")
-        table.add_row(Text(check.name), verdict, Text(check.found), Text(check.asked))
+        if not check.passed:
+            table.add_row(Text(check.name), Text("refused", "bold red"), Text(check.found), Text(check.asked))
     return table
 
 
@@ -43,19 +44,19 @@ def versions_table(rows: list[dict[str, str]]) -> Table:
 
 
 def print_registration(registration: Registration) -> None:
-    """Print the gate's decision, and the model's aliases."""
+    """Print whether the new version is better, the pages about it, and the next command; then what the gate refused."""
     model, decision = registration.model, registration.decision
-    _console().print(decision_table(decision))
-    lines = [f"Compared with: {decision.against}.", *([decision.certificate] if decision.certificate else [])]
-    if decision.passed:
-        lines.append(f"{model.name} version {model.version}: {', '.join(model.aliases) or 'no alias'}")
-        if decision.needs_a_person:
-            lines.append(f"A person has to promote it: {decision.needs_a_person}.")
-        if "champion" not in model.aliases:
-            lines.append(f"It is not the champion yet: `nightshift promote {model.version}` makes it the champion.")
+    _print([registration.sentence, f"{model.name}: {registration.state}"])
+    if decision.needs_a_person:
+        _print([f"A person has to promote it: {decision.needs_a_person}."])
+    _print([decision.certificate] if decision.certificate else [])
+    pages = [file for _, file in REPORTS if file.is_file()]
+    _print([f"Pages: {', '.join(map(str, pages))}"] if pages else [])
     if page := model_page(model.name, model.version):
-        lines.append(f"In MLflow: {page}")
-    _print(lines)
+        _print([f"In MLflow: {page}"])
+    _print([f"Next: {step}" for step in registration.next_steps])
+    if not decision.passed:
+        _console().print(decision_table(decision))
 
 
 def print_versions(name: str, rows: list[dict[str, str]], notes: Iterable[str]) -> None:

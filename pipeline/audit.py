@@ -1,17 +1,22 @@
 """Look for wrong labels with the backbone's features, and write the report on the data. Changes no label."""
 
+import shutil
 import sys
 
 import numpy as np
 import pandas as pd
 
 from pipeline.checks.expectation_results import read_judgements
-from pipeline.checks.label_issues import ISSUE_COLUMNS, label_issues, out_of_fold, read_evidence
+from pipeline.checks.label_issues import label_issues, out_of_fold, read_evidence, with_corrections
 from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
-from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST
+from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, FEATURES, LABEL_ISSUES, MANIFEST, PREPARED
+from pipeline.core.people_tables import TableError
+from pipeline.core.text import counted
+from pipeline.data.prepared import read_dataset
 from pipeline.data.report_tables import write_table
+from pipeline.data.suspects import ISSUE_COLUMNS, read_suspects
 from pipeline.params.file import load_params
 
 
@@ -34,11 +39,25 @@ def main() -> None:
             log.warning("%s", unaudited)
         if unjudged < len(answers):
             suspects = label_issues(found.table, found.labels, answers, found.class_names)
-            log.info("%d labels are probably wrong; see %s.", len(suspects), DATA_REPORT)
+            log.info("%s probably wrong; see %s.", counted(len(suspects), "label is", "labels are"), DATA_REPORT)
     else:
         log.info("Labels are not audited: %s has no pretrained features to judge by.", params.model.backbone)
-    write_table(LABEL_ISSUES, pd.DataFrame(columns=list(ISSUE_COLUMNS)) if suspects is None else suspects)
-    write_report(pd.read_parquet(MANIFEST), read_judgements(EXPECTATIONS), suspects, params, unaudited)
+    manifest = pd.read_parquet(MANIFEST)
+    listed = pd.DataFrame(columns=list(ISSUE_COLUMNS)) if suspects is None else suspects
+    write_table(LABEL_ISSUES, with_corrections(listed, _earlier(), manifest))
+    version = f"data {read_dataset(PREPARED).sha256[:8]}"
+    write_report(manifest, read_judgements(EXPECTATIONS), suspects, params, unaudited, version)
+
+
+def _earlier() -> list[dict[str, str]]:
+    """The rows of the file that is there, with labels that a person may have typed."""
+    try:
+        return read_suspects(LABEL_ISSUES)
+    except TableError as error:
+        beside = LABEL_ISSUES.with_name(f"{LABEL_ISSUES.stem}-1.csv")
+        shutil.copyfile(LABEL_ISSUES, beside)
+        log.warning("%s It is kept as %s.", error, beside)
+        return []
 
 
 if __name__ == "__main__":

@@ -6,10 +6,21 @@ import pandas as pd
 
 from pipeline.core.command import run
 from pipeline.core.log import log
-from pipeline.core.paths import FIGURES, MODEL, PREPARED, ROBUSTNESS, SLICES, TEST_PREDICTIONS
+from pipeline.core.paths import (
+    EVALUATION_REPORT,
+    FIGURES,
+    LABEL_ISSUES,
+    MODEL,
+    PREPARED,
+    ROBUSTNESS,
+    SLICES,
+    TEST_PREDICTIONS,
+)
 from pipeline.data.prepared import read_split
 from pipeline.data.report_tables import write_table
+from pipeline.data.suspects import read_suspects
 from pipeline.evaluation.figures import draw_all, write_figures
+from pipeline.evaluation.findings import with_suspects
 from pipeline.evaluation.measure import measure, predictions_table
 from pipeline.evaluation.model_card import write_model_card
 from pipeline.evaluation.report import write_report
@@ -23,7 +34,8 @@ def main() -> None:
     """Evaluate the current model."""
     params = load_params()
     engine, test = load_engine(MODEL, params.compute, embedding=True), read_split(PREPARED, "test")
-    findings, judged = measure(engine, MODEL, test, params)
+    measured, judged = measure(engine, MODEL, test, params)
+    findings = with_suspects(measured, judged, list(test.table["path"]), read_suspects(LABEL_ISSUES))
     figures = draw_all(findings, judged, test, params.seed)
     pictures = write_figures(FIGURES, figures)
     write_report(findings, judged, pictures, engine.contract, params)
@@ -35,6 +47,8 @@ def main() -> None:
         write_table(path, table)
     write_evaluation(findings.evaluation)
     write_few_numbers(findings.evaluation)
+    for words in findings.mislabelled:
+        log.info("%s See %s.", words, EVALUATION_REPORT)
     for name in ("accuracy", "balanced_accuracy", "log_loss"):
         log.info("%s %s", name, findings.evaluation.of(name))
     if judged.outliers is not None:

@@ -5,10 +5,12 @@ import sys
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import MODEL, REGISTRATION
+from pipeline.evaluation.findings import identity
 from pipeline.evaluation.results import read_evaluation, read_training
 from pipeline.model.contract import read_contract
 from pipeline.params.file import Params, load_params
 from pipeline.registry.registration import Candidate, register
+from pipeline.registry.registration_page import write_page
 from pipeline.registry.registration_result import Registration
 from pipeline.storage.files import write_json
 
@@ -20,7 +22,8 @@ def register_current(params: Params, flow_run: str = "") -> Registration:
     """
     candidate = Candidate(MODEL, read_contract(MODEL), read_evaluation(), read_training(), flow_run)
     registration = register(candidate, params)
-    write_json(REGISTRATION, registration.as_json())
+    write_json(REGISTRATION, registration.as_json() | {"identity": identity(candidate.contract)})
+    write_page()
     return registration
 
 
@@ -28,6 +31,7 @@ def main() -> None:
     """`python -m pipeline.register`."""
     registration = register_current(load_params())
     model, decision = registration.model, registration.decision
+    log.info("%s", registration.sentence)
     for check in decision.checks:
         log.info("%s %s", "passed " if check.passed else "REFUSED", check.words)
     log.info("Compared with: %s", decision.against)

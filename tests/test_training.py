@@ -52,7 +52,7 @@ def test_training_ends_with_a_champion_and_everything_that_the_design_names(trai
     status = nightshift("status", cwd=trained).stdout
     assert re.search(r"^  1 +@challenger @champion +passed +\d", status, re.MULTILINE)
     assert f"mlflow ui --backend-store-uri sqlite:///{trained}/mlflow.db" in status
-    for page in ("evaluation.html", "model_card.md", "data.html"):
+    for page in ("registration.html", "evaluation.html", "model_card.html", "data.html"):
         assert (trained / "reports" / page).as_uri() in status
     for file in (
         "data/manifest.parquet", "data/raw.dvc", "dvc.lock", "models/current/contract.json",
@@ -76,7 +76,10 @@ def test_the_evaluation_lies_beside_the_run_in_mlflow(trained: Path, monkeypatch
         run_id = client.get_model_version("nightshift", "1").run_id
         assert run_id
         names = {Path(file.path).name for file in client.list_artifacts(run_id, "evaluation")}
-        assert names == {"evaluation.html", "model_card.md", "slices.csv", "robustness.csv", "test_predictions.csv"}
+        assert names == {
+            "evaluation.html", "model_card.html", "model_card.md", "slices.csv", "robustness.csv",
+            "test_predictions.csv",
+        }  # fmt: skip
         metrics = client.get_run(run_id).data.metrics
     evaluation = json.loads((trained / "reports/evaluation.json").read_text())
     assert metrics["test_brier_score"] == evaluation["brier_score"]["value"]

@@ -20,8 +20,10 @@ def promote(
     """Make a model version the champion: the next night uses it."""
     from pipeline.params.file import load_params
     from pipeline.registry import champions
+    from pipeline.registry.registration_page import write_page
 
     promoted = champions.promote(load_params().register_.model_name, version, force=force)
+    write_page(promoted.version)
     typer.echo(f"{promoted.name} version {promoted.version} is the champion now.")
     if words := champions.warning(promoted):
         typer.echo(words)
@@ -32,8 +34,10 @@ def rollback() -> None:
     """Return to the champion before the present one; run again, to the one before that."""
     from pipeline.params.file import load_params
     from pipeline.registry import champions
+    from pipeline.registry.registration_page import write_page
 
     done = champions.rollback(load_params().register_.model_name)
+    write_page(done.model.version)
     instead = f", instead of version {done.replaced}" if done.replaced else ""
     typer.echo(f"{done.model.name} version {done.model.version} is the champion again{instead}.")
     if done.earlier:

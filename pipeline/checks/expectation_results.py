@@ -12,7 +12,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from pipeline.checks.expectations import KEYS, Check, TableName
-from pipeline.core.text import named
+from pipeline.checks.faults import FAULTS, NOUNS, spelled
+from pipeline.core.text import counted, named
 from pipeline.storage.files import read_json
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Judgement(BaseModel):
     examples: tuple[str, ...]  # the keys of the first of these rows: paths, labels, measures
     values: tuple[float, ...]  # what they have instead
     error: str  # why it could not be judged
+    wrong: str = ""  # what is wrong; goes on from `1 of 340 files`. Empty: written by an earlier version
+    remedy: str = ""  # what to do about them
 
     @property
     def met(self) -> bool:
@@ -46,13 +49,28 @@ class Judgement(BaseModel):
         return self.status == "met"
 
     @property
-    def sentence(self) -> str:
-        """One line for a missed expectation: what was expected, how many rows miss it, the first of them."""
+    def expectation(self) -> str:
+        """What is expected, in a sentence."""
+        return self.words.partition(". ")[0].rstrip(".") + "."
+
+    @property
+    def finding(self) -> str:
+        """What was found, in a sentence: how many rows miss it, and the first of them."""
         if self.error:
-            return f"{self.words} It could not be checked: {self.error}"
-        if self.table == "dataset":
+            return f"{self.expectation} It could not be checked: {self.error}"
+        if not self.wrong:
             return f"{self.words} Found: {self.found}."
-        return f"{self.words} {self.found} miss this: {named(self.examples, self.missed)}."
+        if self.table == "dataset":
+            return f"{self.wrong}."
+        return (
+            f"{self.missed:,} of {counted(self.rows, *NOUNS[self.table])} {self.wrong}: "
+            f"{named(self.examples, self.missed)}."
+        )
+
+    @property
+    def sentence(self) -> str:
+        """One line for a missed expectation: what was found, and what to do."""
+        return f"{self.finding} {self.remedy}".rstrip()
 
 
 def read_judgements(file: Path) -> list[Judgement]:
@@ -150,7 +168,23 @@ def _judgements(results: list[dict[str, Any]], asked: list[Check], frame: pd.Dat
             examples=tuple(str(row[KEYS[check.table]]) for row in missing[:EXAMPLES]),
             values=tuple(row[check.column] for row in missing[:EXAMPLES]),
             error=_exception(result["exception_info"]),
+            **_in_words(check, len(missing), float(frame[check.column].iloc[0]) if whole and len(frame) else 0.0),
         )
+
+
+def _in_words(check: Check, missed: int, value: float) -> dict[str, str]:
+    """What is wrong and what to do, for so many rows, or for the data set's value."""
+    limits = {
+        "low": check.low,
+        "high": check.high,
+        "value": value,
+        "percent": 100 * value,
+        "most": 100 * (check.high or 0),
+    }
+    shown = {name: f"{limit:.4g}" for name, limit in limits.items() if limit is not None}
+    count, fault = value if check.table == "dataset" else missed, FAULTS[check.fault]
+    wrong, remedy = (spelled(words, count).format(**shown, baseline=check.baseline) for words in fault)
+    return {"wrong": wrong, "remedy": remedy}
 
 
 def _exception(info: dict[str, Any]) -> str:

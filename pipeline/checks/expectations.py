@@ -29,6 +29,7 @@ class Check:
     low: float | None = None
     high: float | None = None
     max_share: float = 0.0  # of the rows that may miss it, 0 to 1
+    baseline: str = ""  # of drift: the data version to compare with
 
     @property
     def expected(self) -> str:
@@ -110,7 +111,7 @@ def checks(limits: Validate) -> list[Check]:
         Check(
             "drift", "drift", "statistic", of.drift.severity,
             f"Images are like those of {limits.baseline} (0: same distribution, 1: disjoint). Does a new camera or "
-            "site explain it?", high=of.drift.at_most,
+            "site explain it?", high=of.drift.at_most, baseline=limits.baseline or "",
         ),
     ]  # fmt: skip
     return [check for check in every if check.severity != "off"]

@@ -4,6 +4,7 @@ A small model answers for each image without having seen it; labels that it cont
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,9 @@ from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.data.features import read_features
 from pipeline.data.prepared import SPLITS, read_dataset, read_split
 from pipeline.data.split_units import unit_numbers
+from pipeline.data.suspects import CORRECTION, ISSUE_COLUMNS, corrections_of
 
 REGULARISATION = 0.003  # C of the logistic regression: of 0.0003 to 0.1 the best accuracy out of fold on the demo set
-ISSUE_COLUMNS = ("path", "label", "suggested", "suggested_confidence", "label_confidence")
 
 
 def out_of_fold(
@@ -80,11 +81,33 @@ def label_issues(
             "suggested": names[answers.argmax(axis=1)],
             "suggested_confidence": answers.max(axis=1),
             "label_confidence": answers[np.arange(len(labels)), labels],
+            "sha256": table["sha256"],
+            CORRECTION: "",
         },
         columns=list(ISSUE_COLUMNS),
     )
     suspects: pd.DataFrame = rows.iloc[found].reset_index(drop=True)
     return suspects
+
+
+def with_corrections(suspects: pd.DataFrame, earlier: Sequence[dict[str, str]], images: pd.DataFrame) -> pd.DataFrame:
+    """The suspects with the labels that a person wrote into the earlier file, by the images' bytes.
+
+    An image that is no longer suspected keeps its row, at the end, until it has that label. images: columns path,
+    label and sha256 of all.
+    """
+    filled = corrections_of(list(earlier))
+    there = {str(one["sha256"]): one for one in images[["path", "label", "sha256"]].to_dict("records")}
+    suspected = [str(digest) for digest in suspects["sha256"]]
+    typed = [filled[digest][CORRECTION] if digest in filled else "" for digest in suspected]
+    left = [
+        row | {str(name): str(value) for name, value in there[digest].items()}
+        for digest, row in filled.items()
+        if digest in there and there[digest]["label"] != row[CORRECTION] and digest not in suspected
+    ]
+    kept = pd.DataFrame(left, columns=list(ISSUE_COLUMNS)).replace("", None) if left else None
+    found = suspects.assign(**{CORRECTION: typed})
+    return found if kept is None else pd.concat([found, kept], ignore_index=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """The report on the data that people look at: one HTML page that needs no other file. Measures and judges nothing."""
 
 import io
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +16,10 @@ from tqdm import tqdm
 from pipeline.checks.expectation_results import Judgement
 from pipeline.checks.expectations import TableName
 from pipeline.core.figures import Words, numbered
-from pipeline.core.pages import data_uri, figure_uri, render
+from pipeline.core.pages import REPORTS, as_figure, data_uri, figure_uri, links_from, render, reports_beside
 from pipeline.core.parallel import ordered_map
-from pipeline.core.paths import DATA_DOCS, DATA_REPORT, RAW
+from pipeline.core.paths import DATA_DOCS, DATA_REPORT, LABEL_ISSUES, RAW
+from pipeline.core.text import counted
 from pipeline.images.decode import UnreadableImage, decode, without_enhancement
 from pipeline.params.file import Params
 from pipeline.storage.files import replacing
@@ -115,13 +115,35 @@ class Findings:
         return [Validation(table, TITLES[table], tuple(judged)) for table, judged in of.items() if judged]
 
     @property
-    def verdict(self) -> str:
-        """All expectations in a sentence."""
-        count = Counter(one.status for one in self.expectations)
-        return (
-            f"Of {len(self.expectations)} expectations {count['met']} are met; {count['error']} errors, "
-            f"{count['warning']} warnings."
+    def kind(self) -> str:
+        """The verdict's kind: `stop`, `look`, or nothing where all is well."""
+        found = {one.status for one in self.expectations}
+        return "stop" if "error" in found else "look" if "warning" in found or self.suspected else ""
+
+    @property
+    def verdict(self) -> list[str]:
+        """The result in sentences, the most important first."""
+        errors, warnings = (
+            [one.finding for one in self.expectations if one.status == status] for status in ("error", "warning")
         )
+        first = [f"Training stopped: {errors[0]}", *errors[1:]] if errors else ["These images can be trained on."]
+        if count := 0 if self.suspects is None else len(self.suspects):
+            first.append(f"{counted(count, 'label is', 'labels are')} probably wrong.")
+        if not errors and (count := self.left_out_count):
+            first.append(f"{counted(count, 'file is', 'files are')} left out.")
+        return [*first, *warnings]
+
+    @property
+    def todo(self) -> list[str]:
+        """What to do, one sentence each, the most important first."""
+        missed = sorted((one for one in self.expectations if not one.met), key=lambda one: one.status)
+        words = [one.remedy or one.words for one in missed]
+        if self.suspected:
+            words.append(
+                f"Look at the labels that are probably wrong, below. Where one is, write the right label into the "
+                f"column `correct_label` of `{LABEL_ISSUES}`, then run `nightshift data import {LABEL_ISSUES}`."
+            )
+        return [*words, "Then run `nightshift train` again."] if words else ["Nothing."]
 
     @cached_property
     def images(self) -> pd.DataFrame:
@@ -142,7 +164,7 @@ class Findings:
         for label, images, _ in reversed(self.classes[-CLASSES:]):
             paths = self.images.loc[self.images["label"] == label, "path"].to_numpy()
             chosen = rng.choice(paths, min(PER_CLASS, len(paths)), replace=False)
-            rows.append(Row(f"{label} ({images})", tuple(Shown(path, _name(path)) for path in sorted(chosen))))
+            rows.append(Row(f"{label} ({images:,})", tuple(Shown(path, _name(path)) for path in sorted(chosen))))
         return rows
 
     @cached_property
@@ -162,7 +184,7 @@ class Findings:
             captions = [self._caption(row) for row in shown.to_dict("records")]
             rows.append(
                 Row(
-                    ", ".join([f"{-size} images", *where]),
+                    ", ".join([counted(-size, "image"), *where]),
                     tuple(
                         Shown(path, caption, bool(where)) for path, caption in zip(shown["path"], captions, strict=True)
                     ),
@@ -187,7 +209,7 @@ class Findings:
         for title, column, smallest in WORST_BY:
             extreme = self.images.sort_values([column, "path"], ascending=[smallest, True]).head(WORST)
             shown = zip(extreme["path"], extreme[column].astype("float64"), strict=True)
-            rows.append(Row(title, tuple(Shown(path, f"{value:.4g}: {_name(path)}") for path, value in shown)))
+            rows.append(Row(title, tuple(Shown(path, f"{as_figure(value)}: {_name(path)}") for path, value in shown)))
         return rows
 
     @cached_property
@@ -195,7 +217,11 @@ class Findings:
         """The likeliest label errors, the worst first."""
         rows = [] if self.suspects is None else self.suspects.head(SUSPECTS).to_dict("records")
         return tuple(
-            Shown(row["path"], f"{row['label']} → {row['suggested']} ({row['suggested_confidence']:.0%})", alarm=True)
+            Shown(
+                row["path"],
+                f"{row['label']} → {row['suggested']} ({row['suggested_confidence']:.0%}): {row['path']}",
+                alarm=True,
+            )
             for row in rows
         )
 
@@ -229,10 +255,15 @@ def _name(path: str) -> str:
 
 def write_report(
     manifest: pd.DataFrame, expectations: list[Judgement], suspects: pd.DataFrame | None, params: Params,
-    unaudited: str = "",
+    unaudited: str = "", identity: str = "",
 ) -> None:  # fmt: skip
-    """Write the page to DATA_REPORT. unaudited: why no label was judged, if `suspects` is None for a reason."""
+    """Write the page to DATA_REPORT.
+
+    unaudited: why no label was judged, if `suspects` is None for a reason. identity: the data version that a training
+    goes on with; empty: it stops here, and only pages of earlier ones stand beside this.
+    """
     findings = Findings(manifest, expectations, suspects, params.seed)
+    links = reports_beside(DATA_REPORT) if identity else links_from(DATA_REPORT.parent, REPORTS)
     page = render(
         TEMPLATE,
         found=findings,
@@ -242,6 +273,9 @@ def write_report(
         icons=ICONS,
         unaudited=unaudited,
         named=NAMED,
+        files=len(manifest),
+        identity=identity,
+        links=[link for link in links if link.address != DATA_REPORT.name],
         data_docs=(DATA_DOCS / "index.html").relative_to(DATA_REPORT.parent).as_posix(),
     )
     with replacing(DATA_REPORT) as beside:

@@ -1,15 +1,35 @@
 """How pages are made: one Jinja environment for all templates, and images inside a page. Knows no page's content."""
 
 import base64
+import datetime
 import io
+import os
+import re
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from pipeline.core.paths import DATA_REPORT, EVALUATION_REPORT, MODEL_CARD_PAGE, REGISTRATION_PAGE
+from pipeline.core.text import counted
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.figure import Figure
 
 DOTS = 110  # of a figure, per inch
+REPORTS = (  # the pages of a training, in the order in which a person wants them
+    ("Is it better?", REGISTRATION_PAGE), ("Evaluation", EVALUATION_REPORT), ("Model card", MODEL_CARD_PAGE),
+    ("Data", DATA_REPORT),
+)  # fmt: skip
+
+
+class Link(NamedTuple):
+    """A page beside this one."""
+
+    words: str
+    address: str
 
 
 def render(template: str, **values: Any) -> str:
@@ -29,8 +49,65 @@ def _environment() -> "Environment":
         loader=PackageLoader("pipeline", ""), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    environment.filters["cell"] = as_cell
+    environment.filters |= {
+        "cell": as_cell,
+        "code": with_code,
+        "counted": counted,
+        "figure": as_figure,
+        "local": local_time,
+    }
     return environment
+
+
+def links_from(folder: Path, pages: Iterable[tuple[str, Path]]) -> list[Link]:
+    """A link from a page in `folder` to each of these files that exists.
+
+    Relative where both are in the project, which can be moved then; else the file's address.
+    """
+    here, project = folder.absolute(), Path.cwd()
+    found = []
+    for words, file in pages:
+        there = file.absolute()
+        if not there.is_file():
+            continue
+        near = here.is_relative_to(project) and there.is_relative_to(project)
+        address = quote(Path(os.path.relpath(there, here)).as_posix()) if near else there.as_uri()
+        found.append(Link(words, address))
+    return found
+
+
+def reports_beside(page: Path) -> list[Link]:
+    """Links from a page in reports/ to the others there, also to those that the same training writes later."""
+    return [Link(words, quote(file.name)) for words, file in REPORTS if file != page]
+
+
+def as_figure(value: float) -> str:
+    """A measured number for a reader: four digits, thousands with commas, and no exponent."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    text = f"{value:.4g}"
+    return f"{value:.6f}".rstrip("0").rstrip(".") if "e" in text else text
+
+
+def local_time(moment: str, end: str = "") -> str:
+    """An ISO 8601 moment as this machine's clock shows it; with `end`, from one to the other."""
+    start = datetime.datetime.fromisoformat(moment).astimezone()
+    words = f"{start:%A} {start.day} {start:%B %Y}, {start:%H:%M}"
+    if not end:
+        return f"{words} {start:%Z}".strip()
+    last = datetime.datetime.fromisoformat(end).astimezone()
+    day = "" if last.date() == start.date() else f"{last:%A} "
+    return f"{words} to {day}{last:%H:%M} {last:%Z}".strip()
+
+
+def with_code(sentence: str) -> str:
+    """A sentence as HTML: what stands between backticks is a command or a file's name."""
+    from markupsafe import Markup, escape
+
+    parts = re.split(r"`([^`]*)`", sentence)
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
 
 
 def as_cell(value: object) -> str:

@@ -36,6 +36,8 @@ ROBUSTNESS = Path("reports/robustness.csv")
 FIGURES = Path("reports/figures")
 EVALUATION_REPORT = Path("reports/evaluation.html")
 MODEL_CARD = Path("reports/model_card.md")
+MODEL_CARD_PAGE = Path("reports/model_card.html")
 REGISTRATION = Path("reports/registration.json")
+REGISTRATION_PAGE = Path("reports/registration.html")
 
 PREDICTIONS = Path("predictions")

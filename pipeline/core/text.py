@@ -15,6 +15,11 @@ def named(names: Iterable[str], count: int | None = None) -> str:
     return ", ".join(map(shown, every[:EXAMPLES])) + more
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 image`, `2,624 images`; plural: where it is more than an `s` at the end."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def shown(name: str) -> str:
     """`name` for a terminal: characters that cannot be printed, or could move the cursor, become escapes."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)

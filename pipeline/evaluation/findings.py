@@ -1,15 +1,18 @@
 """The findings of an evaluation, and its headline numbers in words. Measures nothing."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
+from pipeline.core.text import counted
 from pipeline.evaluation import headlines
 from pipeline.evaluation.headlines import About, Form, as_number, in_percent
 from pipeline.evaluation.results import TOO_FEW, Evaluation, Interval
 from pipeline.evaluation.saliency import Evidence
+from pipeline.model.answers import Judged
 from pipeline.model.contract import Contract
 
 
@@ -21,6 +24,16 @@ class Findings:
     slices: pd.DataFrame  # from slices.measure_slices
     robustness: pd.DataFrame | None  # from robustness.measure_robustness; None: not measured
     evidence: Evidence | None
+    suspects: Mapping[str, str] = field(default_factory=dict)  # path of a mistake with a probably wrong label -> other
+    mistakes: int = 0  # in all
+
+    @property
+    def mislabelled(self) -> list[str]:
+        """How many mistakes may be the label's and not the model's, in a sentence; none where no label is suspected."""
+        if not (count := len(self.suspects)):
+            return []
+        has = "has" if count == 1 else "have"
+        return [f"Of {counted(self.mistakes, 'mistake')} {count} {has} a label that is probably wrong."]
 
     @property
     def worse_slices(self) -> list[dict[str, Any]]:
@@ -30,6 +43,15 @@ class Findings:
     @property
     def _worse(self) -> pd.DataFrame:
         return self.slices[self.slices["worse"].astype(bool)]
+
+
+def with_suspects(
+    findings: Findings, judged: Judged, paths: Sequence[str], suspects: Iterable[Mapping[str, str]]
+) -> Findings:
+    """The findings with what `audit` suspects of the labels; paths: of the test images, as `judged` has them."""
+    other = {row["path"]: row["suggested"] for row in suspects if row["suggested"] != row["label"]}
+    wrong = [path for path, right in zip(paths, judged.answers.correct, strict=True) if not right]
+    return replace(findings, suspects={path: other[path] for path in wrong if path in other}, mistakes=len(wrong))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +78,11 @@ def headline_rows(evaluation: Evaluation) -> list[Headline]:
             meaning = one.meaning.format(**guesses)
             rows.append(Headline(one.title, one.form(found.value), between(found, one.form), meaning))
     return rows
+
+
+def identity(contract: Contract) -> str:
+    """Which model and data a page is of, by the first digits of their hashes."""
+    return f"model {contract.hash[:8]}, data {contract.dataset_sha256[:8]}"
 
 
 def certificate_words(contract: Contract) -> list[str]:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pipeline.backbones.weights import is_pretrained
-from pipeline.core.pages import render
-from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, PREPARED, RAW
+from pipeline.core.pages import render, reports_beside
+from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, MODEL_CARD_PAGE, PREPARED, RAW
 from pipeline.data.prepared import SPLITS, SplitName
-from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, in_words, when_sure
+from pipeline.evaluation.card_page import card_page
+from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, identity, in_words, when_sure
 from pipeline.evaluation.results import Interval, SetScores
 from pipeline.evaluation.robustness import CLEAN
 from pipeline.evaluation.slices import FALSE_ALARM
@@ -34,7 +35,7 @@ WEIGHT_LICENCES = {
 
 
 def write_model_card(findings: Findings, contract: Contract, params: Params) -> None:
-    """Write it to MODEL_CARD."""
+    """Write it to MODEL_CARD, and as a page to MODEL_CARD_PAGE."""
     tables = {name: pd.read_parquet(PREPARED / f"{name}.parquet") for name in SPLITS}
     card = render(
         TEMPLATE,
@@ -45,7 +46,11 @@ def write_model_card(findings: Findings, contract: Contract, params: Params) -> 
         licence=weights_licence(params),
         data_hash=locked_hashes().get(str(RAW), ""),
         intended_use=params.evaluate.intended_use.strip(),
-        words=[*in_words(findings.evaluation, params.evaluate.interval_level), *certificate_words(contract)],
+        words=[
+            *in_words(findings.evaluation, params.evaluate.interval_level),
+            *findings.mislabelled,
+            *certificate_words(contract),
+        ],
         level=f"{params.evaluate.interval_level:.0%}",
         of_100=f"{100 * params.evaluate.interval_level:.3g}",
         headlines=headline_rows(findings.evaluation),
@@ -68,6 +73,11 @@ def write_model_card(findings: Findings, contract: Contract, params: Params) -> 
     )
     with replacing(MODEL_CARD) as beside:
         beside.write_text(card, encoding="utf-8")
+    about = (
+        f"{contract.backbone}; {identity(contract)}. Of the latest training: each night keeps the card of its model."
+    )
+    with replacing(MODEL_CARD_PAGE) as beside:
+        beside.write_text(card_page(card, about, reports_beside(MODEL_CARD_PAGE)), encoding="utf-8")
 
 
 def parameter_count(file: Path) -> int:

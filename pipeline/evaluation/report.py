@@ -7,9 +7,10 @@ from typing import Any
 from PIL import Image
 
 from pipeline.core.figures import numbered
-from pipeline.core.pages import data_uri, render
+from pipeline.core.pages import data_uri, render, reports_beside
 from pipeline.core.paths import EVALUATION_REPORT
-from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, in_words, when_sure
+from pipeline.evaluation.advice import todo, wrong_words
+from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, identity, in_words, when_sure
 from pipeline.evaluation.robustness import CLEAN, CORRUPTIONS, MOST_IMAGES
 from pipeline.evaluation.saliency import MOST_IMAGES as MOST_EXPLAINED
 from pipeline.evaluation.slices import FALSE_ALARM
@@ -31,7 +32,14 @@ def write_report(
     page = render(
         TEMPLATE,
         metrics=metrics,
-        words=[*in_words(metrics, params.evaluate.interval_level), *certificate_words(contract)],
+        words=in_words(metrics, params.evaluate.interval_level),
+        certified=certificate_words(contract) if contract.certificate and contract.certificate.certified else [],
+        wrong=wrong_words(findings, contract),
+        todo=todo(findings, contract),
+        suspects=findings.suspects,
+        mislabelled=findings.mislabelled,
+        identity=identity(contract),
+        links=reports_beside(EVALUATION_REPORT),
         headlines=headline_rows(metrics),
         when_sure=when_sure(metrics),
         level=f"{params.evaluate.interval_level:.0%}",

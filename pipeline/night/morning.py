@@ -3,7 +3,8 @@
 It is built from the night's folder, and from earlier nights in MLflow, so it can be built again at any time.
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -11,13 +12,17 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.core.pages import render
-from pipeline.core.paths import MODEL, MODEL_CARD
+from pipeline.core.pages import Link, render
+from pipeline.core.paths import MODEL
 from pipeline.model.contract import ContractError, read_contract
+from pipeline.night.kept_card import CARD
+from pipeline.night.neighbours import as_typed, neighbours
 from pipeline.night.review import KINDS, REVIEW, by_kind, on_page, thumbnails
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review_file import read_review
+from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
 from pipeline.night.summary import NightSummary, read_summary, stranger_lines
+from pipeline.night.sure import drawn_from
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.params.night import Batch
@@ -29,7 +34,7 @@ from pipeline.storage.folders import Folder, folder_at
 PAGE = "morning.html"  # beside predictions.csv
 TEMPLATE = "night/morning.html"
 NIGHTS = 7  # earlier nights on the page
-PICTURES = 24  # of each kind; review.html has more
+PICTURES = 12  # of each kind; review.html has more
 UNREADABLE = 50  # files listed with their reasons
 CLASSES = 30  # bars, the most frequent first
 NO_PAST = "MLflow has no record of this night (batch.track is false), so this page has no earlier nights."
@@ -55,6 +60,16 @@ class Mix(NamedTuple):
     tonight: float
     usual: float | None  # of the model's predictions on the validation images
     lately: float | None  # mean of the earlier nights
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page shows beside the summary."""
+
+    output: str  # the night's folder as a person names it
+    kinds: Mapping[str, list[dict[str, str]]]  # rows of the review, as `review.by_kind` gives them
+    sure: Mapping[str, list[dict[str, str]]]  # label -> rows that the model is sure of
+    links: Sequence[Link] = ()
 
 
 def alarms(summary: NightSummary, batch: Batch) -> list[str]:
@@ -83,11 +98,13 @@ def alarms(summary: NightSummary, batch: Batch) -> list[str]:
     return found
 
 
-def draw_safely(output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, str]) -> None:
+def draw_safely(
+    output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, str], sure: Mapping[str, list[Row]]
+) -> None:
     """Write the page at the end of a night; an error becomes a warning."""
     try:
         output.delete(PAGE)  # a page of an earlier night must not stand for this one
-        draw(output, summary, batch, pictures)
+        draw(output, summary, batch, pictures, sure)
     except Exception as error:  # noqa: BLE001 - a failed page must not fail a complete night
         log.warning(
             "predictions.csv is complete, but %s could not be written (%s: %s). To write it: `nightshift report %s`.",
@@ -106,8 +123,10 @@ def draw_again(output: Folder, params: Params) -> Folder:
             f"`nightshift classify INPUT {output}`."
         )
     source = folder_at(listed_path(summary.input))
-    pictures = thumbnails(source, _review_of(output), _rules_of(summary, params), params.compute.threads)
-    return draw(output, summary, params.batch, pictures)
+    sure = drawn_from(read_rows(output.path / PREDICTIONS_CSV), summary.started_at) if params.batch.review else {}
+    shown = [*on_page(_review_of(output)), *itertools.chain.from_iterable(sure.values())]
+    pictures = thumbnails(source, shown, _rules_of(summary, params), params.compute.threads)
+    return draw(output, summary, params.batch, pictures, sure)
 
 
 def _rules_of(summary: NightSummary, params: Params) -> Images:
@@ -119,16 +138,27 @@ def _rules_of(summary: NightSummary, params: Params) -> Images:
     return contract.images if contract.hash == summary.contract_hash else params.images
 
 
-def draw(output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, str]) -> Folder:
+def draw(
+    output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, str], sure: Mapping[str, list[Row]]
+) -> Folder:
     """Write the page beside predictions.csv in `output`; returns it. Raises OSError, StoreError.
 
-    pictures: of the rows of the review, by their paths.
+    pictures: of the rows of the review and of `sure`, by their paths; sure: as `SureAnswers` draws them.
     """
-    kinds = by_kind(on_page(_review_of(output)), pictures)
-    written = page(summary, kinds, past_of(summary, output.name, batch), alarms(summary, batch), model_card(summary))
+    shown = Shown(
+        as_typed(output),
+        by_kind(on_page(_review_of(output)), pictures),
+        {label: [_sure_picture(row, pictures) for row in rows] for label, rows in sure.items()},
+        tuple(neighbours(output, PAGE, summary.contract_hash)),
+    )
+    written = page(summary, shown, past_of(summary, output.name, batch), alarms(summary, batch))
     with output.replacing(PAGE) as beside:
         beside.write_text(written, encoding="utf-8")
     return output / PAGE
+
+
+def _sure_picture(row: Row, pictures: Mapping[str, str]) -> dict[str, str]:
+    return {**row, "why": "", "choice": "", "picture": pictures.get(row["path"], "")}
 
 
 def _review_of(output: Folder) -> list[dict[str, str]]:
@@ -145,15 +175,6 @@ def past_of(summary: NightSummary, name: str, batch: Batch) -> Past:
     except NightshiftError as error:
         log.warning("Could not read earlier nights for the morning page: %s", error)
         return Past(unknown="Could not reach the MLflow store, so this page has no earlier nights.")
-
-
-def model_card(summary: NightSummary) -> str:
-    """The address of the model card of the night's model; empty when it is missing, or another model's."""
-    try:
-        same = read_contract(MODEL).hash == summary.contract_hash
-    except (ContractError, OSError):
-        return ""
-    return MODEL_CARD.absolute().as_uri() if same and MODEL_CARD.is_file() else ""
 
 
 def version_page(store: str, name: str, version: str) -> str:
@@ -185,28 +206,25 @@ def mixes(summary: NightSummary, past: Past) -> list[Mix]:
     return sorted(found, key=lambda mix: (-mix.images, mix.label))
 
 
-def page(
-    summary: NightSummary, kinds: Mapping[str, list[dict[str, str]]], past: Past, wrong: list[str], card: str
-) -> str:
-    """The page, which needs no other file.
-
-    kinds: rows of the review, as `review.by_kind` gives them; wrong: as `alarms` gives it; card: as `model_card`.
-    """
-    seconds, mix = summary.seconds, mixes(summary, past)
-    shown = {kind: rows[: UNREADABLE if kind == "unreadable" else PICTURES] for kind, rows in kinds.items()}
+def page(summary: NightSummary, shown: Shown, past: Past, wrong: list[str]) -> str:
+    """The page, which needs no other file. wrong: as `alarms` gives it."""
+    seconds, mix, kinds = summary.seconds, mixes(summary, past), shown.kinds
     counts = {kind: getattr(summary.review, kind) if summary.review else len(kinds[kind]) for kind in KINDS}
     return render(
         TEMPLATE,
         summary=summary,
         alarms=wrong,
+        output=shown.output,
+        links=shown.links,
+        card=any(link.address == CARD for link in shown.links),
         to_look_at=sum(counts.values()),
         rate=summary.listed / seconds if seconds else None,
         mixes=mix[:CLASSES],
         classes=len(mix),
         past=past,
-        kinds=shown,
+        kinds={kind: rows[: UNREADABLE if kind == "unreadable" else PICTURES] for kind, rows in kinds.items()},
+        sure=shown.sure,
         counts=counts,
         review_page=REVIEW_PAGE,
-        card=card,
         version_page=version_page(Store.of_project().address, summary.model_name, summary.model_version),
     )

@@ -9,6 +9,7 @@ from pipeline.core.log import log
 from pipeline.core.text import shown
 from pipeline.model.contract import ContractError, read_contract
 from pipeline.night.counts import read_labels, require_labels_of
+from pipeline.night.kept_card import keep_card
 from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, known_of
 from pipeline.night.options import NightOptions
 from pipeline.night.outputs import unfinished_over
@@ -106,6 +107,7 @@ def _settle(
         contract = read_contract(versions.fetch_model(model, beside))
     if options.labels:
         require_labels_of(contract.class_names, labels, options.labels)
+    keep_card(output, model, contract.hash)
     if options.since_last and output.local and (known := known_of(output)):
         remember_last(source, output.local, known, contract.hash)
     return RunPlan(

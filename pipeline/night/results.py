@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,15 @@ from pipeline.night.counts import Counted, Counts, LabelsError, Repeats, Truth, 
 from pipeline.night.kept_labels import read_kept
 from pipeline.night.ledger import Run, known_of
 from pipeline.night.morning import draw_safely
+from pipeline.night.neighbours import as_typed, neighbours
 from pipeline.night.planning import ClassifyError
 from pipeline.night.repeats import Known
-from pipeline.night.review import Candidates, thumbnails, write_review
-from pipeline.night.rows import PREDICTIONS_CSV, read_rows
+from pipeline.night.review import PAGE as REVIEW_PAGE
+from pipeline.night.review import About, Candidates, on_page, thumbnails, write_review
+from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
 from pipeline.night.shard import model_folder
 from pipeline.night.summary import Certified, NightSummary, OutlierTest
+from pipeline.night.sure import SureAnswers
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
 
@@ -42,6 +46,7 @@ class Results:
 
     summary: NightSummary
     pictures: Mapping[str, str]  # as `review.thumbnails` gives them
+    sure: Mapping[str, list[Row]]  # as `SureAnswers` draws them
 
 
 def finish(run: Run, params: Params, labels: Path | None = None) -> Results:
@@ -52,7 +57,7 @@ def finish(run: Run, params: Params, labels: Path | None = None) -> Results:
     TooManyUnreadable when more than batch.max_unreadable of them could not be read.
     """
     results = _write_results(run, params, labels)
-    draw_safely(run.output, results.summary, params.batch, results.pictures)
+    draw_safely(run.output, results.summary, params.batch, results.pictures, results.sure)
     _close(run, params, results.summary)
     return results
 
@@ -68,7 +73,7 @@ def finish_shadow(run: Run, beside: Run, results: Results, params: Params) -> Re
     found = shadow.compare(run.output, params.batch.review)
     summary = results.summary.model_copy(update={"shadow": found})
     summary.write(run.output)
-    draw_safely(run.output, summary, params.batch, results.pictures)
+    draw_safely(run.output, summary, params.batch, results.pictures, results.sure)
     return dataclasses.replace(results, summary=summary)
 
 
@@ -89,12 +94,17 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         reference = read_reference(folder, contract)
     known = Known(known_of(output))
     counts, repeats, candidates = Counts(run.listed()), Repeats(known), Candidates(batch.review, read_kept(output))
-    truth, drift = _truth(labels), _drift_from(reference, batch.max_drift)
-    feed(read_rows(file), [one for one in (counts, repeats, candidates, truth, drift) if one])
+    truth, drift, draw = _truth(labels), _drift_from(reference, batch.max_drift), SureAnswers(plan.started_at)
+    feed(read_rows(file), [one for one in (counts, repeats, candidates, truth, drift, draw) if one])
     known.close()
     counted, review, moved = counts.found(), candidates.found(), drift.found() if drift else None
-    pictures = thumbnails(folder_at(plan.input), review.rows, contract.images, params.compute.threads)
-    write_review(output, review, pictures, contract, moved)
+    sure = draw.found() if batch.review else {}
+    shown = [*on_page(review.rows), *itertools.chain.from_iterable(sure.values())]
+    pictures = thumbnails(folder_at(plan.input), shown, contract.images, params.compute.threads)
+    model = f"{plan.model_name} version {plan.model_version} (model {plan.contract_hash[:8]})"
+    links = tuple(neighbours(output, REVIEW_PAGE, plan.contract_hash))
+    about = About(as_typed(output), plan.started_at, csv_path(plan.input), model, links)
+    write_review(output, review, pictures, contract, moved, about)
     summary = NightSummary(
         **plan.model_dump(exclude={"files", "input", "columns"}),
         input=csv_path(plan.input),
@@ -113,7 +123,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
 
         write_parquet(output)
     summary.write(output)
-    return Results(summary, pictures)
+    return Results(summary, pictures, sure)
 
 
 def _truth(labels: Path | None) -> Truth | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from pipeline.core.cells import guarded, listed_path
-from pipeline.core.pages import data_uri, render
+from pipeline.core.pages import Link, data_uri, render
 from pipeline.model.contract import Contract
 from pipeline.model.doubt import OUTLIER, REASONS
 from pipeline.night.kept_labels import REVIEW as REVIEW
@@ -133,9 +133,21 @@ def _places(counts: Mapping[str, int], most: int) -> dict[str, int]:
     return places
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """Whose review the page is: the night's folder as a person names it, when it began, its input and model."""
+
+    output: str
+    started_at: str  # ISO 8601
+    input: str
+    model: str
+    links: tuple[Link, ...] = ()
+
+
 def write_review(
-    output: Folder, review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None
-) -> None:
+    output: Folder, review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None,
+    about: About | None = None,
+) -> None:  # fmt: skip
     """Write review.csv and review.html into `output`. pictures: as `thumbnails` gives them.
 
     Labels that a person wrote into an earlier review there are kept.
@@ -149,7 +161,7 @@ def write_review(
             for row in review.rows
         )
     with output.replacing(PAGE) as beside:
-        beside.write_text(page(review, pictures, contract, drift), encoding="utf-8")
+        beside.write_text(page(review, pictures, contract, drift, about), encoding="utf-8")
 
 
 def on_page(rows: Iterable[Row]) -> list[Row]:
@@ -165,14 +177,14 @@ def on_page(rows: Iterable[Row]) -> list[Row]:
 
 
 def thumbnails(source: Folder, rows: Iterable[Row], rules: Images, threads: int) -> dict[str, str]:
-    """Data addresses of small pictures of the rows on the page, by their paths.
+    """Data addresses of small pictures of these rows, by their paths.
 
     A file that is gone or has changed has none.
 
     A picture is what the model saw, in the shape of the image. It comes from the same decoding that succeeded in the
     night, so a malicious file gets no new code path.
     """
-    digests = {row["path"]: row["sha256"] for row in on_page(rows) if row["status"] != "unreadable"}
+    digests = {row["path"]: row["sha256"] for row in rows if row["status"] != "unreadable"}
     paths = {listed_path(path): path for path in digests}
     found = {}
     try:
@@ -194,15 +206,17 @@ def _thumbnail(read: Decoded, *, stretched: bool) -> str:
     return data_uri(buffer.getvalue(), "jpeg")
 
 
-def page(review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None) -> str:
+def page(
+    review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None, about: About | None = None
+) -> str:
     """The page, which needs no other file."""
     return render(
         TEMPLATE,
+        about=about,
         review=review,
         kinds=by_kind(on_page(review.rows), pictures),
         drift=drift,
         unsure_below=contract.unsure_below,
-        outlier_above=contract.outlier_above,
     )
 
 

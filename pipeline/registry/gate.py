@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.core.text import named, shown
+from pipeline.core.text import counted, named, shown
 from pipeline.evaluation import headlines
+from pipeline.evaluation.headlines import in_percent
 from pipeline.evaluation.results import Evaluation
 from pipeline.params.night import Gate
 
@@ -45,6 +46,31 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """The shares of right answers of a model and of the champion on the same images, 0 to 1."""
+
+    version: int  # the champion's
+    images: int
+    new: float
+    champion: float
+    beyond_chance: bool  # whether chance does not explain the difference (McNemar's test)
+
+    def words_for(self, version: int) -> str:
+        """Which of the two is better, in a sentence."""
+        return (
+            f"Version {version} names {in_percent(self.new)} right, version {self.version} "
+            f"{in_percent(self.champion)} of the same {counted(self.images, 'image')}: {self._judged}."
+        )
+
+    @property
+    def _judged(self) -> str:
+        if self.new == self.champion:
+            return "neither is better"
+        better = "better" if self.new > self.champion else "worse"
+        return f"it is {better}, beyond chance" if self.beyond_chance else f"too few to call it {better}"
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What the gate says of one model, and why."""
 
@@ -52,6 +78,7 @@ class Decision:
     against: str  # the champion that it was compared with, or why there was no comparison
     needs_a_person: str = ""  # why it must not be promoted automatically, though it passed
     certificate: str = ""  # of the model's contract, in words; no check
+    compared: Compared | None = None  # None: there was no comparison, or an earlier version decided
 
     @property
     def passed(self) -> bool:
@@ -107,7 +134,12 @@ def decide(
             against = f"version {champion.version} cannot be compared: {champion.reason}"
             return Decision((*checks,), against, f"it could not be compared with the champion: {champion.reason}")
         case Contest():
-            return Decision((*checks, *_relative(champion, gate, level)), _against(champion))
+            found = champion.comparison
+            compared = Compared(
+                champion.version, found.images, found.accuracy.new, found.accuracy.champion,
+                found.changed.p_value < 1 - level,
+            )  # fmt: skip
+            return Decision((*checks, *_relative(champion, gate, level)), _against(champion), compared=compared)
 
 
 def _absolute(evaluation: Evaluation, export_difference: float, gate: Gate) -> Iterator[Check]:
@@ -218,7 +250,8 @@ def from_tags(tags: Mapping[str, str]) -> Decision | None:
     """The decision that `to_tags` wrote, here or in an earlier release; None where there is none."""
     if found := _decision(tags):
         checks = tuple(Check(**check) for check in found["checks"])
-        return Decision(checks, found["against"], found["needs_a_person"], found["certificate"])
+        compared = Compared(**both) if (both := found.get("compared")) else None
+        return Decision(checks, found["against"], found["needs_a_person"], found["certificate"], compared)
     return _of_earlier_release(tags) if GATE_TAG in tags else None
 
 

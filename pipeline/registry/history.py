@@ -17,7 +17,8 @@ from pipeline.storage.folders import Folder
 
 EXPERIMENT = "nights"  # after the model's name
 STARTED_TAG = "nightshift.started_at"  # with the name of its folder it identifies a night in the history
-FILES = ("summary.json", "review.csv", "review.html", "morning.html")  # without predictions.csv, which may be huge
+# Without predictions.csv, which may be huge.
+FILES = ("summary.json", "review.csv", "review.html", "morning.html", "model_card.html")
 
 
 @dataclass(frozen=True, slots=True)

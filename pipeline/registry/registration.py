@@ -14,7 +14,9 @@ from filelock import FileLock
 
 from pipeline.core.log import log
 from pipeline.core.paths import PREPARED, RAW
+from pipeline.core.text import counted
 from pipeline.data.prepared import read_dataset, read_split
+from pipeline.evaluation.headlines import in_percent
 from pipeline.evaluation.results import Evaluation, TrainingResult
 from pipeline.model.contract import Contract
 from pipeline.model.engine import load_engine
@@ -122,7 +124,11 @@ class _Registrar:
         if decision.passed:
             by_itself = self.params.register_.promote == "auto" and not decision.needs_a_person
             champions.challenge(client, name, model.version, promote_it=by_itself)
-        return Registration(versions.by_number(client, name, model.version), decision)
+        champion = versions.by_alias(client, name, CHAMPION)
+        return Registration(
+            versions.by_number(client, name, model.version), decision, champion.version if champion else None,
+            _accuracy_in_words(self.candidate.evaluation),
+        )  # fmt: skip
 
     def _settled(self, model: Registered | None) -> Decision | None:
         """The earlier decision, if it still holds."""
@@ -212,6 +218,12 @@ class _Registrar:
             self.client.delete_model_version_tag(model.name, str(model.version), key)
         if model.run_id:
             tag_run(self.client, model.run_id, self._of_run(decision))
+
+
+def _accuracy_in_words(evaluation: Evaluation) -> str:
+    found = evaluation.of("accuracy")
+    between = f" ({in_percent(found.ends[0])} to {in_percent(found.ends[1])})" if found.ends else ""
+    return f"{in_percent(found.value)}{between} of {counted(evaluation.images, 'test image')}"
 
 
 def _headline_tags(candidate: Candidate) -> dict[str, str]:

@@ -33,6 +33,44 @@ class Registration:
 
     model: Registered
     decision: Decision
+    champion: int | None = None  # the version that nights use now
+    accuracy: str = ""  # on the test images, in words
+
+    @property
+    def sentence(self) -> str:
+        """Whether it is better than the champion until now, in a sentence."""
+        version, decision = self.model.version, self.decision
+        if decision.compared:
+            return decision.compared.words_for(version)
+        return f"Version {version} names {self.accuracy or 'its test images'} right. Compared with: {decision.against}."
+
+    @property
+    def state(self) -> str:
+        """What the gate said, and which version nights use, in a sentence."""
+        champion, version = self.champion, self.model.version
+        said = "It passed the gate" if self.decision.passed else "The gate refused it"
+        if champion is None:
+            return f"{said}."
+        if champion == version:
+            passed = "and" if self.decision.passed else "but"
+            return f"{said}, {passed} it is the champion: nights use it."
+        return f"{said}. The champion is version {champion}: nights use that."
+
+    @property
+    def next_steps(self) -> list[str]:
+        """What to do now, one sentence each, with commands between backticks."""
+        version = self.model.version
+        if self.champion == version:
+            return ["`nightshift classify FOLDER` answers for a folder of images."]
+        if not self.decision.passed:
+            return [
+                "Nights need nothing. Look at the evaluation: more or better labelled images help most.",
+                f"`nightshift promote {version} --force` makes it the champion anyway.",
+            ]
+        return [
+            f"`nightshift promote {version}` makes it the champion.",
+            "To see first where the two differ on your images: `nightshift classify FOLDER --shadow`.",
+        ]
 
     def require_passed(self) -> Registered:
         """The version. Raises Refused when the gate refused it."""
@@ -44,4 +82,4 @@ class Registration:
         """What reports/registration.json holds."""
         model, decision = self.model, self.decision
         found = {"name": model.name, "version": model.version, "run_id": model.run_id, "gate": decision.verdict}
-        return found | asdict(decision)
+        return found | asdict(decision) | {"champion": self.champion, "accuracy": self.accuracy}

@@ -20,6 +20,7 @@ from pipeline.core.paths import (
     FIGURES,
     LABEL_ISSUES,
     MODEL_CARD,
+    MODEL_CARD_PAGE,
     PARAMS,
     PREPARED,
     QUARANTINE,
@@ -203,7 +204,7 @@ def _reports() -> Iterator[tuple[str, str]]:
             yield str(file), ""
     for place, files in (
         ("data", (DATA_REPORT, EXPECTATIONS, LABEL_ISSUES, QUARANTINE)),
-        ("evaluation", (EVALUATION_REPORT, MODEL_CARD, SLICES, ROBUSTNESS, TEST_PREDICTIONS)),
+        ("evaluation", (EVALUATION_REPORT, MODEL_CARD, MODEL_CARD_PAGE, SLICES, ROBUSTNESS, TEST_PREDICTIONS)),
         ("figures", (CURVES_FIGURE, AUGMENTED_FIGURE)),
     ):
         for file in files:

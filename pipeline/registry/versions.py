@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.core.disk_errors import refusal_in
-from pipeline.core.paths import MODEL
+from pipeline.core.paths import MODEL, MODEL_CARD
 from pipeline.registry.runs import CONTRACT_TAG
 from pipeline.registry.store import Store, TrackingError
 from pipeline.registry.training_images import TRAINING_IMAGES
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 T = TypeVar("T")
+CARD_FOLDER = "evaluation"  # of the reports on a model, in its run
 ARTIFACTS = "artifacts"  # the folder that MLflow puts a pyfunc's files into
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no such model or version; no such alias
 
@@ -131,6 +132,20 @@ def fetch_model(model: Registered, folder: Path) -> Path:
             raise OSError(number, os.strerror(number), str(folder)) from error
         raise
     return Path(copy)
+
+
+def fetch_card(model: Registered) -> str:
+    """The model card in Markdown that the version's run has; empty when it has none. Raises TrackingError."""
+    import mlflow
+    from mlflow import MlflowException
+
+    if not model.run_id:
+        return ""
+    with Store.of_project().connected():
+        try:
+            return str(mlflow.artifacts.load_text(f"runs:/{model.run_id}/{CARD_FOLDER}/{MODEL_CARD.name}"))
+        except (OSError, MlflowException):  # a version by other means has no such file
+            return ""
 
 
 def fetch_training_images(model: Registered, folder: Path) -> "pd.DataFrame | None":

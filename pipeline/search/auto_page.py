@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from pipeline.core.pages import figure_uri, render
-from pipeline.core.paths import AUTO_REPORT
+from pipeline.core.errors import NightshiftError
+from pipeline.core.pages import REPORTS, figure_uri, links_from, render
+from pipeline.core.paths import AUTO_REPORT, PREPARED
+from pipeline.data.prepared import read_dataset
 from pipeline.search.auto_result import AutoResult, Tried
 from pipeline.search.candidates import AUGMENTATIONS, ENSEMBLE, FLIPS, RATE, STEPS
 from pipeline.search.embedded import in_words
@@ -42,9 +44,18 @@ def write_page(found: AutoResult) -> None:
         in_words=in_words,
         dominated=found.winner not in found.front,
         metric=WHAT[found.params.tune.metric],
+        identity=_data_version(),
+        links=links_from(AUTO_REPORT.parent, REPORTS),
     )
     with replacing(AUTO_REPORT) as beside:
         beside.write_text(page, encoding="utf-8")
+
+
+def _data_version() -> str:
+    try:
+        return f"data {read_dataset(PREPARED).sha256[:8]}"
+    except (OSError, NightshiftError):
+        return ""
 
 
 def take_command(one: Tried) -> str:

@@ -21,11 +21,12 @@ from pipeline.core.parallel import ordered_map
 from pipeline.core.people_tables import OLD_ENCODINGS
 from pipeline.core.text import named, shown
 from pipeline.data.label_folders import folder_of
+from pipeline.data.suspects import ISSUE_COLUMNS
 from pipeline.images.formats import MAGIC_BYTES
 from pipeline.sources import archives, tables
 from pipeline.sources.archives import Archive, is_archive
 from pipeline.sources.layout import Found, Item, SourceError, lay_out
-from pipeline.sources.reviews import REVIEW_COLUMNS, corrections, is_review
+from pipeline.sources.reviews import REVIEW_COLUMNS, corrections, is_of_suspects, is_review, relabelled
 from pipeline.storage.addresses import (
     explained,
     filesystem,
@@ -131,16 +132,19 @@ def open_source(
 
 
 def _review(file: Path, address: str) -> Source | None:
-    """The source for a night's review with labels filled in by a person; None if the file is not a review."""
+    """The source for a night's review, or for suspected labels, filled in by a person; None for any other file."""
     if not file.name.lower().endswith((".csv", ".tsv")):
         return None
     try:
-        found = tables.separated(file.read_bytes(), shown(address), REVIEW_COLUMNS, OLD_ENCODINGS)
+        found = tables.separated(file.read_bytes(), shown(address), (*REVIEW_COLUMNS, *ISSUE_COLUMNS), OLD_ENCODINGS)
     except SourceError:  # it is read as a table, which says what is wrong
         return None
-    if not is_review(found.columns):
+    if is_review(found.columns):
+        filled = corrections(file)
+    elif is_of_suspects(found.columns):
+        filled = relabelled(file)
+    else:
         return None
-    filled = corrections(file)
     unfilled = f"{filled.without_label:,} rows of {shown(address)} have no label and were passed over."
     return Files(filled.items, filled.without_label, typed=True, notes=(unfilled,) if filled.without_label else ())
 

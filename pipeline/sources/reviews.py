@@ -1,17 +1,20 @@
-"""Read a review.csv with labels filled in by a person, as labelled images of the night's folder. Copies nothing.
+"""Read a night's review.csv, or reports/label_issues.csv, with labels filled in by a person, as labelled images.
 
-Rows without a label are skipped. A label belongs to the bytes that the person looked at, so a file that has
-changed since is refused.
+Copies nothing. Rows without a label are skipped. A label belongs to the bytes that the person looked at, so a file
+that has changed since is refused.
 """
 
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from pipeline.core.cells import listed_path
+from pipeline.core.cells import csv_path, listed_path
+from pipeline.core.paths import RAW
 from pipeline.core.text import named, shown
+from pipeline.data.label_folders import folder_of
+from pipeline.data.suspects import suspects_in
 from pipeline.night.review_file import read_review
 from pipeline.night.rows import COLUMNS, CORRECTION, PREDICTIONS_CSV, WHY, read_rows
 from pipeline.sources.layout import Found, Item, SourceError
@@ -21,6 +24,7 @@ from pipeline.storage.files import read_json
 PIECE = 1 << 20  # bytes read at once
 REVIEW_COLUMNS = (*COLUMNS, WHY, CORRECTION)
 NEEDED = ("path", "status", "sha256", WHY, CORRECTION)  # a table with these columns is a review
+SUSPECTS_NEEDED = ("path", "suggested", "sha256", CORRECTION)  # and one with these is of suspected labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,35 @@ def is_review(columns: Sequence[str]) -> bool:
     return set(NEEDED) <= set(columns)
 
 
+def is_of_suspects(columns: Sequence[str]) -> bool:
+    """Whether a table with these columns is reports/label_issues.csv."""
+    return set(SUSPECTS_NEEDED) <= set(columns)
+
+
+def relabelled(file: Path, raw: Path = RAW) -> Corrections:
+    """The images of `raw` that the table of suspected labels in `file` gives another label.
+
+    Raises SourceError as `corrections` does.
+    """
+    name = shown(str(file))
+    rows = suspects_in(file.read_bytes(), name)
+    filled = _filled(rows, name)
+    looked = [_looked_at(row | {"path": csv_path(row["path"])}, str(raw.absolute())) for row in filled]
+    _refuse_lost(looked, name, str(raw))
+    return Corrections([_moved(one, raw) for one in looked], len(rows) - len(filled))
+
+
+def _moved(one: "_Looked", raw: Path) -> Item:
+    """The image with its new label; its name says where it was if the new folder has another image of this name."""
+    old, _, below = one.found.path.partition("/")
+    label = one.row[CORRECTION]
+    taken = [folder / below for folder in (raw / label, raw / folder_of(label)) if (folder / below).is_file()]
+    if any(_digest(str(file))[0] != one.digest for file in taken):
+        path = PurePosixPath(below)
+        below = str(path.with_name(f"{path.stem} (from {old}){path.suffix}"))
+    return Item(label, _named(below), one.found)
+
+
 def corrections(file: Path) -> Corrections:
     """The labelled images of the review in `file`.
 
@@ -44,24 +77,35 @@ def corrections(file: Path) -> Corrections:
     """
     name = shown(str(file))
     rows = read_review(file.read_bytes(), name)
-    filled = [row for row in rows if row[CORRECTION]]
-    if not filled:
-        raise SourceError(
-            f"{name} has no labels in the column {CORRECTION}. Write the right label there for the images "
-            "to learn from; rows without one are skipped."
-        )
-    labels: dict[str, str] = {}
-    for row in filled:
-        if labels.setdefault(row["path"], row[CORRECTION]) != row[CORRECTION]:
-            raise SourceError(f"{name} has two labels for {shown(row['path'])}. Keep one of the rows.")
-    folder = _folder(file)
-    looked = [_looked_at(row, folder) for row in {row["path"]: row for row in filled}.values()]
+    filled, folder = _filled(rows, name), _folder(file)
+    looked = [_looked_at(row, folder) for row in filled]
     if any(one.lost for one in looked):  # a spreadsheet may have lost letters of the paths: the hash knows the file
         paths = {row["sha256"]: row["path"] for row in _rows_of_night(file)}
         looked = [
             _looked_at(one.row | {"path": paths.get(one.row["sha256"], one.row["path"])}, folder) if one.lost else one
             for one in looked
         ]
+    _refuse_lost(looked, name, folder)
+    items = [Item(one.row[CORRECTION], _named(one.found.path), one.found) for one in looked]
+    return Corrections(items, len(rows) - len(filled))
+
+
+def _filled(rows: Iterable[dict[str, str]], name: str) -> list[dict[str, str]]:
+    """The rows with a label, each image once. Raises SourceError without any, and where an image has two labels."""
+    labels: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if row[CORRECTION] and labels.setdefault(row["path"], row)[CORRECTION] != row[CORRECTION]:
+            raise SourceError(f"{name} has two labels for {shown(row['path'])}. Keep one of the rows.")
+    if not labels:
+        raise SourceError(
+            f"{name} has no labels in the column {CORRECTION}. Write the right label there for the images "
+            "to learn from; rows without one are skipped."
+        )
+    return list(labels.values())
+
+
+def _refuse_lost(looked: Sequence["_Looked"], name: str, folder: str) -> None:
+    """Raise SourceError for files that are gone, or not those that the person looked at."""
     if missing := [one.row["path"] for one in looked if one.lost]:
         raise SourceError(
             f"{name} names {len(missing):,} files that cannot be read in {shown(folder)}: "
@@ -69,12 +113,10 @@ def corrections(file: Path) -> Corrections:
         )
     if changed := [one.row["path"] for one in looked if one.digest != one.row["sha256"]]:
         raise SourceError(
-            f"{len(changed):,} files of {shown(folder)} have changed since that night: {named(changed)}. "
-            f"Their labels in {name} may be wrong. Classify the folder again, or empty their {CORRECTION}; "
+            f"{len(changed):,} files of {shown(folder)} have changed since: {named(changed)}. "
+            f"Their labels in {name} may be wrong. Make the table again, or empty their {CORRECTION}; "
             "nothing was copied."
         )
-    items = [Item(one.row[CORRECTION], _named(one.found.path), one.found) for one in looked]
-    return Corrections(items, len(rows) - len(filled))
 
 
 @dataclass(frozen=True, slots=True)

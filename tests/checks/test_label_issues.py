@@ -6,11 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.checks.label_issues import label_issues, out_of_fold
+from pipeline.checks.label_issues import label_issues, out_of_fold, with_corrections
+from pipeline.data.report_tables import write_table
+from pipeline.data.suspects import ISSUE_COLUMNS, read_suspects
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
 from pipeline.params.model import Model
 from tests.fixtures.project import draw_shape
+
+
+def images_named(paths: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"path": paths, "sha256": [f"content of {path}" for path in paths]})
 
 
 def two_clouds(count: int = 60, distance: float = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -47,7 +53,7 @@ def test_labels_that_no_model_can_judge_are_not_suspected(groups: np.ndarray) ->
     features, labels = two_clouds()
     answers = out_of_fold(features, labels, groups, folds=5, seed=7)
     assert np.isnan(answers).all()
-    assert label_issues(pd.DataFrame({"path": [""] * 120}), labels, answers, ("cat", "dog")).empty
+    assert label_issues(images_named([""] * 120), labels, answers, ("cat", "dog")).empty
 
 
 def test_labels_are_judged_where_the_other_groups_have_two_classes() -> None:
@@ -70,7 +76,7 @@ def test_swapped_labels_are_found_the_surest_first() -> None:
     swapped = np.array([3, 30, 65, 118])
     spoilt = labels.copy()
     spoilt[swapped] = 1 - spoilt[swapped]
-    table = pd.DataFrame({"path": [f"{number}.png" for number in range(120)]})
+    table = images_named([f"{number}.png" for number in range(120)])
     answers = out_of_fold(features, spoilt, np.arange(120), 5, 7)
     suspects = label_issues(table, spoilt, answers, ("cat", "dog"))
     assert {f"{number}.png" for number in swapped} <= set(suspects["path"])
@@ -81,7 +87,7 @@ def test_swapped_labels_are_found_the_surest_first() -> None:
 
 def test_clean_labels_raise_next_to_no_suspicion() -> None:
     features, labels = two_clouds(distance=8)
-    table = pd.DataFrame({"path": [f"{number}.png" for number in range(120)]})
+    table = images_named([f"{number}.png" for number in range(120)])
     assert len(label_issues(table, labels, out_of_fold(features, labels, np.arange(120), 5, 7), ("a", "b"))) <= 1
 
 
@@ -90,7 +96,7 @@ def test_real_features_find_planted_label_errors(tmp_path: Path) -> None:
 
     rules = Images(width=64, height=64, fit="stretch", max_megapixels=1)
     labels = np.repeat([0, 1], 30)
-    table = pd.DataFrame({"path": [f"{number}.png" for number in range(len(labels))]})
+    table = images_named([f"{number}.png" for number in range(len(labels))])
     for path, label, seed in zip(table["path"], labels, range(60), strict=True):
         draw_shape(tmp_path / path, ("circle", "square")[label], seed)
     images = np.stack([decode((tmp_path / path).read_bytes(), rules).pixels for path in table["path"]])
@@ -104,3 +110,25 @@ def test_real_features_find_planted_label_errors(tmp_path: Path) -> None:
     found = suspects & set(table["path"].iloc[planted])
     assert len(found) >= 3, "recall"
     assert len(found) >= 0.5 * len(suspects), "precision"
+
+
+def test_labels_that_a_person_typed_stay_in_the_file_until_they_are_imported(tmp_path: Path) -> None:
+    file = tmp_path / "label_issues.csv"
+    rows = [
+        ("a/1.png", "a", "b", 0.9, 0.1, "one", "b"), ("a/2.png", "a", "b", 0.8, 0.2, "two", "a"),
+        ("=a/3.png", "a", "b", 0.8, 0.2, "three", ""), ("a/4.png", "a", "b", 0.7, 0.3, "four", "b"),
+        ("a/gone.png", "a", "b", 0.7, 0.3, "gone", "b"),
+    ]  # fmt: skip
+    write_table(file, pd.DataFrame(rows, columns=list(ISSUE_COLUMNS)))
+    file.write_text(file.read_text().replace(",", ";"), encoding="utf-16")  # as a spreadsheet saves it
+    assert [row["path"] for row in read_suspects(file)][2] == "=a/3.png"
+    images = pd.DataFrame({
+        "path": ["b/1.png", "a/2.png", "=a/3.png", "a/moved/4.png"], "label": ["b", "a", "a", "a"],
+        "sha256": ["one", "two", "three", "four"],
+    })  # fmt: skip
+    suspects = pd.DataFrame(rows[1:3], columns=list(ISSUE_COLUMNS)).assign(correct_label="")
+    kept = with_corrections(suspects, read_suspects(file), images)
+    assert kept[["path", "correct_label"]].to_numpy().tolist() == [
+        ["a/2.png", "a"], ["=a/3.png", ""], ["a/moved/4.png", "b"],
+    ], "the first has its label by now, the last was moved and is no longer suspected"  # fmt: skip
+    assert with_corrections(suspects, [], images).equals(suspects)

@@ -1,11 +1,12 @@
 """The pages' frame: what becomes markup and what does not, and that all pages have one look of their own."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 
-from pipeline.core.pages import as_cell
+from pipeline.core.pages import as_cell, as_figure, links_from, local_time, with_code
 from tests.fixtures.project import REPOSITORY
 
 FRAME = REPOSITORY / "pipeline" / "core" / "base.html"
@@ -45,3 +46,41 @@ def test_a_page_styles_only_what_the_frame_knows() -> None:
         for name in names.split()
     }
     assert used <= known | {"head"}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(25_090.0, "25,090"), (1234.5, "1,234"), (152.46, "152.5"), (0.09836, "0.09836"), (300.0, "300"), (0.0, "0"),
+     (2.5e-05, "0.000025")],
+)  # fmt: skip
+def test_a_figure_has_no_exponent(value: float, shown: str) -> None:
+    assert as_figure(value) == shown
+
+
+def test_moments_are_told_by_the_clock_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert local_time("2026-07-01T23:30:00+00:00") == "Thursday 2 July 2026, 01:30 CEST"
+        night = local_time("2026-01-02T22:30:00+00:00", "2026-01-03T03:05:00+00:00")
+        assert night == "Friday 2 January 2026, 23:30 to Saturday 04:05 CET"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_what_stands_between_backticks_is_code_and_nothing_becomes_markup() -> None:
+    assert with_code("Run `<b>` & see.") == "Run <code>&lt;b&gt;</code> &amp; see."
+    assert with_code("one ` alone") == "one ` alone"
+
+
+def test_links_inside_a_project_move_with_it_and_those_outside_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project/reports").mkdir(parents=True)
+    (tmp_path / "project/reports/a b.html").touch()
+    monkeypatch.chdir(tmp_path / "project")
+    pages = [("A", Path("reports/a b.html")), ("B", Path("reports/missing.html"))]
+    assert links_from(Path("predictions/night"), pages) == [("A", "../../reports/a%20b.html")]
+    (outside,) = links_from(tmp_path / "out", pages)
+    assert outside.address == (tmp_path / "project/reports/a b.html").as_uri()

@@ -1,13 +1,16 @@
 """The headline numbers in words."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.findings import Findings, headline_rows, in_words
+from pipeline.evaluation.findings import Findings, headline_rows, in_words, with_suspects
 from pipeline.evaluation.results import Interval
 from pipeline.evaluation.slices import SLICE_COLUMNS
+from pipeline.model.answers import Answers, Judged
 from tests.fixtures.evaluations import an_evaluation
 
 EVALUATION = an_evaluation(
@@ -56,3 +59,23 @@ def test_worse_slices_are_the_flagged_ones() -> None:
     rows = [("site", "x", 30, 0.5, 0.4, 0.6, 0.5, 0.1, 0.001, True), ("site", "y", 30, 0.9, 0.8, 1, 0.9, 0.1, 1, False)]
     findings = Findings(EVALUATION, pd.DataFrame(rows, columns=list(SLICE_COLUMNS)), None, None)
     assert [one["value"] for one in findings.worse_slices] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "suspected", "words"),
+    [
+        pytest.param(range(5), (1, 3, 9), ["Of 5 mistakes 2 have a label that is probably wrong."], id="some"),
+        pytest.param([4], (4,), ["Of 1 mistake 1 has a label that is probably wrong."], id="the only one"),
+        pytest.param(range(5), (8, 9), [], id="none of them"),
+        pytest.param([], (8, 9), [], id="no mistake"),
+    ],
+)
+def test_mistakes_may_be_the_labels(wrong: Iterable[int], suspected: Iterable[int], words: list[str]) -> None:
+    labels = np.zeros(10, np.int64)
+    said = np.isin(np.arange(10), list(wrong)).astype(np.float32)
+    answers = Answers(labels, np.stack([0.9 - 0.8 * said, 0.1 + 0.8 * said], axis=1))
+    judged = Judged(answers, answers, ("a", "b"), 0.5, np.arange(10))
+    rows = [{"path": f"{row}.png", "label": "a", "suggested": "b"} for row in suspected]
+    nothing = Findings(EVALUATION, pd.DataFrame([], columns=list(SLICE_COLUMNS)), None, None)
+    found = with_suspects(nothing, judged, [f"{row}.png" for row in range(10)], rows)
+    assert found.mislabelled == words

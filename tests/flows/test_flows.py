@@ -48,7 +48,7 @@ def test_a_training_leaves_its_numbers_figures_and_where_its_pages_are_and_tells
     left = left_by(TRAINING, project, prefect_api, NIGHTSHIFT_NOTIFY=web.json)
     assert left.error == ""
     assert left.artifacts == ["data", "figures", "gate", "metrics", "model"]
-    for page in ("data.html", "data_docs/index.html", "evaluation.html", "model_card.md"):
+    for page in ("data.html", "data_docs/index.html", "evaluation.html", "registration.html", "model_card.html"):
         assert f"`{project}/reports/{page}`" in left.texts
     assert "file://" not in left.texts, "no browser opens it from a page"
     (message,) = web.messages

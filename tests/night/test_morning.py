@@ -2,16 +2,20 @@
 
 import json
 import shutil
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.night.morning import Mix, MorningError, Past, alarms, draw_again, mixes, page, version_page
+from pipeline.core.pages import Link
+from pipeline.night.morning import Mix, MorningError, Past, Shown, alarms, draw_again, mixes, page, version_page
 from pipeline.night.results import TooManyUnreadable
 from pipeline.night.review import by_kind
+from pipeline.night.rows import Row
 from pipeline.night.summary import NightSummary, summary_lines
+from pipeline.night.sure import drawn_from
 from pipeline.params.file import Params
 from pipeline.params.night import Batch
 from pipeline.registry.history import Night
@@ -23,8 +27,14 @@ from tests.fixtures.reviews import HOSTILE, NIGHT, choose, row
 from tests.fixtures.summaries import BATCH, DRIFT, summary_of
 
 
+def shown_of(rows: Iterable[Row], sure: Iterable[Row] = ()) -> Shown:
+    drawn = {label: by_kind(rows, {})["flagged"] for label, rows in drawn_from(sure, "night").items()}
+    return Shown("predictions/night", by_kind(rows, {}), drawn, (Link("Review", "review.html"),))
+
+
 def made(summary: NightSummary, past: Past | None = None, batch: Batch = BATCH) -> str:
-    return page(summary, by_kind(choose(map(row, NIGHT), 99).rows, {}), past or Past(), alarms(summary, batch), "")
+    shown = shown_of(choose(map(row, NIGHT), 99).rows, map(row, NIGHT))
+    return page(summary, shown, past or Past(), alarms(summary, batch))
 
 
 class Seen(HTMLParser):
@@ -142,7 +152,8 @@ def test_no_name_label_reason_or_night_becomes_markup() -> None:
         shadow={"model_version": HOSTILE, "compared": 9, "agreed": 8, "pairs": [[HOSTILE, "cat", 1]]},
     )  # fmt: skip
     night = Night(HOSTILE, HOSTILE, {"listed": 1.0, "unsure": 0.0, "unreadable": 0.0})
-    html = page(summary, by_kind(rows, {}), Past((night,), HOSTILE), alarms(summary, BATCH), "")
+    html = page(summary, shown_of(rows, [{**hostile, "status": "ok", "flags": ""}]), Past((night,), HOSTILE),
+                alarms(summary, BATCH))  # fmt: skip
     plain = Seen(made(summary_of(drift=DRIFT)))
     seen = Seen(html)
     assert set(seen.tags) <= {*plain.tags, "td"}, "no new element"
@@ -190,13 +201,23 @@ def test_a_night_writes_its_page_and_the_next_one_knows_of_it(
     assert '"><script>alert(2)<.png: not an image' in seen.text
     assert "data:image/jpeg;base64," in second, "strange.png at least"
     assert "http" not in second, "it needs no other file"
-    assert f'href="{(project / "reports/model_card.md").as_uri()}"' in second
+    for address in (
+        "review.html", "predictions.csv", "review.csv", "model_card.html", "../../reports/evaluation.html",
+        "../../reports/data.html",
+    ):  # fmt: skip
+        assert f'href="{address}"' in second, address
+        assert (Path("predictions/tuesday") / address).is_file()
+    assert 'href="morning.html"' in Path("predictions/tuesday/review.html").read_text()
+    card = Path("predictions/tuesday/model_card.html").read_text()
+    assert "nightshift version 1" in card
+    Path("reports/model_card.md").write_text("the card of a later model")
 
     Path("predictions/tuesday/morning.html").unlink()
     said = nightshift("report", cwd=project, in_process=False)
     assert said.stdout.strip() == "predictions/tuesday/morning.html"
     assert Path("predictions/tuesday/morning.html").read_text() == second
     nightshift("report", "predictions/monday", cwd=project)
+    assert Path("predictions/tuesday/model_card.html").read_text() == card, "an old night keeps its model's card"
     assert Path("predictions/monday/morning.html").read_text() == first, "the nights after it are not before it"
     shutil.rmtree(hostile_night)
     nightshift("report", cwd=project)
@@ -268,7 +289,7 @@ def test_a_folder_without_a_night_is_named(defaults: Params, tmp_path: Path) -> 
 
 def test_a_shadow_stands_on_the_page(registry_project: Path, night: Path, tmp_path: Path) -> None:
     nightshift("classify", str(night), str(tmp_path / "out"), "--shadow", "--no-prefect", cwd=registry_project)
-    assert "Version 2 agrees on 10 of 10 files" in (tmp_path / "out/morning.html").read_text()
+    assert "It agrees on 10 of 10 files" in (tmp_path / "out/morning.html").read_text()
     assert not (tmp_path / "out/shadow/morning.html").exists()
     assert json.loads((tmp_path / "out/summary.json").read_text())["shadow"]["agreed"] == 10
 
@@ -283,6 +304,6 @@ def test_it_can_be_read_on_a_phone(tmp_path: Path) -> None:
         shown = browser.new_page(viewport={"width": 360, "height": 740})
         shown.goto((tmp_path / "morning.html").as_uri())
         assert shown.evaluate("document.documentElement.scrollWidth") <= 360
-        assert shown.locator("figure").count() == 7
+        assert shown.locator("figure").count() == 8
         shown.screenshot(path=tmp_path / "phone.png", full_page=True)
         browser.close()

@@ -63,8 +63,10 @@ def test_a_night_from_store_to_store_gives_the_rows_of_a_local_one(
     assert len(rows_at(tmp_path / "out")) == 13
     assert sorted(fsspec.filesystem("s3").find(f"{bucket}/out")) == [
         f"{bucket.removeprefix('s3://')}/out/{name}"
-        for name in ("morning.html", "predictions.csv", "review.csv", "review.html", "summary.json")
-    ]
+        for name in (
+            "model_card.html", "morning.html", "predictions.csv", "review.csv", "review.html", "summary.json",
+        )
+    ]  # fmt: skip
     summary = json.loads(stores.read_bytes(far(f"{bucket}/out/summary.json")))
     assert (summary["input"], summary["listed"], summary["reconciled"]) == (f"{bucket}/photos", 13, True)
 

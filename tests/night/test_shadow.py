@@ -105,4 +105,4 @@ def test_a_night_is_a_run_in_mlflow(registry_project: Path, night: Path, tmp_pat
     assert run.data.params["batch.shard_size"] == "3"
     assert (run.data.params["model_version"], run.data.params["input"]) == ("1", str(night))
     kept = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert kept == {"summary.json", "review.csv", "review.html", "morning.html"}
+    assert kept == {"summary.json", "review.csv", "review.html", "morning.html", "model_card.html"}

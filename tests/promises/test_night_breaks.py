@@ -24,7 +24,10 @@ from tests.fixtures.serving import mlflow_server
 
 FILES, SHARDS = 10, 4  # three files a shard, as the small project says
 ROOM = 64 << 20  # bytes of disk, enough for all
-WHOLE = [".nightshift.lock", "morning.html", "predictions.csv", "review.csv", "review.html", "summary.json"]
+WHOLE = [
+    ".nightshift.lock", "model_card.html", "morning.html", "predictions.csv", "review.csv", "review.html",
+    "summary.json",
+]  # fmt: skip
 AGAIN = "run the same command again; what is done is kept."
 NOWHERE = "http://127.0.0.1:9"
 

@@ -36,7 +36,10 @@ def test_a_killed_run_resumes_byte_for_byte(
     assert len(parts(output)) == number + (when == "after")
     nightshift(*words, cwd=trained)
     assert csv_of(output) == undisturbed[1]
-    files = [".nightshift.lock", "morning.html", "predictions.csv", "review.csv", "review.html", "summary.json"]
+    files = [
+        ".nightshift.lock", "model_card.html", "morning.html", "predictions.csv", "review.csv", "review.html",
+        "summary.json",
+    ]  # fmt: skip
     assert sorted(os.listdir(output)) == files
 
 

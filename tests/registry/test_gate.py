@@ -21,6 +21,9 @@ from pipeline.registry.gate import (
     to_markdown,
     to_tags,
 )
+from pipeline.registry.registration_page import page_of
+from pipeline.registry.registration_result import Registration
+from pipeline.registry.versions import Registered
 from tests.fixtures.certificates import UNCERTAIN
 from tests.fixtures.evaluations import an_evaluation
 
@@ -228,3 +231,39 @@ def test_the_page_shows_each_check_with_its_numbers_and_its_limit() -> None:
     rows = [line for line in page.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 10
     assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("new", "champion", "changed", "words"),
+    [
+        (0.923, 0.904, Changed(5, 4), "right, version 3 90.4 % of the same 52 images: too few to call it better."),
+        (0.904, 0.923, Changed(4, 5), "too few to call it worse."),
+        (0.9, 0.8, Changed(20, 2), "it is better, beyond chance."),
+        (0.8, 0.9, Changed(2, 20), "it is worse, beyond chance."),
+        (0.9, 0.9, Changed(3, 3), "neither is better."),
+    ],
+)
+def test_which_is_better_is_one_sentence(new: float, champion: float, changed: Changed, words: str) -> None:
+    against = contest(images=52, accuracy=Difference(new, champion, -0.1, 0.1), changed=changed)
+    decision = decide(evaluation(), 0, against, GATE, 0.95)
+    assert from_tags(to_tags(decision, GATE)) == decision
+    sentence = Registration(Registered("nightshift", 4, "run", ()), decision, champion=3).sentence
+    assert sentence.startswith(f"Version 4 names {100 * new:.1f} % ")
+    assert sentence.endswith(words)
+
+
+def test_the_registrations_page_says_what_was_found_who_is_champion_and_what_to_do() -> None:
+    decision = decide(evaluation(accuracy=0.41), 0, contest(), GATE, 0.95)
+    refused = Registration(Registered("<b>", 4, "run", ()), decision, champion=3)
+    page = page_of(json.loads(json.dumps(refused.as_json())) | {"identity": "model 1234"})
+    first = page[: page.index("<h2 id")]
+    for words in ("Version 4 names 90.0 % right", "The gate refused it. The champion is version 3", "model 1234",
+                  "<code>nightshift promote 4 --force</code>", "Refused by min_accuracy"):  # fmt: skip
+        assert words in first, words
+    assert page.count("✓ passed") == 9
+    assert "<b>" not in first.split("<body>")[1].replace("<b>version", "")
+    promoted = page_of(refused.as_json() | {"champion": 4})
+    assert "but it is the champion: nights use it" in promoted
+    later = ("compared", "champion", "accuracy")
+    earlier = {key: value for key, value in refused.as_json().items() if key not in later}
+    assert "Compared with: version 3" in page_of(earlier), "a result that an earlier version wrote"

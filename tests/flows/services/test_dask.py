@@ -86,6 +86,7 @@ def test_two_workers_give_the_rows_of_the_plain_command(
     assert rows_at(out) == plain
     assert sorted(os.listdir(out)) == [
         ".nightshift.lock",
+        "model_card.html",
         "morning.html",
         "predictions.csv",
         "review.csv",

@@ -1,0 +1,59 @@
+"""The page that says whether the newest version is better, from reports/registration.json. Decides nothing."""
+
+import json
+from typing import Any
+
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.core.pages import REPORTS, links_from, render
+from pipeline.core.paths import AUTO_REPORT, PREDICTIONS, REGISTRATION, REGISTRATION_PAGE
+from pipeline.registry.gate import Check, Compared, Decision
+from pipeline.registry.registration_result import Registration
+from pipeline.registry.versions import Registered
+from pipeline.storage.files import replacing
+
+TEMPLATE = "registry/registration.html"
+
+
+def write_page(champion: int | None = None) -> None:
+    """Write the page of the last registration; nothing where there was none.
+
+    champion: the version that nights use now, where it is not the one of then. A page that cannot be written is a
+    warning: the registration, or the promotion, is done.
+    """
+    if not REGISTRATION.is_file():
+        return
+    try:
+        found = json.loads(REGISTRATION.read_text(encoding="utf-8"))
+        written = page_of(found if champion is None else found | {"champion": champion})
+        with replacing(REGISTRATION_PAGE) as beside:
+            beside.write_text(written, encoding="utf-8")
+    except (OSError, KeyError, TypeError, ValueError, NightshiftError) as error:
+        log.warning("%s could not be written (%s: %s).", REGISTRATION_PAGE, type(error).__name__, error)
+
+
+def page_of(found: dict[str, Any]) -> str:
+    """The page. found: as reports/registration.json holds it."""
+    registration = _read(found)
+    nights = sorted(PREDICTIONS.glob("*/morning.html"), key=lambda file: file.stat().st_mtime)
+    others = [("Automatic training", AUTO_REPORT), *(("Latest night", night) for night in nights[-1:])]
+    links = links_from(REGISTRATION_PAGE.parent, (*REPORTS, *others))
+    is_champion = registration.champion == registration.model.version
+    return render(
+        TEMPLATE,
+        registration=registration,
+        decision=registration.decision,
+        kind="stop" if not registration.decision.passed else "" if is_champion else "look",
+        identity=found.get("identity", ""),
+        links=[link for link in links if link.address != REGISTRATION_PAGE.name],
+    )
+
+
+def _read(found: dict[str, Any]) -> Registration:
+    compared = found.get("compared")
+    decision = Decision(
+        tuple(Check(**check) for check in found["checks"]), found["against"], found.get("needs_a_person", ""),
+        found.get("certificate", ""), Compared(**compared) if compared else None,
+    )  # fmt: skip
+    model = Registered(found["name"], found["version"], found["run_id"], ())
+    return Registration(model, decision, found.get("champion"), found.get("accuracy", ""))
