@@ -3,21 +3,27 @@
 A night that ends without an error sends its message itself.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from prefect import Flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import FlowRun, State
 
 from flows.cli.interrupt import is_by_a_person
 from flows.services.configuration import STOPPING
+from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
 from pipeline.night.outputs import folder_for
 from pipeline.night.repeats import last_finished
 from pipeline.night.results import TooManyUnreadable
 from pipeline.notices import after_run, messages
+from pipeline.notices.messages import Message
 from pipeline.notices.send import tell
 from pipeline.storage.folders import Folder, folder_at
 
+END = "end"  # the artifact that says how a run ended, in the words that people get
 STOPPED = "Stopped"  # the state of a night that stopped at its --until time
 REFUSED = "Refused"  # of one that did not begin, as another is at work on its output
 
@@ -42,27 +48,43 @@ def _is_stopped_by_a_person() -> bool:
     return is_by_a_person() or STOPPING.exists()
 
 
+def _show(flow_run: FlowRun, make: Callable[[], Message]) -> None:
+    """Put the message about the end of a flow run on its page. Never raises."""
+    try:
+        artifact = ArtifactCreate(key=END, type="markdown", data=make().markdown, flow_run_id=flow_run.id)
+        with get_client(sync_client=True) as client:
+            client.create_artifact(artifact)
+    except Exception as error:  # noqa: BLE001 - the run has ended, and its server may be gone
+        log.debug("Could not put the end of the run on its page: %s", error)
+
+
 def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A night ended with an error."""
     error = _error_of(state)
-    finished = isinstance(error, TooManyUnreadable)
-    after_run.of_failed_night(_results_of(flow_run.parameters, finished=finished), error)
+    output = _results_of(flow_run.parameters, finished=isinstance(error, TooManyUnreadable))
+    after_run.of_failed_night(output, error)
+    _show(flow_run, lambda: messages.of_failed_night(output, error))
 
 
 def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A night's process was killed from outside; if a person stopped it, nobody needs a message."""
     if not _is_stopped_by_a_person():
-        after_run.of_crashed(_results_of(flow_run.parameters), state.message or "The process was killed.")
+        output, words = _results_of(flow_run.parameters), state.message or "The process was killed."
+        after_run.of_crashed(output, words)
+        _show(flow_run, lambda: messages.of_crashed_night(output, words))
 
 
 def training_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A training's model passed the gate."""
     tell(lambda: messages.of_training(state.result()))
+    _show(flow_run, lambda: messages.of_training(state.result()))
 
 
 def training_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A training ended with an error, or its model was refused."""
-    tell(lambda: messages.of_failed_training(_error_of(state)))
+    error = _error_of(state)
+    after_run.of_failed_training(error)
+    _show(flow_run, lambda: messages.of_failed_training(error))
 
 
 def training_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

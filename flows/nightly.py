@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
 from flows.artifacts import files_markdown, summary_markdown
-from flows.hooks import REFUSED, STOPPED, night_crashed, night_failed
+from flows.hooks import END, REFUSED, STOPPED, night_crashed, night_failed
 from flows.retries import RETRIES
 from pipeline.night import planning, results, shadow
 from pipeline.night import run as order
@@ -134,10 +134,16 @@ def record(output: Folder, summary: NightSummary, params: Params) -> None:
 
 
 @contextmanager
-def log_shards(run: Run, _done: int) -> Iterator[Callable[[int, int], None]]:
-    """Log one line per shard in the flow run."""
+def log_shards(run: Run, done: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar where the flow runs, and one line per shard on the page of the flow run."""
     log = get_run_logger()
-    yield lambda number, files: log.info("shard %d of %d: %d images", number + 1, run.plan.shards, files)
+    with order.progress_bar(run, done) as advance:
+
+        def finished(number: int, files: int) -> None:
+            advance(number, files)
+            log.info("shard %d of %d: %d images", number + 1, run.plan.shards, files)
+
+        yield finished
 
 
 def steps_for(cluster: Cluster | None) -> order.Steps:
@@ -187,12 +193,15 @@ def nightly(  # each option is a parameter, for deployments and Prefect's UI
         summary = order.night(options, params, steps_for(options.cluster))
     except OutOfTime as stopped:
         words = str(stopped)
-        create_markdown_artifact(words, key="summary")
-        tell(lambda: messages.of_stopped(options.output, words))
+        message = messages.of_stopped(options.output, words)
+        create_markdown_artifact(message.markdown, key=END)
+        tell(lambda: message)
         return Completed(name=STOPPED, message=words)
     except InUse as refused:  # not a failed night: the one at work is the night
         return Cancelled(name=REFUSED, message=str(refused))
     publish(options.output, summary)
+    if end := messages.of_night(options.output, summary, params.batch, always=True):
+        create_markdown_artifact(end.markdown, key=END)
     after_run.of_night(options.output, summary, params.batch)
     return summary
 

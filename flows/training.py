@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 from flows import artifacts
 from flows.hooks import training_completed, training_crashed, training_failed
 from flows.retries import RETRIES
+from pipeline.core.terminal import Said, is_of_a_command, show
 from pipeline.params.file import load_params
 from pipeline.register import register_current
 from pipeline.registry.gate import to_markdown
@@ -16,29 +17,38 @@ from pipeline.storage.images_lock import working_on_images
 from pipeline.versions import dvc, remote
 
 
+def tell(said: Said) -> None:
+    """Show what a stage says on the page of the flow run, and where a command runs it: a worker logs it anyway."""
+    if is_of_a_command():
+        show(said)
+    if said.level:
+        get_run_logger().log(said.level, said.text)
+
+
 @task(task_run_name="version data", cache_policy=NO_CACHE)
 def version_data() -> None:
     """Record the images as a data version."""
-    dvc.add_data(get_run_logger().info)
+    dvc.add_data(tell)
 
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE)
 def reproduce(stage: str) -> None:
     """Run one stage, if any of its dependencies has changed."""
-    dvc.reproduce(stage, get_run_logger().info)
+    dvc.reproduce(stage, tell)
 
 
 # Retry every failed push: DVC's errors do not tell a dead network from a wrong key.
 @task(task_run_name="push", cache_policy=NO_CACHE, **{**RETRIES, "retry_condition_fn": None})
 def push() -> None:
     """Send data and outputs to the DVC remote, where there is one."""
-    remote.push(get_run_logger().info)
+    remote.push(lambda line: tell(remote.as_said(line)))
 
 
 @task(task_run_name="register", cache_policy=NO_CACHE, **RETRIES)
 def register() -> Registration:
     """Put the model before the gate and into the registry."""
-    return register_current(load_params(), flow_run=str(flow_run.get_id() or ""))
+    with dvc.timed("register", tell):
+        return register_current(load_params(), flow_run=str(flow_run.get_id() or ""))
 
 
 @task(task_run_name="publish data", cache_policy=NO_CACHE)

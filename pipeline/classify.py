@@ -7,8 +7,10 @@ Imports no TensorFlow on a CPU.
 
 import argparse
 import sys
+from typing import NoReturn
 
 from pipeline.core.command import run
+from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.night.options import NightOptions
 from pipeline.night.outputs import folder_for
@@ -19,9 +21,17 @@ from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the options as every other error is said."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises NightshiftError."""
+        raise NightshiftError(f"{message}. `python -m pipeline.classify --help` shows what may be given.")
+
+
 def main() -> None:
     """Classify the images in INPUT into OUTPUT/predictions.csv; it resumes an interrupted run."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.classify", description=main.__doc__)
+    parser = Parser(prog="python -m pipeline.classify", description=main.__doc__)
     parser.add_argument("input", type=folder_at, help="a folder of images, or its address")
     parser.add_argument(
         "output", type=folder_at, nargs="?",

@@ -7,12 +7,12 @@ defines the format.
 import sys
 
 import numpy as np
-from tqdm import tqdm
 
 from pipeline.backbones.weights import is_pretrained
 from pipeline.core.command import run
 from pipeline.core.log import log
 from pipeline.core.paths import FEATURES, PREPARED
+from pipeline.core.terminal import progress_bar
 from pipeline.data.features import write_features, write_views
 from pipeline.data.prepared import SPLITS, read_split
 from pipeline.model.frozen import View, embed, frozen_network
@@ -54,7 +54,7 @@ def main() -> None:
             log.warning("Nothing in `augment` changes an image: there are no augmented views to embed.")
             views = []
         total = sum(map(len, splits.values())) + len(views) * len(train)
-        with tqdm(desc="embed", total=total, unit="image") as progress:
+        with progress_bar(desc="embed", total=total, unit="image") as progress:
             for name, images in splits.items():
                 write_features(beside, name, len(images), embed(network, images, progress.update))
             if views:

@@ -50,9 +50,9 @@ def main() -> None:
     for words in findings.mislabelled:
         log.info("%s See %s.", words, EVALUATION_REPORT)
     for name in ("accuracy", "balanced_accuracy", "log_loss"):
-        log.info("%s %s", name, findings.evaluation.of(name))
+        log.info("%s %s", name.replace("_", " "), findings.evaluation.of(name))
     if judged.outliers is not None:
-        log.info("outliers %d of %d test images", judged.outliers.sum(), len(judged.outliers))
+        log.debug("outliers %d of %d test images", judged.outliers.sum(), len(judged.outliers))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pipeline.core.command import run
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW, TEST_PREDICTIONS
+from pipeline.core.terminal import progress_bar
 from pipeline.data.decoding import decode_all
 from pipeline.data.prepared import SPLITS, Dataset, dataset_sha256, write_dataset, write_split
 from pipeline.data.splits import LEFT_OUT, NEW_SPLIT, FrozenSplits, draw_splits
@@ -51,7 +52,7 @@ def main() -> None:
         log.warning("%s", words)
     manifest, splits = manifest[drawn.splits != LEFT_OUT], drawn.splits[drawn.splits != LEFT_OUT]
     class_names = tuple(sorted(manifest["label"].unique()))
-    with replacing(PREPARED) as beside, tqdm(desc="decode", total=len(manifest), unit="image") as progress:
+    with replacing(PREPARED) as beside, progress_bar(desc="decode", total=len(manifest), unit="image") as progress:
         beside.mkdir()
         dataset = Dataset(class_names=class_names, images=params.images, sha256=dataset_sha256(manifest))
         write_dataset(beside, dataset)
@@ -59,7 +60,9 @@ def main() -> None:
             table = manifest[splits == name].reset_index(drop=True)
             images = decode_all(RAW, table, params.images, params.compute.threads)
             write_split(beside, name, table, progress_over(images, progress))
-            log.info("%s: %s", name, ", ".join(f"{n} {label}" for label, n in table["label"].value_counts().items()))
+            log.debug("%s: %s", name, ", ".join(f"{n} {label}" for label, n in table["label"].value_counts().items()))
+    counts = splits.value_counts()
+    log.info("%s images.", ", ".join(f"{counts.get(name, 0)} {name}" for name in SPLITS))
 
 
 def _of_another_split(manifest: pd.DataFrame, splits: pd.Series) -> str:

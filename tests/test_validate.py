@@ -105,7 +105,7 @@ def test_a_row_of_the_side_table_without_its_image_is_a_warning(data: Path, capl
 def test_without_an_earlier_version_there_is_no_drift(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "nightshift")
     assert manifest_at("HEAD") is None
-    assert "Drift check skipped: no earlier images to compare with (validate.baseline HEAD)" in caplog.text
+    assert "No earlier images to compare with (validate.baseline is HEAD), so drift is not checked." in caplog.text
 
 
 def test_a_file_that_may_not_be_read_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def data_demo() -> None:
     with working_on_images("nightshift data demo"):
         for label, count in write_demo().items():
             typer.echo(f"{count:6d} {label}")
-        dvc.add_data(lambda line: None)
+        dvc.add_data()
 
 
 @data.command("import")
@@ -75,7 +75,7 @@ def data_import(
         done = import_from(
             source, into=into, link=link, replace=replace, new_label=new_label, names=names, max_gb=max_gb
         )
-        dvc.add_data(lambda line: None)
+        dvc.add_data()
     print_imported(done)
 
 
@@ -93,11 +93,14 @@ def data_holdout(
 def data_check() -> None:
     """Check the images and write the report on them, reports/data.html, without training a model."""
     from flows.artifacts import data_pages
+    from pipeline.params.file import load_params
     from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc
 
+    load_params()
+    dvc.require_images()
     with working_on_images("nightshift data check"):
-        dvc.add_data(lambda line: None)
+        dvc.add_data()
         dvc.reproduce_up_to("audit")
     for page, _, words in data_pages():
         typer.echo(f"{words}: {page.absolute().as_uri()}")

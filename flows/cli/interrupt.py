@@ -6,11 +6,12 @@ it, and Prefect itself would then try for minutes to reach it.
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from pipeline.core.terminal import stream
 
 GRACE = 5.0  # seconds to end in an orderly way
 STATUS = 130  # what shells say of a program that Ctrl-C ended
@@ -34,7 +35,7 @@ def interruptible(words: Callable[[], str], grace: float = GRACE) -> Iterator[No
         if asked:
             _end()
         asked = _by_a_person = True
-        print(f"\nInterrupted. {words()}", file=sys.stderr, flush=True)  # noqa: T201 - the command's answer
+        print(f"\nInterrupted. {words()}", file=stream(), flush=True)
         timer = threading.Timer(grace, _end)
         timer.daemon = True
         timer.start()

@@ -1,7 +1,8 @@
 """The command `nightshift`. Starts fast: each command imports what it needs when it runs."""
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +13,9 @@ from flows.cli.prefect_server import choose_server
 from flows.cli.project import app as project
 from flows.cli.services import app as services
 from flows.cli.training import app as training
+from pipeline.core import log_file
+
+VERBOSE = "--verbose"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,13 +43,30 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and end.")
     ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(VERBOSE, help="Show the log too, which is otherwise only in .nightshift/logs/command-*.log."),
+    ] = False,
 ) -> None:
     """Learn from labelled images, then classify folders of new ones, every night, into a CSV you can trust."""
 
 
 def main() -> None:
-    """Run the command. An error that a person can fix is shown as a message, without a traceback."""
-    from pipeline.core.command import run
+    """Run the command. An error is shown as a message, without a traceback."""
+    from pipeline.core.command import ended
 
+    if VERBOSE in sys.argv[1:]:  # anywhere, as people add it at the end
+        sys.argv.remove(VERBOSE)
+        os.environ[log_file.VERBOSE] = "1"
     choose_server()
-    sys.exit(run(lambda: app(standalone_mode=True)))
+    command = typer.main.get_command(app)
+    _log_all(command, [])
+    sys.exit(ended(lambda: command(standalone_mode=True)))
+
+
+def _log_all(command: Any, names: list[str]) -> None:
+    """Give every command a log file for the time of its work; what is said of its options comes before."""
+    for name, one in getattr(command, "commands", {}).items():
+        _log_all(one, [*names, name])
+    if not hasattr(command, "commands"):
+        command.callback = log_file.opened("-".join(names))(command.callback)

@@ -1,5 +1,6 @@
 """The commands about a night: classify a folder, draw its page again."""
 
+import logging
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -8,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from flows.cli.interrupt import interruptible
-from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, with_server
+from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, require, with_server
 from pipeline.core.errors import NightshiftError
+from pipeline.core.terminal import say
 
 if TYPE_CHECKING:
     from pipeline.night.options import NightOptions
     from pipeline.night.summary import NightSummary
     from pipeline.params.file import Params
-    from pipeline.storage.folders import Folder
 
 app = typer.Typer()
 
@@ -90,10 +91,12 @@ def classify(
     from pipeline.night.deadline import time_of_day
     from pipeline.night.options import Cluster, NightOptions
     from pipeline.night.outputs import folder_for
+    from pipeline.night.planning import require_possible
     from pipeline.night.review import PAGE as REVIEW_PAGE
     from pipeline.night.rows import PREDICTIONS_CSV
     from pipeline.night.summary import summary_lines
     from pipeline.notices import after_run, messages
+    from pipeline.params.file import load_params
     from pipeline.storage.folders import folder_at
 
     if runner is Runner.HERE and (dask_address or workers):
@@ -103,40 +106,44 @@ def classify(
 
     results = folder_at(output or folder_for(folder_at(source), model=model))
     flow, cluster = is_a_flow(prefect), Cluster(dask_address, workers) if runner is Runner.DASK else None
-
-    def run(params: "Params") -> "NightSummary":
-        options = NightOptions(folder_at(source), results, labels, since_last, until, shadow, model, cluster)
-        return _plainly(options, params)
+    options = NightOptions(folder_at(source), results, labels, since_last, until, shadow, model, cluster)
 
     with interruptible(lambda: messages.to_go_on(results)):
         if flow:
             words = (source, str(results), labels, since_last, until, shadow, runner.value, dask_address, workers)
-            summary = _as_flow(results, (*words, model))
+            summary = _as_flow(options, (*words, model))
         else:
-            summary = after_run.night(results, run)
+            require(partial(messages.of_failed_night, results), lambda: require_possible(options, load_params()))
+            summary = after_run.night(results, lambda params: _plainly(options, params))
     for line in summary_lines(summary):
         typer.echo(line)
     typer.echo(results / PREDICTIONS_CSV)
     if summary.review and summary.review.of:
         typer.echo(results / REVIEW_PAGE)
     if prefect is None and not flow:
-        typer.echo(HOW_TO_HAVE_MORE, err=True)
+        say(logging.INFO, HOW_TO_HAVE_MORE)
 
 
-def _as_flow(results: "Folder", words: tuple[Any, ...]) -> "NightSummary":
+def _as_flow(options: "NightOptions", words: tuple[Any, ...]) -> "NightSummary":
     """The night as a run of the flow `nightly`, with these parameters."""
-    from flows.hooks import REFUSED, STOPPED
-    from flows.nightly import nightly
     from pipeline.night.deadline import OutOfTime
+    from pipeline.night.planning import require_possible
     from pipeline.night.summary import SUMMARY
     from pipeline.notices import messages
+    from pipeline.params.file import load_params
     from pipeline.storage.output_lock import InUse
 
-    failed = partial(messages.of_failed_night, results)
-    with with_server(failed, results.local and results.local / SUMMARY):
+    results = options.output
+    failed, possible = partial(messages.of_failed_night, results), lambda: require_possible(options, load_params())
+    with with_server(failed, possible, results.local and results.local / SUMMARY):
+        from flows.hooks import REFUSED, STOPPED
+        from flows.nightly import nightly
+
         state = nightly(*words, return_state=True)
         if state.name == STOPPED:
-            raise OutOfTime(state.message or "")
+            stopped = OutOfTime(state.message or "")
+            messages.of_stopped(results, str(stopped)).add_to(stopped)
+            raise stopped
         if state.name == REFUSED:
             raise InUse(state.message or "")
         return cast("NightSummary", state.result())

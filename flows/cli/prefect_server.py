@@ -96,25 +96,36 @@ def _require_server() -> None:
         ) from error
 
 
-@contextmanager
-def with_server(failed: Callable[[NightshiftError], "Message"], result: Path | None = None) -> Iterator[None]:
-    """Run a flow in this block. Raises NightshiftError when its Prefect server does not answer at the start or later.
-
-    failed: makes the message that people then get, since the flow's own hooks cannot send one. result: the file that
-    the run writes last. Prefect itself goes on without its server until it has to report.
-    """
-    import httpx
-    from prefect.settings import PREFECT_API_URL
-
+def require(failed: Callable[[NightshiftError], "Message"], *checks: Callable[[], object]) -> None:
+    """Make `checks` before a run begins; `failed` makes the message that people get when one of them raises."""
     from pipeline.notices.send import tell
 
     try:
-        _require_server()
+        for check in checks:
+            check()
     except NightshiftError as error:
-        down = error  # the name above ends with its block
-        tell(lambda: failed(down))
+        why = error  # the name above ends with its block
+        tell(lambda: failed(why))
         raise
+
+
+@contextmanager
+def with_server(
+    failed: Callable[[NightshiftError], "Message"], possible: Callable[[], object], result: Path | None = None
+) -> Iterator[None]:
+    """Run a flow in this block. Raises NightshiftError when its Prefect server does not answer at the start or later.
+
+    failed: makes the message that people then get, since the flow's own hooks cannot send one. possible: raises for a
+    mistake that needs no server to be seen. result: the file that the run writes last. Prefect itself goes on without
+    its server until it has to report.
+    """
+    require(failed, possible, _require_server)
     end_together()  # above all a server that Prefect starts for this run
+    import httpx
+    from prefect.settings import PREFECT_API_URL
+
+    from pipeline.notices import after_run
+
     before = result.stat().st_mtime_ns if result and result.exists() else None
     try:
         yield
@@ -128,5 +139,5 @@ def with_server(failed: Callable[[NightshiftError], "Message"], result: Path | N
                 else "What is done is kept. Start the server and run the same command again, or add --no-prefect."
             )
         )
-        tell(lambda: failed(gone))
+        after_run.of_error(lambda: failed(gone), gone)
         raise gone from error

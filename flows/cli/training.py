@@ -1,19 +1,20 @@
 """The commands that make a model: train, tune."""
 
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.guard import end_together
 from flows.cli.interrupt import interruptible
-from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, with_server
+from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, require, with_server
+from pipeline.core.terminal import say
 
 if TYPE_CHECKING:
     from pipeline.params.file import Params
     from pipeline.registry.registration_result import Registration
 
 app = typer.Typer()
-KEPT = "Finished stages are kept, and checkpoints of the one that was at work. The same command goes on from there."
 
 
 @app.command()
@@ -28,20 +29,33 @@ def train(prefect: WithPrefect = None) -> None:
 
     flow = is_a_flow(prefect)
     try:
-        with interruptible(lambda: KEPT):
+        with interruptible(lambda: f"What was kept: {messages.TRAINING_KEPT} {messages.AGAIN}"):
             if flow:
-                from flows.training import training
+                with with_server(messages.of_failed_training, _require_possible):
+                    from flows.training import training
 
-                with with_server(messages.of_failed_training):
                     registration = training()
             else:
+                require(messages.of_failed_training, _require_possible)
                 registration = after_run.training(_train_plainly)
     except Refused as refused:
         print_registration(refused.registration)
         raise
     print_registration(registration)
     if prefect is None and not flow:
-        typer.echo(HOW_TO_HAVE_MORE, err=True)
+        say(logging.INFO, HOW_TO_HAVE_MORE)
+
+
+def _require_possible() -> None:
+    """Raise NightshiftError for what can be seen at once: before a server is started, or a large library imported."""
+    from pipeline.params.file import load_params
+    from pipeline.registry.store import Store
+    from pipeline.versions import dvc
+
+    load_params()
+    dvc.require_images()
+    dvc.stages()
+    Store.of_project().require_answer()
 
 
 def _train_plainly() -> "Registration":
@@ -55,8 +69,9 @@ def _train_plainly() -> "Registration":
         dvc.add_data()
         for stage in dvc.stages():
             dvc.reproduce(stage)
-        remote.push()
-    return register_current(load_params())
+        remote.push(remote.show)
+    with dvc.timed("register"):
+        return register_current(load_params())
 
 
 @app.command()
@@ -111,8 +126,9 @@ def _tune_ranges(params: "Params", trials: int, fine_tune: bool, write: bool) ->
     from pipeline.versions import dvc
 
     check(params, fine_tune)  # before minutes are spent
+    dvc.require_images()
     with working_on_images("nightshift tune"):
-        dvc.add_data(lambda line: None)
+        dvc.add_data()
         dvc.reproduce_up_to("embed")
     found = searching.run_search(plan(params, fine_tune), trials)
     print_found(found, searching.write_winner(found) if write else None)
@@ -125,8 +141,9 @@ def _tune_automatically(params: "Params", minutes: float, write: bool) -> None:
     from pipeline.storage.images_lock import working_on_images
     from pipeline.versions import dvc
 
+    dvc.require_images()
     with working_on_images("nightshift tune --auto"):
-        dvc.add_data(lambda line: None)
+        dvc.add_data()
         dvc.reproduce_up_to("preprocess")
     found = run_auto(params, minutes)
     changed = write_values(params, found.values_of(found.winner)) if write else None

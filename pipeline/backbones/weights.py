@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.terminal import progress_bar
 from pipeline.core.text import named
 from pipeline.params.model import Model
 from pipeline.storage.files import replacing
@@ -81,7 +81,7 @@ def _download(url: str, file: Path) -> None:
     # partial file, which counts as whole where no hash is published), and prints.
     with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, file.open("wb") as out:  # noqa: S310 (an https address of ours)
         size = int(answer.headers.get("Content-Length", 0))
-        with tqdm(desc=file.name, total=size or None, unit="B", unit_scale=True) as progress:
+        with progress_bar(desc=file.name, total=size or None, unit="B", unit_scale=True) as progress:
             while piece := answer.read(PIECE):
                 out.write(piece)
                 progress.update(len(piece))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.checks.audit_effort import effort_for, sample
 from pipeline.core.paths import FEATURES, PREPARED
+from pipeline.core.terminal import progress_bar
 from pipeline.data.features import read_features
 from pipeline.data.prepared import SPLITS, read_dataset, read_split
 from pipeline.data.split_units import unit_numbers
@@ -43,7 +43,7 @@ def out_of_fold(
     if folds < 2:
         return answers
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(features, labels, groups)
-    for learnt, asked in tqdm(split, "audit", folds, unit="fold"):
+    for learnt, asked in progress_bar(split, "audit", folds, unit="fold"):
         if not len(asked) or len(np.unique(labels[learnt])) < 2:
             continue
         # Rare classes count as much as others: else each of their images is suspected.

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
-from tqdm import tqdm
 
 from pipeline.checks.expectation_results import Judgement
 from pipeline.checks.expectations import TableName
@@ -19,6 +18,7 @@ from pipeline.core.figures import Words, numbered
 from pipeline.core.pages import REPORTS, as_figure, data_uri, figure_uri, links_from, render, reports_beside
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import DATA_DOCS, DATA_REPORT, LABEL_ISSUES, RAW
+from pipeline.core.terminal import progress_bar
 from pipeline.core.text import counted
 from pipeline.images.decode import UnreadableImage, decode, without_enhancement
 from pipeline.params.file import Params
@@ -297,7 +297,7 @@ def thumbnails(raw: Path, paths: Iterable[str], params: Params) -> dict[str, str
 
     paths = list(paths)
     found = ordered_map(thumbnail, paths, params.compute.threads)
-    return dict(zip(paths, tqdm(found, "report", len(paths), unit="image"), strict=True))
+    return dict(zip(paths, progress_bar(found, "report", len(paths), unit="image"), strict=True))
 
 
 def draw_sizes(images: pd.DataFrame) -> Figure:

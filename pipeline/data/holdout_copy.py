@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PREPARED, RAW
+from pipeline.core.terminal import progress_bar
 from pipeline.storage.files import replacing
 
 
@@ -33,7 +33,7 @@ def copy_test_images(destination: Path, raw: Path = RAW, prepared: Path = PREPAR
         )
     with replacing(destination) as beside:
         beside.mkdir()
-        for path, name in tqdm(names.items(), "test images", unit="image"):
+        for path, name in progress_bar(names.items(), "test images", unit="image"):
             shutil.copyfile(raw / path, beside / name)
     return len(names)
 

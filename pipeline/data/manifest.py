@@ -21,6 +21,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import METADATA
+from pipeline.core.terminal import progress_bar
 from pipeline.core.text import named
 from pipeline.data import labels
 from pipeline.data.prepared import SPLITS
@@ -86,7 +87,7 @@ def build_manifest(raw: Path, rules: Images, workers: int, memory: Path) -> pd.D
     for line in (*left_aside.unread_lines, *left_aside.link_lines):
         log.warning("%s: %s", raw, line)
     known = Memory(memory, rules)
-    with tqdm(desc="validate", total=len(files), unit="image") as progress:
+    with progress_bar(desc="validate", total=len(files), unit="image") as progress:
         tables = [known.complete(raw, chunk, rules, workers, progress) for chunk in _chunks(files)]
     table = pd.concat(tables, ignore_index=True)
     known.keep(table)

@@ -17,6 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from pipeline.core.parallel import ordered_map
+from pipeline.core.terminal import progress_bar
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy
 from pipeline.model.answers import Answers, Judged, ask, outputs_of
 from pipeline.model.engine import Engine
@@ -106,7 +107,7 @@ def measure_robustness(
     rows = chosen(len(images), seed)
     labels, groups = judged.answers.labels[rows], judged.groups[rows]
     found = [_row(CLEAN, 0, judged.answers.of(rows), judged.unsure[rows])]
-    with tqdm(desc="robustness", total=len(CORRUPTIONS) * len(STRENGTHS) * len(rows), unit="image") as progress:
+    with progress_bar(desc="robustness", total=len(CORRUPTIONS) * len(STRENGTHS) * len(rows), unit="image") as progress:
         for number, name in enumerate(CORRUPTIONS):
             for strength in STRENGTHS:
                 pictures = ordered_map(_corrupter(images, name, strength, (seed, number, strength)), rows, workers)

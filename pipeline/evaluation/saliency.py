@@ -14,9 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.backbones.keras_file import load_keras
+from pipeline.core.terminal import progress_bar
 from pipeline.model.answers import Judged
 from pipeline.model.contract import KERAS
 from pipeline.model.engine import Engine
@@ -72,7 +72,7 @@ def grad_cam(file: Path, images: NDArray[np.uint8], classes: NDArray[np.int64]) 
 
     model: Any = load_keras(file)
     maps = []
-    for image, number in zip(tqdm(images, "evidence", unit="image"), classes, strict=True):
+    for image, number in zip(progress_bar(images, "evidence", unit="image"), classes, strict=True):
         inputs = tf.convert_to_tensor(image[None].astype(np.float32))
         with tf.GradientTape() as tape, ExitStack() as recording:
             outputs = [recording.enter_context(_recorded(network)) for network in members(model)]
@@ -138,7 +138,7 @@ def last_map(outputs: list[Any]) -> Any | None:
 def occlusion(engine: Engine, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
     """Maps (m, height, width), 0..1: the mean fall of the class's probability when a grey square covers a place."""
     maps = []
-    for image, number in zip(tqdm(images, "evidence", unit="image"), classes, strict=True):
+    for image, number in zip(progress_bar(images, "evidence", unit="image"), classes, strict=True):
         height, width = image.shape[:2]
         tall, wide = max(1, height // COVER), max(1, width // COVER)
         tops, lefts = (np.linspace(0, side, STEPS, dtype=int) for side in (height - tall, width - wide))

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from pipeline.core.terminal import progress_bar
 from pipeline.model.doubt import outliers
 from pipeline.model.engine import Engine, Judging, Network, probabilities
 from pipeline.model.reference import Reference
@@ -63,7 +63,7 @@ class Judged:
 
 def in_batches(images: NDArray[Pixel], size: int, doing: str) -> Iterator[NDArray[Pixel]]:
     """Batches of at most `size` images, or image numbers, with a progress bar named `doing`."""
-    for start in tqdm(range(0, len(images), size), doing, unit="batch"):
+    for start in progress_bar(range(0, len(images), size), doing, unit="batch"):
         yield images[start : start + size]
 
 

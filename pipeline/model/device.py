@@ -84,7 +84,7 @@ def prepare_device(compute: Compute, seed: int) -> "tf.distribute.Strategy":
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     replicas = strategy.num_replicas_in_sync
-    log.info(
+    log.debug(
         "%s, %s%s",
         f"{len(gpus)} GPU" if on_gpu else "CPU", precision, f", {replicas} replicas" if replicas > 1 else "",
     )  # fmt: skip

@@ -30,6 +30,18 @@ class ClassifyError(NightshiftError):
     """The run cannot start, or its rows do not add up."""
 
 
+def require_possible(options: NightOptions, params: Params) -> None:
+    """Raise NightshiftError for what can be seen at once: before a server is started, or a large library imported."""
+    source, output = options.source, options.output
+    refuse_odd_places(source, output)
+    source.require_folder()
+    if options.labels:
+        read_labels(options.labels)
+    if not Run.unfinished_in(output):  # else it has its model
+        champions.require_champion(options.applied_to(params).register_.model_name)
+    output.require_makeable()
+
+
 def begin(options: NightOptions, params: Params) -> Run:
     """The unfinished run in the output, or a new one.
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tqdm import tqdm
-
+from pipeline.core import terminal
 from pipeline.core.log import log
 from pipeline.night import at_work, planning, results, shadow
 from pipeline.night.deadline import deadline_at, is_past, stop
@@ -31,7 +30,7 @@ Advance = Callable[[int, int], None]  # called with the number of a finished sha
 @contextmanager
 def progress_bar(run: Run, done: int) -> Iterator[Advance]:
     """A progress bar in the terminal. done: files that already have rows."""
-    with tqdm(desc=run.output.name, total=run.plan.files, initial=done, unit="image") as bar:
+    with terminal.progress_bar(desc=run.output.name, total=run.plan.files, initial=done, unit="image") as bar:
 
         def advance(_number: int, files: int) -> None:
             bar.update(files)

@@ -195,7 +195,7 @@ def summary_lines(summary: NightSummary) -> list[str]:
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
     lines = [*stranger_lines(summary), f"{summary.listed} images: {counts}"]
     lines += summary.left_aside.lines if summary.left_aside else []
-    lines += [*review_lines(summary), *_drift_lines(summary)]
+    lines += [*review_lines(summary), *drift_lines(summary)]
     lines += shadow_lines(summary)
     lines += [summary.not_certified] if summary.not_certified else []
     if compared := summary.compared:
@@ -236,7 +236,7 @@ def shadow_lines(summary: NightSummary) -> list[str]:
     ]
 
 
-def _drift_lines(summary: NightSummary) -> list[str]:
+def drift_lines(summary: NightSummary) -> list[str]:
     """Which measures have moved away from training, if any."""
     if not summary.drift or not summary.drift.drifted:
         return []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from pipeline.core.log import log
 from pipeline.night import at_work
 from pipeline.night.summary import NightSummary
 from pipeline.notices import messages
@@ -31,7 +32,7 @@ def night(output: Folder, run: Callable[[Params], NightSummary]) -> NightSummary
 def of_failed_night(output: Folder, error: BaseException) -> None:
     """Send a message about a night that ended with an error, unless another run is at work on the same output."""
     if not isinstance(error, InUse):
-        tell(lambda: messages.of_failed_night(output, error))
+        of_error(lambda: messages.of_failed_night(output, error), error)
 
 
 def of_crashed(output: Folder, words: str) -> None:
@@ -64,8 +65,21 @@ def training(run: Callable[[], Registration]) -> Registration:
         registration = run()
         registration.require_passed()
     except Exception as error:
-        failed = error
-        tell(lambda: messages.of_failed_training(failed))
+        of_failed_training(error)
         raise
     tell(lambda: messages.of_training(registration))
     return registration
+
+
+def of_failed_training(error: BaseException) -> None:
+    """Send a message about a training that ended with an error, or with a model that the gate refused."""
+    of_error(lambda: messages.of_failed_training(error), error)
+
+
+def of_error(make: Callable[[], messages.Message], error: BaseException) -> None:
+    """Send the message about a run that ended with `error`, and let the command say the same. Never raises."""
+    try:
+        make().add_to(error)
+    except Exception as also:  # noqa: BLE001 - must not change how the run ended
+        log.debug("Could not say what was kept: %s", also)
+    tell(make)

@@ -1,20 +1,30 @@
-"""The messages about a night or a training: what happened, what was kept, what to do. Knows no service."""
+"""The messages about a night or a training: what happened, where, what was kept, what to do. Knows no service.
 
+Terminal, mail, chat, webhook and Prefect show the same words, each in its own form.
+"""
+
+import socket
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
+from pipeline.core import log_file
 from pipeline.core.errors import NightshiftError
+from pipeline.core.pages import as_cell
 from pipeline.core.text import shown, without_password
 from pipeline.night.deadline import OutOfTime
 from pipeline.night.ledger import Run
 from pipeline.night.morning import PAGE, alarms
 from pipeline.night.results import TooManyUnreadable
-from pipeline.night.summary import SUMMARY, NightSummary, summary_lines
+from pipeline.night.summary import SUMMARY, NightSummary, drift_lines, summary_lines
 from pipeline.params.night import Batch
 from pipeline.registry.registration_result import Refused, Registration
 from pipeline.registry.succession import CHAMPION
 from pipeline.storage.folders import Folder
 
+AGAIN = "Run the same command again to resume."
+TRAINING_KEPT = "Stages that were finished, and the checkpoints of the one that was not. The champion stays."
+NOTHING = "Nothing was started."
 LONGEST = 3000  # characters of one part: chat services cut off or refuse what is much longer
 
 
@@ -43,10 +53,38 @@ class Message:
         return shown(" ".join(_clean(self.title).split()))
 
     @property
+    def parts(self) -> dict[str, str]:
+        """The parts by name, without control characters, and without passwords in addresses."""
+        found = {
+            "What happened": self.happened, "Where": where(), "What was kept": self.kept, "What to do": self.do
+        }  # fmt: skip
+        return {name: _clean(words) for name, words in found.items() if words}
+
+    @property
     def body(self) -> str:
-        """The three parts as text, without control characters, and without passwords in addresses."""
-        parts = (("What happened", self.happened), ("What was kept", self.kept), ("What to do", self.do))
-        return "\n\n".join(f"{name}: {_clean(words)}" for name, words in parts if words)
+        """The parts as text."""
+        return "\n\n".join(f"{name}: {words}" for name, words in self.parts.items())
+
+    @property
+    def markdown(self) -> str:
+        """Title and parts for a page of Prefect's."""
+        parts = (f"**{name}:** {as_cell(words)}" for name, words in self.parts.items())
+        return "\n\n".join([f"### {as_cell(self.heading)}", *parts])
+
+    def add_to(self, error: BaseException) -> None:
+        """Let the command that `error` ends say the rest of this message after the error's own words."""
+        if self.kept != NOTHING:
+            error.__notes__ = [f"{name}: {self.parts[name]}" for name in ("What was kept", "What to do")]
+
+
+def where() -> str:
+    """The project and the machine."""
+    return f"project {Path.cwd().name} ({Path.cwd()}) on {socket.gethostname()}"
+
+
+def named_sender() -> str:
+    """The machine and the project, as they stand before a title."""
+    return shown(f"[{socket.gethostname()} {Path.cwd().name}]")
 
 
 def _clean(text: str) -> str:
@@ -65,7 +103,8 @@ def of_night(output: Folder, summary: NightSummary, batch: Batch, always: bool) 
     """A finished night; None when it raised no alarm, unless `always`."""
     counts, kept = "; ".join(summary_lines(summary)), f"All {summary.listed} rows are in {output}."
     if wrong := alarms(summary, batch):
-        words = "\n".join([*wrong, counts])
+        said = {*wrong, *drift_lines(summary)}
+        words = "\n".join([*wrong, "; ".join(line for line in summary_lines(summary) if line not in said)])
         return Message(Kind.WARNING, f"Night {output.name} needs a look", words, kept, f"Look at {output / PAGE}.")
     if always:
         if bad := summary.unreadable:
@@ -99,7 +138,7 @@ def of_stopped(output: Folder, words: str) -> Message:
     """A night that stopped at its --until time."""
     return Message(
         Kind.WARNING, f"Night {output.name} stopped at its set time", words, progress(output),
-        "Run the same command again, or wait for the next night: it resumes this one.",
+        f"{AGAIN} So does the next night.",
     )  # fmt: skip
 
 
@@ -118,8 +157,7 @@ def of_failed_night(output: Folder, error: BaseException) -> Message:
 
 def of_crashed_night(output: Folder, words: str) -> Message:
     """A night whose process was killed from outside."""
-    do = "Run the same command again to resume."
-    return Message(Kind.FAILURE, f"Night {output.name} crashed", words, progress(output), do)
+    return Message(Kind.FAILURE, f"Night {output.name} crashed", words, progress(output), AGAIN)
 
 
 def of_lost_supervisor() -> Message:
@@ -138,7 +176,7 @@ def progress(output: Folder) -> str:
             return f"What was finished before is in {output}."
     except (NightshiftError, OSError) as error:  # whatever stopped the night may stop this read too
         return f"Finished files are kept in {output}; could not read how many ({error})."
-    return "Nothing was started."
+    return NOTHING
 
 
 def to_go_on(output: Folder) -> str:
@@ -173,14 +211,12 @@ def of_failed_training(error: BaseException) -> Message:
         return Message(
             Kind.WARNING, f"The gate refused {name}", "\n".join(reasons), _where(error.registration), do
         )  # fmt: skip
-    kept = "Stages that were finished, and the checkpoints of the one that was not. The champion stays."
-    return Message(Kind.FAILURE, "Training failed", _words_of(error), kept, _what_to_do(error))
+    return Message(Kind.FAILURE, "Training failed", _words_of(error), TRAINING_KEPT, _what_to_do(error))
 
 
 def of_crashed_training(words: str) -> Message:
     """A training whose process was killed from outside."""
-    kept = "Stages that were finished, and the checkpoints of the one that was not. The champion stays."
-    return Message(Kind.FAILURE, "Training crashed", words, kept, "Run it again to resume.")
+    return Message(Kind.FAILURE, "Training crashed", words, TRAINING_KEPT, AGAIN)
 
 
 def _where(registration: Registration) -> str:
@@ -193,5 +229,7 @@ def _words_of(error: BaseException) -> str:
 
 def _what_to_do(error: BaseException) -> str:
     if isinstance(error, NightshiftError):
-        return "Fix what it names, then run the same command again to resume."
-    return "The log has more. Run the same command again to resume."
+        return f"Do what is said above. {AGAIN}"
+    if file := log_file.current():
+        return f"Look into the log, {file.absolute()}. {AGAIN}"
+    return f"The log has more. {AGAIN}"

@@ -7,17 +7,14 @@ service of an address.
 import logging
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.core.text import shown
-from pipeline.notices.messages import Message, of_test
+from pipeline.notices.messages import Message, named_sender, of_test
 
 ADDRESSES = "NIGHTSHIFT_NOTIFY"  # separated by white space
 ALWAYS = "NIGHTSHIFT_NOTIFY_ALWAYS"  # 1: also about nights without alarms
@@ -55,7 +52,7 @@ def send(message: Message) -> list[Told]:
     asset = AppriseAsset(
         app_id="Nightshift", app_desc="Nightshift", image_url_mask="", image_url_logo="", async_mode=False
     )
-    title, told = f"{sender_name()} {message.heading}", []
+    title, told = f"{named_sender()} {message.heading}", []
     for number, address in enumerate(addresses(), start=1):
         with _silent():
             service = Apprise.instantiate(address, asset=asset)
@@ -73,11 +70,6 @@ def send(message: Message) -> list[Told]:
             )
         told.append(Told(f"address {number} ({_service(address, service)})", arrived))
     return told
-
-
-def sender_name() -> str:
-    """The machine and the project that a message comes from, as it stands before its title."""
-    return shown(f"[{socket.gethostname()} {Path.cwd().name}]")
 
 
 def _service(address: str, service: Any) -> str:

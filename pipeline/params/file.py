@@ -59,11 +59,20 @@ def load_params(path: Path = PARAMS) -> Params:
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise ParamsError(f"{path} is not valid YAML: {_words_of(error)}") from error
+    if not isinstance(values, dict):
+        holds = "is empty" if values is None else f"holds {str(values)[:50]!r}"
+        raise ParamsError(
+            f"{path} {holds}; it must hold sections such as `images:`, as in the params.yaml that Nightshift came with."
+        )
     try:
         return Params.model_validate(values)
     except ValidationError as error:
         raise ParamsError("\n".join(_lines(path, error.errors()))) from error
+
+
+def _words_of(error: yaml.YAMLError) -> str:
+    return " ".join(str(error).split()).replace(' in "<unicode string>",', ",")
 
 
 def _lines(path: Path, faults: Sequence[Any]) -> Iterator[str]:

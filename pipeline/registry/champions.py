@@ -153,6 +153,18 @@ def _no_way_back(name: str, champion: tuple[int, ...]) -> str:
     )
 
 
+def require_champion(name: str) -> None:
+    """Raise NightshiftError when it is plain, without MLflow, that no version of `name` is the champion."""
+    store = Store.of_project()
+    store.require_answer()
+    if not store.names_alias(name, CHAMPION):
+        raise NightshiftError(_without_champion(name))
+
+
+def _without_champion(name: str) -> str:
+    return f"No version of {name} is @champion in MLflow. Run `nightshift train`, then `nightshift promote`."
+
+
 def champion(name: str) -> Registered:
     """The version the night uses, whoever chose it. Raises NightshiftError when there is none."""
     from mlflow import MlflowException
@@ -160,9 +172,7 @@ def champion(name: str) -> Registered:
     with Store.of_project().connected() as client:
         found = versions.by_alias(client, name, CHAMPION)
         if found is None:
-            raise NightshiftError(
-                f"No version of {name} is @champion in MLflow. Run `nightshift train`, then `nightshift promote`."
-            )
+            raise NightshiftError(_without_champion(name))
         try:
             reconcile(client, name)
         except MlflowException as error:  # a read-only store is enough for a night

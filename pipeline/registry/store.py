@@ -2,12 +2,16 @@
 
 import logging
 import os
+import socket
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
@@ -21,6 +25,7 @@ ADDRESS = "MLFLOW_TRACKING_URI"  # names another store than this project's own
 LOCAL_STORE = Path("mlflow.db")
 LOCAL_ARTIFACTS = Path(relocation.ARTIFACTS)
 LONGEST_CAUSE = 500  # characters
+RESTARTS = (0, 1, 2)  # seconds before each look for a server
 
 
 class TrackingError(NightshiftError):
@@ -60,6 +65,42 @@ class Store:
     def is_server(self) -> bool:
         """Whether it is a tracking server, which keeps the files of its runs itself."""
         return self.address.startswith("http")
+
+    def require_answer(self) -> None:
+        """Raise TrackingError where the store is a server and nobody listens at its address.
+
+        Found without MLflow, whose import takes seconds. A server that restarts has a few seconds to come back.
+        """
+        parts = urlsplit(self.address)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if not self.is_server or not parts.hostname or (getproxies() and not proxy_bypass(parts.hostname)):
+            return
+        for pause in RESTARTS:
+            time.sleep(pause)
+            try:
+                socket.create_connection((parts.hostname, port), timeout=5).close()
+            except OSError as error:
+                cause = error
+            else:
+                return
+        raise TrackingError(self._words_of(cause)) from cause
+
+    def names_alias(self, model: str, alias: str) -> bool:
+        """Whether a version of `model` may have `alias`: False only where the store is a file that shows it has none.
+
+        Found without MLflow, whose import takes seconds.
+        """
+        if not self.is_file:
+            return True
+        file = Path(self.address.removeprefix("sqlite:///"))
+        if not file.is_file():
+            return False
+        query = "SELECT 1 FROM registered_model_aliases WHERE name = ? AND alias = ?"
+        try:
+            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as store:
+                return store.execute(query, (model, alias)).fetchone() is not None
+        except sqlite3.Error:  # a new or damaged file, or another version's: MLflow says more
+            return True
 
     @contextmanager
     def connected(self) -> Iterator["MlflowClient"]:

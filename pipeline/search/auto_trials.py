@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.core.log import log, quiet
+from pipeline.core.terminal import progress_bar
 from pipeline.params.file import Params
 from pipeline.search.auto_result import AutoResult, Tried, tried_of
 from pipeline.search.candidates import Base, base_of_values
@@ -81,7 +82,7 @@ class Trials:
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[None]:
         """A progress bar that each trial advances."""
-        with tqdm(desc=what, total=total, unit="trial", disable=not total) as self._bar:
+        with progress_bar(desc=what, total=total, unit="trial", disable=not total) as self._bar:
             try:
                 yield
             finally:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import AUTO, PREPARED, RAW
+from pipeline.core.terminal import progress_bar
 from pipeline.data.decoding import decode_all
 from pipeline.data.features import read_features, write_features
 from pipeline.data.prepared import Dataset, Split, read_dataset, read_split
@@ -117,7 +118,7 @@ class Gallery:
             beside.mkdir()
             file = export_frozen(params, Path(room))
             network = _Timed(openvino_network(file, params.compute.threads))
-            with tqdm(desc=f"features: {base}", total=total, unit="image") as bar:
+            with progress_bar(desc=f"features: {base}", total=total, unit="image") as bar:
                 watch = _in_time(bar, base, began, longest)
                 for name, split in self.splits.items():
                     batches = self._batches(split, params)
@@ -147,7 +148,7 @@ class Gallery:
             shape = (len(split.labels), rules.height, rules.width, 3)
             with replacing(file) as beside:
                 array = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=shape)
-                bar = tqdm(decoded, f"decode {name}, {base.width} x {base.height} px", len(array), unit="image")
+                bar = progress_bar(decoded, f"decode {name}, {base.width} x {base.height} px", len(array), unit="image")
                 for number, pixels in enumerate(bar):
                     array[number] = pixels
                 array.flush()

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
 from pipeline.core.log import quiet
+from pipeline.core.terminal import progress_bar
 from pipeline.search.log import search_log
 from pipeline.search.space import Values, rounded, value_of, with_values
 from pipeline.search.study import (
@@ -92,7 +91,7 @@ def run_search(search: Search, trials: int) -> Found:
         bury_the_dead(study)
         done = finished(study)
         ready: Callable[[], Ready] = cache(lambda: _prepare(search))
-        with tqdm(desc="tune", total=max(trials, len(done)), initial=len(done), unit="trial") as bar:
+        with progress_bar(desc="tune", total=max(trials, len(done)), initial=len(done), unit="trial") as bar:
             # The present parameters must be among the trials: all others are compared with them.
             while not (known := is_known(done, present)) or (len(done) < trials and time.monotonic() < ends):
                 _try(study, search, ready(), len(done), None if known else present)

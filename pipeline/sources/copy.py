@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from pipeline.core.paths import METADATA, RAW
+from pipeline.core.terminal import progress_bar
 from pipeline.core.text import named, shown
 from pipeline.data.labels import of_folder
 from pipeline.data.side_table import as_named, merged, moved_rows, read_metadata, write_metadata
@@ -101,7 +101,7 @@ def import_images(
     _write_rows(rows, moves, raw, room)
     moved = move({now: before for now, before in moves.items() if now in plan.new}, raw)
     if link:
-        for path, item in tqdm(todo.items(), "link", unit="image"):
+        for path, item in progress_bar(todo.items(), "link", unit="image"):
             _link(Path(item.file.place), raw / path, room)
     else:
         _copy(todo, source, raw, room, int(max_gb * GB))
@@ -189,7 +189,7 @@ def _states(placed: Placed, source: Source, raw: Path) -> dict[str, State]:
             alike.append(item)
     if alike:
         compared = source.visit(alike, lambda item, stream: _has_content(raw / paths[id(item)], stream))
-        for item, same in tqdm(compared, "compare", len(alike), unit="image"):
+        for item, same in progress_bar(compared, "compare", len(alike), unit="image"):
             states[paths[id(item)]] = "same" if same else "other"
     return states
 
@@ -297,7 +297,7 @@ def _copy(todo: Placed, source: Source, raw: Path, room: Path, max_bytes: int) -
             if item.file.modified_ns is not None:
                 os.utime(beside, ns=(item.file.modified_ns, item.file.modified_ns))
 
-    for _ in tqdm(source.visit(todo.values(), copy), "import", len(todo), unit="image", disable=not todo):
+    for _ in progress_bar(source.visit(todo.values(), copy), "import", len(todo), unit="image", disable=not todo):
         pass
 
 

@@ -4,9 +4,9 @@ from importlib import resources
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.core.paths import METADATA, RAW
 from pipeline.sources.copy import import_images, staging
 from pipeline.sources.layout import Found, Item
@@ -43,7 +43,7 @@ def write_demo(raw: Path = RAW) -> pd.Series:
         _refuse_other_images(raw, {METADATA.name, *(f"{item.label}/{item.below}" for item in items)})
         done = import_images(Files(items, left_aside=0), raw, room, replace=True)
         if not done.new and not done.replaced:
-            tqdm.write(f"{raw} already holds the demo images.")
+            log.info("%s already holds the demo images.", raw)
     return label.value_counts()
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.core.cells import guarded
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.terminal import progress_bar
 from pipeline.core.text import shown
 from pipeline.night.reading import Decoded, Reading, read_images
 from pipeline.night.rows import Unreadable
@@ -63,7 +63,7 @@ def write_proposals(folder: Path, paths: list[str], table: Path, proposer: Propo
     unreadable: list[str] = []
 
     def readable() -> Iterator[Decoded]:
-        for read in tqdm(reads, "label", total=len(paths), unit="image"):
+        for read in progress_bar(reads, "label", total=len(paths), unit="image"):
             match read:
                 case Decoded():
                     yield read

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tqdm import tqdm
-
+from pipeline.core.terminal import progress_bar
 from pipeline.core.text import named, shown
 from pipeline.data import labels
 from pipeline.sources.import_plan import ImportingError, Placed
@@ -47,7 +46,7 @@ def find_moves(placed: Placed, source: Source, raw: Path, ours: Iterable[Listed]
 
     paths = {id(item): path for path, item in placed.items()}
     doubtful = [item for item in placed.values() if others(item)]
-    given = tqdm(source.visit(doubtful, _digest), "compare", len(doubtful), unit="image", disable=not doubtful)
+    given = progress_bar(source.visit(doubtful, _digest), "compare", len(doubtful), unit="image", disable=not doubtful)
     digests = {paths[id(item)]: digest for item, digest in given}
     known: dict[str, str] = {}
     moves: dict[str, tuple[str, ...]] = {}

@@ -106,6 +106,14 @@ class Folder(ABC):
         """Delete this folder with its content, if it exists."""
 
     @abstractmethod
+    def require_folder(self) -> None:
+        """Raise ListingError when it is known at once that there is no such folder; a store says it when it lists."""
+
+    @abstractmethod
+    def require_makeable(self) -> None:
+        """Raise OSError or DiskError when it is known at once that the folder cannot be made."""
+
+    @abstractmethod
     def list_files(self) -> Iterator[Listed | Aside]:
         """The images below this folder, in the same order here and in a store, and what else is there.
 

@@ -73,6 +73,13 @@ def list_files(folder: Path, trusted: Trusted = nowhere) -> Iterator[Listed | As
 
     Raises ListingError when `folder` is not a readable folder.
     """
+    require_folder(folder)
+    root = folder.resolve()
+    yield from _walk(folder, lambda place: place.is_relative_to(root) or trusted(place))
+
+
+def require_folder(folder: Path) -> None:
+    """Raise ListingError when `folder` is not a folder that this user can reach."""
     try:
         is_folder, is_there = folder.is_dir(), folder.exists()
     except OSError as error:  # it lies below a folder that this user may not search
@@ -83,8 +90,6 @@ def list_files(folder: Path, trusted: Trusted = nowhere) -> Iterator[Listed | As
     if not is_folder:
         what = "is a file" if is_there else "does not exist"
         raise ListingError(f"{folder} {what}; it must be a folder of images.")
-    root = folder.resolve()
-    yield from _walk(folder, lambda place: place.is_relative_to(root) or trusted(place))
 
 
 def is_image(name: str, first_bytes: Callable[[], bytes]) -> bool:

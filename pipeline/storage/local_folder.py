@@ -80,6 +80,17 @@ class LocalFolder(Folder):
         """Delete this folder with its content, if it exists."""
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def require_folder(self) -> None:
+        """Raise ListingError when there is no such folder."""
+        listing.require_folder(self.path)
+
+    def require_makeable(self) -> None:
+        """Raise OSError or DiskError when the folder cannot be made; makes none to stay."""
+        if not self.path.exists():
+            with disk_errors.explained(self.path):
+                self.path.mkdir(parents=True)
+            self.path.rmdir()
+
     def list_files(self) -> Iterator[Listed | Aside]:
         """The image files below this folder, and what else is there."""
         return listing.list_files(self.path)

@@ -88,6 +88,12 @@ class StoreFolder(Folder):
         """Delete this folder with its content, if it exists."""
         stores.delete_tree(self.path)
 
+    def require_folder(self) -> None:
+        """Do nothing: a store says it when it lists."""
+
+    def require_makeable(self) -> None:
+        """Do nothing: a store has no folders."""
+
     def list_files(self) -> Iterator[Listed | Aside]:
         """The image files below this folder, and what else is there."""
         return store_listing.list_files(self.path)

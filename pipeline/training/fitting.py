@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.terminal import progress_bar
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy, mean_log_loss
 from pipeline.model.engine import probabilities
 from pipeline.params.model import Descent, Monitor, Train
@@ -160,7 +160,7 @@ def fit(
     for epoch in history:
         if on_epoch:
             on_epoch(task.phase, epoch)
-    bar = tqdm(
+    bar = progress_bar(
         desc=task.phase, total=pace.steps, initial=pace.until(len(history)), unit="step",
         disable=not task.slow or finished,
     )  # fmt: skip
@@ -243,7 +243,7 @@ def _check(phase: str, epoch: Epoch) -> None:
 
 def _say(task: Task, pace: Pace, epoch: Epoch) -> None:
     if epoch["judgement"] % (1 if task.slow else max(1, pace.judgements // 10)) == 0:
-        log.info(
+        log.debug(
             "%s, %s %d of %d: loss %.3f, validation loss %.3f, validation accuracy %.3f",
             task.phase, *(("epoch", epoch["epoch"], pace.judgements) if pace.pass_rows else
                           ("step", epoch["steps"], pace.steps)),

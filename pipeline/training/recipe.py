@@ -100,7 +100,7 @@ def train(
     logits = make_judge(model, how.fine_tune.batch_size)(Examples(data.val.images, data.val.labels))
     found = difference(logits, fitted.val_logits, data.val.labels, unit_numbers(data.val.table), monitor)
     phases = [fitted.curves, tuned]
-    log.info(
+    log.debug(
         "Fine-tuning changed %s by %+.3f, with a standard error of %.3f on %d validation images (more is better).",
         COMPARED[monitor], found.mean, found.error, len(data.val.labels),
     )  # fmt: skip

@@ -1,15 +1,22 @@
 """The project's DVC commands: version the data, run a stage of `dvc.yaml`, say which versions are here."""
 
 import json
+import logging
 import os
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
+from pipeline.core import log_file, terminal
 from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.core.paths import RAW
 from pipeline.core.stage_code import follow_package
 
@@ -20,9 +27,23 @@ class VersionsError(NightshiftError):
     """A DVC or git command failed; the last lines of what it said."""
 
 
+class StageError(VersionsError):
+    """A stage failed; its own words."""
+
+
+Tell = Callable[[terminal.Said], object]  # gets what a stage says
+
+
 def stages() -> list[str]:
-    """The training graph's stages, in the order of `dvc.yaml`."""
-    return list(yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    """The training graph's stages, in the order of `dvc.yaml`. Raises VersionsError when it cannot be read."""
+    try:
+        return list(yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        what = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
+        raise VersionsError(
+            f"dvc.yaml, which names the stages of a training, {what} in {Path.cwd()} "
+            f"({' '.join(str(error).split())}). Get it back: `git checkout dvc.yaml`."
+        ) from error
 
 
 def require_repository() -> None:
@@ -83,27 +104,31 @@ def _said_by_git() -> str:
         return ""
 
 
-def add_data(say: Callable[[str], None] = print) -> None:
-    """Record the images, with the side table beside them, as this project's data version. Raises VersionsError."""
+def require_images() -> None:
+    """Raise VersionsError when there are no images, or DVC could not version them."""
     if not RAW.is_dir():
         raise VersionsError(
             f"{RAW} is missing: there are no images to learn from. Run `nightshift data import FOLDER`, "
             "or `nightshift data demo`."
         )
     require_repository()
-    _dvc("add", str(RAW), say=say)
 
 
-def reproduce(stage: str, say: Callable[[str], None] = print) -> None:
-    """Run `stage` if anything it depends on has changed; every line it prints goes to `say`. Raises VersionsError."""
-    follow_package()
-    _dvc("repro", "--single-item", stage, say=say)
+def add_data(tell: Tell = terminal.show) -> None:
+    """Record the images, with the side table beside them, as this project's data version. Raises VersionsError."""
+    require_images()
+    with timed("images", tell):
+        run_python("-m", "dvc", "add", str(RAW), say=log.debug)
 
 
-def reproduce_up_to(stage: str, say: Callable[[str], None] = print) -> None:
+def reproduce(stage: str, tell: Tell = terminal.show) -> None:
+    """Run `stage` if anything it depends on has changed; `tell` gets what it says. Raises VersionsError."""
+    _reproduce("--single-item", stage, tell=tell)
+
+
+def reproduce_up_to(stage: str, tell: Tell = terminal.show) -> None:
     """Run `stage` and what it needs, as far as anything has changed. Raises VersionsError."""
-    follow_package()
-    _dvc("repro", stage, say=say)
+    _reproduce(stage, tell=tell)
 
 
 def images_changed() -> bool:
@@ -155,30 +180,105 @@ def is_evaluated(model: Path) -> bool:
     return locked("train", "outs") == locked("evaluate", "deps")
 
 
-def run_python(*words: str, say: Callable[[str], None], bars: bool = False) -> None:
+@contextmanager
+def timed(what: str, tell: Tell = terminal.show) -> Iterator[None]:
+    """Tell in one line how long this block took."""
+    began = time.monotonic()
+    yield
+    tell(terminal.of_stage(what, duration(time.monotonic() - began)))
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it."""
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+
+
+def run_python(*words: str, say: Callable[[str], object], bars: bool = False) -> None:
     """Run this Python with `words`, line by line; `bars`: with DVC's progress bars too. Raises VersionsError."""
+    said: list[str] = []
+
+    def hear(line: str) -> None:
+        said.append(line)
+        say(line)
+
+    environment = {"DVC_IGNORE_ISATTY": "1"} if bars else {}
+    if status := _run(words, environment, hear):
+        last = "\n".join(said[-20:])
+        command = " ".join(words).removeprefix("-m ")
+        raise VersionsError(f"`{command}` failed (exit status {status}):\n{last}")
+
+
+def _run(words: Iterable[str], more: Mapping[str, str], hear: Callable[[str], None]) -> int:
+    """Run this Python with `words` and `more` in its environment; returns the exit status."""
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "PYTHONUNBUFFERED": "1",
         "TQDM_MININTERVAL": str(PROGRESS_SECONDS),
+        **more,
     }
-    if bars:
-        environment["DVC_IGNORE_ISATTY"] = "1"
-    said: list[str] = []
     with subprocess.Popen(
         [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         env=environment,
     ) as process:  # fmt: skip
         for line in process.stdout or ():  # text mode ends lines at \r too, so each step of a progress bar is one
             if line.strip():
-                said.append(line.rstrip())
-                say(said[-1])
-    if process.returncode:
-        last = "\n".join(said[-20:])
-        command = " ".join(words).removeprefix("-m ")
-        raise VersionsError(f"`{command}` failed (exit status {process.returncode}):\n{last}")
+                hear(line.rstrip())
+    return process.returncode
 
 
-def _dvc(*words: str, say: Callable[[str], None]) -> None:
-    run_python("-m", "dvc", *words, say=say)
+def _reproduce(*words: str, tell: Tell) -> None:
+    follow_package()
+    heard = _Stages(tell)
+    status = _run(("-m", "dvc", "repro", *words), {**log_file.environment(), **terminal.environment()}, heard.hear)
+    heard.end(failed=bool(status))
+    if status:
+        raise StageError(heard.why(words[-1]))
+
+
+class _Stages:
+    """Listens to `dvc repro`: tells what its stages say and how long each took; the rest is for the log file."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._stage, self._began = "", 0.0
+        self._errors: list[str] = []
+        self._said: list[str] = []
+
+    def hear(self, line: str) -> None:
+        if said := terminal.heard(line):
+            if said.level >= logging.ERROR:
+                self._errors.append(said.text)
+            else:
+                self._tell(said)
+            return
+        self._said.append(line)
+        log.debug("%s", line)
+        if begun := re.match(r"Running stage '(.+)':", line):
+            self.end()
+            self._stage, self._began = begun[1], time.monotonic()
+        elif same := re.match(r"Stage '(.+)' didn't change, skipping", line):
+            self.end()
+            self._tell(terminal.of_stage(same[1], "unchanged"))
+
+    def end(self, failed: bool = False) -> None:
+        """The stage at work has ended."""
+        if self._stage:
+            took = duration(time.monotonic() - self._began)
+            self._tell(terminal.of_stage(self._stage, f"failed after {took}" if failed else took))
+        self._stage = "" if not failed else self._stage
+
+    def why(self, asked: str) -> str:
+        """Why it failed, for a person."""
+        if self._errors:
+            return "\n".join(self._errors)
+        last = "\n".join(self._said[-20:])
+        stage = self._stage or asked
+        if killed := re.search(r"exited with -(\d+)", last):
+            name = signal.Signals(int(killed[1])).name
+            why = " The system usually does that when memory runs out." if name == "SIGKILL" else ""
+            return f"The stage {stage} was killed ({name}).{why} Run the same command again to go on."
+        if stopped := re.findall(r"^ERROR: (.+)", last, re.MULTILINE):
+            return f"The stage {stage} failed. DVC says: {stopped[0]}"
+        return f"The stage {stage} failed. Its last lines:\n{last}"

@@ -1,5 +1,6 @@
 """Data versions to and from the project's DVC remote, a folder or an S3 bucket, and what its failures mean."""
 
+import logging
 import re
 import sys
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from pathlib import Path
 from dvc.config import Config
 from dvc.logger import setup
 
+from pipeline.core import terminal
 from pipeline.core.paths import FROZEN_SPLITS, RAW
 from pipeline.versions import dvc, snapshots
 from pipeline.versions.dvc import VersionsError
 
+TRANSFER = r"(Pushing|Fetching): [\d.]+k?/"  # how `progress` begins
 BELONGING = (RAW, FROZEN_SPLITS)  # what `pull` brings
 
 NO_REMOTE = (
@@ -46,6 +49,18 @@ def push(say: Callable[[str], None] = print) -> bool:
         return False
     _run(["-m", "dvc", "push"], remote, say)
     return True
+
+
+def as_said(line: str) -> terminal.Said:
+    """A line that `push` gives, for a person who trains: a transfer that goes on is a progress bar."""
+    if re.match(TRANSFER, line):
+        return terminal.Said(logging.NOTSET, line)
+    return terminal.of_stage("push", line)
+
+
+def show(line: str) -> None:
+    """Show a line that `push` gives."""
+    terminal.show(as_said(line))
 
 
 def pull(say: Callable[[str], None] = print, *, force: bool = False) -> None:

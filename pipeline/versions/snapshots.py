@@ -78,7 +78,8 @@ def manifest_at(revision: str) -> pd.DataFrame | None:
             return pd.read_parquet(io.BytesIO(file.read()))
     except (VersionsError, DvcException, OSError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        log.info("Drift check skipped: no earlier images to compare with (validate.baseline %s): %s", revision, reason)
+        log.debug("validate.baseline %s: %s", revision, reason)
+        log.info("No earlier images to compare with (validate.baseline is %s), so drift is not checked.", revision)
         return None
 
 

@@ -25,7 +25,10 @@ def test_the_nightly_flow_gives_the_same_rows_as_the_plain_command(trained: Path
     with_prefect, plain = rows_of(tmp_path / "flow"), rows_of(tmp_path / "plain")
     assert len(plain) == 5
     assert with_prefect == plain
-    assert "shard 2 of 2: 2 images" in flow.stdout + flow.stderr
+    assert flow.stderr.splitlines()[-1].startswith("5 images in ")
+    assert len(flow.stderr.splitlines()) == 1, "what Prefect says is in the log file"
+    logs = (trained / ".nightshift/logs").glob("command-*-classify-*.log")
+    assert any("shard 2 of 2: 2 images" in log.read_text() for log in logs)
 
 
 def test_the_nightly_flow_leaves_artifacts_and_a_run_for_each_shard(
@@ -35,7 +38,7 @@ def test_the_nightly_flow_leaves_artifacts_and_a_run_for_each_shard(
         draw_shape(tmp_path / "night" / f"{number}.png", "square", seed=number)
     call = f"nightly(Path({str(tmp_path / 'night')!r}), Path({str(tmp_path / 'out')!r}))"
     left = left_by(f"from pathlib import Path; from flows.nightly import nightly; {call}", trained, prefect_api)
-    assert left.artifacts == ["summary"]
+    assert left.artifacts == ["end", "summary"]
     assert f"| all rows | `{tmp_path}/out/predictions.csv` |" in left.texts
     assert "file://" not in left.texts, "no browser opens it from a page"
     names = ("plan", "shard 0", "shard 1", "finish", "record")
@@ -47,7 +50,7 @@ def test_a_training_leaves_its_numbers_figures_and_where_its_pages_are_and_tells
 ) -> None:
     left = left_by(TRAINING, project, prefect_api, NIGHTSHIFT_NOTIFY=web.json)
     assert left.error == ""
-    assert left.artifacts == ["data", "figures", "gate", "metrics", "model"]
+    assert left.artifacts == ["data", "end", "figures", "gate", "metrics", "model"]
     for page in ("data.html", "data_docs/index.html", "evaluation.html", "registration.html", "model_card.html"):
         assert f"`{project}/reports/{page}`" in left.texts
     assert "file://" not in left.texts, "no browser opens it from a page"
@@ -58,7 +61,7 @@ def test_a_training_leaves_its_numbers_figures_and_where_its_pages_are_and_tells
 def test_a_training_that_bad_images_stop_leaves_their_report_on_the_page(project: Path, prefect_api: str) -> None:
     (project / "data/raw/square/broken.png").write_bytes(b"this is no picture")
     left = left_by(TRAINING, project, prefect_api)
-    assert left.artifacts == ["data"]
+    assert left.artifacts == ["data", "end"]
     assert left.runs == {"version data": "Completed", "validate": "Failed", "publish data": "Completed"}
     assert "unreadable" in left.error
 

@@ -65,7 +65,10 @@ def test_mail_webhook_and_chat_say_what_happened_what_was_kept_and_what_to_do(
     assert [(one.who, one.arrived) for one in told] == [
         ("address 1 (JSON)", True), ("address 2 (Mattermost)", True), ("address 3 (E-Mail)", True),
     ]  # fmt: skip
-    body = "What happened: It broke.\n\nWhat was kept: Nine rows.\n\nWhat to do: Mend it."
+    body = (
+        f"What happened: It broke.\n\nWhere: project {Path.cwd().name} ({Path.cwd()}) on {socket.gethostname()}\n\n"
+        "What was kept: Nine rows.\n\nWhat to do: Mend it."
+    )
     (hook, in_json), (chat, in_chat) = web.got
     title = f"[{socket.gethostname()} {Path.cwd().name}] Night x failed"
     assert (hook, in_json["title"], in_json["message"], in_json["type"]) == ("/hook", title, body, "failure")

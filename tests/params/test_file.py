@@ -135,7 +135,7 @@ def test_two_wrong_edits_are_two_lines(tmp_path: Path) -> None:
         pytest.param(b"seed: [7", "is not valid YAML", id="not YAML"),
         pytest.param(b"seed: '\xff'", "cannot be read", id="not UTF-8"),
         pytest.param(b"just words", "'just words'", id="no mapping"),
-        pytest.param(b"", "None", id="empty"),
+        pytest.param(b"", "is empty", id="empty"),
     ],
 )
 def test_a_file_that_is_no_parameters_at_all_is_one_line_too(tmp_path: Path, text: bytes, said: str) -> None:
