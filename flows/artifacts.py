@@ -20,6 +20,7 @@ from pipeline.core.paths import (
     MODEL_CARD_PAGE,
     REGISTRATION_PAGE,
 )
+from pipeline.core.text import counted
 from pipeline.evaluation.results import read_evaluation
 from pipeline.night.summary import Drift, NightSummary, review_lines, shadow_lines, stranger_lines
 from pipeline.registry.store import Store
@@ -95,7 +96,8 @@ def data_markdown() -> str:
     if LABEL_ISSUES.is_file():
         with LABEL_ISSUES.open(encoding="utf-8", newline="") as file:
             suspects = [{column: unguarded(cell) for column, cell in row.items()} for row in csv.DictReader(file)]
-        lines += ["", f"**{len(suspects)} labels are probably wrong**", ""]
+        count = counted(len(suspects), "label is", "labels are") if suspects else "No label is"
+        lines += ["", f"**{count} probably wrong**", ""]
         lines += ["| image | label | looks like |", "|---|---|---|"]
         first = itertools.islice(suspects, SUSPECTS)
         lines += [f"| {row['path']} | {row['label']} | {row['suggested']} |" for row in first]

@@ -27,10 +27,10 @@ def main() -> None:
     if params.audit.folds == 0:
         log.info("Labels are not audited: audit.folds is 0.")
     elif (FEATURES / "train.npy").is_file():
-        found = read_evidence()
-        answers = out_of_fold(found.features, found.labels, found.groups, params.audit.folds, params.seed)
+        evidence = read_evidence()
+        answers = out_of_fold(evidence.features, evidence.labels, evidence.groups, params.audit.folds, params.seed)
         if unjudged := int(np.isnan(answers).any(axis=1).sum()):
-            count = len(np.unique(found.groups))
+            count = len(np.unique(evidence.groups))
             unaudited = (
                 f"{unjudged} of {len(answers)} labels are not audited: an image is judged by a model that has seen two "
                 f"or more classes in other groups and scenes, and there {'is' if count == 1 else 'are'} only {count} "
@@ -38,8 +38,9 @@ def main() -> None:
             )
             log.warning("%s", unaudited)
         if unjudged < len(answers):
-            suspects = label_issues(found.table, found.labels, answers, found.class_names)
-            log.info("%s probably wrong; see %s.", counted(len(suspects), "label is", "labels are"), DATA_REPORT)
+            suspects = label_issues(evidence.table, evidence.labels, answers, evidence.class_names)
+            found = counted(len(suspects), "label is", "labels are") if len(suspects) else "No label is"
+            log.info("%s probably wrong; see %s.", found, DATA_REPORT)
     else:
         log.info("Labels are not audited: %s has no pretrained features to judge by.", params.model.backbone)
     manifest = pd.read_parquet(MANIFEST)
