@@ -3,6 +3,7 @@
 `.nightshift/logs/` keeps the newest ones. A process that a command starts writes into that command's file.
 """
 
+import io
 import logging
 import os
 import sys
@@ -12,13 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pipeline.core import terminal
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import PARAMS
 from pipeline.core.text import without_password
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 FOLDER = Path(".nightshift/logs")
 PATTERN = "command-*.log"
@@ -86,6 +90,7 @@ def _logging_to(file: TextIO | None) -> Iterator[None]:
     if file:
         handlers.append(logging.StreamHandler(file))
         handlers[-1].setFormatter(logging.Formatter(FORMAT))
+    level, propagates = log.level, log.propagate
     log.setLevel(logging.DEBUG)
     log.propagate = False  # Prefect would print every line a second time
     for handler in handlers:
@@ -95,6 +100,8 @@ def _logging_to(file: TextIO | None) -> Iterator[None]:
     finally:
         for handler in handlers:
             log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = propagates
 
 
 class _ToTerminal(logging.Handler):
@@ -156,7 +163,18 @@ def _open(path: Path) -> TextIO | None:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)  # libraries may say what is secret
     except OSError:
         return None
-    return os.fdopen(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    raw = io.BufferedWriter(_Log(number, "w"))
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+class _Log(io.FileIO):
+    """A file that takes what its disk has room for: a log is no reason to fail, nor to hide why a command fails."""
+
+    def write(self, data: "Buffer") -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
 
 
 def _tidy(folder: Path) -> None:

@@ -11,14 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.paths import PARAMS, PREDICTIONS
 from pipeline.night.ledger import WORK, Run
 from pipeline.night.moments import Moment
 from pipeline.night.options import NightOptions
 from pipeline.storage import output_lock
-from pipeline.storage.files import write_json
+from pipeline.storage.files import read_json, write_json
 from pipeline.storage.folders import Folder, folder_at
 from pipeline.storage.output_lock import Holder
 
@@ -124,8 +124,8 @@ def _write(output: Folder, begun: Begun) -> None:
 
 def _begun_in(file: Path) -> Begun | None:
     try:
-        return Begun.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError):
+        return Begun.model_validate(read_json(file))
+    except (OSError, ValueError):
         return None
 
 

@@ -89,7 +89,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def as_json(value: Any) -> bytes:
     """`value` as indented JSON in UTF-8, as in the files that people read."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace")  # a byte of a name that is not UTF-8 is an escape of JSON, too
 
 
 def read_json(path: Path) -> Any:

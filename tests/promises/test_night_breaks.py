@@ -151,7 +151,9 @@ def test_a_disk_that_is_full_fails_the_flow_in_the_same_words(
     assert status == 1
     assert f"\nError: The disk at {night.disk.place} is full: " in said
     assert f"Free some space and {AGAIN}\n" in said
-    assert "DiskError: The disk at" in said, "the flow run's state on Prefect's page"
+    [log] = re.findall(r"^Log: (.*)$", said, re.MULTILINE)
+    state = "the flow run's state on Prefect's page"
+    assert "DiskError: The disk at" in (night.project / log).read_text(), state
     assert_nothing_half(night.output)
     night.disk.free()
     assert night.run()[0] == 0

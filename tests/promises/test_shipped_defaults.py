@@ -27,15 +27,17 @@ def test_a_project_as_it_is_shipped_trains_and_has_its_night(tmp_path: Path, pre
     """Every stage is a process that DVC starts."""
     project = new_project(tmp_path / "project", LIMITS, per_class=ENOUGH)
     done = nightshift("train", cwd=project, PREFECT_API_URL=prefect_api)
-    assert "nightshift version 1: challenger, champion" in done.stdout
+    assert "It passed the gate, and it is the champion: nights use it." in done.stdout
     log = done.stdout + done.stderr
-    assert re.findall(r"Running stage '(\w+)'", log) == [
+    assert re.findall(r"^(\w+) +\d+ s$", log, re.MULTILINE) == [
+        "images",
         "validate",
         "preprocess",
         "embed",
         "audit",
         "train",
         "evaluate",
+        "register",
     ]
     assert "17 of 17 expectations met" in log
     client = MlflowClient(f"sqlite:///{project}/mlflow.db")

@@ -114,7 +114,8 @@ def test_a_flow_from_store_to_store_loses_nothing_with_a_worker_that_is_killed(
     assert night.returncode == 0, said
     assert 5 <= done < SHARDS, "it was in the middle"
     assert rows_at(f"{bucket}/out") == plain
-    assert f"shard {SHARDS} of {SHARDS}: 3 images" in said
+    logs = (trained / ".nightshift/logs").glob("command-*-classify-*.log")
+    assert any(f"shard {SHARDS} of {SHARDS}: 3 images" in log.read_text() for log in logs)
 
 
 def kill_after(count: int, rest: Classifier, kill: Callable[[], None]) -> Classifier:
