@@ -29,7 +29,7 @@ def test_a_project_as_it_is_shipped_trains_and_has_its_night(tmp_path: Path, pre
     done = nightshift("train", cwd=project, PREFECT_API_URL=prefect_api)
     assert "It passed the gate, and it is the champion: nights use it." in done.stdout
     log = done.stdout + done.stderr
-    assert re.findall(r"^(\w+) +\d+ s$", log, re.MULTILINE) == [
+    assert re.findall(r"^(\w+) +(?:\d+ min )?\d+ s$", log, re.MULTILINE) == [
         "images",
         "validate",
         "preprocess",

@@ -67,10 +67,9 @@ def test_after_an_hour_asleep_one_run_a_deployment_catches_up_and_nobody_is_alar
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": at}}
         place = f"deployments/{up.deployment('tidy')['id']}/create_flow_run"
         ids[minutes] = str(up.api(place, state=state, parameters={"nights": 9_000})["id"])
+    # The worker looks before it asks for runs to start: only what was created between the two could still be started.
+    assert {up.end_of(run) for minutes, run in ids.items() if minutes > 1} == {"Cancelled"}
     httpx.patch(pool, json={"is_paused": False}, timeout=30).raise_for_status()
-    ends = {minutes: up.end_of(run) for minutes, run in ids.items()}
-    completed = [minutes for minutes, end in ends.items() if end == "Completed"]
-    assert completed == [1]
-    assert {end for minutes, end in ends.items() if minutes > 1} == {"Cancelled"}
+    assert up.end_of(ids[1]) == "Completed"
     [last] = up.api("flow_runs/filter", flow_runs={"id": {"any_": [ids[30]]}})
     assert "The run that was due at" in last["state"]["message"]
