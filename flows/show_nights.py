@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.paths import PREDICTIONS
 from pipeline.core.text import shown
@@ -15,12 +14,21 @@ from pipeline.storage.folders import folder_at
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """A folder that a run of a deployment classifies."""
+
+    source: str
+    output: str = ""  # empty: the run finds or begins one in predictions/
+    model_name: str = ""  # empty: the one in params.yaml
+
+
+@dataclass(frozen=True, slots=True)
 class Coming:
     """A run of a deployment that is planned: when, and what of."""
 
     at: datetime.datetime
     deployment: str
-    inputs: list[dict[str, Any]]  # each with `source`, and perhaps `output` and `model_name`
+    inputs: list[Input]
 
 
 def unfinished_lines(plans: Callable[[], Iterable[Coming]]) -> list[str]:
@@ -77,12 +85,12 @@ def _is_over(one: Coming, night: Unfinished) -> bool:
     """Whether a planned run goes on with this night: by the rule of `folder_for`."""
     here = night.output.local
     for wanted in one.inputs:
-        named = wanted.get("output")
-        is_there = folder_at(named).is_at(str(night.output)) if named else here and _is_in_predictions(here)
-        is_its_model = (
-            not wanted.get("model_name") or not night.run or wanted["model_name"] == night.run.plan.model_name
-        )
-        if is_there and is_its_model and folder_at(str(wanted["source"])).is_at(night.source):
+        if wanted.output:
+            is_there = folder_at(wanted.output).is_at(str(night.output))
+        else:
+            is_there = here is not None and _is_in_predictions(here)
+        is_its_model = not wanted.model_name or not night.run or wanted.model_name == night.run.plan.model_name
+        if is_there and is_its_model and folder_at(wanted.source).is_at(night.source):
             return True
     return False
 

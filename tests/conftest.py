@@ -19,7 +19,13 @@ from tests.fixtures import forked
 from tests.fixtures.left_behind import begin_session, left_behind
 from tests.fixtures.project import REPOSITORY, copy_of
 
-pytest_plugins = ["tests.fixtures.stores", "tests.fixtures.prefect_server", "tests.fixtures.up", "tests.fixtures.web"]
+pytest_plugins = [
+    "tests.fixtures.stores",
+    "tests.fixtures.prefect_server",
+    "tests.fixtures.undisturbed",
+    "tests.fixtures.up",
+    "tests.fixtures.web",
+]
 
 # No example is timed: on a busy machine a right answer may take its time. `--hypothesis-profile=many` for a long look.
 settings.register_profile("few", deadline=None, max_examples=25)

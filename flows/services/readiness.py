@@ -1,9 +1,10 @@
 """What a scheduled deployment needs and does not have: it would fail at night. Mends nothing."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flows.show_nights import Input
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import RAW
 from pipeline.registry import champions
@@ -15,13 +16,14 @@ LOOKED_AT = 10_000  # entries of a folder, to see whether it holds images
 AFTERWARDS = "then `nightshift down` and `nightshift up`"
 
 
-def inputs_of(parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """The folders that a deployment of `nightly` or `nights` classifies, each with `source` and perhaps more."""
-    inputs = parameters.get("inputs")
-    return list(inputs) if isinstance(inputs, list) else [parameters] if parameters.get("source") else []
+def inputs_of(parameters: Mapping[str, Any]) -> list[Input]:
+    """The folders that a deployment of `nightly` or `nights` classifies."""
+    found = parameters.get("inputs")
+    inputs = found if isinstance(found, list) else [parameters] if parameters.get("source") else []
+    return [Input(str(one["source"]), one.get("output") or "", one.get("model_name") or "") for one in inputs]
 
 
-def lacking(deployment: str, parameters: dict[str, Any], usual_model: str) -> Iterator[str]:
+def lacking(deployment: str, parameters: Mapping[str, Any], usual_model: str) -> Iterator[str]:
     """Why a run of a deployment would fail, and what to do, a line each.
 
     usual_model: the registered model's name in params.yaml.
@@ -29,8 +31,8 @@ def lacking(deployment: str, parameters: dict[str, Any], usual_model: str) -> It
     if deployment == "training" and (words := _without_images(str(RAW))):
         yield f"`training` will fail: {words}. Bring images in with `nightshift data import`"
     for one in inputs_of(parameters):
-        source, model = str(one["source"]), one.get("model_name") or usual_model
-        if words := _without_images(source):
+        model = one.model_name or usual_model
+        if words := _without_images(one.source):
             yield (
                 f"`{deployment}` will fail: {words}. Put the images to classify there, or name another folder at "
                 f"`source` in prefect.yaml, {AFTERWARDS}"

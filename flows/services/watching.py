@@ -25,7 +25,7 @@ class Watch:
         """supervisor: its process id, this process's parent."""
         self._supervisor = supervisor
         self._seen: set[str] = set()  # killed runs, by output and claim
-        self._known: set[str] = set()  # those that were told of
+        self._known: set[str] = set()  # killed runs that people got a message about
 
     def look(self, parent: int) -> None:
         """Tell people of what is new since the last look. parent: the id of this process's parent now."""

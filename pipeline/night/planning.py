@@ -60,7 +60,7 @@ def begin(options: NightOptions, params: Params) -> Run:
             )
         if options.model_name not in (None, run.plan.model_name):
             raise ClassifyError(
-                f"{output} holds an unfinished run by the model {run.plan.model_name}, and this one is to be by "
+                f"{output} holds an unfinished run by the model {run.plan.model_name}, and you asked for "
                 f"{options.model_name}. Finish it without --model, choose another folder, or leave OUTPUT out."
             )
         log.info("Resuming the run of %s (model version %s).", run.plan.started_at, run.plan.model_version)

@@ -6,7 +6,9 @@ A decision is made once. It is stored as tags on the model's version, and read b
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
 
 from pipeline.core.text import counted, named, shown
 from pipeline.evaluation import headlines
@@ -94,6 +96,9 @@ class Decision:
     def reasons(self) -> tuple[str, ...]:
         """One line for each failed check."""
         return tuple(check.words for check in self.checks if not check.passed)
+
+
+_DECISION = TypeAdapter(Decision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,17 +253,20 @@ def to_tags(decision: Decision, gate: Gate) -> dict[str, str]:
 
 def from_tags(tags: Mapping[str, str]) -> Decision | None:
     """The decision that `to_tags` wrote, here or in an earlier release; None where there is none."""
-    if found := _decision(tags):
-        checks = tuple(Check(**check) for check in found["checks"])
-        compared = Compared(**both) if (both := found.get("compared")) else None
-        return Decision(checks, found["against"], found["needs_a_person"], found["certificate"], compared)
+    if DECISION_TAG in tags:
+        return decision_in(json.loads(tags[DECISION_TAG]))
     return _of_earlier_release(tags) if GATE_TAG in tags else None
+
+
+def decision_in(found: Mapping[str, object]) -> Decision:
+    """The decision among the fields of a JSON object. Raises ValueError where one is missing or of another type."""
+    return _DECISION.validate_python(found)
 
 
 def limits_changed(tags: Mapping[str, str], gate: Gate) -> bool:
     """Whether the decision in these tags was made under other limits."""
-    found = _decision(tags)
-    limits = found["limits"] if found else json.loads(tags.get(LIMITS_TAG, "null"))
+    text = tags.get(LIMITS_TAG, "null")
+    limits = json.loads(tags[DECISION_TAG])["limits"] if DECISION_TAG in tags else json.loads(text)
     return bool(limits != json.loads(json.dumps(gate.model_dump())))
 
 
@@ -266,10 +274,6 @@ def earlier_tags(tags: Mapping[str, str]) -> list[str]:
     """Names of the tags that an earlier release wrote in place of DECISION_TAG."""
     parts = (LIMITS_TAG, AGAINST_TAG, CERTIFICATE_TAG, PERSON_TAG)
     return [name for name in tags if name in parts or name.startswith(f"{GATE_TAG}.")]
-
-
-def _decision(tags: Mapping[str, str]) -> dict[str, Any] | None:
-    return json.loads(tags[DECISION_TAG]) if DECISION_TAG in tags else None
 
 
 def _of_earlier_release(tags: Mapping[str, str]) -> Decision:

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
@@ -73,7 +72,7 @@ def record(output: Folder, night: Finished, params: Params, flow_run: str = "") 
         log.warning("predictions.csv is complete, but the night could not be recorded in MLflow: %s", error)
 
 
-def _params_of(night: Finished, params: Params) -> dict[str, Any]:
+def _params_of(night: Finished, params: Params) -> dict[str, object]:
     """What the night ran on, and the sections of params.yaml that a night follows."""
     ran_on = {"input": night.input, "model_name": night.model_name, "model_version": night.model_version}
     return ran_on | flat(params.model_dump(mode="json", by_alias=True, include={"batch", "compute"}))

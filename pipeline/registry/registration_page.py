@@ -1,16 +1,15 @@
 """The page that says whether the newest version is better, from reports/registration.json. Decides nothing."""
 
-import json
 from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.pages import REPORTS, links_from, render
 from pipeline.core.paths import AUTO_REPORT, PREDICTIONS, REGISTRATION, REGISTRATION_PAGE
-from pipeline.registry.gate import Check, Compared, Decision
+from pipeline.registry.gate import decision_in
 from pipeline.registry.registration_result import Registration
 from pipeline.registry.versions import Registered
-from pipeline.storage.files import replacing
+from pipeline.storage.files import read_json, replacing
 
 TEMPLATE = "registry/registration.html"
 
@@ -24,7 +23,7 @@ def write_page(champion: int | None = None) -> None:
     if not REGISTRATION.is_file():
         return
     try:
-        found = json.loads(REGISTRATION.read_text(encoding="utf-8"))
+        found = read_json(REGISTRATION)
         written = page_of(found if champion is None else found | {"champion": champion})
         with replacing(REGISTRATION_PAGE) as beside:
             beside.write_text(written, encoding="utf-8")
@@ -50,10 +49,5 @@ def page_of(found: dict[str, Any]) -> str:
 
 
 def _read(found: dict[str, Any]) -> Registration:
-    compared = found.get("compared")
-    decision = Decision(
-        tuple(Check(**check) for check in found["checks"]), found["against"], found.get("needs_a_person", ""),
-        found.get("certificate", ""), Compared(**compared) if compared else None,
-    )  # fmt: skip
     model = Registered(found["name"], found["version"], found["run_id"], ())
-    return Registration(model, decision, found.get("champion"), found.get("accuracy", ""))
+    return Registration(model, decision_in(found), found.get("champion"), found.get("accuracy", ""))

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from flows.services.watching import Watch
-from flows.show_nights import Coming, unfinished_lines
+from flows.show_nights import Coming, Input, unfinished_lines
 from pipeline.night import at_work
 from pipeline.night.ledger import Run
 from pipeline.night.options import NightOptions
@@ -110,7 +110,7 @@ def test_a_night_goes_on_in_the_folder_of_its_own_model(photos: Path, defaults: 
     summary_of(input=str(photos), model_name="nightshift").write(folder_at(f"predictions/{TODAY}"))
     assert folder_for(folder_at(photos)) == Path("predictions") / TODAY
     assert folder_for(folder_at(photos), model="third") == Path("predictions") / f"{TODAY}-2"
-    with pytest.raises(ClassifyError, match="unfinished run by the model other, and this one is to be by third"):
+    with pytest.raises(ClassifyError, match="unfinished run by the model other, and you asked for third"):
         begin(NightOptions(options.source, options.output, model_name="third"), defaults)
 
 
@@ -127,7 +127,7 @@ def test_when_it_goes_on_is_said_where_a_run_is_planned(
     output = "elsewhere/out" if inputs[-1].get("output") else "predictions/2020-01-01"
     night_of(output, photos, done=1)
     at = datetime.datetime(2031, 1, 2, 2).astimezone()
-    [_, line] = unfinished_lines(lambda: [Coming(at, "nightly", inputs)])
+    [_, line] = unfinished_lines(lambda: [Coming(at, "nightly", [Input(**one) for one in inputs])])
     when = "goes on 2031-01-02 02:00 (`nightly`)" if goes_on else f"goes on with `{command(output)}`"
     assert line == f"  {output}: 1,000 of 5,000, version 3, stopped, {when}"
 

@@ -17,9 +17,9 @@ from flows.services.configuration import ADDRESSES, MARK, SOCKET, STOPPING
 from pipeline.storage.files import write_json
 from tests.fixtures.web import Web
 
-SERVICE = "import time; print(flush=True); time.sleep(300)"
+SERVICE = "import signal; print(flush=True); signal.pause()"
 FLOW_RUN = [sys.executable, "-c", SERVICE, "-m", "prefect.engine"]
-WORKER = f"import subprocess, time; subprocess.Popen({FLOW_RUN!r}); time.sleep(300)"
+WORKER = f"import signal, subprocess; subprocess.Popen({FLOW_RUN!r}); signal.pause()"
 
 
 @pytest.fixture
