@@ -1,13 +1,11 @@
 """What Prefect shows of a training and of a night: tables, Markdown, links. Computes nothing."""
 
-import csv
-import itertools
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from flows.mlflow_pages import model_page
-from pipeline.core.cells import unguarded
 from pipeline.core.pages import data_uri
 from pipeline.core.paths import (
     CURVES_FIGURE,
@@ -20,7 +18,9 @@ from pipeline.core.paths import (
     MODEL_CARD_PAGE,
     REGISTRATION_PAGE,
 )
+from pipeline.core.people_tables import TableError
 from pipeline.core.text import counted
+from pipeline.data.suspects import read_suspects
 from pipeline.evaluation.results import read_evaluation
 from pipeline.night.summary import Drift, NightSummary, review_lines, shadow_lines, stranger_lines
 from pipeline.registry.store import Store
@@ -54,18 +54,18 @@ def figures_markdown() -> str:
     )
 
 
-def data_pages() -> list[tuple[Path, str, str]]:
-    """The existing pages about the images: file, key, link text."""
-    pages = [(DATA_REPORT, "data-report", "Data report"), (DATA_DOCS / "index.html", "data-docs", "Data Docs")]
+def data_pages() -> list[tuple[Path, str]]:
+    """The existing pages about the images: file, link text."""
+    pages = [(DATA_REPORT, "Data report"), (DATA_DOCS / "index.html", "Data Docs")]
     return [page for page in pages if page[0].is_file()]
 
 
-def model_pages() -> list[tuple[Path, str, str]]:
-    """The existing pages about the current model: file, key, link text."""
+def model_pages() -> list[tuple[Path, str]]:
+    """The existing pages about the current model: file, link text."""
     pages = [
-        (REGISTRATION_PAGE, "registration", "Is it better?"),
-        (EVALUATION_REPORT, "evaluation", "Evaluation report"),
-        (MODEL_CARD_PAGE, "model-card", "Model card"),
+        (REGISTRATION_PAGE, "Is it better?"),
+        (EVALUATION_REPORT, "Evaluation report"),
+        (MODEL_CARD_PAGE, "Model card"),
     ]
     return [page for page in pages if page[0].is_file()]
 
@@ -77,7 +77,7 @@ def model_markdown(model: Registered) -> str:
         f"**{model.name} version {model.version}** ({', '.join(model.aliases) or 'no alias'})",
         "",
         f"[Its page in MLflow]({page})" if page else f"MLflow store `{Store.of_project().shown}`, run `{model.run_id}`",
-        *files_markdown((file.absolute(), words) for file, _, words in model_pages()),
+        *files_markdown((file.absolute(), words) for file, words in model_pages()),
     ]
     return "\n".join(lines)
 
@@ -94,15 +94,17 @@ def data_markdown() -> str:
     lines = ["| expectation | | found |", "|---|---|---|"]
     lines += [f"| {one['fault']}: {_said_of(one)} | {one['status']} | {one['found']} |" for one in judged]
     if LABEL_ISSUES.is_file():
-        with LABEL_ISSUES.open(encoding="utf-8", newline="") as file:
-            suspects = [{column: unguarded(cell) for column, cell in row.items()} for row in csv.DictReader(file)]
-        count = counted(len(suspects), "label is", "labels are") if suspects else "No label is"
-        lines += ["", f"**{count} probably wrong**", ""]
-        lines += ["| image | label | looks like |", "|---|---|---|"]
-        first = itertools.islice(suspects, SUSPECTS)
-        lines += [f"| {row['path']} | {row['label']} | {row['suggested']} |" for row in first]
-    lines += files_markdown((page.absolute(), words) for page, _, words in data_pages())
+        with suppress(TableError):  # the next audit says what is wrong with it
+            lines += _suspects_markdown(read_suspects(LABEL_ISSUES))
+    lines += files_markdown((page.absolute(), words) for page, words in data_pages())
     return "\n".join(lines)
+
+
+def _suspects_markdown(suspects: list[dict[str, str]]) -> list[str]:
+    """How many labels are probably wrong, and the likeliest."""
+    count = counted(len(suspects), "label is", "labels are") if suspects else "No label is"
+    lines = ["", f"**{count} probably wrong**", "", "| image | label | looks like |", "|---|---|---|"]
+    return lines + [f"| {row['path']} | {row['label']} | {row['suggested']} |" for row in suspects[:SUSPECTS]]
 
 
 def _said_of(judged: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ from flows.cli.interrupt import is_by_a_person
 from flows.services.configuration import STOPPING
 from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
-from pipeline.night.outputs import folder_for
+from pipeline.night.outputs import PHOTOS, folder_for
 from pipeline.night.repeats import last_finished
 from pipeline.night.results import TooManyUnreadable
 from pipeline.notices import after_run, messages
@@ -32,7 +32,7 @@ def _results_of(parameters: dict[str, Any], *, finished: bool = False) -> Folder
     """Where a run of the flow `nightly` with these parameters has its results."""
     if output := parameters.get("output"):
         return folder_at(output).absolute()
-    source = folder_at(parameters["source"])
+    source = folder_at(parameters.get("source") or PHOTOS)
     last = last_finished(source, PREDICTIONS.glob("*")) if finished else None
     return folder_at(last or folder_for(source, model=parameters.get("model_name"))).absolute()
 

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,12 +101,16 @@ def _is_in_predictions(folder: Path) -> bool:
 
 
 def _command(night: Unfinished) -> str:
-    output = "" if night.output.local and _is_in_predictions(night.output.local) else f" {_short(night)}"
-    return f"nightshift classify {shown(_relative(night.source))}{output}"
+    output = "" if night.output.local and _is_in_predictions(night.output.local) else f" {_typed(str(night.output))}"
+    return f"nightshift classify {_typed(night.source)}{output}"
 
 
 def _short(night: Unfinished) -> str:
     return shown(_relative(str(night.output)))
+
+
+def _typed(path: str) -> str:
+    return shlex.quote(shown(_relative(path)))
 
 
 def _relative(path: str) -> str:

@@ -65,7 +65,7 @@ def status_lines(every: Sequence[Registered] = ()) -> list[str]:
     """The latest CSV with its first rows, the last training's model, reports. every: the registered versions."""
     lines = _night_lines(found) if (found := latest_night()) else []
     lines += _model_lines(every)
-    for page, _, words in data_pages():
+    for page, words in data_pages():
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
     return lines
 
@@ -97,7 +97,7 @@ def _model_lines(every: Sequence[Registered]) -> list[str]:
     if not is_evaluated(MODEL) or not EVALUATION.is_file():
         return [*lines, "  not evaluated yet: `nightshift train` goes on with that"]
     lines += [f"  accuracy on the test images {read_evaluation().of('accuracy')}", f"  figures in {FIGURES}"]
-    for page, _, words in model_pages():
+    for page, words in model_pages():
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
     return lines
 

@@ -1,7 +1,8 @@
 """Look for wrong labels with the backbone's features, and write the report on the data. Changes no label."""
 
-import shutil
+import itertools
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -55,10 +56,18 @@ def _earlier() -> list[dict[str, str]]:
     try:
         return read_suspects(LABEL_ISSUES)
     except TableError as error:
-        beside = LABEL_ISSUES.with_name(f"{LABEL_ISSUES.stem}-1.csv")
-        shutil.copyfile(LABEL_ISSUES, beside)
+        beside = _kept_copy(LABEL_ISSUES)
         log.warning("%s It is kept as %s.", error, beside)
         return []
+
+
+def _kept_copy(file: Path) -> Path:
+    """A copy of what a person wrote, beside it; copies of other texts that are there stay."""
+    text = file.read_bytes()
+    names = (file.with_name(f"{file.stem}-{number}{file.suffix}") for number in itertools.count(1))
+    copy = next(one for one in names if not one.exists() or one.read_bytes() == text)
+    copy.write_bytes(text)
+    return copy
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ What is in use stays: champions, versions with an alias, tagged data.
 import datetime
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -62,8 +62,12 @@ def tidy(model: str, asked: Asked, say: Callable[[str], None]) -> None:
     now = datetime.datetime.now(datetime.UTC)
     sweep()
     before = taken()
-    if asked != Asked():
-        say(f"{_megabytes(_sum(before))} before")
+    if asked == Asked():
+        _list(before, say)
+        for line in _cache_lines(model):
+            say(line)
+        return
+    say(f"{_megabytes(_sum(before))} before")
     for folder in old_nights(asked.nights, now) if asked.nights else []:
         if why := labels_only_here(folder):
             say(f"kept {folder}: {why}")
@@ -79,14 +83,14 @@ def tidy(model: str, asked: Asked, say: Callable[[str], None]) -> None:
         free_cache(model, asked, say)
     if asked.prefect:
         delete_prefect(say)
-    after = taken() if asked != Asked() else before
-    if asked != Asked():
-        say(f"{_megabytes(_sum(after))} after, {_megabytes(_sum(before) - _sum(after))} freed")
-    for part in after:
+    after = taken()
+    say(f"{_megabytes(_sum(after))} after, {_megabytes(_sum(before) - _sum(after))} freed")
+    _list(after, say)
+
+
+def _list(parts: Iterable[Taken], say: Callable[[str], None]) -> None:
+    for part in parts:
         say(f"{_megabytes(part.bytes):>13}  {part.path}  ({part.what})")
-    if asked == Asked():
-        for line in _cache_lines(model):
-            say(line)
 
 
 def taken() -> list[Taken]:

@@ -38,3 +38,13 @@ def test_a_network_from_scratch_leaves_the_labels_unaudited_and_says_so(project:
     assert "Labels are not audited: cnn has no pretrained features" in said
     assert "Not looked for yet" in (project / DATA_REPORT).read_text(encoding="utf-8")
     assert pd.read_csv(project / LABEL_ISSUES).empty
+
+
+def test_each_file_that_a_person_spoilt_is_kept_and_none_replaces_another(project: Path) -> None:
+    change_params(project, {"audit": {"folds": 0}})
+    mine, others = 'path,label\na,"cat\n', 'path,label\nb,"dog\n'  # a quotation mark is missing
+    for text in (mine, others, others):
+        (project / LABEL_ISSUES).write_text(text)
+        assert "It is kept as" in run_stage("audit", project)
+    kept = sorted((project / LABEL_ISSUES.parent).glob("label_issues-*.csv"))
+    assert [file.read_text() for file in kept] == [mine, others]

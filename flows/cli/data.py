@@ -102,7 +102,7 @@ def data_check() -> None:
     with working_on_images("nightshift data check"):
         dvc.add_data()
         dvc.reproduce_up_to("audit")
-    for page, _, words in data_pages():
+    for page, words in data_pages():
         typer.echo(f"{words}: {page.absolute().as_uri()}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import psutil
 
 from flows.services.configuration import PID, SERVICES, SOCKET
-from flows.services.processes import Process, flow_runs, is_up, marked, megabytes
+from flows.services.processes import Process, end, flow_runs, is_flow_run, is_up, marked, megabytes
 
 NAME = "SUPERVISOR_PROCESS_NAME"  # in the environment of a service and its children, by supervisord: which service
 GRACE = 20.0  # seconds to end in an orderly way
@@ -19,8 +19,8 @@ def orphans() -> dict[str, psutil.Process]:
     found: dict[str, psutil.Process] = {}
     for one in marked():
         try:
-            name, is_flow_run = _service(one), one.cmdline()[-1:] == ["prefect.engine"]
-            if name in SERVICES and _service(one.parent()) != name and not is_flow_run:
+            name = _service(one)
+            if name in SERVICES and _service(one.parent()) != name and not is_flow_run(one):
                 found[name] = one
         except (psutil.Error, OSError):
             continue
@@ -73,10 +73,4 @@ def _end(firsts: Iterable[psutil.Process], but: set[int], *, kill: bool = False)
         for one in (first, *_children(first.pid))
         if one.pid not in but and one.pid != os.getpid()
     ]
-    for signal in ("kill",) if kill else ("terminate", "kill"):
-        for one in told:
-            try:
-                getattr(one, signal)()
-            except psutil.Error:
-                continue
-        _, told = psutil.wait_procs(told, timeout=GRACE)
+    end(told, GRACE, kill=kill)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ from pipeline.storage.files import read_json, write_json
 
 LONGEST_SOCKET = 107  # bytes of a socket's path on Linux
 FLOWS_END = 30.0  # seconds that a flow run has to save its progress after it is told to end
+KILLED_END = 5.0  # seconds that a killed process takes at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def stop() -> int:
 def _stop() -> int:
     if HOME.is_dir():
         STOPPING.touch()
-    count = _end(flow_runs())  # while the worker and the server can still record how they end
+    count = end(flow_runs())  # while the worker and the server can still record how they end
     if is_up():
         running = [one["name"] for one in supervisor().getAllProcessInfo() if one["pid"]]
         count += len(running)
@@ -169,7 +170,7 @@ def _stop() -> int:
         pid = supervisor().getPID()
         supervisor().shutdown()
         _wait_for_end(pid)
-    count += _end(marked())
+    count += end(marked())
     for leftover in (SOCKET, PID):
         leftover.unlink(missing_ok=True)
     return count
@@ -198,25 +199,24 @@ def flow_runs() -> Iterator[psutil.Process]:
     """The marked processes that run a flow, without their helper processes."""
     for one in marked():
         with suppress(psutil.Error):
-            if one.cmdline()[-1:] == ["prefect.engine"]:
+            if is_flow_run(one):
                 yield one
 
 
-def _end(found: Iterator[psutil.Process]) -> int:
-    """Tell processes to end, wait, and kill those that do not; returns how many there were."""
-    told = list(found)
-    for one in told:
-        _signal(one.terminate)
-    _, left = psutil.wait_procs(told, timeout=FLOWS_END)
-    for one in left:
-        _signal(one.kill)
-    psutil.wait_procs(left, timeout=5)
+def is_flow_run(one: psutil.Process) -> bool:
+    """Whether it runs a flow, and is no helper process of one. Raises psutil.Error."""
+    return bool(one.cmdline()[-1:] == ["prefect.engine"])
+
+
+def end(found: Iterable[psutil.Process], grace: float = FLOWS_END, *, kill: bool = False) -> int:
+    """Tell processes to end, wait, and kill those that do not, or with `kill` all; returns how many there were."""
+    left = told = list(found)
+    for signal, seconds in (("kill", KILLED_END),) if kill else (("terminate", grace), ("kill", KILLED_END)):
+        for one in left:
+            with suppress(psutil.Error):
+                getattr(one, signal)()
+        _, left = psutil.wait_procs(left, timeout=seconds)
     return len(told)
-
-
-def _signal(send: Any) -> None:
-    with suppress(psutil.NoSuchProcess):
-        send()
 
 
 def show_logs(names: Sequence[str], lines: int, *, follow: bool) -> None:

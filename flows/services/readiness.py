@@ -4,9 +4,11 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flows.services.prefect import NIGHTS
 from flows.show_nights import Input
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import RAW
+from pipeline.night.outputs import PHOTOS
 from pipeline.registry import champions
 from pipeline.registry.succession import CHAMPION
 from pipeline.storage.folders import folder_at
@@ -17,10 +19,12 @@ AFTERWARDS = "then `nightshift down` and `nightshift up`"
 
 
 def inputs_of(parameters: Mapping[str, Any]) -> list[Input]:
-    """The folders that a deployment of `nightly` or `nights` classifies."""
+    """The folders that a run of `nightly` or `nights` with these parameters classifies."""
     found = parameters.get("inputs")
-    inputs = found if isinstance(found, list) else [parameters] if parameters.get("source") else []
-    return [Input(str(one["source"]), one.get("output") or "", one.get("model_name") or "") for one in inputs]
+    inputs = found if isinstance(found, list) else [parameters]
+    return [
+        Input(str(one.get("source") or PHOTOS), one.get("output") or "", one.get("model_name") or "") for one in inputs
+    ]
 
 
 def lacking(deployment: str, parameters: Mapping[str, Any], usual_model: str) -> Iterator[str]:
@@ -30,13 +34,14 @@ def lacking(deployment: str, parameters: Mapping[str, Any], usual_model: str) ->
     """
     if deployment == "training" and (words := _without_images(str(RAW))):
         yield f"`training` will fail: {words}. Bring images in with `nightshift data import`"
-    for one in inputs_of(parameters):
-        model = one.model_name or usual_model
+    inputs = inputs_of(parameters) if deployment in NIGHTS else []
+    for one in inputs:
         if words := _without_images(one.source):
             yield (
                 f"`{deployment}` will fail: {words}. Put the images to classify there, or name another folder at "
                 f"`source` in prefect.yaml, {AFTERWARDS}"
             )
+    for model in dict.fromkeys(one.model_name or usual_model for one in inputs):
         if not _has_champion(model):
             yield (
                 f"`{deployment}` will fail: no version of {model} is @champion. Run `nightshift train`, or promote one "

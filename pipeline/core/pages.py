@@ -54,6 +54,7 @@ def _environment() -> "Environment":
         "code": with_code,
         "counted": counted,
         "figure": as_figure,
+        "day": local_day,
         "local": local_time,
     }
     return environment
@@ -89,10 +90,16 @@ def as_figure(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".") if "e" in text else text
 
 
+def local_day(moment: str) -> str:
+    """The day of an ISO 8601 moment by this machine's clock."""
+    start = datetime.datetime.fromisoformat(moment).astimezone()
+    return f"{start:%A} {start.day} {start:%B %Y}"
+
+
 def local_time(moment: str, end: str = "") -> str:
     """An ISO 8601 moment as this machine's clock shows it; with `end`, from one to the other."""
     start = datetime.datetime.fromisoformat(moment).astimezone()
-    words = f"{start:%A} {start.day} {start:%B %Y}, {start:%H:%M}"
+    words = f"{local_day(moment)}, {start:%H:%M}"
     if not end:
         return f"{words} {start:%Z}".strip()
     last = datetime.datetime.fromisoformat(end).astimezone()

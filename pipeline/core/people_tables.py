@@ -108,8 +108,8 @@ def _evened(rows: Sequence[list[str]], header: list[str], name: str, skipped: in
     uneven = [number for number, row in body if len(row) < wide or any(map(stripped, row[wide:]))]
     if uneven:
         raise TableError(
-            f"{name}: {row_numbers(uneven)} do not have {wide} values, one for each column. Put values that hold a "
-            "separator in quotes."
+            f"{name}: {row_numbers(uneven)} {'does' if len(uneven) == 1 else 'do'} not have {wide} values, one for "
+            "each column. Put values that hold a separator in quotes."
         )
     return Table(header, [(number, row[:wide]) for number, row in body], encoding)
 

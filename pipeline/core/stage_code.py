@@ -25,10 +25,10 @@ class StaleCodeError(NightshiftError):
     """A stage was about to run by other code than code.yaml, and so dvc.lock, would say."""
 
 
-def code_of_stages() -> dict[str, str]:
-    """The code of each stage that this version of Nightshift has."""
+def code_of_stages(*asked: str) -> dict[str, str]:
+    """The code of each stage that this version of Nightshift has, or of those asked for."""
     stages = yaml.safe_load(shipped(DVC_YAML))["stages"]
-    return {name: _code_of(name, stage["deps"]) for name, stage in stages.items()}
+    return {name: _code_of(name, stage["deps"]) for name, stage in stages.items() if not asked or name in asked}
 
 
 def _code_of(stage: str, deps: list[str]) -> str:
@@ -36,12 +36,15 @@ def _code_of(stage: str, deps: list[str]) -> str:
     return code_of(f"pipeline.{stage}", *(name.replace("/", ".") for name in named))
 
 
-def changed_stages() -> list[str]:
-    """The stages whose code differs from what code.yaml says; none in a project that does without it."""
+def changed_stages(*asked: str) -> list[str]:
+    """The stages, or those of them asked for, whose code differs from what code.yaml says.
+
+    None in a project that does without that file.
+    """
     if not _follows_it():
         return []
     known = _known()
-    return [name for name, code in code_of_stages().items() if known.get(name) != code]
+    return [name for name, code in code_of_stages(*asked).items() if known.get(name) != code]
 
 
 def write_code(folder: Path = Path()) -> None:
@@ -62,7 +65,7 @@ def follow_package() -> None:
 def require_known_code() -> None:
     """Raise StaleCodeError when DVC runs a stage by code that code.yaml does not name. Without DVC any will do."""
     stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2]
-    if stage and stage in changed_stages():
+    if stage and changed_stages(stage):
         raise StaleCodeError(
             f"Nightshift was upgraded since {CODE} was written, and its stage {stage} does other work now. Nothing was "
             "run. `nightshift upgrade --write` says what is new and brings the project up to date; then run the same "

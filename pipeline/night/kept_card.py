@@ -5,21 +5,17 @@ from pipeline.core.log import log
 from pipeline.core.pages import Link
 from pipeline.core.paths import MODEL_CARD
 from pipeline.evaluation.card_page import card_page
+from pipeline.night.kept_labels import REVIEW
+from pipeline.night.neighbours import CARD, OWN
 from pipeline.registry.versions import Registered, fetch_card
 from pipeline.storage.folders import Folder
-
-CARD = "model_card.html"  # beside predictions.csv
 
 
 def keep_card(output: Folder, model: Registered, contract_hash: str) -> None:
     """Write the card of `model` into `output`; without one, a night goes on and says so in its log."""
     output.delete(CARD)  # of an earlier night's model
     if text := _card_of(model, contract_hash):
-        links = [
-            Link("Night", "morning.html"),
-            Link("Review", "review.html"),
-            Link("All answers (CSV)", "predictions.csv"),
-        ]
+        links = [Link(words, name) for words, name in OWN if name != REVIEW]
         about = f"{model.name} version {model.version}; kept with the night, and later trainings do not change it"
         output.write(CARD, card_page(text, about, links).encode())
 

@@ -15,8 +15,7 @@ from pipeline.core.log import log
 from pipeline.core.pages import Link, render
 from pipeline.core.paths import MODEL
 from pipeline.model.contract import ContractError, read_contract
-from pipeline.night.kept_card import CARD
-from pipeline.night.neighbours import as_typed, neighbours
+from pipeline.night.neighbours import CARD, as_typed, neighbours
 from pipeline.night.review import KINDS, REVIEW, by_kind, on_page, thumbnails
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review_file import read_review

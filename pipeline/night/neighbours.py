@@ -6,9 +6,9 @@ from pathlib import Path
 from pipeline.core.pages import REPORTS, Link, links_from
 from pipeline.core.paths import DATA_REPORT, MODEL, MODEL_CARD_PAGE
 from pipeline.model.contract import ContractError, read_contract
-from pipeline.night.kept_card import CARD
 from pipeline.storage.folders import Folder
 
+CARD = "model_card.html"  # beside predictions.csv, as the others
 OWN = (
     ("Night", "morning.html"), ("Review", "review.html"), ("All answers (CSV)", "predictions.csv"),
     ("To correct (CSV)", "review.csv"),
@@ -21,7 +21,7 @@ def neighbours(output: Folder, page: str, contract_hash: str) -> list[Link]:
     The project's reports are linked while they describe the night's model; those on data are always linked.
     """
     found = [Link(words, name) for words, name in OWN if name != page]
-    if page != CARD and output.exists(CARD):
+    if output.exists(CARD):
         found.append(Link("Model card", CARD))
     if not output.local:
         return found

@@ -5,6 +5,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable
 
+from pipeline.night.counts import feed
 from pipeline.night.rows import Row
 
 PICTURES = 48  # in all
@@ -44,6 +45,5 @@ class SureAnswers:
 def drawn_from(rows: Iterable[Row], night: str) -> dict[str, list[Row]]:
     """The drawn rows of a finished night."""
     draw = SureAnswers(night)
-    for row in rows:
-        draw.add(row)
+    feed(rows, [draw])
     return draw.found()

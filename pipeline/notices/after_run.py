@@ -1,5 +1,6 @@
 """Runs a night or a training, and sends a message about how it ended. Knows neither the words nor the services."""
 
+import functools
 from collections.abc import Callable
 
 from pipeline.core.log import log
@@ -78,6 +79,7 @@ def of_failed_training(error: BaseException) -> None:
 
 def of_error(make: Callable[[], messages.Message], error: BaseException) -> None:
     """Send the message about a run that ended with `error`, and let the command say the same. Never raises."""
+    make = functools.cache(make)  # of a night it reads the ledger, perhaps from a store
     try:
         make().add_to(error)
     except Exception as also:  # noqa: BLE001 - must not change how the run ended

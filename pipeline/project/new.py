@@ -179,9 +179,7 @@ def _git(*words: str, cwd: Path) -> None:
 
 def _ask_git(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     # A hook of another repository, or a shell, may say where that one is.
-    env = {
-        name: value for name, value in os.environ.items() if name not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
-    }
+    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     return subprocess.run(
         ["git", *words], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
         check=False,

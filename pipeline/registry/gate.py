@@ -267,7 +267,7 @@ def limits_changed(tags: Mapping[str, str], gate: Gate) -> bool:
     """Whether the decision in these tags was made under other limits."""
     text = tags.get(LIMITS_TAG, "null")
     limits = json.loads(tags[DECISION_TAG])["limits"] if DECISION_TAG in tags else json.loads(text)
-    return bool(limits != json.loads(json.dumps(gate.model_dump())))
+    return bool(limits != gate.model_dump(mode="json"))
 
 
 def earlier_tags(tags: Mapping[str, str]) -> list[str]:

@@ -23,10 +23,19 @@ def find_old(name: str, days: int, now: datetime.datetime) -> list[Registered]:
     """
     before = (now - datetime.timedelta(days=days)).timestamp() * 1000
     with Store.of_project().connected() as client:
-        model = versions.registered_model(client, name)
-        champions = succession.champions_of(model) if model else ()
-        every = versions.versions(client, name)
-    return [one for one in every if not one.aliases and one.version not in champions and one.created < before]
+        _, others = _by_use(client, name)
+    return [one for one in others if one.created < before]
+
+
+def _by_use(client: "MlflowClient", name: str) -> tuple[list[Registered], list[Registered]]:
+    """The versions that have an alias or were champion, and the others."""
+    model = versions.registered_model(client, name)
+    champions = succession.champions_of(model) if model else ()
+    used: list[Registered] = []
+    others: list[Registered] = []
+    for one in versions.versions(client, name):
+        (used if one.aliases or one.version in champions else others).append(one)
+    return used, others
 
 
 def delete(old: Sequence[Registered]) -> int:
@@ -64,8 +73,6 @@ def _files(client: "MlflowClient", model: Registered) -> Path | None:
 def data_of_used(name: str) -> set[str]:
     """DVC's hashes of the data that the versions with an alias, and earlier champions, were made of."""
     with Store.of_project().connected() as client:
-        model = versions.registered_model(client, name)
-        champions = succession.champions_of(model) if model else ()
-        used = [one for one in versions.versions(client, name) if one.aliases or one.version in champions]
+        used, _ = _by_use(client, name)
         runs = [versions.if_exists(partial(client.get_run, one.run_id)) for one in used]
     return {value for run in runs if run for tag, value in run.data.tags.items() if tag.startswith("dvc.")}

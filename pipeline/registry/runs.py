@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 CONTRACT_TAG = "nightshift.contract"  # on runs and on model versions: the contract's hash
+CARD_FOLDER = "evaluation"  # of the reports on a model, in its run
 DESCRIPTION_TAG = "mlflow.note.content"  # what MLflow shows above a run
 NO_METRIC = ("network", "phase", "judgement", "steps", "epoch", "step")  # columns of the curves that are not metrics
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}  # split -> MLflow's word for its part in a run
@@ -204,7 +205,7 @@ def _reports() -> Iterator[tuple[str, str]]:
             yield str(file), ""
     for place, files in (
         ("data", (DATA_REPORT, EXPECTATIONS, LABEL_ISSUES, QUARANTINE)),
-        ("evaluation", (EVALUATION_REPORT, MODEL_CARD, MODEL_CARD_PAGE, SLICES, ROBUSTNESS, TEST_PREDICTIONS)),
+        (CARD_FOLDER, (EVALUATION_REPORT, MODEL_CARD, MODEL_CARD_PAGE, SLICES, ROBUSTNESS, TEST_PREDICTIONS)),
         ("figures", (CURVES_FIGURE, AUGMENTED_FIGURE)),
     ):
         for file in files:

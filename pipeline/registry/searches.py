@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipeline.params.file import Params
-from pipeline.registry.runs import NO_METRIC, tag_run, training_params, training_tags
+from pipeline.registry.runs import DESCRIPTION_TAG, NO_METRIC, tag_run, training_params, training_tags
 from pipeline.registry.store import Store
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class SearchRun:
     def note(self, compared: int, words: str) -> None:
         """Note how many trials were compared, and how far to trust the best one."""
         with self.store.connected() as client:
-            tag_run(client, self.run_id, {COMPARED_TAG: str(compared), "mlflow.note.content": words})
+            tag_run(client, self.run_id, {COMPARED_TAG: str(compared), DESCRIPTION_TAG: words})
 
     def log_result(self, metrics: Mapping[str, float], picture: "Figure") -> None:
         """Log the result of the search."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.core.disk_errors import refusal_in
 from pipeline.core.paths import MODEL, MODEL_CARD
-from pipeline.registry.runs import CONTRACT_TAG
+from pipeline.registry.runs import CARD_FOLDER, CONTRACT_TAG
 from pipeline.registry.store import Store, TrackingError
 from pipeline.registry.training_images import TRAINING_IMAGES
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 T = TypeVar("T")
-CARD_FOLDER = "evaluation"  # of the reports on a model, in its run
 ARTIFACTS = "artifacts"  # the folder that MLflow puts a pyfunc's files into
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no such model or version; no such alias
 

@@ -9,6 +9,7 @@ from pipeline.search.candidates import AVERAGES, ENSEMBLE, FLIPS, STEPS, Base, b
 from pipeline.search.embedded import Measured
 from pipeline.search.space import Values, value_of
 from pipeline.search.study import MEASURED, VALUES
+from pipeline.training.choice import Difference
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -41,7 +42,9 @@ class Tried:
     @property
     def pays(self) -> bool:
         """Whether an average is better than what it was compared with, by more than one standard error."""
-        return self.score is not None and self.measured["gain"] > self.measured["gain_error"]
+        return (
+            self.score is not None and Difference(self.measured["gain"], self.measured["gain_error"]).is_clearly_better
+        )
 
     @property
     def accuracy(self) -> float:

@@ -158,26 +158,28 @@ def git_commit() -> str:
 
 def locked_hashes() -> dict[str, str]:
     """Hash of every dependency and output of the last run of the stages, by path, from `dvc.lock`."""
-    lock = Path("dvc.lock")
-    if not lock.is_file():
-        return {}
-    locked = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
-    entries = [entry for stage in locked for kind in ("deps", "outs") for entry in stage.get(kind, [])]
+    entries = [
+        entry for stage in _locked_stages().values() for kind in ("deps", "outs") for entry in stage.get(kind, [])
+    ]
     return {entry["path"]: entry["md5"] for entry in entries if "md5" in entry}
 
 
 def is_evaluated(model: Path) -> bool:
     """Whether the stage `evaluate` last ran on what the stage `train` last made in `model`, by `dvc.lock`."""
-    lock = Path("dvc.lock")
-    if not lock.is_file():
-        return True
-    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]
+    stages = _locked_stages()
 
     def locked(stage: str, kind: str) -> str | None:
         entries = stages.get(stage, {}).get(kind, [])
         return next((entry["md5"] for entry in entries if entry["path"] == str(model)), None)
 
     return locked("train", "outs") == locked("evaluate", "deps")
+
+
+def _locked_stages() -> dict[str, dict[str, list[dict[str, str]]]]:
+    """What `dvc.lock` says of each stage that has run."""
+    lock = Path("dvc.lock")
+    found: dict[str, dict[str, list[dict[str, str]]]] = {}
+    return yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else found
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def test_a_row_that_says_the_same_again_is_no_second_image() -> None:
         pytest.param("path,label,\na,b,c\n", "column 3 has no name", id="column without a name"),
         pytest.param("path,label\na.jpg,\nb.jpg,x\nc.jpg, \n", "label is empty in rows 2, 4", id="no label"),
         pytest.param("path,label\n,cat\n", "path is empty in row 2", id="no file"),
-        pytest.param("path,label\na.jpg,cat,x\n", "row 2 do not have 2 values", id="too many values"),
+        pytest.param("path,label\na.jpg,cat,x\n", "row 2 does not have 2 values", id="too many values"),
         pytest.param(
             "path,label\na.jpg,cat\nb.jpg,x\na.jpg,dog\n",
             r"1 rows name an image a second time with another label: a\.jpg \(rows 2 and 4\)",

@@ -45,3 +45,20 @@ def test_a_training_without_images_is_named_and_others_need_nothing(
     assert said("training", {}) == said("tidy", {"nights": 365}) == said("data-watch", {}) == []
     monkeypatch.chdir(tmp_path)
     assert said("training", {}) == ["`training` will fail: data/raw does not exist"]
+
+
+@pytest.mark.parametrize(
+    ("deployment", "parameters"), [("nightly", {}), ("nights", {"inputs": [{}]}), ("nights", {})], ids=str
+)
+def test_a_night_that_names_no_folder_is_over_the_usual_one(
+    here: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deployment: str, parameters: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [line] = [line for line in said(deployment, parameters) if "@champion" not in line]
+    assert line == f"`{deployment}` will fail: photos does not exist"
+
+
+def test_a_missing_champion_is_said_once_for_all_folders(here: Params, tmp_path: Path) -> None:
+    save_image(tmp_path / "a.png")
+    inputs = [{"source": str(tmp_path), "model_name": "nobody"}] * 2
+    assert said("nights", {"inputs": inputs}) == ["`nights` will fail: no version of nobody is @champion"]
