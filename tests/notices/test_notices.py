@@ -316,7 +316,7 @@ def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, prefect
     assert "3 of 12 files are done" in crashed["message"]
 
 
-def test_a_flow_that_stops_at_its_hour_and_a_training_tell_too(
+def test_a_flow_that_stops_at_its_hour_and_a_training_tell_too_and_a_refused_second_start_tells_nobody(
     web: Web, registry_project: Path, night: Path, prefect_api: str
 ) -> None:
     for number in range(10, 60):  # what classifies is ahead of who looks at the clock, by a shard or some
@@ -327,13 +327,17 @@ import contextlib, datetime
 from pipeline.night import run
 from flows.nightly import nightly
 from flows.training import training
+from pipeline.storage.folders import folder_at
+with folder_at("out").hold():
+    nightly({str(night)!r}, "out", return_state=True)
 run.deadline_at = lambda until: datetime.datetime.now(datetime.UTC)
 nightly({str(night)!r}, "out", return_state=True)
 with contextlib.suppress(Exception):
     training()
 """
     (registry_project / "runs.py").write_text(code)
-    left_by("exec(open('runs.py').read(), globals())", registry_project, prefect_api, NIGHTSHIFT_NOTIFY=web.json)
+    left = left_by("exec(open('runs.py').read(), globals())", registry_project, prefect_api, NIGHTSHIFT_NOTIFY=web.json)
+    assert left.flows == ["Refused", "Stopped", "Failed"]
     stopped, failed = web.messages
     assert stopped["title"].endswith("] Night out stopped at its set time")
     assert f"{3 * len(parts(registry_project / 'out'))} of 60 files are done and kept" in stopped["message"]
