@@ -13,7 +13,10 @@ app = typer.Typer()
 @app.command()
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A new folder, or an empty one; `.` is the one you are in.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="A new folder, an empty one, or a git repository; `.` is the one you are in."
+        ),
     ],
 ) -> None:
     """Make a new project: a folder with its own settings, images, models and nights, in git and DVC.

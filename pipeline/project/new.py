@@ -2,30 +2,26 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from pipeline.core.errors import NightshiftError
-from pipeline.core.shipped import DVC_YAML, PARAMS_YAML, SHIPPED, shipped
+from pipeline.core.shipped import DVC_YAML, IGNORED, PARAMS_YAML, SHIPPED, shipped
 from pipeline.core.stage_code import write_code
+from pipeline.core.text import named
+from pipeline.project import git
+from pipeline.project.git import ProjectError
 from pipeline.project.stages import of_installed
 
 # What `dvc init` writes, but for what is asked of nobody: its second start and a message for people.
 DVC_FILES = {".dvc/config": "[core]\n    analytics = false\n", ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n"}
-MESSAGE = "A new Nightshift project"
-COMMIT = f'git add --all && git commit --message "{MESSAGE}"'
 MAY_BE_THERE = {".venv", "lost+found"}  # of a folder that counts as empty: an environment, and what ext4 puts on a disk
-ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # variables that name another repository
 BESIDE = ".nightshift-init-"  # begins the name of the temporary folder
 LAST = DVC_YAML  # of what moves into a folder that is there: with it, the folder is a project
-
-
-class ProjectError(NightshiftError):
-    """No project can be made in this folder; the message says why and what to do."""
+LATER = ("data/raw.dvc", "dvc.lock")  # what DVC adds to git
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +33,26 @@ class NewProject:
 
 
 def new_project(folder: Path) -> NewProject:
-    """Make `folder`, or fill it where it is empty. Raises ProjectError, and then has written nothing."""
+    """Make `folder`, or fill it where it is empty or a git repository. Raises ProjectError, and then wrote nothing."""
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - without following links
-    _require_free(folder)
-    _require_git()
-    with _made_whole(folder) as beside:
+    is_theirs = (folder / git.REPOSITORY).exists()  # somebody made it on a server first, and cloned it
+    _require_free(folder, is_theirs)
+    git.require_git()
+    if is_theirs:
+        git.require_repository(folder)
+    with _beside(folder) as beside:
         for name in SHIPPED:
             text = shipped(name)
             _write(beside / name, of_installed(text) if name == DVC_YAML else text)
         for name, text in DVC_FILES.items():
             _write(beside / name, text)
         write_code(beside)
-        _git("init", "--quiet", cwd=beside)
-        _git("add", "--all", cwd=beside)
-        uncommitted = _commit(beside)
-    return NewProject(folder, uncommitted)
+        names = _fit_into(folder, beside) if is_theirs else []
+        uncommitted = "" if is_theirs else git.begin(beside)
+        with _moved(beside, folder):
+            if is_theirs:
+                git.stage(folder, names)
+    return NewProject(folder, git.commit(folder, names) if is_theirs else uncommitted)
 
 
 def is_project(folder: Path) -> bool:
@@ -59,7 +60,7 @@ def is_project(folder: Path) -> bool:
     return (folder / PARAMS_YAML).is_file() and (folder / DVC_YAML).is_file()
 
 
-def _require_free(folder: Path) -> None:
+def _require_free(folder: Path, is_theirs: bool) -> None:
     if is_project(folder):
         raise ProjectError(
             f"{folder} is a Nightshift project already; nothing was changed. Work in it, or name another folder. "
@@ -77,7 +78,7 @@ def _require_free(folder: Path) -> None:
         )
     if folder.exists() and not folder.is_dir():
         raise ProjectError(f"{folder} is a file, not a folder; nothing was written. Name another folder.")
-    if found := _in_the_way(folder):
+    if not is_theirs and (found := _in_the_way(folder)):
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise ProjectError(
             f"{folder} is not empty: it holds {', '.join(found[:3])}{more}. Nothing was written. Name a new folder; "
@@ -91,22 +92,61 @@ def _in_the_way(folder: Path) -> list[str]:
     return sorted(name for name in names - MAY_BE_THERE if not name.startswith(BESIDE))
 
 
-def _require_git() -> None:
-    if not shutil.which("git"):
+def _fit_into(folder: Path, beside: Path) -> list[str]:
+    """Make the files in `beside` fit the repository in `folder`; returns their names.
+
+    Rules of what git and DVC leave out come after those that are there. Raises ProjectError for any other file that is
+    there with another content, and where git would leave a file out.
+    """
+    names = sorted(file.relative_to(beside).as_posix() for file in beside.rglob("*") if file.is_file())
+    clash = [name for name in names if not _is_plain(folder, name)]
+    for name in set(names) - set(clash):
+        if (there := folder / name).exists():
+            if name in IGNORED:
+                (beside / name).write_bytes(_with_rules(there.read_bytes(), (beside / name).read_bytes()))
+            elif there.read_bytes() != (beside / name).read_bytes():
+                clash.append(name)
+    if clash:
         raise ProjectError(
-            "A project is kept in git, and there is no command git here; nothing was written. Install it (Debian, "
-            "Ubuntu: `sudo apt-get install git`), then run the same command again."
+            f"{folder} is a git repository with files of its own where a project has its: {named(sorted(clash))}. "
+            "Nothing was written. Move or rename them, or name a new folder."
         )
+    if left_out := git.ignored(folder, [*names, *LATER]):
+        raise ProjectError(
+            f"The rules of the git repository {folder} (.gitignore) leave out what a project keeps in git: "
+            f"{named(left_out)}. Nothing was written. Change them, or name a new folder."
+        )
+    return names
+
+
+def _is_plain(folder: Path, name: str) -> bool:
+    """Whether the file may stand there: it is a file already or nothing is there, and no link leads elsewhere."""
+    file = folder / name
+    around = [place for place in file.parents if place.is_relative_to(folder) and place != folder]
+    links = any(place.is_symlink() for place in (file, *around))
+    return (
+        not links and (file.is_file() or not file.exists()) and all(one.is_dir() or not one.exists() for one in around)
+    )
+
+
+def _with_rules(theirs: bytes, ours: bytes) -> bytes:
+    """Their lines, and after them those of ours that they lack."""
+    there = set(theirs.splitlines())
+    lacking = [line for line in ours.splitlines() if line not in there]
+    if not lacking:
+        return theirs
+    end = b"" if not theirs or theirs.endswith(b"\n") else b"\n"
+    return theirs + end + b"\n".join([b"# Nightshift", *lacking, b""])
 
 
 @contextmanager
-def _made_whole(folder: Path) -> Iterator[Path]:
-    """A temporary folder which becomes `folder` at the end of the block, or is removed."""
+def _beside(folder: Path) -> Iterator[Path]:
+    """A temporary folder to make a project in: inside `folder` if that is there, else beside it."""
     missing = [place for place in folder.parents if not place.exists()]
-    there = folder.is_dir()  # then it stays the same folder: a shell may be in it, or a disk be mounted on it
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=BESIDE, suffix=".tmp", dir=folder if there else folder.parent))
+        where = folder if folder.is_dir() else folder.parent
+        beside = Path(tempfile.mkdtemp(prefix=BESIDE, suffix=".tmp", dir=where))
     except OSError as error:
         _remove_empty(missing)
         raise ProjectError(
@@ -114,15 +154,11 @@ def _made_whole(folder: Path) -> Iterator[Path]:
         ) from error
     try:
         yield beside
-        if there:
-            _move_in(beside, folder)
-        else:
-            beside.chmod(0o777 & ~_umask())
-            beside.rename(folder)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         _remove_empty(missing)
         raise
+    shutil.rmtree(beside, ignore_errors=True)
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:
@@ -131,16 +167,38 @@ def _remove_empty(folders: Iterable[Path]) -> None:
             folder.rmdir()
 
 
-def _move_in(beside: Path, folder: Path) -> None:
-    moved: list[Path] = []
+@contextmanager
+def _moved(beside: Path, folder: Path) -> Iterator[None]:
+    """What was made in `beside` stands in `folder`; if the block fails, as before."""
+    undo: list[Callable[[], object]] = []
     try:
-        for one in sorted(beside.iterdir(), key=lambda one: one.name == LAST):
-            moved += [one.rename(folder / one.name)]
-        beside.rmdir()
+        if folder.is_dir():  # it stays the same folder: a shell may be in it, or a disk be mounted on it
+            for one in sorted(beside.iterdir(), key=lambda one: one.name == LAST):
+                _move(one, folder / one.name, undo)
+        else:
+            beside.chmod(0o777 & ~_umask())
+            beside.rename(folder)
+            undo.append(partial(folder.rename, beside))
+        yield
     except BaseException:
-        for one in moved:
-            one.rename(beside / one.name)
+        for step in reversed(undo):
+            step()
         raise
+
+
+def _move(one: Path, to: Path, undo: list[Callable[[], object]]) -> None:
+    if one.is_dir() and to.is_dir():
+        for inner in one.iterdir():
+            _move(inner, to / inner.name, undo)
+    elif to.exists():
+        before = to.read_bytes()
+        if before != one.read_bytes():
+            shutil.copymode(to, one)
+            one.replace(to)
+            undo.append(partial(to.write_bytes, before))
+    else:
+        one.rename(to)
+        undo.append(partial(to.rename, one))
 
 
 def _umask() -> int:
@@ -152,39 +210,3 @@ def _umask() -> int:
 def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
-
-
-def _commit(folder: Path) -> str:
-    """Make the first commit; returns why there is none, and what to do about it."""
-    # Without this git would make a name and an address up, from the machine's.
-    asked = "-c", "user.useConfigOnly=true"
-    if any(_ask_git(*asked, "var", who, cwd=folder).returncode for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")):
-        return (
-            "git does not know yet who you are, so there is no first commit. Tell it, then commit:\n"
-            '  git config --global user.name "Your Name"\n'
-            "  git config --global user.email you@example.com\n"
-            f"  {COMMIT}"
-        )
-    done = _ask_git("commit", "--quiet", "--message", MESSAGE, cwd=folder)
-    if done.returncode:
-        return f"git refused the first commit:\n  {_last(done)}\nWhen that is mended:\n  {COMMIT}"
-    return ""
-
-
-def _git(*words: str, cwd: Path) -> None:
-    done = _ask_git(*words, cwd=cwd)
-    if done.returncode:
-        raise ProjectError(f"`git {' '.join(words)}` failed, so no project was made: {_last(done)}")
-
-
-def _ask_git(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    # A hook of another repository, or a shell, may say where that one is.
-    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-    return subprocess.run(
-        ["git", *words], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-        check=False,
-    )  # fmt: skip
-
-
-def _last(done: "subprocess.CompletedProcess[str]") -> str:
-    return ((done.stderr or done.stdout).strip().splitlines() or [f"exit status {done.returncode}"])[-1]

@@ -18,7 +18,8 @@ import yaml
 from pipeline.core.shipped import DVC_YAML, PARAMS_YAML, PREFECT_YAML, is_checkout, shipped
 from pipeline.core.stage_code import changed_stages, write_code
 from pipeline.params.file import RENAMED, is_section
-from pipeline.project.new import ProjectError, is_project
+from pipeline.project.git import ProjectError
+from pipeline.project.new import is_project
 from pipeline.project.stages import of_installed
 from pipeline.project.yaml_text import Keys, block, with_added, with_block, with_item, without_block
 

@@ -1,6 +1,7 @@
 """`nightshift init`: a whole project or none, with nobody's state in it."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,49 @@ def test_the_folder_that_one_is_in_is_filled_and_stays_the_same(tmp_path: Path) 
     assert "lost+found" not in run("git", "ls-files", cwd=tmp_path).stdout
 
 
+def a_clone(folder: Path, **files: str) -> Path:
+    """A repository that somebody made on a server and cloned, with these files in its first commit."""
+    run("git", "init", "--quiet", "--initial-branch=trunk", str(folder), cwd=folder.parent)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    if files:
+        run("git", "add", "--all", cwd=folder)
+        run("git", "commit", "--quiet", "--message", "Initial commit", cwd=folder, **ADA)
+    return folder
+
+
+def test_a_repository_that_was_just_made_becomes_the_project(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for folder, files, subjects in (
+        ("empty", {}, ["A new Nightshift project"]),
+        (
+            "begun",
+            {"README.md": "# Leaves", ".gitignore": "*.swp\r\n.venv/\r\n*.log", "data/README": "where from",
+             "models/.gitignore": (REPOSITORY / "models/.gitignore").read_text()},
+            ["A new Nightshift project", "Initial commit"],
+        ),
+    ):  # fmt: skip
+        clone = a_clone(tmp_path / folder, **files)
+        (clone / "todo.txt").write_text("not in git")
+        run("git", "remote", "add", "origin", "git@gitlab.example:ada/leaves.git", cwd=clone)
+        done = init(clone, tmp_path / "elsewhere", **ADA)
+        assert done.returncode == 0, done.stderr
+        assert run("git", "log", "--format=%s", cwd=clone).stdout.splitlines() == subjects
+        assert run("git", "branch", "--show-current", cwd=clone).stdout == "trunk\n"
+        assert "gitlab.example" in run("git", "remote", "--verbose", cwd=clone).stdout
+        assert set(run("git", "ls-files", cwd=clone).stdout.split()) == {*OURS, *files}
+        assert run("git", "status", "--porcelain", cwd=clone).stdout == "?? todo.txt\n", "as it was"
+        assert {name for name in everything(clone) if "init" in name and not name.startswith(".git/")} == set()
+        assert load_params(clone / "params.yaml")
+        for name, text in files.items():
+            assert (clone / name).read_bytes().startswith(text.encode()), f"{name} is theirs"
+    ignored = (clone / ".gitignore").read_bytes().split()
+    assert set((REPOSITORY / ".gitignore").read_bytes().split()) < set(ignored)
+    assert ignored.count(b".venv/") == 1
+    assert (clone / "models/.gitignore").read_text() == files["models/.gitignore"]
+
+
 def a_project(folder: Path) -> None:
     folder.mkdir()
     for name in ("params.yaml", "dvc.yaml"):
@@ -92,6 +136,20 @@ def a_project(folder: Path) -> None:
 def around(folder: Path) -> None:
     for name in ("params.yaml", "dvc.yaml"):
         (folder.parent / name).touch()
+
+
+def with_files_of_its_own(folder: Path) -> None:
+    a_clone(folder, **{"params.yaml": "mine: 1", ".dvc/config": "", "README.md": "# Leaves"})
+    (folder / "data").symlink_to("/srv/data")
+    (folder / "prefect.yaml").mkdir()
+
+
+def with_rules_of_its_own(folder: Path) -> None:
+    a_clone(folder, **{".gitignore": "*.lock\ndata/"})
+
+
+def broken(folder: Path) -> None:
+    (folder / ".git").mkdir(parents=True)
 
 
 def full(folder: Path) -> None:
@@ -104,11 +162,27 @@ def full(folder: Path) -> None:
     [
         (a_project, "leaves is a Nightshift project already; nothing was changed."),
         (around, "Name a folder outside, such as"),
+        (
+            with_files_of_its_own,
+            "leaves is a git repository with files of its own where a project has its: .dvc/config, data/.gitignore, "
+            "params.yaml, prefect.yaml. Nothing was written.",
+        ),
+        (with_rules_of_its_own, "keeps in git: data/.gitignore, data/raw.dvc, dvc.lock. Nothing was written."),
+        (broken, "leaves holds .git, and git does not work in it: fatal: not a git repository"),
         (full, "leaves is not empty: it holds a, b, c and 1 more. Nothing was written."),
         (Path.touch, "leaves is a file, not a folder; nothing was written."),
         (lambda folder: folder.symlink_to("nowhere"), "leaves is a link to nothing (nowhere); nothing was written."),
     ],
-    ids=["a project", "inside a project", "not empty", "a file", "a dangling link"],
+    ids=[
+        "a project",
+        "inside a project",
+        "files in git",
+        "rules in git",
+        "a broken repository",
+        "not empty",
+        "a file",
+        "a dangling link",
+    ],
 )
 def test_another_folder_is_refused_in_one_line_and_left_as_it_is(
     prepare: Callable[[Path], None], words: str, tmp_path: Path
@@ -123,19 +197,26 @@ def test_another_folder_is_refused_in_one_line_and_left_as_it_is(
     assert everything(tmp_path) == before
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["in an empty folder", "in no folder"])
-def test_what_fails_in_the_middle_leaves_nothing(there: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", ["an empty folder", "a clone", ""], ids=["an empty folder", "a clone", "no folder"])
+def test_what_fails_in_the_middle_leaves_nothing(there: str, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     fails = tmp_path / "bin/git"  # as git does on a full disk
-    fails.write_text('#!/bin/sh\n[ "$1" = add ] && { echo "fatal: no room" >&2; exit 128; }\nexit 0\n')
+    real = shutil.which("git")
+    fails.write_text(f'#!/bin/sh\n[ "$1" = add ] && {{ echo "fatal: no room" >&2; exit 128; }}\nexec {real} "$@"\n')
     fails.chmod(0o755)
-    if there:
+    if there == "a clone":
+        (tmp_path / "deep").mkdir()
+        a_clone(tmp_path / "deep/leaves", **{".gitignore": "*.swp", "data/README": ""})
+    elif there:
         (tmp_path / "deep/leaves").mkdir(parents=True)
     before = everything(tmp_path)
     done = init("deep/leaves", tmp_path, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     assert done.returncode == 1
-    assert done.stderr == "Error: `git add --all` failed, so no project was made: fatal: no room\n"
+    command = "git add" if there == "a clone" else "git add --all"
+    assert done.stderr == f"Error: `{command}` failed, so no project was made: fatal: no room\n"
     assert everything(tmp_path) == before
+    if there == "a clone":
+        assert (tmp_path / "deep/leaves/.gitignore").read_text() == "*.swp"
 
 
 def test_a_place_where_nothing_can_be_made_is_named(tmp_path: Path) -> None:

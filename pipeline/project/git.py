@@ -1,0 +1,95 @@
+"""git in the folder of a new project: a repository of its own, or one that is there. Knows no file of a project."""
+
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.core.errors import NightshiftError
+
+REPOSITORY = ".git"  # a folder, or a file that names one elsewhere (a worktree, a submodule)
+MESSAGE = "A new Nightshift project"
+COMMIT = f'git add --all && git commit --message "{MESSAGE}"'
+ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # variables that name another repository
+
+
+class ProjectError(NightshiftError):
+    """No project can be made in this folder; the message says why and what to do."""
+
+
+def require_git() -> None:
+    """Raise ProjectError where there is no command git."""
+    if not shutil.which("git"):
+        raise ProjectError(
+            "A project is kept in git, and there is no command git here; nothing was written. Install it (Debian, "
+            "Ubuntu: `sudo apt-get install git`), then run the same command again."
+        )
+
+
+def require_repository(folder: Path) -> None:
+    """Raise ProjectError where git does not take `folder` for the top of a repository that it can work in."""
+    done = _ask("rev-parse", "--show-toplevel", cwd=folder)
+    top = Path(done.stdout.rstrip("\n"))
+    if done.returncode or not top.is_dir() or not top.samefile(folder):
+        why = f": {_last(done)}" if done.returncode else ""
+        raise ProjectError(
+            f"{folder} holds {REPOSITORY}, and git does not work in it{why}. Nothing was written. Mend it, or name a "
+            "new folder."
+        )
+
+
+def ignored(folder: Path, names: Iterable[str]) -> list[str]:
+    """Which of these files the rules of the repository in `folder` keep out of git."""
+    return _ask("check-ignore", "--", *names, cwd=folder).stdout.splitlines()
+
+
+def begin(folder: Path) -> str:
+    """Make a repository with everything in `folder`; returns what `commit` does. Raises ProjectError."""
+    _require("init", "--quiet", cwd=folder)
+    _require("add", "--all", cwd=folder)
+    return commit(folder)
+
+
+def stage(folder: Path, names: Iterable[str]) -> None:
+    """Stage these files and no others. Raises ProjectError."""
+    _require("add", "--", *names, cwd=folder)
+
+
+def commit(folder: Path, only: Iterable[str] = ()) -> str:
+    """Commit what is staged; returns why git did not, and what to do about it. only: of it these files."""
+    by_hand = f'git commit --message "{MESSAGE}"' if (names := list(only)) else COMMIT
+    # Without this git would make a name and an address up, from the machine's.
+    asked = "-c", "user.useConfigOnly=true"
+    if any(_ask(*asked, "var", who, cwd=folder).returncode for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")):
+        return (
+            "git does not know yet who you are, so there is no first commit. Tell it, then commit:\n"
+            '  git config --global user.name "Your Name"\n'
+            "  git config --global user.email you@example.com\n"
+            f"  {by_hand}"
+        )
+    done = _ask("commit", "--quiet", "--message", MESSAGE, *(("--only", "--", *names) if names else ()), cwd=folder)
+    if done.returncode:
+        return f"git refused the first commit:\n  {_last(done)}\nWhen that is mended:\n  {by_hand}"
+    return ""
+
+
+def _require(*words: str, cwd: Path) -> None:
+    done = _ask(*words, cwd=cwd)
+    if done.returncode:
+        command = " ".join(("git", *itertools.takewhile(lambda word: word != "--", words)))
+        raise ProjectError(f"`{command}` failed, so no project was made: {_last(done)}")
+
+
+def _ask(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    # A hook of another repository, or a shell, may say where that one is.
+    env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    return subprocess.run(
+        ["git", *words], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        check=False,
+    )  # fmt: skip
+
+
+def _last(done: "subprocess.CompletedProcess[str]") -> str:
+    return ((done.stderr or done.stdout).strip().splitlines() or [f"exit status {done.returncode}"])[-1]
