@@ -87,8 +87,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 SERVERS = {"s3", "bucket", "prefect_api", "up"}  # fixtures
-# The first comes after the second, on the same worker: they share `nightshift up`, and the first changes its champion.
-TOGETHER = {"tests/flows/services/test_pages.py": "tests/flows/services/test_processes.py"}
+# They share `nightshift up`, so one worker has them all, the last after the others: it changes the champion.
+OF_UP = [f"tests/flows/services/test_{name}.py" for name in ("processes", "worker", "pages")]
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -102,7 +102,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            return TOGETHER.get(file, file)
+            return OF_UP[0] if file in OF_UP else file
 
     return ByFile(config, log)
 
@@ -120,9 +120,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.project)
     first = next((item for item in items if "trained" in needs(item)), None)
 
-    def turn(item: pytest.Item) -> tuple[bool, bool, bool, bool]:
+    def turn(item: pytest.Item) -> tuple[bool, bool, bool, int]:
         short, file = item.get_closest_marker("slow") is None, item.nodeid.partition("::")[0]
-        return item is not first, short, not short and "trained" in needs(item), file in TOGETHER
+        of_up = OF_UP.index(file) if file in OF_UP else 0
+        return item is not first, short, not short and "trained" in needs(item), of_up
 
     items.sort(key=turn)
 

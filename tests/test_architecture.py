@@ -16,7 +16,8 @@ from tests.fixtures.project import REPOSITORY
 PIPELINE, FLOWS = REPOSITORY / "pipeline", REPOSITORY / "flows"
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 SLOW_TO_IMPORT = (
-    "great_expectations|keras|mlflow|openvino|prefect|tensorflow|cv2|imagecodecs|pillow_heif|pydicom|tifffile"
+    "great_expectations|keras|mlflow|openvino|pandas|prefect|pyarrow|tensorflow"
+    "|cv2|imagecodecs|pillow_heif|pydicom|tifffile"
 )
 COMPUTES = {"cv2", "faiss", "keras", "numpy", "openvino", "PIL", "scipy", "sklearn", "tensorflow"}
 

@@ -19,7 +19,11 @@ from tests.fixtures.web import Web
 
 SERVICE = "import signal; print(flush=True); signal.pause()"
 FLOW_RUN = [sys.executable, "-c", SERVICE, "-m", "prefect.engine"]
-WORKER = f"import signal, subprocess; subprocess.Popen({FLOW_RUN!r}); signal.pause()"
+# It notices when its flow run ends, as Prefect's worker does: nobody waits for a zombie.
+WORKER = (
+    "import signal, subprocess; signal.signal(signal.SIGCHLD, signal.SIG_IGN); "
+    f"subprocess.Popen({FLOW_RUN!r}); signal.pause()"
+)
 
 
 @pytest.fixture
