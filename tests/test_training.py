@@ -302,7 +302,7 @@ def test_mlflow_serves_the_champion_whose_answers_are_those_of_a_night(trained: 
     for name, data in images.items():
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "in" / name).write_bytes(data)
-    (line,) = re.findall(r"^\(printf .* \| curl .*$", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    (line,) = re.findall(r"^\(printf .* \| curl .*$", (REPOSITORY / "docs/models.md").read_text(), re.MULTILINE)
     line = line.replace("http://127.0.0.1:5001", "ADDRESS").replace("photo.jpg", f"{tmp_path}/in/0.png")
     answers, by_curl = answer_of_server(trained, list(images.values()), line if shutil.which("curl") else "")
     assert not by_curl or json.loads(by_curl)["predictions"] == answers[:1]
