@@ -119,7 +119,7 @@ class Gallery:
             file = export_frozen(params, Path(room))
             network = _Timed(openvino_network(file, params.compute.threads))
             with progress_bar(desc=f"features: {base}", total=total, unit="image") as bar:
-                watch = _in_time(bar, base, began, longest)
+                watch = in_time(bar, total, base, began, longest)
                 for name, split in self.splits.items():
                     batches = self._batches(split, params)
                     parts = (features for batch in batches for features in embed(network, batch, watch))
@@ -191,14 +191,19 @@ def in_words(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
-def _in_time(bar: "tqdm[Never]", base: Base, began: float, longest: float) -> Callable[[int], object]:
-    """Advance `bar`, and raise TooSlow once its speed shows that the end would come later than it may."""
-    first = time.monotonic()
+def in_time(bar: "tqdm[Never]", total: int, base: Base, began: float, longest: float) -> Callable[[int], object]:
+    """Advance `bar`, and raise TooSlow once its speed shows that `total` images would end later than they may.
+
+    began: of all, on the monotonic clock; longest: seconds. A bar that nobody sees does not count.
+    """
+    first, done = time.monotonic(), 0
 
     def advance(images: int) -> None:
+        nonlocal done
         bar.update(images)
+        done += images
         so_far = time.monotonic() - first
-        whole = first - began + so_far * (bar.total or 0) / max(bar.n, 1)
+        whole = first - began + so_far * total / done
         if so_far >= min(SEEN_FIRST, longest) and whole > longest:
             raise TooSlow(base, whole)
 
