@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.paths import PREDICTIONS
 from pipeline.core.text import shown
 from pipeline.night.at_work import Unfinished, unfinished
 from pipeline.night.ledger import PARTS, WORK
+from pipeline.night.outputs import is_in_predictions
 from pipeline.storage.folders import folder_at
 
 
@@ -84,24 +84,19 @@ def _left(night: Unfinished, done: int, now: datetime.datetime) -> float | None:
 
 def _is_over(one: Coming, night: Unfinished) -> bool:
     """Whether a planned run goes on with this night: by the rule of `folder_for`."""
-    here = night.output.local
     for wanted in one.inputs:
         if wanted.output:
             is_there = folder_at(wanted.output).is_at(str(night.output))
         else:
-            is_there = here is not None and _is_in_predictions(here)
+            is_there = is_in_predictions(night.output)
         is_its_model = not wanted.model_name or not night.run or wanted.model_name == night.run.plan.model_name
         if is_there and is_its_model and folder_at(wanted.source).is_at(night.source):
             return True
     return False
 
 
-def _is_in_predictions(folder: Path) -> bool:
-    return folder.absolute().parent == PREDICTIONS.absolute()
-
-
 def _command(night: Unfinished) -> str:
-    output = "" if night.output.local and _is_in_predictions(night.output.local) else f" {_typed(str(night.output))}"
+    output = "" if is_in_predictions(night.output) else f" {_typed(str(night.output))}"
     return f"nightshift classify {_typed(night.source)}{output}"
 
 

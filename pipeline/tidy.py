@@ -15,10 +15,12 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import AUTO, CHECKPOINTS, PREDICTIONS, RAW
 from pipeline.core.text import named
 from pipeline.data.label_folders import LabelError, folder_of
+from pipeline.night.all_nights import write_all_nights
 from pipeline.night.kept_labels import labelled
 from pipeline.night.ledger import Run
 from pipeline.night.rows import CORRECTION
 from pipeline.night.summary import summary_if_any
+from pipeline.params.file import load_params
 from pipeline.registry import old_versions
 from pipeline.registry.history import EXPERIMENT
 from pipeline.registry.store import LOCAL_ARTIFACTS, LOCAL_STORE, Store
@@ -68,6 +70,7 @@ def tidy(model: str, asked: Asked, say: Callable[[str], None]) -> None:
             say(line)
         return
     say(f"{_megabytes(_sum(before))} before")
+    gone = False
     for folder in old_nights(asked.nights, now) if asked.nights else []:
         if why := labels_only_here(folder):
             say(f"kept {folder}: {why}")
@@ -75,6 +78,9 @@ def tidy(model: str, asked: Asked, say: Callable[[str], None]) -> None:
         size = _size(folder)
         delete_night(folder)
         say(f"deleted {folder} ({_megabytes(size)})")
+        gone = True
+    if gone:
+        write_all_nights(load_params().batch)
     if asked.runs:
         say(f"deleted {delete_runs(model, asked.runs, now, say)} nights from MLflow")
     if asked.versions:

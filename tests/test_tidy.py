@@ -34,7 +34,10 @@ def test_an_old_night_goes_and_a_young_one_stays(nights: Path) -> None:
     assert "deleted predictions/old (" in said
     before, after, freed = (float(found[1]) for found in re.finditer(r"([\d.]+) MB (?:before|after|freed)", said))
     assert before == pytest.approx(after + freed, abs=0.11)
-    assert sorted(os.listdir("predictions")) == ["young"]
+    assert sorted(os.listdir("predictions")) == ["index.html", "young"]
+    page = Path("predictions/index.html").read_text()
+    assert "old/morning.html" not in page
+    assert "young/morning.html" in page
     assert "MB  predictions  (nights" in said
     assert "MB  mlartifacts  (MLflow" in said
 
@@ -48,7 +51,7 @@ def test_a_night_that_somebody_works_in_stays(nights: Path) -> None:
 def test_a_deletion_that_was_interrupted_is_completed(nights: Path) -> None:
     Path("predictions/old").rename("predictions/.deleted.old")
     nightshift("tidy", cwd=nights)
-    assert sorted(os.listdir("predictions")) == ["young"]
+    assert sorted(os.listdir("predictions")) == ["index.html", "young"]
 
 
 def test_old_runs_of_nights_go_with_their_files_and_trainings_stay(nights: Path) -> None:

@@ -15,13 +15,16 @@ from pipeline.core.log import log
 from pipeline.core.pages import Link, render
 from pipeline.core.paths import MODEL
 from pipeline.model.contract import ContractError, read_contract
-from pipeline.night.neighbours import CARD, as_typed, neighbours
+from pipeline.night.all_nights import write_all_nights
+from pipeline.night.neighbours import CARD, MORNING, as_typed, neighbours
+from pipeline.night.outputs import is_in_predictions
 from pipeline.night.review import KINDS, REVIEW, by_kind, on_page, thumbnails
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review_file import read_review
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
-from pipeline.night.summary import NightSummary, read_summary, stranger_lines
+from pipeline.night.summary import NightSummary, read_summary
 from pipeline.night.sure import drawn_from
+from pipeline.night.verdict import alarms
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.params.night import Batch
@@ -30,7 +33,7 @@ from pipeline.registry.history import Night
 from pipeline.registry.store import Store
 from pipeline.storage.folders import Folder, folder_at
 
-PAGE = "morning.html"  # beside predictions.csv
+PAGE = MORNING
 TEMPLATE = "night/morning.html"
 NIGHTS = 7  # earlier nights on the page
 PICTURES = 12  # of each kind; review.html has more
@@ -69,32 +72,6 @@ class Shown:
     kinds: Mapping[str, list[dict[str, str]]]  # rows of the review, as `review.by_kind` gives them
     sure: Mapping[str, list[dict[str, str]]]  # label -> rows that the model is sure of
     links: Sequence[Link] = ()
-
-
-def alarms(summary: NightSummary, batch: Batch) -> list[str]:
-    """What a person must look into, one sentence each; none: all is well."""
-    listed, found = summary.listed, []
-    if not summary.reconciled:
-        found.append("The rows are not those of the listed files: do not use them; see summary.json.")
-    found += stranger_lines(summary)
-    found += summary.left_aside.unread_lines if summary.left_aside else []
-    if summary.unreadable > batch.max_unreadable * listed:
-        found.append(
-            f"{summary.unreadable} of {listed} files are unreadable, more than batch.max_unreadable "
-            f"({batch.max_unreadable:g}) allows."
-        )
-    if moved := summary.drift.moved if summary.drift else []:
-        sizes = ", ".join(f"{one.measure.replace('_', ' ')} {one.statistic:.2f}" for one in moved)
-        found.append(
-            f"The images are not as in training (0 the same, 1 disjoint; batch.max_drift {batch.max_drift:g}): {sizes}."
-            " Another camera, another light, other subjects? The model's figures may no longer hold."
-        )
-    if summary.unsure > batch.max_unsure * listed:
-        found.append(
-            f"The model is unsure of {summary.unsure} of {listed} images, more than batch.max_unsure "
-            f"({batch.max_unsure:g}) allows."
-        )
-    return found
 
 
 def draw_safely(
@@ -148,11 +125,13 @@ def draw(
         as_typed(output),
         by_kind(on_page(_review_of(output)), pictures),
         {label: [_sure_picture(row, pictures) for row in rows] for label, rows in sure.items()},
-        tuple(neighbours(output, PAGE, summary.contract_hash)),
+        tuple(neighbours(output, PAGE, summary.model_version)),
     )
     written = page(summary, shown, past_of(summary, output.name, batch), alarms(summary, batch))
     with output.replacing(PAGE) as beside:
         beside.write_text(written, encoding="utf-8")
+    if is_in_predictions(output):
+        write_all_nights(batch)
     return output / PAGE
 
 

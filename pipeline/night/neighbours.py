@@ -1,33 +1,31 @@
-"""What stands beside a page of a night: the other pages and tables of it, its model's card, the project's reports."""
+"""What stands beside a page of a night: its other pages, its model's card, all nights, the newest reports."""
 
 import shlex
 from pathlib import Path
 
-from pipeline.core.pages import REPORTS, Link, links_from
-from pipeline.core.paths import DATA_REPORT, MODEL, MODEL_CARD_PAGE
-from pipeline.model.contract import ContractError, read_contract
+from pipeline.core.pages import Link, links_from
+from pipeline.core.paths import DATA_REPORT, EVALUATION_REPORT
+from pipeline.night.outputs import is_in_predictions
 from pipeline.storage.folders import Folder
 
-CARD = "model_card.html"  # beside predictions.csv, as the others
+MORNING, CARD = "morning.html", "model_card.html"  # beside predictions.csv, as the others
 OWN = (
-    ("Night", "morning.html"), ("Review", "review.html"), ("All answers (CSV)", "predictions.csv"),
+    ("Night", MORNING), ("Review", "review.html"), ("All answers (CSV)", "predictions.csv"),
     ("To correct (CSV)", "review.csv"),
 )  # fmt: skip
+# A page of a night is not written again when the next model is trained: these words stay right.
+NEWEST = (("Newest training: evaluation", EVALUATION_REPORT), ("Newest training: data", DATA_REPORT))
+ALL_NIGHTS = "index.html"  # in predictions/
 
 
-def neighbours(output: Folder, page: str, contract_hash: str) -> list[Link]:
-    """The links of the page `page` of the night in `output`.
-
-    The project's reports are linked while they describe the night's model; those on data are always linked.
-    """
+def neighbours(output: Folder, page: str, version: str) -> list[Link]:
+    """The links of the page `page` of the night in `output`. version: of the model that answered."""
     found = [Link(words, name) for words, name in OWN if name != page]
     if output.exists(CARD):
-        found.append(Link("Model card", CARD))
-    if not output.local:
-        return found
-    same = _is_current(contract_hash)
-    reports = [(words, file) for words, file in REPORTS if file != MODEL_CARD_PAGE and (same or file == DATA_REPORT)]
-    return found + links_from(output.local, reports)
+        found.append(Link(f"Model card of version {version}", CARD))
+    if is_in_predictions(output):
+        found.append(Link("All nights", f"../{ALL_NIGHTS}"))
+    return found + (links_from(output.local, NEWEST) if output.local else [])
 
 
 def as_typed(output: Folder) -> str:
@@ -36,10 +34,3 @@ def as_typed(output: Folder) -> str:
     if local and local.absolute().is_relative_to(project):
         return shlex.quote(str(local.absolute().relative_to(project)))
     return shlex.quote(str(output))
-
-
-def _is_current(contract_hash: str) -> bool:
-    try:
-        return read_contract(MODEL).hash == contract_hash
-    except (ContractError, OSError):
-        return False

@@ -33,6 +33,11 @@ def folder_for(source: Folder, suffix: str = "", model: str | None = None) -> Pa
     )
 
 
+def is_in_predictions(output: Folder) -> bool:
+    """Whether an output is one of the folders in this project's predictions/."""
+    return output.local is not None and output.local.absolute().parent == PREDICTIONS.absolute()
+
+
 def _usual_model() -> str | None:
     try:
         return load_params().register_.model_name

@@ -77,10 +77,11 @@ def finish_shadow(run: Run, beside: Run, results: Results, params: Params) -> Re
     return dataclasses.replace(results, summary=summary)
 
 
-def without_shadow(run: Run, results: Results, why: str) -> Results:
-    """Say in the summary why a shadow that was asked for did not run; returns the night's results with that."""
+def without_shadow(run: Run, results: Results, params: Params, why: str) -> Results:
+    """Say why a shadow that was asked for did not run, in summary and page; returns the night's results with that."""
     summary = results.summary.model_copy(update={"no_shadow": why})
     summary.write(run.output)
+    draw_safely(run.output, summary, params.batch, results.pictures, results.sure)
     return dataclasses.replace(results, summary=summary)
 
 
@@ -102,7 +103,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     shown = [*on_page(review.rows), *itertools.chain.from_iterable(sure.values())]
     pictures = thumbnails(folder_at(plan.input), shown, contract.images, params.compute.threads)
     model = f"{plan.model_name} version {plan.model_version} (model {plan.contract_hash[:8]})"
-    links = tuple(neighbours(output, REVIEW_PAGE, plan.contract_hash))
+    links = tuple(neighbours(output, REVIEW_PAGE, plan.model_version))
     about = About(as_typed(output), plan.started_at, csv_path(plan.input), model, links)
     write_review(output, review, pictures, contract, moved, about)
     summary = NightSummary(

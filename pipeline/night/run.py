@@ -86,7 +86,7 @@ def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightS
             _classify_left(beside, params, deadline, steps)
             found = steps.finish_shadow(run, beside, found, params)
         elif beside:
-            found = results.without_shadow(run, found, beside.why)
+            found = results.without_shadow(run, found, params, beside.why)
         if params.batch.track:
             steps.record(options.output, found.summary, params)
         at_work.forget(options.output)

@@ -14,9 +14,10 @@ from pipeline.core.pages import as_cell
 from pipeline.core.text import shown, without_password
 from pipeline.night.deadline import OutOfTime
 from pipeline.night.ledger import Run
-from pipeline.night.morning import PAGE, alarms
+from pipeline.night.morning import PAGE
 from pipeline.night.results import TooManyUnreadable
 from pipeline.night.summary import SUMMARY, NightSummary, drift_lines, summary_lines
+from pipeline.night.verdict import alarms
 from pipeline.params.night import Batch
 from pipeline.registry.registration_result import Refused, Registration
 from pipeline.registry.succession import CHAMPION

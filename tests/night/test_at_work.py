@@ -13,7 +13,7 @@ import pytest
 
 from flows.services.watching import Watch
 from flows.show_nights import Coming, Input, unfinished_lines
-from pipeline.night import at_work
+from pipeline.night import all_nights, at_work
 from pipeline.night.ledger import Run
 from pipeline.night.options import NightOptions
 from pipeline.night.outputs import folder_for
@@ -26,7 +26,7 @@ from pipeline.storage.listing import Listed
 from tests.fixtures.images import save_image
 from tests.fixtures.ledgers import plan_of, row
 from tests.fixtures.project import REPOSITORY
-from tests.fixtures.summaries import summary_of
+from tests.fixtures.summaries import BATCH, summary_of
 from tests.fixtures.web import Web
 
 TODAY = datetime.datetime.now().astimezone().date().isoformat()
@@ -140,6 +140,8 @@ def test_a_killed_night_is_told_once_whoever_sees_it(
     night_of(output, photos, done=3)
     killed(output)
     assert ", killed (process " in lines()[1]
+    shown = all_nights.page(BATCH, datetime.datetime.now(datetime.UTC))
+    assert ('"bad">Not finished</b><br><small>killed' in shown) == output.startswith("predictions/")
     watch = Watch(7)
     watch.look(7)
     assert web.messages == [], "who goes on with it at once tells it"

@@ -3,6 +3,7 @@
 import csv
 import datetime
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from pipeline.params.data import Images
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import folder_at
 from tests.fixtures.images import save_image
+from tests.fixtures.project import REPOSITORY
 from tests.fixtures.reviews import image, row
 from tests.fixtures.summaries import summary_of
 
@@ -130,6 +132,7 @@ def test_a_review_without_labels_leaves_nothing_behind(tmp_path: Path) -> None:
 def old_night(output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The night of `output` in a project, a hundred days ago, with one real image."""
     monkeypatch.chdir(tmp_path)
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     night = Path("predictions/old")
     night.parent.mkdir()
     output.rename(night)

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from pipeline.core.pages import Link
-from pipeline.night.morning import Mix, MorningError, Past, Shown, alarms, draw_again, mixes, page, version_page
+from pipeline.night.morning import Mix, MorningError, Past, Shown, draw_again, mixes, page, version_page
 from pipeline.night.results import TooManyUnreadable
 from pipeline.night.review import by_kind
 from pipeline.night.rows import Row
 from pipeline.night.summary import NightSummary, summary_lines
 from pipeline.night.sure import drawn_from
+from pipeline.night.verdict import alarms
 from pipeline.params.file import Params
 from pipeline.params.night import Batch
 from pipeline.registry.history import Night
@@ -202,20 +203,26 @@ def test_a_night_writes_its_page_and_the_next_one_knows_of_it(
     assert "data:image/jpeg;base64," in second, "strange.png at least"
     assert "http" not in second, "it needs no other file"
     for address in (
-        "review.html", "predictions.csv", "review.csv", "model_card.html", "../../reports/evaluation.html",
-        "../../reports/data.html",
+        "review.html", "predictions.csv", "review.csv", "model_card.html", "../index.html",
+        "../../reports/evaluation.html", "../../reports/data.html",
     ):  # fmt: skip
         assert f'href="{address}"' in second, address
         assert (Path("predictions/tuesday") / address).is_file()
     assert 'href="morning.html"' in Path("predictions/tuesday/review.html").read_text()
+    every = Path("predictions/index.html").read_text()
+    assert every.index('href="tuesday/morning.html"') < every.index('href="monday/morning.html"')
+    assert ">Model card of version 1</a>" in second
+    assert ">Newest training: evaluation</a>" in second, "also when a later model is trained"
     card = Path("predictions/tuesday/model_card.html").read_text()
     assert "nightshift version 1" in card
     Path("reports/model_card.md").write_text("the card of a later model")
 
     Path("predictions/tuesday/morning.html").unlink()
+    Path("predictions/index.html").unlink()
     said = nightshift("report", cwd=project, in_process=False)
     assert said.stdout.strip() == "predictions/tuesday/morning.html"
     assert Path("predictions/tuesday/morning.html").read_text() == second
+    assert Path("predictions/index.html").is_file()
     nightshift("report", "predictions/monday", cwd=project)
     assert Path("predictions/tuesday/model_card.html").read_text() == card, "an old night keeps its model's card"
     assert Path("predictions/monday/morning.html").read_text() == first, "the nights after it are not before it"

@@ -66,6 +66,7 @@ def test_without_a_challenger_there_is_nothing_to_compare(trained: Path, night: 
     assert f"This night has no shadow: {why}" in said.stderr
     assert said.returncode == 0, "the rows are all there"
     assert json.loads((tmp_path / "out/summary.json").read_text())["no_shadow"].startswith(why)
+    assert f"--shadow compared nothing: {why}" in (tmp_path / "out/morning.html").read_text()
     assert not (tmp_path / "out/shadow/predictions.csv").exists()
 
 
