@@ -29,7 +29,7 @@ from pipeline.night.shadow import NoShadow
 from pipeline.night.shard import classify_alone
 from pipeline.night.summary import NightSummary
 from pipeline.night.workers import classify_shards
-from pipeline.notices import after_run, messages
+from pipeline.notices import messages, run_and_tell
 from pipeline.notices.send import tell
 from pipeline.params.file import Params, load_params
 from pipeline.storage.folders import Folder, folder_at
@@ -155,7 +155,7 @@ def steps_for(cluster: Cluster | None) -> order.Steps:
         classify = dask.classifier(cluster, dask_tasks, classify_as_tasks)
     return order.Steps(
         begin=begin, begin_shadow=begin_shadow, classify=classify, finish=finish, finish_shadow=finish_shadow,
-        record=record, tell_of_killed=after_run.of_killed, progress=log_shards,
+        record=record, tell_of_killed=run_and_tell.of_killed, progress=log_shards,
     )  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def nightly(  # each option is a parameter, for deployments and Prefect's UI
     publish(options.output, summary)
     if end := messages.of_night(options.output, summary, params.batch, always=True):
         create_markdown_artifact(end.markdown, key=END)
-    after_run.of_night(options.output, summary, params.batch)
+    run_and_tell.of_night(options.output, summary, params.batch)
     return summary
 
 

@@ -95,7 +95,7 @@ def classify(
     from pipeline.night.review import PAGE as REVIEW_PAGE
     from pipeline.night.rows import PREDICTIONS_CSV
     from pipeline.night.summary import summary_lines
-    from pipeline.notices import after_run, messages
+    from pipeline.notices import messages, run_and_tell
     from pipeline.params.file import load_params
     from pipeline.storage.folders import folder_at
 
@@ -114,7 +114,7 @@ def classify(
             summary = _as_flow(options, (*words, model))
         else:
             require(partial(messages.of_failed_night, results), lambda: require_possible(options, load_params()))
-            summary = after_run.night(results, lambda params: _plainly(options, params))
+            summary = run_and_tell.night(results, lambda params: _plainly(options, params))
     for line in summary_lines(summary):
         typer.echo(line)
     typer.echo(results / PREDICTIONS_CSV)
@@ -152,14 +152,14 @@ def _as_flow(options: "NightOptions", words: tuple[Any, ...]) -> "NightSummary":
 def _plainly(options: "NightOptions", params: "Params") -> "NightSummary":
     from pipeline.night.run import Steps, night
     from pipeline.night.workers import Classifier, classify_shards
-    from pipeline.notices import after_run
+    from pipeline.notices import run_and_tell
 
     classify_left: Classifier = classify_shards
     if options.cluster:
         from flows.services import dask
 
         classify_left = dask.classifier(options.cluster)
-    return night(options, params, Steps(classify=classify_left, tell_of_killed=after_run.of_killed))
+    return night(options, params, Steps(classify=classify_left, tell_of_killed=run_and_tell.of_killed))
 
 
 @app.command()

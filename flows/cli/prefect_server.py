@@ -124,7 +124,7 @@ def with_server(
     import httpx
     from prefect.settings import PREFECT_API_URL
 
-    from pipeline.notices import after_run
+    from pipeline.notices import run_and_tell
 
     before = result.stat().st_mtime_ns if result and result.exists() else None
     try:
@@ -139,5 +139,5 @@ def with_server(
                 else "What is done is kept. Start the server and run the same command again, or add --no-prefect."
             )
         )
-        after_run.of_error(lambda: failed(gone), gone)
+        run_and_tell.of_error(lambda: failed(gone), gone)
         raise gone from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.core.errors import NightshiftError
 from pipeline.night.deadline import time_of_day
 from pipeline.params.file import Params
-from pipeline.params.night import valid_model_name
+from pipeline.params.register import valid_model_name
 from pipeline.storage.folders import Folder
 
 

@@ -13,7 +13,8 @@ from pipeline.core.paths import PARAMS
 from pipeline.core.shipped import is_checkout
 from pipeline.params.data import Audit, Images, Preprocess, Section, Validate
 from pipeline.params.model import Augment, Compute, Embed, Evaluate, Model, Train, Tune
-from pipeline.params.night import Batch, Register
+from pipeline.params.night import Batch
+from pipeline.params.register import Register
 
 # Keys of earlier versions, and what to write instead.
 RENAMED = {

@@ -14,7 +14,7 @@ from pipeline.core.text import counted, named, shown
 from pipeline.evaluation import headlines
 from pipeline.evaluation.headlines import in_percent
 from pipeline.evaluation.results import Evaluation
-from pipeline.params.night import Gate
+from pipeline.params.register import Gate
 
 if TYPE_CHECKING:  # slow to import, and a night only reads decisions
     from pipeline.registry.comparison import Comparison, OfClass

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.evaluation.results import Evaluation, Interval
-from pipeline.params.night import Gate
+from pipeline.params.register import Gate
 from pipeline.registry.comparison import Changed, Comparison, Difference, OfClass
 from pipeline.registry.gate import (
     Check,

@@ -57,12 +57,12 @@ def test_a_late_run_is_left_out_when_a_newer_one_does_its_work(
 
 
 @pytest.mark.slow
-def test_after_an_hour_asleep_one_run_a_deployment_catches_up_and_nobody_is_alarmed(up: Up) -> None:
+def test_after_a_sleep_one_run_a_deployment_catches_up_and_nobody_is_alarmed(up: Up) -> None:
     now = datetime.datetime.now(datetime.UTC)
     ids = {}
     pool = f"{up.prefect}/api/work_pools/nightshift"
     httpx.patch(pool, json={"is_paused": True}, timeout=30).raise_for_status()  # asleep
-    for minutes in range(1, 31):
+    for minutes in range(1, 9):
         at = (now - datetime.timedelta(minutes=minutes)).isoformat()
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": at}}
         place = f"deployments/{up.deployment('tidy')['id']}/create_flow_run"
@@ -71,5 +71,5 @@ def test_after_an_hour_asleep_one_run_a_deployment_catches_up_and_nobody_is_alar
     assert {up.end_of(run) for minutes, run in ids.items() if minutes > 1} == {"Cancelled"}
     httpx.patch(pool, json={"is_paused": False}, timeout=30).raise_for_status()
     assert up.end_of(ids[1]) == "Completed"
-    [last] = up.api("flow_runs/filter", flow_runs={"id": {"any_": [ids[30]]}})
+    [last] = up.api("flow_runs/filter", flow_runs={"id": {"any_": [ids[8]]}})
     assert "The run that was due at" in last["state"]["message"]
