@@ -49,6 +49,7 @@ def print_registration(registration: Registration) -> None:
     _print([registration.sentence, f"{model.name}: {registration.state}"])
     if decision.needs_a_person:
         _print([f"A person has to promote it: {decision.needs_a_person}."])
+    _print(decision.notes)
     _print([decision.certificate] if decision.certificate else [])
     pages = [file for _, file in REPORTS if file.is_file()]
     _print([f"Pages: {', '.join(map(str, pages))}"] if pages else [])

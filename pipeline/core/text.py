@@ -1,10 +1,11 @@
-"""How names of files and labels are written in a message. Opens no file."""
+"""How names of files and labels, and values beside their limits, are written in a message. Opens no file."""
 
 import re
 from collections.abc import Iterable
 
 PASSWORD = re.compile(r"(?<=://)[^\s/@]+@")  # user and password in an address
 EXAMPLES = 5  # names shown in a message; reports and tables list all
+MOST_DIGITS = 9  # of a value beside its limit
 
 
 def named(names: Iterable[str], count: int | None = None) -> str:
@@ -18,6 +19,21 @@ def named(names: Iterable[str], count: int | None = None) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """`1 image`, `2,624 images`; plural: where it is more than an `s` at the end."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def beside(value: float, limit: float, form: str = ".3f") -> str:
+    """`value` with as many digits as show on which side of `limit` it is: 0.1503 beside 0.15, and 0.151.
+
+    form: sign, fewest digits and kind, as in a format specification, such as `+.3f`. What differs from the limit only
+    beyond MOST_DIGITS is written like the limit itself.
+    """
+    sign, fewest, kind = form.partition(".")[0], int(form[-2]), form[-1]
+    for digits in range(fewest, MOST_DIGITS + 1):
+        text = f"{value:{sign}z.{digits}{kind}}"
+        written = float(text)
+        if (written > limit, written < limit) == (value > limit, value < limit):
+            return text
+    return f"{value:{sign}z.{fewest}{kind}}"
 
 
 def shown(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from pipeline.core.text import beside
 from pipeline.night.summary import NightSummary, stranger_lines
 from pipeline.params.night import Batch
 
@@ -34,9 +35,10 @@ def raised(summary: NightSummary, batch: Batch) -> list[Alarm]:
         )
         found.append(Alarm("unreadable files", words))
     if moved := summary.drift.moved if summary.drift else []:
-        sizes = ", ".join(f"{one.measure.replace('_', ' ')} {one.statistic:.2f}" for one in moved)
+        most = batch.max_drift
+        sizes = ", ".join(f"{one.measure.replace('_', ' ')} {beside(one.statistic, most, '.2f')}" for one in moved)
         words = (
-            f"The images are not as in training (0 the same, 1 disjoint; batch.max_drift {batch.max_drift:g}): {sizes}."
+            f"The images are not as in training (0 the same, 1 disjoint; batch.max_drift {most:g}): {sizes}."
             " Another camera, another light, other subjects? The model's figures may no longer hold."
         )
         found.append(Alarm("not as in training", words))

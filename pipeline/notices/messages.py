@@ -24,7 +24,7 @@ from pipeline.registry.succession import CHAMPION
 from pipeline.storage.folders import Folder
 
 AGAIN = "Run the same command again to resume."
-TRAINING_KEPT = "Stages that were finished, and the checkpoints of the one that was not. The champion stays."
+TRAINING_KEPT = "Stages that were finished, and the checkpoints of the one that was not. Nothing changes for nights."
 NOTHING = "Nothing was started."
 LONGEST = 3000  # characters of one part: chat services cut off or refuse what is much longer
 
@@ -191,12 +191,13 @@ def of_training(registration: Registration) -> Message:
     """A training whose model passed the gate."""
     model, decision = registration.model, registration.decision
     name = f"{model.name} version {model.version}"
-    happened = " ".join([f"{name} passed the gate. Compared with: {decision.against}.", decision.certificate]).strip()
+    said = [f"{name} passed the gate. Compared with: {decision.against}.", *decision.notes, decision.certificate]
+    happened = " ".join(said).strip()
     if CHAMPION in model.aliases:
         return Message(Kind.SUCCESS, f"{name} is the champion", happened, _where(registration), "Nothing.")
     if decision.needs_a_person:
         happened += f" A person has to promote it: {decision.needs_a_person}."
-    do = f"`nightshift promote {model.version}` makes it the champion; until then the present one is used."
+    do = f"`nightshift promote {model.version}` makes it the champion. {registration.nights}"
     return Message(Kind.SUCCESS, f"{name} waits for promotion", happened, _where(registration), do)
 
 
@@ -205,13 +206,8 @@ def of_failed_training(error: BaseException) -> Message:
     if isinstance(error, Refused):
         model, reasons = error.registration.model, error.registration.decision.reasons
         name = f"{model.name} version {model.version}"
-        do = (
-            "The nights need nothing: they keep using the champion. "
-            f"`nightshift promote {model.version} --force` makes it the champion anyway."
-        )
-        return Message(
-            Kind.WARNING, f"The gate refused {name}", "\n".join(reasons), _where(error.registration), do
-        )  # fmt: skip
+        do = " ".join(error.registration.next_steps)
+        return Message(Kind.WARNING, f"The gate refused {name}", "\n".join(reasons), _where(error.registration), do)
     return Message(Kind.FAILURE, "Training failed", _words_of(error), TRAINING_KEPT, _what_to_do(error))
 
 

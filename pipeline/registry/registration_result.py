@@ -50,11 +50,18 @@ class Registration:
         champion, version = self.champion, self.model.version
         said = "It passed the gate" if self.decision.passed else "The gate refused it"
         if champion is None:
-            return f"{said}."
+            return f"{said}, and no version is the champion."
         if champion == version:
             passed = "and" if self.decision.passed else "but"
             return f"{said}, {passed} it is the champion: nights use it."
         return f"{said}. The champion is version {champion}: nights use that."
+
+    @property
+    def nights(self) -> str:
+        """What the nights do until a person acts, in a sentence."""
+        if self.champion is None:
+            return "No night can run before a version is the champion."
+        return f"Nights need nothing: they use version {self.champion}."
 
     @property
     def next_steps(self) -> list[str]:
@@ -64,9 +71,11 @@ class Registration:
             return ["`nightshift classify FOLDER` answers for a folder of images."]
         if not self.decision.passed:
             return [
-                "Nights need nothing. Look at the evaluation: more or better labelled images help most.",
+                f"{self.nights} Look at the evaluation: more or better labelled images help most.",
                 f"`nightshift promote {version} --force` makes it the champion anyway.",
             ]
+        if self.champion is None:
+            return [f"`nightshift promote {version}` makes it the champion. {self.nights}"]
         return [
             f"`nightshift promote {version}` makes it the champion.",
             "To see first where the two differ on your images: `nightshift classify FOLDER --shadow`.",

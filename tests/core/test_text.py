@@ -1,8 +1,8 @@
-"""Names in a message are few, and move no cursor."""
+"""Names in a message are few, and move no cursor; a value has the digits that its limit asks for."""
 
 import pytest
 
-from pipeline.core.text import named, shown
+from pipeline.core.text import beside, named, shown
 
 
 def test_messages_name_the_first_few_and_no_name_moves_the_cursor() -> None:
@@ -22,3 +22,25 @@ def test_messages_name_the_first_few_and_no_name_moves_the_cursor() -> None:
 )
 def test_names_do_nothing_to_the_terminal(name: str, expected: str) -> None:
     assert shown(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "form", "expected"),
+    [
+        pytest.param(0.2, 0.15, ".3f", "0.200", id="far away"),
+        pytest.param(0.1503, 0.15, ".3f", "0.1503", id="just above"),
+        pytest.param(0.14996, 0.15, ".3f", "0.14996", id="just below"),
+        pytest.param(0.15049, 0.1504, ".3f", "0.1505", id="rounded it would be on the other side"),
+        pytest.param(0.15, 0.15, ".3f", "0.150", id="equal"),
+        pytest.param(0.87 - 0.9, -0.03, "+.3f", "-0.030", id="equal but for floating point"),
+        pytest.param(-0.0002, -0.03, "+.3f", "+0.000", id="no negative zero"),
+        pytest.param(-0.0002, 0.0, "+.3f", "-0.0002", id="just below zero"),
+        pytest.param(0.00100004, 0.001, ".2g", "0.00100004", id="significant digits"),
+        pytest.param(3e-7, 0.001, ".2g", "3e-07", id="small"),
+        pytest.param(float("nan"), 0.15, ".3f", "nan", id="no number"),
+    ],
+)
+def test_a_value_has_the_digits_that_tell_it_from_its_limit(
+    value: float, limit: float, form: str, expected: str
+) -> None:
+    assert beside(value, limit, form) == expected

@@ -4,9 +4,13 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from pipeline.evaluation.confidence import calibration_error_ends
+from pipeline.evaluation.metrics import expected_calibration_error
 from pipeline.evaluation.results import Evaluation, Interval
+from pipeline.notices.messages import of_failed_training, of_training
 from pipeline.params.register import Gate
 from pipeline.registry.comparison import Changed, Comparison, Difference, OfClass
 from pipeline.registry.gate import (
@@ -22,10 +26,10 @@ from pipeline.registry.gate import (
     to_tags,
 )
 from pipeline.registry.registration_page import page_of
-from pipeline.registry.registration_result import Registration
+from pipeline.registry.registration_result import Refused, Registration
 from pipeline.registry.versions import Registered
 from tests.fixtures.certificates import UNCERTAIN
-from tests.fixtures.evaluations import an_evaluation
+from tests.fixtures.evaluations import an_evaluation, judge
 
 GATE = Gate(
     min_accuracy=0.8, min_balanced_accuracy=0.7, max_log_loss=0.5, max_expected_calibration_error=0.1,
@@ -159,6 +163,64 @@ def test_a_class_that_is_lost_is_named_even_beside_one_that_only_chance_lowered(
     assert "recall of dog is 0.500, the champion's 0.900" in "".join(decision.reasons)
 
 
+@pytest.mark.parametrize(
+    ("error", "passed", "noted"),
+    [
+        (Interval(value=0.09, low=0.0, high=0.2), True, False),
+        (Interval(value=0.1004, low=0.02, high=0.2), True, True),
+        (Interval(value=0.3, low=0.1, high=0.5), True, True),
+        (Interval(value=0.3, low=0.1001, high=0.5), False, False),
+        (Interval(value=0.3), True, True),
+        (Interval(value=0.09), True, False),
+    ],
+    ids=["below", "above by chance perhaps", "the limit is an end", "above", "too few images", "too few, and below"],
+)
+def test_an_error_that_chance_raises_refuses_only_beyond_chance(error: Interval, passed: bool, noted: bool) -> None:
+    numbers = {**evaluation().metrics, "expected_calibration_error": error}
+    decision = decide(an_evaluation(**numbers), 0, None, GATE, 0.95)
+    assert missed(decision) == ([] if passed else ["max_expected_calibration_error"])
+    assert bool(decision.notes) == noted
+    assert from_tags(to_tags(decision, GATE)) == decision
+
+
+@pytest.mark.parametrize(("too_sure", "refused"), [(0.0, 0), (0.6, 20)])
+def test_thirty_images_refuse_a_badly_calibrated_model_and_no_well_calibrated_one(
+    too_sure: float, refused: int
+) -> None:
+    """Of 20 models that are right as often as their confidence, 0.97, or so much less often."""
+    decisions = []
+    for seed in range(20):
+        right = np.random.default_rng(seed).random(30) < 0.97 - too_sure
+        answers = judge(np.where(right, 0, 1), np.tile([0.97, 0.03], (30, 1))).answers
+        ends = calibration_error_ends(answers, np.arange(30), 200, 0.95, seed)
+        assert ends
+        value = expected_calibration_error(answers.labels, answers.probabilities)
+        error = Interval(value=value, low=ends[0], high=ends[1])
+        numbers = {**evaluation().metrics, "expected_calibration_error": error}
+        decisions.append(decide(an_evaluation(**numbers), 0, None, GATE, 0.95))
+    assert sum(not decision.passed for decision in decisions) == refused
+
+
+def test_a_value_and_its_limit_are_never_the_same_digits_where_they_differ() -> None:
+    error = Interval(value=0.1003, low=0.1001, high=0.4)
+    numbers = {**evaluation(accuracy=0.7997).metrics, "expected_calibration_error": error}
+    against = contest(
+        new_speed=99.9, balanced_accuracy=Difference(0.8799, 0.9, -0.05, 0.01),
+        calibration=Difference(0.08004, 0.05, 0.0002, 0.08), classes=(OfClass("cat", 0.5998, 0.7, Changed(0, 40)),),
+    )  # fmt: skip
+    reasons = decide(an_evaluation(**numbers), 0.001004, against, GATE, 0.95).reasons
+    expected = (
+        "min_accuracy: accuracy on the test images is 0.7997; asked for: at least 0.8",
+        "is 0.1003 [0.1001, 0.400]; asked for: at most 0.1, or within chance",
+        "by 0.001004 in a class probability; asked for: at most 0.001",
+        "(difference -0.0201 [",
+        "(difference -0.1002; ",
+        "(difference +0.03004 [+0.0002, +0.080])",
+        "2.002 times slower; asked for: at most 2 times slower",
+    )
+    assert [words for words, reason in zip(expected, reasons, strict=True) if words not in reason] == []
+
+
 def test_what_was_left_out_is_said() -> None:
     against = decide(evaluation(), 0, contest(seen=12, unreadable=1, units=80), GATE, 0.95).against
     assert against == (
@@ -267,3 +329,37 @@ def test_the_registrations_page_says_what_was_found_who_is_champion_and_what_to_
     later = ("compared", "champion", "accuracy")
     earlier = {key: value for key, value in refused.as_json().items() if key not in later}
     assert "Compared with: version 3" in page_of(earlier), "a result that an earlier version wrote"
+
+
+@pytest.mark.parametrize(
+    ("champion", "state", "nights"),
+    [
+        (3, ". The champion is version 3: nights use that.", "Nights need nothing: they use version 3."),
+        (None, ", and no version is the champion.", "No night can run before a version is the champion."),
+    ],
+    ids=["another champion", "none"],
+)  # fmt: skip
+def test_after_a_refusal_it_is_said_which_version_nights_use_or_that_none_can_run(
+    champion: int | None, state: str, nights: str
+) -> None:
+    decision = decide(evaluation(accuracy=0.41), 0, None, GATE, 0.95)
+    refused = Registration(Registered("nightshift", 4, "run", ()), decision, champion=champion)
+    message = of_failed_training(Refused(refused))
+    page = page_of(refused.as_json())
+    assert refused.state == f"The gate refused it{state}"
+    for said in (" ".join(refused.next_steps), message.do, page):
+        assert said.count(nights) == 1
+    assert "`nightshift promote 4 --force`" in message.do
+    assert refused.state in page
+
+
+def test_what_the_images_cannot_tell_is_on_the_page_and_in_the_message() -> None:
+    numbers = {**evaluation().metrics, "expected_calibration_error": Interval(value=0.1503, low=0.02, high=0.3)}
+    decision = decide(an_evaluation(**numbers), 0, None, GATE, 0.95)
+    passed = Registration(Registered("nightshift", 1, "run", ("champion",)), decision, champion=1)
+    note = (
+        "The expected calibration error is 0.150, more than 0.1; 40 test images cannot tell whether that is chance, "
+        "so the gate does not refuse it."
+    )
+    for said in (page_of(passed.as_json()), of_training(passed).happened, to_markdown(decision)):
+        assert note in said
