@@ -14,14 +14,16 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREDICTIONS
 from pipeline.core.people_tables import TableError
 from pipeline.evaluation.results import read_evaluation
-from pipeline.night.review import PAGE, REVIEW
+from pipeline.night.neighbours import MORNING
+from pipeline.night.review import PAGE as REVIEW_PAGE
+from pipeline.night.review import REVIEW
 from pipeline.night.review_file import read_review
 from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, read_rows
 from pipeline.night.summary import SUMMARY, summary_if_any, summary_lines
 from pipeline.registry import champions, current
 from pipeline.registry.gate import GATE_TAG, REFUSED
 from pipeline.registry.store import Store
-from pipeline.registry.succession import CHAMPION
+from pipeline.registry.succession import CHAMPION, PREVIOUS
 from pipeline.registry.versions import Registered
 from pipeline.storage.folders import folder_at
 from pipeline.versions.dvc import is_evaluated
@@ -51,7 +53,8 @@ def versions_table(every: Sequence[Registered]) -> tuple[list[dict[str, str]], l
     for model in shown:
         if CHAMPION in model.aliases:
             notes.append(f"version {model.version} is champion since {model.tags.get(champions.SINCE_TAG, 'long')}")
-            notes += [f"WARNING: {words}" for words in [champions.warning(model)] if words]
+            before = next((other.version for other in every if PREVIOUS in other.aliases), None)
+            notes += [f"WARNING: {words}" for words in [champions.warning(model, before)] if words]
     return rows, notes
 
 
@@ -116,8 +119,9 @@ def _night_lines(folder: Path) -> list[str]:
     if not (summary := summary_if_any(folder_at(folder))):
         return []
     result, lines = folder / PREDICTIONS_CSV, ["Latest predictions:"]
-    lines += [*(f"  {line}" for line in summary_lines(summary)), f"  {result}"]
-    lines += [f"  {page}" for page in [folder / PAGE] if page.is_file()]
+    lines += [f"  {line}" for line in summary_lines(summary)]
+    files = (folder / MORNING, result, folder / REVIEW_PAGE)
+    lines += [f"  {file}" for file in files if file == result or file.is_file()]
     lines += _open_review(folder / REVIEW)
     if not result.is_file():
         return [*lines, "    (it is missing there)"]

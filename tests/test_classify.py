@@ -36,6 +36,8 @@ def test_good_and_bad_files_each_have_their_right_row(trained: Path, tmp_path: P
     save_image(folder / "4-good.jpg", seed=3, width=60, height=90)
     done = nightshift("classify", str(folder), str(tmp_path / "out"), "--no-prefect", cwd=trained)
     assert "4 images" in done.stdout
+    files = [line for line in done.stdout.splitlines() if line.startswith(f"{tmp_path}/out/")]
+    assert [Path(file).name for file in files] == ["morning.html", "predictions.csv", "review.html"]
     first, text, cut, last = rows(tmp_path / "out")
     assert [row["path"] for row in (first, text, cut, last)] == ["1-good.jpg", "2-text.jpg", "3-cut.png", "4-good.jpg"]
     assert first["status"] in ("ok", "unsure")

@@ -22,10 +22,11 @@ def promote(
     from pipeline.registry import champions
     from pipeline.registry.registration_page import write_page
 
-    promoted = champions.promote(load_params().register_.model_name, version, force=force)
+    name = load_params().register_.model_name
+    promoted = champions.promote(name, version, force=force)
     write_page(promoted.version)
     typer.echo(f"{promoted.name} version {promoted.version} is the champion now.")
-    if words := champions.warning(promoted):
+    if words := champions.warning(promoted, champions.previous(name)):
         typer.echo(words)
 
 
@@ -46,7 +47,7 @@ def rollback() -> None:
         typer.echo("It was the first champion: there is no earlier one to return to.")
     if done.replaced:
         typer.echo(f"`nightshift promote {done.replaced}` takes this back.")
-    if words := champions.warning(done.model):
+    if words := champions.warning(done.model, done.earlier[0] if done.earlier else None):
         typer.echo(words)
 
 

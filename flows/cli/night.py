@@ -89,6 +89,7 @@ def classify(
     To resume an interrupted run, run the same command again.
     """
     from pipeline.night.deadline import time_of_day
+    from pipeline.night.neighbours import MORNING
     from pipeline.night.options import Cluster, NightOptions
     from pipeline.night.outputs import folder_for
     from pipeline.night.planning import require_possible
@@ -117,6 +118,8 @@ def classify(
             summary = run_and_tell.night(results, lambda params: _plainly(options, params))
     for line in summary_lines(summary):
         typer.echo(line)
+    if not results.local or (results.local / MORNING).is_file():  # a warning has said why it is not there
+        typer.echo(results / MORNING)
     typer.echo(results / PREDICTIONS_CSV)
     if summary.review and summary.review.of:
         typer.echo(results / REVIEW_PAGE)

@@ -42,11 +42,8 @@ def lacking(deployment: str, parameters: Mapping[str, Any], usual_model: str) ->
                 f"`source` in prefect.yaml, {AFTERWARDS}"
             )
     for model in dict.fromkeys(one.model_name or usual_model for one in inputs):
-        if not _has_champion(model):
-            yield (
-                f"`{deployment}` will fail: no version of {model} is @champion. Run `nightshift train`, or promote one "
-                "with `nightshift promote`"
-            )
+        if words := _without_champion(model):
+            yield f"`{deployment}` will fail: {words[0].lower()}{words[1:]}"
 
 
 def _without_images(source: str) -> str:
@@ -70,9 +67,10 @@ def _until_an_image(entries: Iterator[Listed | Aside]) -> Iterator[Listed | Asid
             return
 
 
-def _has_champion(name: str) -> bool:
-    """Whether there is one; where nobody can say, the night will."""
+def _without_champion(name: str) -> str:
+    """That there is none, and what to do; empty if there is one, or if nobody can say: then the night will."""
     try:
-        return any(CHAMPION in one.aliases for one in champions.known_versions(name))
+        every = champions.known_versions(name)
     except NightshiftError:
-        return True
+        return ""
+    return "" if any(CHAMPION in one.aliases for one in every) else champions.without_champion(name, every).rstrip(".")

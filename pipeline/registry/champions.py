@@ -8,6 +8,7 @@ move and completes it.
 
 import datetime
 import getpass
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -158,26 +159,38 @@ def require_champion(name: str) -> None:
     store = Store.of_project()
     store.require_answer()
     if not store.names_alias(name, CHAMPION):
-        raise NightshiftError(_without_champion(name))
+        raise NightshiftError(without_champion(name, known_versions(name) if store.is_there else ()))
 
 
-def _without_champion(name: str) -> str:
-    return f"No version of {name} is @champion in MLflow. Run `nightshift train`, then `nightshift promote`."
+def without_champion(name: str, every: Sequence[Registered]) -> str:
+    """That no version is the champion, and what to do. every: the versions, the newest first."""
+    said = f"No version of {name} is @champion in MLflow"
+    if not every:
+        return f"{said}. Run `nightshift train`: the first version that passes the gate becomes it."
+    usable = [one.version for one in every if one.tags.get(GATE_TAG) != REFUSED]
+    if usable:
+        return f"{said}. `nightshift promote {usable[0]}` makes version {usable[0]} the champion."
+    newest = every[0].version
+    return (
+        f"{said}: the gate refused version {newest}, the newest. `nightshift status` says why; "
+        f"`nightshift promote {newest} --force` makes it the champion anyway."
+    )
 
 
 def champion(name: str) -> Registered:
     """The version the night uses, whoever chose it. Raises NightshiftError when there is none."""
     from mlflow import MlflowException
 
+    history: tuple[int, ...] = ()
     with Store.of_project().connected() as client:
         found = versions.by_alias(client, name, CHAMPION)
         if found is None:
-            raise NightshiftError(_without_champion(name))
+            raise NightshiftError(without_champion(name, versions.versions(client, name)))
         try:
-            reconcile(client, name)
+            history = reconcile(client, name)
         except MlflowException as error:  # a read-only store is enough for a night
             log.warning("Could not record in MLflow that version %d is the champion: %s", found.version, error)
-    if words := warning(found):
+    if words := warning(found, history[-2] if len(history) > 1 else None):
         log.warning("%s", words)
     return found
 
@@ -186,6 +199,13 @@ def challenger(name: str) -> Registered | None:
     """The newest version that passed the gate, if there is one."""
     with Store.of_project().connected() as client:
         return versions.by_alias(client, name, CHALLENGER)
+
+
+def previous(name: str) -> int | None:
+    """The version that the next rollback returns to, if there is one."""
+    with Store.of_project().connected() as client:
+        found = versions.by_alias(client, name, PREVIOUS)
+        return found.version if found else None
 
 
 def numbered(name: str, version: int) -> Registered:
@@ -213,12 +233,13 @@ def reasons(model: Registered) -> tuple[str, ...]:
     return decision.reasons if decision else ()
 
 
-def warning(model: Registered) -> str:
-    """A warning about this version as champion, or an empty text."""
+def warning(model: Registered, before: int | None) -> str:
+    """A warning about this version as champion, or an empty text. before: the version that a rollback returns to."""
     if model.tags.get(GATE_TAG) != REFUSED:
         return ""
     forced = f" (forced by {model.tags[FORCED_TAG]})" if FORCED_TAG in model.tags else ""
+    undo = f" `nightshift rollback` returns to version {before}." if before else ""
     return (
         f"{model.name} version {model.version} is the champion although the gate refused it{forced}: "
-        f"{'; '.join(reasons(model))}. `nightshift rollback` returns to the previous champion."
+        f"{'; '.join(reasons(model))}.{undo}"
     )

@@ -62,6 +62,15 @@ class Store:
         return self.address.startswith("sqlite:")
 
     @property
+    def is_there(self) -> bool:
+        """Whether it can hold anything: a file may not be made yet. Looking into it with MLflow would make it."""
+        return not self.is_file or self._file.is_file()
+
+    @property
+    def _file(self) -> Path:
+        return Path(self.address.removeprefix("sqlite:///"))
+
+    @property
     def is_server(self) -> bool:
         """Whether it is a tracking server, which keeps the files of its runs itself."""
         return self.address.startswith("http")
@@ -92,12 +101,11 @@ class Store:
         """
         if not self.is_file:
             return True
-        file = Path(self.address.removeprefix("sqlite:///"))
-        if not file.is_file():
+        if not self.is_there:
             return False
         query = "SELECT 1 FROM registered_model_aliases WHERE name = ? AND alias = ?"
         try:
-            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as store:
+            with closing(sqlite3.connect(f"{self._file.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as store:
                 return store.execute(query, (model, alias)).fetchone() is not None
         except sqlite3.Error:  # a new or damaged file, or another version's: MLflow says more
             return True

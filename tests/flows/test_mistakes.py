@@ -86,4 +86,4 @@ def test_with_prefect_too_it_comes_before_anything_large_is_imported(empty: Path
         capture_output=True, check=False, env=environment(PYTHONPATH=str(REPOSITORY)),
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "\n")
-    assert done.stderr == f"Error: {BY_MISTAKE['no champion'][0]}, then `nightshift promote`.\n"
+    assert done.stderr == f"Error: {BY_MISTAKE['no champion'][0]}: the first version that passes the gate becomes it.\n"

@@ -53,6 +53,13 @@ def test_a_review_that_is_none_any_more_is_one_line(review: Path) -> None:
     assert any("review.csv is not a night's review: it has no columns path" in line for line in status_lines())
 
 
+def test_the_page_to_read_first_is_named_first(review: Path) -> None:
+    assert not [line for line in status_lines() if "morning.html" in line], "it is not there"
+    review.with_name("morning.html").touch()
+    files = [line.strip() for line in status_lines() if line.startswith("  predictions/monday/")]
+    assert [Path(file).name for file in files] == ["morning.html", "predictions.csv", "review.html"]
+
+
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What git brings of the demo's training: its lock and its reports, and no model."""

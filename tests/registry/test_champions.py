@@ -186,3 +186,4 @@ def test_the_night_uses_a_refused_champion_that_a_person_chose_and_says_so(
     move_in_the_ui(3)
     assert champions.champion(NAME).version == 3
     assert "nightshift version 3 is the champion although the gate refused it: max_loss" in caplog.text
+    assert "`nightshift rollback` returns to version 1." in caplog.text

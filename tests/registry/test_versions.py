@@ -1,7 +1,10 @@
 """Versions of a small real store: what they are, and how many requests it takes to know."""
 
+import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,8 +12,10 @@ from typing import Any
 import pytest
 from mlflow.tracking._model_registry.client import ModelRegistryClient
 
+from flows.status import versions_table
 from pipeline.core.errors import NightshiftError
 from pipeline.registry import champions, versions
+from pipeline.registry.gate import DECISION_TAG, GATE_TAG, Check, Decision
 from pipeline.registry.runs import CONTRACT_TAG
 from pipeline.registry.store import Store
 
@@ -90,3 +95,47 @@ def test_what_does_not_exist_is_none(seven: Store) -> None:
         champions.numbered(NAME, 3)
     with pytest.raises(NightshiftError, match="No version of shapes is @champion"):
         champions.champion(NAME)
+
+
+@pytest.fixture
+def refused(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """One version, which the gate refused."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_store, tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with Store.of_project().connected() as client:
+        client.create_registered_model(NAME)
+        client.create_model_version(NAME, str(tmp_path), tags=tags_of("at least 0.5", passed=False))
+    return Store.of_project()
+
+
+def tags_of(asked: str, *, passed: bool) -> dict[str, str]:
+    """What a registration leaves of the gate's decision."""
+    decision = Decision((Check("min_accuracy", passed, "accuracy is 0.4", asked),), "no other version")
+    return {GATE_TAG: decision.verdict, DECISION_TAG: json.dumps({**asdict(decision), "limits": {}})}
+
+
+@pytest.mark.parametrize("ask", [champions.champion, champions.require_champion])
+def test_without_a_champion_the_next_step_follows_from_what_the_gate_said(
+    refused: Store, ask: Callable[[str], object]
+) -> None:
+    with pytest.raises(NightshiftError, match=r"No version of other is @champion in MLflow. Run `nightshift train`"):
+        ask("other")
+    forced = r"the gate refused version 1, the newest. `nightshift status` says why; `nightshift promote 1 --force`"
+    with pytest.raises(NightshiftError, match=forced):
+        ask(NAME)
+    with refused.connected() as client:
+        client.create_model_version(NAME, "passed", tags=tags_of("at least 0.3", passed=True))
+    with pytest.raises(NightshiftError, match=r"MLflow. `nightshift promote 2` makes version 2 the champion."):
+        ask(NAME)
+
+
+def test_a_rollback_is_advised_only_where_a_champion_was_before(refused: Store) -> None:
+    with refused.connected() as client:
+        client.create_model_version(NAME, "worse", tags=tags_of("at least 0.5", passed=False))
+    for version, advice in ((1, ""), (2, " `nightshift rollback` returns to version 1.")):
+        promoted = champions.promote(NAME, version, force=True)
+        words = champions.warning(promoted, champions.previous(NAME))
+        assert f"version {version} is the champion although the gate refused it (forced by " in words
+        assert words.endswith(f"min_accuracy: accuracy is 0.4; asked for: at least 0.5.{advice}")
+        assert f"WARNING: {words}" in versions_table(champions.known_versions(NAME))[1]

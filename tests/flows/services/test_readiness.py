@@ -36,7 +36,7 @@ def test_a_night_without_images_is_named_before_it_fails(here: Params, tmp_path:
 def test_a_night_without_a_champion_is_named(here: Params, tmp_path: Path) -> None:
     save_image(tmp_path / "a.png")
     parameters = {"source": str(tmp_path), "model_name": "nobody"}
-    assert said("nightly", parameters) == ["`nightly` will fail: no version of nobody is @champion"]
+    assert said("nightly", parameters) == ["`nightly` will fail: no version of nobody is @champion in MLflow"]
 
 
 def test_a_training_without_images_is_named_and_others_need_nothing(
@@ -61,4 +61,4 @@ def test_a_night_that_names_no_folder_is_over_the_usual_one(
 def test_a_missing_champion_is_said_once_for_all_folders(here: Params, tmp_path: Path) -> None:
     save_image(tmp_path / "a.png")
     inputs = [{"source": str(tmp_path), "model_name": "nobody"}] * 2
-    assert said("nights", {"inputs": inputs}) == ["`nights` will fail: no version of nobody is @champion"]
+    assert said("nights", {"inputs": inputs}) == ["`nights` will fail: no version of nobody is @champion in MLflow"]
