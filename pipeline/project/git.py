@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.text import shown
 
 REPOSITORY = ".git"  # a folder, or a file that names one elsewhere (a worktree, a submodule)
 MESSAGE = "A new Nightshift project"
 COMMIT = f'git add --all && git commit --message "{MESSAGE}"'
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # variables that name another repository
+FAULT = ("fatal:", "error:")  # begins what git says of a failure; warnings may stand before it
+LINES = 12  # of a refused commit, the last: hooks may say much
 
 
 class ProjectError(NightshiftError):
@@ -31,9 +34,9 @@ def require_git() -> None:
 def require_repository(folder: Path) -> None:
     """Raise ProjectError where git does not take `folder` for the top of a repository that it can work in."""
     done = _ask("rev-parse", "--show-toplevel", cwd=folder)
-    top = Path(done.stdout.rstrip("\n"))
+    top = Path(done.stdout.removesuffix("\n"))
     if done.returncode or not top.is_dir() or not top.samefile(folder):
-        why = f": {_last(done)}" if done.returncode else ""
+        why = f": {_why(done)}" if done.returncode else ""
         raise ProjectError(
             f"{folder} holds {REPOSITORY}, and git does not work in it{why}. Nothing was written. Mend it, or name a "
             "new folder."
@@ -45,6 +48,11 @@ def ignored(folder: Path, names: Iterable[str]) -> list[str]:
     return _ask("check-ignore", "--", *names, cwd=folder).stdout.splitlines()
 
 
+def has(folder: Path, name: str) -> bool:
+    """Whether the repository in `folder` tracks this file, or one in this folder."""
+    return bool(_ask("ls-files", "--", name, cwd=folder).stdout)
+
+
 def begin(folder: Path) -> str:
     """Make a repository with everything in `folder`; returns what `commit` does. Raises ProjectError."""
     _require("init", "--quiet", cwd=folder)
@@ -53,7 +61,8 @@ def begin(folder: Path) -> str:
 
 
 def stage(folder: Path, names: Iterable[str]) -> None:
-    """Stage these files and no others. Raises ProjectError."""
+    """Stage these files and no others, or none. Raises ProjectError."""
+    _require("add", "--dry-run", "--", *names, cwd=folder)  # a sparse checkout refuses some when it has staged others
     _require("add", "--", *names, cwd=folder)
 
 
@@ -71,7 +80,8 @@ def commit(folder: Path, only: Iterable[str] = ()) -> str:
         )
     done = _ask("commit", "--quiet", "--message", MESSAGE, *(("--only", "--", *names) if names else ()), cwd=folder)
     if done.returncode:
-        return f"git refused the first commit:\n  {_last(done)}\nWhen that is mended:\n  {by_hand}"
+        said = "\n".join(f"  {line}" for line in _said(done)[-LINES:])
+        return f"git refused the first commit:\n{said}\nWhen that is mended:\n  {by_hand}"
     return ""
 
 
@@ -79,17 +89,26 @@ def _require(*words: str, cwd: Path) -> None:
     done = _ask(*words, cwd=cwd)
     if done.returncode:
         command = " ".join(("git", *itertools.takewhile(lambda word: word != "--", words)))
-        raise ProjectError(f"`{command}` failed, so no project was made: {_last(done)}")
+        raise ProjectError(f"`{command}` failed, so no project was made: {_why(done)}")
 
 
 def _ask(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     # A hook of another repository, or a shell, may say where that one is.
     env = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     return subprocess.run(
-        ["git", *words], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-        check=False,
+        ["git", *words], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        errors="surrogateescape", check=False,
     )  # fmt: skip
 
 
-def _last(done: "subprocess.CompletedProcess[str]") -> str:
-    return ((done.stderr or done.stdout).strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+def _said(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    """What git and its hooks said, without its hints."""
+    lines = [shown(line.expandtabs()).rstrip() for line in (done.stderr.strip() or done.stdout.strip()).splitlines()]
+    return [line for line in lines if line and not line.startswith("hint:")] or [f"exit status {done.returncode}"]
+
+
+def _why(done: "subprocess.CompletedProcess[str]") -> str:
+    """What git said of its failure, in one line."""
+    lines = _said(done)
+    first = next((number for number, line in enumerate(lines) if line.startswith(FAULT)), 0)
+    return " ".join(line.strip() for line in lines[first:])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pipeline.core.paths import RAW
 from pipeline.core.shipped import DVC_YAML, IGNORED, PARAMS_YAML, SHIPPED, shipped
 from pipeline.core.stage_code import write_code
 from pipeline.core.text import named
@@ -22,6 +23,7 @@ MAY_BE_THERE = {".venv", "lost+found"}  # of a folder that counts as empty: an e
 BESIDE = ".nightshift-init-"  # begins the name of the temporary folder
 LAST = DVC_YAML  # of what moves into a folder that is there: with it, the folder is a project
 LATER = ("data/raw.dvc", "dvc.lock")  # what DVC adds to git
+CODE = ("pipeline", "flows")  # Nightshift's packages, which Python looks for in the project's folder first
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ def new_project(folder: Path) -> NewProject:
     git.require_git()
     if is_theirs:
         git.require_repository(folder)
+        _require_room(folder)
     with _beside(folder) as beside:
         for name in SHIPPED:
             text = shipped(name)
@@ -83,6 +86,21 @@ def _require_free(folder: Path, is_theirs: bool) -> None:
         raise ProjectError(
             f"{folder} is not empty: it holds {', '.join(found[:3])}{more}. Nothing was written. Name a new folder; "
             "images come into it with `nightshift data import FOLDER`."
+        )
+
+
+def _require_room(folder: Path) -> None:
+    """Raise ProjectError where the repository has what would come between a project and its code or DVC."""
+    files = (place for name in CODE for place in (name, f"{name}.py"))
+    if code := sorted(name for name in files if os.path.lexists(folder / name)):
+        raise ProjectError(
+            f"{folder} is a git repository with {named(code)}, which Python would take for Nightshift's own code. "
+            "Nothing was written. Rename that, or name a new folder."
+        )
+    if git.has(folder, images := RAW.as_posix()):
+        raise ProjectError(
+            f"{folder} is a git repository that has {images}, and a project has its images in DVC. Nothing was "
+            f"written. Take them out of git (the files stay): `git rm -r --cached {images} && git commit`."
         )
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.core.shipped import DVC_YAML, SHIPPED
 from pipeline.params.file import load_params
+from pipeline.project.new import new_project
 from pipeline.project.stages import of_installed
 from tests.fixtures.project import REPOSITORY, dvc, nightshift, run
 
@@ -148,6 +149,23 @@ def with_rules_of_its_own(folder: Path) -> None:
     a_clone(folder, **{".gitignore": "*.lock\ndata/"})
 
 
+def with_packages_of_its_own(folder: Path) -> None:
+    a_clone(folder, **{"pipeline/__init__.py": "", "flows.py": ""})
+
+
+def with_images_in_git(folder: Path) -> None:
+    a_clone(folder, **{"data/raw/rust/1.jpg": "an image"})
+
+
+def with_a_part_of_its_files(folder: Path) -> None:
+    a_clone(folder, **{"src/a.py": "", "data/README": ""})
+    run("git", "sparse-checkout", "set", "src", cwd=folder)
+
+
+def locked(folder: Path) -> None:
+    (a_clone(folder) / ".git/index.lock").touch()
+
+
 def broken(folder: Path) -> None:
     (folder / ".git").mkdir(parents=True)
 
@@ -168,6 +186,10 @@ def full(folder: Path) -> None:
             "params.yaml, prefect.yaml. Nothing was written.",
         ),
         (with_rules_of_its_own, "keeps in git: data/.gitignore, data/raw.dvc, dvc.lock. Nothing was written."),
+        (with_packages_of_its_own, "with flows.py, pipeline, which Python would take for Nightshift's own code."),
+        (with_images_in_git, "(the files stay): `git rm -r --cached data/raw && git commit`."),
+        (with_a_part_of_its_files, "so no project was made: The following paths and/or pathspecs"),
+        (locked, "/index.lock': File exists."),
         (broken, "leaves holds .git, and git does not work in it: fatal: not a git repository"),
         (full, "leaves is not empty: it holds a, b, c and 1 more. Nothing was written."),
         (Path.touch, "leaves is a file, not a folder; nothing was written."),
@@ -178,6 +200,10 @@ def full(folder: Path) -> None:
         "inside a project",
         "files in git",
         "rules in git",
+        "code in git",
+        "images in git",
+        "a sparse checkout",
+        "another git at work",
         "a broken repository",
         "not empty",
         "a file",
@@ -189,12 +215,15 @@ def test_another_folder_is_refused_in_one_line_and_left_as_it_is(
 ) -> None:
     prepare(tmp_path / "leaves")
     before = everything(tmp_path)
+    index = tmp_path / "leaves/.git/index"
+    staged = index.read_bytes() if index.is_file() else b""
     done = init(tmp_path / "leaves", Path("/"), **ADA)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: ")
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert everything(tmp_path) == before
+    assert (index.read_bytes() if index.is_file() else b"") == staged
 
 
 @pytest.mark.parametrize("there", ["an empty folder", "a clone", ""], ids=["an empty folder", "a clone", "no folder"])
@@ -212,11 +241,26 @@ def test_what_fails_in_the_middle_leaves_nothing(there: str, tmp_path: Path) -> 
     before = everything(tmp_path)
     done = init("deep/leaves", tmp_path, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     assert done.returncode == 1
-    command = "git add" if there == "a clone" else "git add --all"
+    command = "git add --dry-run" if there == "a clone" else "git add --all"
     assert done.stderr == f"Error: `{command}` failed, so no project was made: fatal: no room\n"
     assert everything(tmp_path) == before
     if there == "a clone":
         assert (tmp_path / "deep/leaves/.gitignore").read_text() == "*.swp"
+
+
+def test_a_repository_that_refuses_the_commit_says_why_in_full(tmp_path: Path) -> None:
+    clone = a_clone(tmp_path / "leaves")
+    run("git", "config", "commit.gpgSign", "true", cwd=clone)
+    run("git", "config", "gpg.program", "/bin/false", cwd=clone)
+    done = init(clone, tmp_path, **ADA)
+    assert done.returncode == 0, done.stderr
+    assert "git refused the first commit:\n  error: gpg failed to sign the data\n  fatal: failed to" in done.stdout
+
+
+def test_a_repository_may_have_any_name(tmp_path: Path) -> None:
+    clone = a_clone(tmp_path / os.fsdecode(b"caf\xe9\n"))
+    new_project(clone)
+    assert everything(clone) >= OURS
 
 
 def test_a_place_where_nothing_can_be_made_is_named(tmp_path: Path) -> None:
