@@ -5,6 +5,7 @@ cannot be read is left out: another night's file must not stop this one.
 """
 
 import datetime
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,10 +61,12 @@ class Entry:
 def write_all_nights(batch: Batch) -> None:
     """Write the page. batch: the limits, as they are now. One that cannot be written is a warning."""
     try:
+        if PAGE.is_dir():  # a night that somebody gave this name: it must not be replaced
+            raise IsADirectoryError(errno.EISDIR, "it is a folder; rename it", str(PAGE))
         written = page(batch, datetime.datetime.now(datetime.UTC))
         with replacing(PAGE) as beside:
             beside.write_text(written, encoding="utf-8", errors="backslashreplace")
-    except (OSError, ValueError, NightshiftError) as error:
+    except (OSError, ValueError, OverflowError, NightshiftError) as error:
         log.warning("%s could not be written (%s: %s).", PAGE, type(error).__name__, error)
 
 

@@ -147,6 +147,23 @@ def test_a_project_without_a_night_and_a_page_that_cannot_be_written_stop_nobody
     assert "predictions/index.html could not be written" in caplog.text
 
 
+def test_a_night_in_a_folder_of_the_pages_name_stays(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.core.log.log.propagate", True)
+    night("index.html")
+    write_all_nights(BATCH)
+    assert (PAGE / "summary.json").is_file()
+    assert "it is a folder; rename it" in caplog.text
+
+
+def test_a_date_that_no_calendar_here_has_stops_no_night() -> None:
+    night("a")
+    file = Path("predictions/a/summary.json")
+    file.write_text(file.read_text().replace("2026-01-02T", "0001-01-01T").replace("+00:00", "+14:00"))
+    write_all_nights(BATCH)
+
+
 @pytest.mark.parametrize(
     ("output", "is_one"),
     [("predictions/a", True), ("predictions/a/b", False), ("predictions", False), ("out", False), ("s3://b/a", False)],
