@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from filelock import FileLock
 
 from pipeline.core.log import log
@@ -52,7 +51,6 @@ from pipeline.registry.runs import (
 )
 from pipeline.registry.store import LOCAL_STORE, Store
 from pipeline.registry.succession import CHAMPION
-from pipeline.registry.training_images import TRAINING_IMAGES
 from pipeline.registry.versions import Registered
 
 if TYPE_CHECKING:
@@ -162,8 +160,7 @@ class _Registrar:
         log.info("Evaluating version %d (@champion) on the same test images.", champion.version)
         with tempfile.TemporaryDirectory() as folder:
             files = versions.fetch_model(champion, Path(folder))
-            recorded = files.with_name(TRAINING_IMAGES)
-            taught = pd.read_parquet(recorded) if recorded.is_file() else None
+            taught = versions.fetch_training_images(champion, Path(folder) / "images")
             images = HeldOut(read_split(PREPARED, "test"), read_dataset(PREPARED).images, RAW)
             engine = load_engine(self.candidate.folder, self.params.compute)
             return contest(engine, champion.version, files, taught, images, self.params)

@@ -76,6 +76,11 @@ class Registration:
             ]
         if self.champion is None:
             return [f"`nightshift promote {version}` makes it the champion. {self.nights}"]
+        if (compared := self.decision.compared) and compared.new <= compared.champion:
+            return [
+                f"{self.nights} No gain was found, so that one can stay.",
+                f"`nightshift promote {version}` makes this one the champion all the same.",
+            ]
         return [
             f"`nightshift promote {version}` makes it the champion.",
             "To see first where the two differ on your images: `nightshift classify FOLDER --shadow`.",

@@ -37,6 +37,7 @@ def test_the_first_model_is_champion_an_equal_one_challenger_and_a_worse_one_has
     decisions = [decision for model in (first, second, third) if (decision := from_tags(model.tags))]
     assert decisions[0].against == "no other version in production"
     assert decisions[1].against.startswith("version 1, on the same ")
+    assert "not recorded" not in decisions[1].against, "which of them it was trained on is known"
     assert decisions[2].reasons[0].startswith("max_loss: balanced accuracy is 0.500, the champion's 1.000")
     assert "**The gate: refused.**" in third.description
     assert sorted(tags[GATE_TAG] for tags in runs()) == ["passed", "passed", "refused"], "on the runs too"
