@@ -23,6 +23,9 @@ def promote(
     from pipeline.registry.registration_page import write_page
 
     name = load_params().register_.model_name
+    if version is None and (newest := champions.already_champion(name)):
+        typer.echo(f"{name} version {newest} is already the champion; there is no newer version that passed.")
+        return
     promoted = champions.promote(name, version, force=force)
     write_page(promoted.version)
     typer.echo(f"{promoted.name} version {promoted.version} is the champion now.")

@@ -1,6 +1,5 @@
 """The commands about a night: classify a folder, draw its page again."""
 
-import logging
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -9,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from flows.cli.interrupt import interruptible
-from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, require, with_server
+from flows.cli.prefect_server import WithPrefect, is_a_flow, require, with_server
 from pipeline.core.errors import NightshiftError
-from pipeline.core.terminal import say
 
 if TYPE_CHECKING:
     from pipeline.night.options import NightOptions
@@ -123,8 +121,6 @@ def classify(
     typer.echo(results / PREDICTIONS_CSV)
     if summary.review and summary.review.of:
         typer.echo(results / REVIEW_PAGE)
-    if prefect is None and not flow:
-        say(logging.INFO, HOW_TO_HAVE_MORE)
 
 
 def _as_flow(options: "NightOptions", words: tuple[Any, ...]) -> "NightSummary":

@@ -24,9 +24,6 @@ WithPrefect = Annotated[
         show_default="as a flow where `nightshift up` runs or PREFECT_API_URL names a server",
     ),
 ]
-HOW_TO_HAVE_MORE = (
-    "It ran without Prefect. With `nightshift up` running, the same command has retries, a history and a web page."
-)
 
 
 def is_a_flow(asked: bool | None) -> bool:

@@ -1,14 +1,12 @@
 """The commands that make a model: train, tune."""
 
-import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.guard import end_together
 from flows.cli.interrupt import interruptible
-from flows.cli.prefect_server import HOW_TO_HAVE_MORE, WithPrefect, is_a_flow, require, with_server
-from pipeline.core.terminal import say
+from flows.cli.prefect_server import WithPrefect, is_a_flow, require, with_server
 
 if TYPE_CHECKING:
     from pipeline.params.file import Params
@@ -42,8 +40,6 @@ def train(prefect: WithPrefect = None) -> None:
         print_registration(refused.registration)
         raise
     print_registration(registration)
-    if prefect is None and not flow:
-        say(logging.INFO, HOW_TO_HAVE_MORE)
 
 
 def _require_possible() -> None:

@@ -75,7 +75,9 @@ class Message:
     def add_to(self, error: BaseException) -> None:
         """Let the command that `error` ends say the rest of this message after the error's own words."""
         if self.kept != NOTHING:
-            error.__notes__ = [f"{name}: {self.parts[name]}" for name in ("What was kept", "What to do")]
+            error.__notes__ = [
+                f"{name}: {words}" for name, words in self.parts.items() if name in ("What was kept", "What to do")
+            ]
 
 
 def where() -> str:
@@ -208,6 +210,8 @@ def of_failed_training(error: BaseException) -> Message:
         name = f"{model.name} version {model.version}"
         do = " ".join(error.registration.next_steps)
         return Message(Kind.WARNING, f"The gate refused {name}", "\n".join(reasons), _where(error.registration), do)
+    if isinstance(error, NightshiftError):  # its words say what to do; it may have come before anything was made
+        return Message(Kind.FAILURE, "Training failed", str(error), "", "")
     return Message(Kind.FAILURE, "Training failed", _words_of(error), TRAINING_KEPT, _what_to_do(error))
 
 
@@ -226,7 +230,7 @@ def _words_of(error: BaseException) -> str:
 
 def _what_to_do(error: BaseException) -> str:
     if isinstance(error, NightshiftError):
-        return f"Do what is said above. {AGAIN}"
+        return AGAIN
     if file := log_file.current():
         return f"Look into the log, {file.absolute()}. {AGAIN}"
     return f"The log has more. {AGAIN}"

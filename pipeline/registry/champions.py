@@ -98,6 +98,13 @@ def challenge(client: "MlflowClient", name: str, version: int, *, promote_it: bo
         client.set_registered_model_alias(name, CHALLENGER, str(version))
 
 
+def already_champion(name: str) -> int | None:
+    """The challenger's version when it is the champion as well: no newer one has passed."""
+    with Store.of_project().connected() as client:
+        champion, challenger = (versions.by_alias(client, name, alias) for alias in (CHAMPION, CHALLENGER))
+    return champion.version if champion and challenger and champion.version == challenger.version else None
+
+
 def promote(name: str, version: int | None = None, *, force: bool = False) -> Registered:
     """Make `version` the champion, or the challenger when none is given.
 

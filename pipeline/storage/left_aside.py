@@ -11,6 +11,7 @@ from pipeline.core.text import named
 from pipeline.storage.listing import Aside, Listed
 
 NAMES = 20  # kept of each kind
+FEW = 3  # other files that a message names; more of them it counts by ending
 MOST_ENDINGS = 1000  # counted apart
 SHOWN_ENDINGS = 6  # in a message
 WITHOUT = "without an ending"
@@ -23,6 +24,7 @@ class LeftAside(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     files: dict[str, int] = {}  # ending, with its dot -> files that are not images; the most frequent first
+    file_names: tuple[str, ...] = ()
     links: int = 0  # that are not followed
     link_names: tuple[str, ...] = ()
     folders: int = 0  # that could not be read
@@ -65,10 +67,12 @@ class LeftAside(BaseModel):
         if not self.files:
             return []
         total = sum(self.files.values())
+        files = "1 other file" if total == 1 else f"{total:,} other files"
+        if total == len(self.file_names) <= FEW:
+            return [f"{files} left aside: {named(self.file_names)}."]
         kinds = [f"{count:,} {ending}" for ending, count in [*self.files.items()][:SHOWN_ENDINGS]]
         if (others := total - sum([*self.files.values()][:SHOWN_ENDINGS])) > 0:
             kinds.append(f"{others:,} more")
-        files = "1 other file" if total == 1 else f"{total:,} other files"
         return [f"{files} left aside: {', '.join(kinds)}."]
 
 
@@ -78,7 +82,7 @@ class Tally:
     def __init__(self) -> None:
         """Nothing yet."""
         self._files: Counter[str] = Counter()
-        self._names: dict[str, list[str]] = {"link": [], "folder": []}
+        self._names: dict[str, list[str]] = {"file": [], "link": [], "folder": []}
         self._counts = dict.fromkeys(self._names, 0)
 
     def images(self, entries: Iterable[Listed | Aside]) -> Iterator[Listed]:
@@ -94,7 +98,6 @@ class Tally:
         if entry.kind == "file":
             ending = ending_of(entry.path)
             self._files[ending if len(self._files) < MOST_ENDINGS or ending in self._files else WITHOUT] += 1
-            return
         self._counts[entry.kind] += 1
         if len(self._names[entry.kind]) < NAMES:
             self._names[entry.kind].append(os.fsencode(entry.path).decode("utf-8", "backslashreplace"))
@@ -103,6 +106,7 @@ class Tally:
         """What the listing has skipped so far."""
         return LeftAside(
             files=dict(sorted(self._files.items(), key=lambda one: (-one[1], one[0]))),
+            file_names=tuple(sorted(self._names["file"])),
             links=self._counts["link"],
             link_names=tuple(self._names["link"]),
             folders=self._counts["folder"],

@@ -184,6 +184,7 @@ def test_what_the_gate_decided_is_told() -> None:
     assert refused.happened == "min_accuracy: accuracy is 0.4; asked for: at least 0.5"
     failed = messages.of_failed_training(NightshiftError("data/raw is missing."))
     assert (failed.title, failed.happened) == ("Training failed", "data/raw is missing.")
+    assert [*failed.parts] == ["What happened", "Where"], "nothing was started, and the error says what to do"
 
 
 def test_the_command_says_who_took_the_test(web: Web, project: Path) -> None:

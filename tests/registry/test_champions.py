@@ -19,6 +19,8 @@ def test_promote_and_rollback(registry_project: Path) -> None:
     assert aliases() == {3: (), 2: ("challenger", "champion"), 1: ("previous",)}
     champions.promote(NAME, 2)
     assert aliases() == {3: (), 2: ("challenger", "champion"), 1: ("previous",)}, "again changes nothing"
+    said = nightshift("promote", cwd=registry_project).stdout
+    assert said == f"{NAME} version 2 is already the champion; there is no newer version that passed.\n"
     said = nightshift("rollback", cwd=registry_project).stdout
     assert "nightshift version 1 is the champion again, instead of version 2." in said
     assert "there is no earlier one to return to" in said
