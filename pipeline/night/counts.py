@@ -48,6 +48,7 @@ class Counted:
     outliers: int
     flagged: int
     labels: dict[str, int]
+    labels_ok: dict[str, int]  # every label of `labels` -> rows with status ok
 
 
 class Counts:
@@ -62,6 +63,7 @@ class Counts:
         self._listed: Iterator[str] = iter(listed)
         self._statuses: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
+        self._labels_ok: Counter[str] = Counter()
         self._files, self._matched, self._outliers, self._flagged = 0, True, 0, 0
 
     def add(self, row: Row) -> None:
@@ -72,6 +74,7 @@ class Counts:
         self._statuses[row["status"]] += 1
         if row["label"]:
             self._labels[row["label"]] += 1
+            self._labels_ok[row["label"]] += row["status"] == "ok"
         flags = row["flags"].split()
         self._outliers += OUTLIER in flags
         self._flagged += any(flag not in REASONS for flag in flags)
@@ -82,8 +85,8 @@ class Counts:
         files = self._files + left
         ok, unsure, unreadable = (self._statuses[status] for status in STATUSES)
         reconciled = self._matched and not left and files == ok + unsure + unreadable
-        labels = dict(sorted(self._labels.items()))
-        return Counted(files, ok, unsure, unreadable, reconciled, self._outliers, self._flagged, labels)
+        labels, labels_ok = (dict(sorted(counted.items())) for counted in (self._labels, self._labels_ok))
+        return Counted(files, ok, unsure, unreadable, reconciled, self._outliers, self._flagged, labels, labels_ok)
 
 
 class Repeats:

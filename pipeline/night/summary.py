@@ -14,6 +14,8 @@ from pipeline.storage.left_aside import LeftAside
 
 SUMMARY = "summary.json"
 LEAST_OUTLIERS = 2  # one image never raises an alarm
+LEAST_OF_A_CLASS = 10  # predictions; fewer may all be unsure by chance
+NAMED_CLASSES = 5  # in one line
 SURE = 0.001  # p-value: one night in a thousand raises an alarm by chance
 
 
@@ -125,6 +127,7 @@ class NightSummary(Part):
     certificate: Certified | None = None  # None: the model has none
     left_aside: LeftAside | None = None  # what of the folder has no row; None: nothing
     no_shadow: str | None = None  # why a shadow that was asked for did not run
+    labels_ok: dict[str, int] | None = None  # every label of `labels` -> answers with status ok
 
     @property
     def has_strangers(self) -> bool:
@@ -133,6 +136,13 @@ class NightSummary(Part):
         if test is None or outliers < LEAST_OUTLIERS:
             return False
         return test.p_value < SURE or 2 * outliers > test.images
+
+    @property
+    def never_sure(self) -> dict[str, int]:
+        """Label -> answers, the most first, of classes with LEAST_OF_A_CLASS answers or more and none `ok`."""
+        sure = self.labels_ok or {}
+        found = {label: n for label, n in self.labels.items() if n >= LEAST_OF_A_CLASS and sure.get(label) == 0}
+        return dict(sorted(found.items(), key=lambda one: -one[1]))
 
     @property
     def not_certified(self) -> str:
@@ -193,7 +203,7 @@ def summary_if_any(output: Folder) -> NightSummary | None:
 def summary_lines(summary: NightSummary) -> list[str]:
     """The night in a few lines, for a terminal and for messages."""
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
-    lines = [*stranger_lines(summary), f"{summary.listed} images: {counts}"]
+    lines = [*stranger_lines(summary), *never_sure_lines(summary), f"{summary.listed} images: {counts}"]
     lines += summary.left_aside.lines if summary.left_aside else []
     lines += [*review_lines(summary), *drift_lines(summary)]
     lines += shadow_lines(summary)
@@ -214,6 +224,20 @@ def stranger_lines(summary: NightSummary) -> list[str]:
         f"{summary.outliers} of {test.images} images are unlike the training images (false alarms explain about "
         f"{test.expected:.0f}), and are unsure at any confidence. Look at them in review.html: another subject, "
         "another camera, damaged? Take out what does not belong; label some of the others, import them and train again."
+    ]
+
+
+def never_sure_lines(summary: NightSummary) -> list[str]:
+    """Which classes have not one sure answer, and what to do; empty for a night by an earlier version."""
+    if not (found := summary.never_sure):
+        return []
+    classes = ", ".join(f"{label}: 0 of {count} sure" for label, count in [*found.items()][:NAMED_CLASSES])
+    more = f", and {len(found) - NAMED_CLASSES} more classes" if len(found) > NAMED_CLASSES else ""
+    one = len(found) == 1
+    return [
+        f"{classes}{more}: a person must look at every one. Look at the unsure ones in review.html; label more images "
+        f"of {'this class' if one else 'these classes'} and of what {'it is' if one else 'they are'} confused with, "
+        "import them and train again."
     ]
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from pipeline.core.text import beside
-from pipeline.night.summary import NightSummary, stranger_lines
+from pipeline.night.summary import NightSummary, never_sure_lines, stranger_lines
 from pipeline.params.night import Batch
 
 
@@ -20,12 +20,17 @@ def alarms(summary: NightSummary, batch: Batch) -> list[str]:
 
 
 def raised(summary: NightSummary, batch: Batch) -> list[Alarm]:
-    """All alarms of a night. batch: the limits."""
+    """All alarms of a night. batch: the limits.
+
+    A class with at least LEAST_OF_A_CLASS predictions (10) and not one `ok` is an alarm, whatever the limits; all such
+    classes together are one.
+    """
     listed, found = summary.listed, []
     if not summary.reconciled:
         words = "The rows are not those of the listed files: do not use them; see summary.json."
         found.append(Alarm("rows are missing", words))
     found += [Alarm("outliers", words) for words in stranger_lines(summary)]
+    found += [Alarm("a class is never sure", words) for words in never_sure_lines(summary)]
     if summary.left_aside:
         found += [Alarm("folders not read", words) for words in summary.left_aside.unread_lines]
     if summary.unreadable > batch.max_unreadable * listed:

@@ -40,6 +40,7 @@ def counted(rows: list[dict[str, str]], paths: list[str]) -> Counted:
 def test_every_row_is_counted_once() -> None:
     assert counted(rows(NIGHT), PATHS) == Counted(
         listed=4, ok=2, unsure=1, unreadable=1, reconciled=True, outliers=0, flagged=0, labels={"cat": 2, "dog": 1},
+        labels_ok={"cat": 2, "dog": 0},
     )  # fmt: skip
 
 

@@ -97,6 +97,20 @@ def test_outliers_that_false_alarms_explain_are_no_alarm(outliers: int, images: 
     assert alarms(summary_of(outliers=outliers, outlier_test=test), BATCH) == []
 
 
+def test_a_class_with_ten_predictions_and_none_sure_is_an_alarm_everywhere() -> None:
+    labels = {"good": 34, "ok": 51, "<b>": 10, "few": 9}
+    summary = summary_of(labels=labels, labels_ok={"good": 0, "ok": 1, "<b>": 0, "few": 0})
+    (alarm,) = alarms(summary, BATCH)
+    assert alarm.startswith("good: 0 of 34 sure, <b>: 0 of 10 sure: a person must look at every one. ")
+    assert alarm in summary_lines(summary)
+    assert "good: 0 of 34 sure, &lt;b&gt;: 0 of 10 sure" in made(summary)
+    assert "All is well" not in made(summary)
+
+
+def test_a_night_by_an_earlier_version_does_not_know_which_classes_are_sure() -> None:
+    assert alarms(summary_of(labels={"good": 34}), BATCH) == []
+
+
 def test_strangers_come_before_every_other_alarm() -> None:
     strangers = {"outliers": 7, "outlier_test": {"images": 8, "expected": 0.4, "p_value": 0.0}}
     first, *others = alarms(summary_of(drift=DRIFT, unreadable=6, **strangers), BATCH)
