@@ -33,7 +33,7 @@ settings.register_profile("many", deadline=None, max_examples=1000)
 settings.load_profile("few")
 
 # TensorFlow, MLflow and Prefect are millions of objects, most of them made by imports, and none of them is garbage.
-gc.set_threshold(10_000, 20, 20)
+gc.set_threshold(50_000, 20, 20)
 
 LONGEST = 20.0  # seconds that a test may take; a longer one says so with the mark `slow`
 AND_BUSY = 0.5  # and this share of them its processes computed: a test that only had to wait its turn was not slow

@@ -1,5 +1,6 @@
 """A source's labels beside those that the project has: which are new, which are slips. Copies nothing."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +23,11 @@ class ProjectLabels:
         """The labels of `items` that the project does not have. Raises LabelError for one in another spelling."""
         ours = {labels.sameness(label): label for label in self.folders}
         new = sorted({item.label for item in items} - set(self.folders))
-        if spelt := [[ours[labels.sameness(label)], label] for label in new if labels.sameness(label) in ours]:
+        if spelt := [(label, ours[labels.sameness(label)]) for label in new if labels.sameness(label) in ours]:
+            found = " ".join(_spelt(theirs, known, items) for theirs, known in spelt)
             raise LabelError(
-                f"The project and the source spell a label differently: {labels.different(spelt)}"
-                f"{self._suggested(item for item in items if item.label in {two[1] for two in spelt})}. Write the "
-                "project's label in the source, and run the same command again; nothing was copied."
+                f"The source spells a label of the project differently: {found} Write the project's label in the "
+                "source, and run the same command again; nothing was copied."
             )
         return new
 
@@ -55,10 +56,12 @@ class ProjectLabels:
             for near in [labels.meant(label, self.folders)]
         )
 
-    def _suggested(self, items: Iterable[Item]) -> str:
-        counts = Counter(item.label for item in items)
-        near = sorted({labels.meant(label, self.folders) for label in counts})
-        return f"; did you mean {named(near)}?" if near else ""
+
+def _spelt(theirs: str, ours: str, items: Sequence[Item]) -> str:
+    """A label of the source, its images, and how the project spells it."""
+    alike = unicodedata.normalize("NFC", theirs) == unicodedata.normalize("NFC", ours)  # only code points tell them
+    written, known = (labels.with_code_points(one) if alike else f"'{shown(one)}'" for one in (theirs, ours))
+    return f"{written} of {named([item.below for item in items if item.label == theirs])}; did you mean {known}?"
 
 
 def labels_in(raw: Path) -> ProjectLabels:
