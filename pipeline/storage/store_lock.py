@@ -138,7 +138,7 @@ def acquire(room: UPath, times: Times) -> Claim:
     try:
         _require_alone(room, claim, dead, times)
     except BaseException:
-        stores.delete(room / claim.name)
+        _release(room, claim)  # not blindly: where creating is not exclusive, the other's claim may lie there
         raise
     for name in stores.names(room):
         if _number(name) < claim.number:

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -113,6 +114,26 @@ def slow_store(monkeypatch: pytest.MonkeyPatch) -> None:
         return attempt(place, action)
 
     monkeypatch.setattr(stores, "attempt", late)
+
+
+def test_who_gives_way_leaves_a_claim_that_was_written_over_its_own(
+    output: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a store that cannot create objects exclusively: both have the same number, and the second one stays."""
+    create, times, other = store_lock._create, Times(beat=0.005, expires=10.0, settle=0.01), Claim(0)
+
+    def create_first(room: UPath, claim: Claim, settle: float) -> bool:
+        done = create(room, claim, settle)
+        place = room / claim.name
+        place.fs.pipe_file(place.path, replace(other, number=claim.number).as_json)
+        return done
+
+    monkeypatch.setattr(store_lock, "_create", create_first)
+    with pytest.raises(LedgerError, match="is in use by"):
+        acquire(output / LOCK, times)
+    left = store_lock._highest(output / LOCK)
+    assert left is not None
+    assert left.token == other.token
 
 
 @pytest.mark.usefixtures("slow_store")
