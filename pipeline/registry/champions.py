@@ -170,7 +170,7 @@ def require_champion(name: str) -> None:
 
 
 def without_champion(name: str, every: Sequence[Registered]) -> str:
-    """That no version is the champion, and what to do. every: the versions, the newest first."""
+    """What a person must do where there is no champion, in words. every: the versions, the newest first."""
     said = f"No version of {name} is @champion in MLflow"
     if not every:
         return f"{said}. Run `nightshift train`: the first version that passes the gate becomes it."

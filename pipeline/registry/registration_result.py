@@ -50,7 +50,7 @@ class Registration:
         champion, version = self.champion, self.model.version
         said = "It passed the gate" if self.decision.passed else "The gate refused it"
         if champion is None:
-            return f"{said}, and no version is the champion."
+            return f"{said}, and there is no champion."
         if champion == version:
             passed = "and" if self.decision.passed else "but"
             return f"{said}, {passed} it is the champion: nights use it."

@@ -69,11 +69,11 @@ class LeftAside(BaseModel):
         total = sum(self.files.values())
         files = "1 other file" if total == 1 else f"{total:,} other files"
         if total == len(self.file_names) <= FEW:
-            return [f"{files} left aside: {named(self.file_names)}."]
+            return [f"{files} skipped: {named(self.file_names)}."]
         kinds = [f"{count:,} {ending}" for ending, count in [*self.files.items()][:SHOWN_ENDINGS]]
         if (others := total - sum([*self.files.values()][:SHOWN_ENDINGS])) > 0:
             kinds.append(f"{others:,} more")
-        return [f"{files} left aside: {', '.join(kinds)}."]
+        return [f"{files} skipped: {', '.join(kinds)}."]
 
 
 class Tally:

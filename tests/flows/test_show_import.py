@@ -42,7 +42,7 @@ def test_the_end_is_a_table_a_version_and_the_next_command(project: Path, tmp_pa
         ["n/a", "1", "0", "1", "1", "0", "0"],
     ]
     assert lines[5] == ["all", "4", "0", "4", "2", "1", "1"]
-    assert "1 other file left aside: notes.txt." in done.stdout
+    assert "1 other file skipped: notes.txt." in done.stdout
     assert done.stdout.endswith("Next: nightshift train\n")
     (out,) = yaml.safe_load((project / "data" / "raw.dvc").read_text())["outs"]
     assert out["nfiles"] == 5  # the side table is part of the version

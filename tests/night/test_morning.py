@@ -281,7 +281,7 @@ def test_what_has_no_row_is_said_in_terminal_summary_and_page(here: Params, nigh
     summary = classify(night, tmp_path / "out", here)
     assert summary.listed == 10
     page = Seen((tmp_path / "out/morning.html").read_text()).text
-    for words in ("3 other files left aside: film.mp4, film2.MP4, raw.cr3.", "1 link was not followed"):
+    for words in ("3 other files skipped: film.mp4, film2.MP4, raw.cr3.", "1 link was not followed"):
         assert any(words in line for line in summary_lines(summary))
         assert words in page
     written = json.loads((tmp_path / "out/summary.json").read_text())["left_aside"]

@@ -7,27 +7,15 @@ import pytest
 
 from tests.fixtures.commands import csv_of, kill_at, parts
 from tests.fixtures.forked import nightshift
-from tests.fixtures.project import draw_shape
+from tests.fixtures.undisturbed import SHARDS
 
-FILES, SHARDS = 8, 3  # three files a shard, as the small project says
 NOWHERE = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-
-
-@pytest.fixture(scope="module")
-def undisturbed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
-    """The images, and the CSV of a run that nothing disturbs."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    for number in range(FILES - 1):
-        draw_shape(folder / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
-    (folder / "night" / "x.jpg").write_bytes(b"not a picture")
-    nightshift("classify", str(folder / "night"), str(folder / "out"), "--no-prefect", cwd=trained)
-    return folder / "night", csv_of(folder / "out")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("number", range(SHARDS))
 def test_a_killed_run_resumes_byte_for_byte(
-    trained: Path, undisturbed: tuple[Path, bytes], tmp_path: Path, number: int, when: str
+    trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path, number: int, when: str
 ) -> None:
     """Killed while a part is being written, or when it is; the process that classifies with it."""
     output, words = tmp_path / "out", ("classify", str(undisturbed[0]), str(tmp_path / "out"), "--no-prefect")
@@ -35,7 +23,7 @@ def test_a_killed_run_resumes_byte_for_byte(
     assert not (output / "predictions.csv").exists()
     assert len(parts(output)) == number + (when == "after")
     nightshift(*words, cwd=trained)
-    assert csv_of(output) == undisturbed[1]
+    assert csv_of(output) == csv_of(undisturbed[0].with_name("out"))
     files = [
         ".nightshift.lock", "model_card.html", "morning.html", "predictions.csv", "review.csv", "review.html",
         "summary.json",
@@ -44,9 +32,9 @@ def test_a_killed_run_resumes_byte_for_byte(
 
 
 def test_a_resumed_run_keeps_the_model_it_began_with(
-    trained: Path, undisturbed: tuple[Path, bytes], tmp_path: Path
+    trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path
 ) -> None:
     output, words = tmp_path / "out", ("classify", str(undisturbed[0]), str(tmp_path / "out"), "--no-prefect")
     kill_at("after 00000.csv", *words, cwd=trained)
     nightshift(*words, cwd=trained, **NOWHERE)  # it needs no registry
-    assert csv_of(output) == undisturbed[1]
+    assert csv_of(output) == csv_of(undisturbed[0].with_name("out"))

@@ -216,7 +216,7 @@ def test_more_than_the_disk_holds_is_refused_before_anything_is_copied(tmp_path:
 def test_a_source_without_images_is_refused(tmp_path: Path, names: list[str]) -> None:
     (tmp_path / "pets").mkdir()
     with pytest.raises(
-        ImportingError, match=r"no images in the source\.( 1 other file left aside: cat/notes\.txt\.)? An image needs"
+        ImportingError, match=r"no images in the source\.( 1 other file skipped: cat/notes\.txt\.)? An image needs"
     ):
         take(write_files(tmp_path / "pets", *names), tmp_path)
     assert raw(tmp_path) == {}

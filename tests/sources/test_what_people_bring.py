@@ -251,7 +251,7 @@ def test_what_a_source_leaves_aside_is_said(tmp_path: Path) -> None:
     write_files(tmp_path / "new", "cat/1.jpg", "dog/1.jpg", "cat/a.mp4", "b.MP4", "DICOMDIR")
     (tmp_path / "new/dog/2.jpg").symlink_to(tmp_path / "elsewhere.jpg")
     notes = notes_of(take(tmp_path / "new", tmp_path))
-    assert "3 other files left aside: DICOMDIR, b.MP4, cat/a.mp4." in notes
+    assert "3 other files skipped: DICOMDIR, b.MP4, cat/a.mp4." in notes
     assert "1 link was not followed" in notes
     assert "dog/2.jpg" in notes
 

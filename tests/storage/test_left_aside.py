@@ -41,7 +41,7 @@ def test_other_files_are_counted_by_their_endings(tmp_path: Path) -> None:
     write_files(tmp_path, "e.zip", "f.PDF", "README")
     images, found = listed(tmp_path)
     assert len(images) == 5
-    assert found.lines == ["7 other files left aside: 3 .mp4, 1 .cr3, 1 .pdf, 1 .zip, 1 without an ending."]
+    assert found.lines == ["7 other files skipped: 3 .mp4, 1 .cr3, 1 .pdf, 1 .zip, 1 without an ending."]
 
 
 def test_links_that_are_not_followed_are_named(tmp_path: Path) -> None:
