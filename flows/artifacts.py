@@ -22,7 +22,7 @@ from pipeline.core.people_tables import TableError
 from pipeline.core.text import counted
 from pipeline.data.suspects import read_suspects
 from pipeline.evaluation.results import read_evaluation
-from pipeline.night.summary import Drift, NightSummary, never_sure_lines, review_lines, shadow_lines, stranger_lines
+from pipeline.night.summary import Drift, NightSummary, first_lines, review_lines, shadow_lines
 from pipeline.registry.store import Store
 from pipeline.registry.versions import Registered
 from pipeline.storage.files import read_json
@@ -117,7 +117,7 @@ def _said_of(judged: dict[str, str]) -> str:
 def summary_markdown(summary: NightSummary) -> str:
     """A night's run on one page."""
     lines = [
-        *(f"**{line}**\n" for line in [*stranger_lines(summary), *never_sure_lines(summary)]),
+        *(f"**{line}**\n" for line in first_lines(summary)),
         f"**{summary.listed} images** by {summary.model_name} version {summary.model_version} "
         f"in {summary.seconds:.0f} s",
         "",

@@ -203,7 +203,7 @@ def summary_if_any(output: Folder) -> NightSummary | None:
 def summary_lines(summary: NightSummary) -> list[str]:
     """The night in a few lines, for a terminal and for messages."""
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
-    lines = [*stranger_lines(summary), *never_sure_lines(summary), f"{summary.listed} images: {counts}"]
+    lines = [*first_lines(summary), f"{summary.listed} images: {counts}"]
     lines += summary.left_aside.lines if summary.left_aside else []
     lines += [*review_lines(summary), *drift_lines(summary)]
     lines += shadow_lines(summary)
@@ -225,6 +225,11 @@ def stranger_lines(summary: NightSummary) -> list[str]:
         f"{test.expected:.0f}), and are unsure at any confidence. Look at them in review.html: another subject, "
         "another camera, damaged? Take out what does not belong; label some of the others, import them and train again."
     ]
+
+
+def first_lines(summary: NightSummary) -> list[str]:
+    """What a person must know before any number of a night."""
+    return [*stranger_lines(summary), *never_sure_lines(summary)]
 
 
 def never_sure_lines(summary: NightSummary) -> list[str]:

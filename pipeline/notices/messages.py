@@ -199,7 +199,7 @@ def of_training(registration: Registration) -> Message:
         return Message(Kind.SUCCESS, f"{name} is the champion", happened, _where(registration), "Nothing.")
     if decision.needs_a_person:
         happened += f" A person has to promote it: {decision.needs_a_person}."
-    do = f"`nightshift promote {model.version}` makes it the champion. {registration.nights}"
+    do = " ".join(registration.next_steps)
     return Message(Kind.SUCCESS, f"{name} waits for promotion", happened, _where(registration), do)
 
 

@@ -74,17 +74,15 @@ class Registration:
                 f"{self.nights} Look at the evaluation: more or better labelled images help most.",
                 f"`nightshift promote {version} --force` makes it the champion anyway.",
             ]
-        if self.champion is None:
-            return [f"`nightshift promote {version}` makes it the champion. {self.nights}"]
         if (compared := self.decision.compared) and compared.new <= compared.champion:
             return [
                 f"{self.nights} No gain was found, so that one can stay.",
                 f"`nightshift promote {version}` makes this one the champion all the same.",
             ]
-        return [
-            f"`nightshift promote {version}` makes it the champion.",
-            "To see first where the two differ on your images: `nightshift classify FOLDER --shadow`.",
-        ]
+        steps = [f"`nightshift promote {version}` makes it the champion. {self.nights}"]
+        if self.champion is not None:
+            steps.append("To see first where the two differ on your images: `nightshift classify FOLDER --shadow`.")
+        return steps
 
     def require_passed(self) -> Registered:
         """The version. Raises Refused when the gate refused it."""

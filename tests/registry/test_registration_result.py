@@ -48,6 +48,10 @@ def test_which_is_better_is_one_sentence(new: float, champion: float, changed: C
     sentence = Registration(Registered("nightshift", 4, "run", ()), decision, champion=3).sentence
     assert sentence.startswith(f"Version 4 names {100 * new:.1f} % ")
     assert sentence.endswith(words)
+    if decision.passed:
+        do = of_training(Registration(Registered("nightshift", 4, "run", ()), decision, champion=3)).do
+        assert ("No gain was found" in do) == (new <= champion)
+        assert "`nightshift promote 4` makes" in do
 
 
 def test_the_registrations_page_says_what_was_found_who_is_champion_and_what_to_do() -> None:
