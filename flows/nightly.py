@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
 from flows.artifacts import files_markdown, summary_markdown
-from flows.hooks import END, REFUSED, STOPPED, night_crashed, night_failed
+from flows.prefect_hooks import END, REFUSED, STOPPED, night_crashed, night_failed
 from flows.retries import RETRIES
 from pipeline.night import planning, results, shadow
 from pipeline.night import run as order
@@ -29,7 +29,7 @@ from pipeline.night.shadow import NoShadow
 from pipeline.night.shard import classify_alone
 from pipeline.night.summary import NightSummary
 from pipeline.night.workers import classify_shards
-from pipeline.notices import messages, run_and_tell
+from pipeline.notices import messages, when_a_run_ends
 from pipeline.notices.send import tell
 from pipeline.params.file import Params, load_params
 from pipeline.storage.folders import Folder, folder_at
@@ -155,7 +155,7 @@ def steps_for(cluster: Cluster | None) -> order.Steps:
         classify = dask.classifier(cluster, dask_tasks, classify_as_tasks)
     return order.Steps(
         begin=begin, begin_shadow=begin_shadow, classify=classify, finish=finish, finish_shadow=finish_shadow,
-        record=record, tell_of_killed=run_and_tell.of_killed, progress=log_shards,
+        record=record, tell_of_killed=when_a_run_ends.of_killed, progress=log_shards,
     )  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def nightly(  # each option is a parameter, for deployments and Prefect's UI
     publish(options.output, summary)
     if end := messages.of_night(options.output, summary, params.batch, always=True):
         create_markdown_artifact(end.markdown, key=END)
-    run_and_tell.of_night(options.output, summary, params.batch)
+    when_a_run_ends.of_night(options.output, summary, params.batch)
     return summary
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.hooks import REFUSED
 from flows.nightly import nightly
+from flows.prefect_hooks import REFUSED
 from pipeline.core.errors import NightshiftError
 from pipeline.night.outputs import PHOTOS, folder_for
 from pipeline.storage.folders import folder_at

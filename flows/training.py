@@ -6,7 +6,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows import artifacts
-from flows.hooks import training_completed, training_crashed, training_failed
+from flows.prefect_hooks import training_completed, training_crashed, training_failed
 from flows.retries import RETRIES
 from pipeline.core.terminal import Said, is_of_a_command, show
 from pipeline.params.file import load_params

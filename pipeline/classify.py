@@ -16,7 +16,7 @@ from pipeline.night.options import NightOptions
 from pipeline.night.outputs import folder_for
 from pipeline.night.run import Steps, night
 from pipeline.night.summary import NightSummary
-from pipeline.notices import run_and_tell
+from pipeline.notices import when_a_run_ends
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
 
@@ -42,13 +42,13 @@ def main() -> None:
     parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command resumes the run")
     asked = parser.parse_args()
     output = asked.output or folder_at(folder_for(asked.input))
-    steps = Steps(tell_of_killed=run_and_tell.of_killed)
+    steps = Steps(tell_of_killed=when_a_run_ends.of_killed)
 
     def classify(params: Params) -> NightSummary:
         options = NightOptions(asked.input, output, since_last=asked.since_last, until=asked.until)
         return night(options, params, steps)
 
-    summary = run_and_tell.night(output, classify)
+    summary = when_a_run_ends.night(output, classify)
     log.info("%s: %d rows, %d unreadable", output, summary.listed, summary.unreadable)
 
 

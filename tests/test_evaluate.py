@@ -28,7 +28,7 @@ from pipeline.evaluation.headlines import HeadlineMetric, in_percent
 from pipeline.evaluation.metrics import Labels, Metric, Probabilities, Values, Weights
 from pipeline.evaluation.results import read_evaluation
 from pipeline.params.file import Params
-from pipeline.params.register import Gate
+from pipeline.params.gate import Gate
 from pipeline.registry.gate import decide
 from pipeline.registry.runs import on_test_images
 from tests.fixtures.evaluations import write_colour_model, write_images

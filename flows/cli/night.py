@@ -94,7 +94,7 @@ def classify(
     from pipeline.night.review import PAGE as REVIEW_PAGE
     from pipeline.night.rows import PREDICTIONS_CSV
     from pipeline.night.summary import summary_lines
-    from pipeline.notices import messages, run_and_tell
+    from pipeline.notices import messages, when_a_run_ends
     from pipeline.params.file import load_params
     from pipeline.storage.folders import folder_at
 
@@ -113,7 +113,7 @@ def classify(
             summary = _as_flow(options, (*words, model))
         else:
             require(partial(messages.of_failed_night, results), lambda: require_possible(options, load_params()))
-            summary = run_and_tell.night(results, lambda params: _plainly(options, params))
+            summary = when_a_run_ends.night(results, lambda params: _plainly(options, params))
     for line in summary_lines(summary):
         typer.echo(line)
     if not results.local or (results.local / MORNING).is_file():  # a warning has said why it is not there
@@ -135,8 +135,8 @@ def _as_flow(options: "NightOptions", words: tuple[Any, ...]) -> "NightSummary":
     results = options.output
     failed, possible = partial(messages.of_failed_night, results), lambda: require_possible(options, load_params())
     with with_server(failed, possible, results.local and results.local / SUMMARY):
-        from flows.hooks import REFUSED, STOPPED
         from flows.nightly import nightly
+        from flows.prefect_hooks import REFUSED, STOPPED
 
         state = nightly(*words, return_state=True)
         if state.name == STOPPED:
@@ -151,14 +151,14 @@ def _as_flow(options: "NightOptions", words: tuple[Any, ...]) -> "NightSummary":
 def _plainly(options: "NightOptions", params: "Params") -> "NightSummary":
     from pipeline.night.run import Steps, night
     from pipeline.night.workers import Classifier, classify_shards
-    from pipeline.notices import run_and_tell
+    from pipeline.notices import when_a_run_ends
 
     classify_left: Classifier = classify_shards
     if options.cluster:
         from flows.services import dask
 
         classify_left = dask.classifier(options.cluster)
-    return night(options, params, Steps(classify=classify_left, tell_of_killed=run_and_tell.of_killed))
+    return night(options, params, Steps(classify=classify_left, tell_of_killed=when_a_run_ends.of_killed))
 
 
 @app.command()

@@ -121,7 +121,7 @@ def with_server(
     import httpx
     from prefect.settings import PREFECT_API_URL
 
-    from pipeline.notices import run_and_tell
+    from pipeline.notices import when_a_run_ends
 
     before = result.stat().st_mtime_ns if result and result.exists() else None
     try:
@@ -136,5 +136,5 @@ def with_server(
                 else "What is done is kept. Start the server and run the same command again, or add --no-prefect."
             )
         )
-        run_and_tell.of_error(lambda: failed(gone), gone)
+        when_a_run_ends.of_error(lambda: failed(gone), gone)
         raise gone from error

@@ -22,7 +22,7 @@ def train(prefect: WithPrefect = None) -> None:
     Stages whose inputs have not changed are skipped.
     """
     from flows.show_models import print_registration
-    from pipeline.notices import messages, run_and_tell
+    from pipeline.notices import messages, when_a_run_ends
     from pipeline.registry.registration_result import Refused
 
     flow = is_a_flow(prefect)
@@ -35,7 +35,7 @@ def train(prefect: WithPrefect = None) -> None:
                     registration = training()
             else:
                 require(messages.of_failed_training, _require_possible)
-                registration = run_and_tell.training(_train_plainly)
+                registration = when_a_run_ends.training(_train_plainly)
     except Refused as refused:
         print_registration(refused.registration)
         raise

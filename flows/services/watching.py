@@ -12,7 +12,7 @@ from pathlib import Path
 from flows.services.configuration import WORKER, log_file
 from pipeline.core.log import log
 from pipeline.night import at_work
-from pipeline.notices import messages, run_and_tell
+from pipeline.notices import messages, when_a_run_ends
 from pipeline.notices.send import tell
 
 PERIOD = 30.0  # seconds
@@ -44,7 +44,7 @@ class Watch:
                 self._known.add(key)
                 words = messages.was_killed(night.killed.name)
                 log.warning("Night %s: %s", night.output, words)
-                run_and_tell.of_crashed(night.output, words)
+                when_a_run_ends.of_crashed(night.output, words)
             self._seen.add(key)
 
 

@@ -14,7 +14,7 @@ from pipeline.core.text import beside, counted, named, shown
 from pipeline.evaluation import headlines
 from pipeline.evaluation.headlines import in_percent
 from pipeline.evaluation.results import TOO_FEW, Evaluation
-from pipeline.params.register import Gate
+from pipeline.params.gate import Gate
 
 if TYPE_CHECKING:  # slow to import, and a night only reads decisions
     from pipeline.registry.comparison import Comparison, OfClass

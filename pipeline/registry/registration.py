@@ -21,7 +21,7 @@ from pipeline.model.contract import Contract
 from pipeline.model.engine import load_engine
 from pipeline.model.export import largest_difference
 from pipeline.params.file import Params
-from pipeline.params.register import Gate
+from pipeline.params.gate import Gate
 from pipeline.registry import champions, versions
 from pipeline.registry.gate import (
     DECISION_TAG,

@@ -11,7 +11,7 @@ from tests.fixtures.project import dvc
 PAGES_AND_PLUMBING = (
     "pipeline/night/morning.py", "pipeline/night/morning.html", "pipeline/notices/messages.py",
     "pipeline/registry/gate.py", "pipeline/registry/store.py", "pipeline/storage/files.py", "pipeline/params/night.py",
-    "pipeline/params/register.py",
+    "pipeline/params/gate.py", "pipeline/params/register.py",
 )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def test_short_epochs_share_a_request_and_none_is_lost(
     assert run.data.tags["nightshift.contract"] == "contract"
 
 
-def test_a_training_that_goes_on_goes_on_in_its_run_and_tells_no_epoch_twice(defaults: Params, folder: Path) -> None:
+def test_a_training_that_goes_on_goes_on_in_its_when_a_run_endss_no_epoch_twice(defaults: Params, folder: Path) -> None:
     with contextlib.suppress(ZeroDivisionError), live_run(defaults, "abc", folder) as live:
         live.epoch("head", epoch(1))
         live.epoch("head", epoch(2))

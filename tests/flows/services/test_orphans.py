@@ -100,8 +100,8 @@ def test_a_night_that_down_stops_alarms_nobody(tmp_path: Path, monkeypatch: pyte
     from prefect.client.schemas.objects import FlowRun
     from prefect.states import Crashed
 
-    from flows.hooks import night_crashed
     from flows.nightly import nightly
+    from flows.prefect_hooks import night_crashed
 
     run = FlowRun(flow_id=uuid.UUID(int=1), parameters={"source": "photos", "output": "out"})
     STOPPING.parent.mkdir()

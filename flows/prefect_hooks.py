@@ -18,7 +18,7 @@ from pipeline.core.paths import PREDICTIONS
 from pipeline.night.outputs import PHOTOS, folder_for
 from pipeline.night.repeats import last_finished
 from pipeline.night.results import TooManyUnreadable
-from pipeline.notices import messages, run_and_tell
+from pipeline.notices import messages, when_a_run_ends
 from pipeline.notices.messages import Message
 from pipeline.notices.send import tell
 from pipeline.storage.folders import Folder, folder_at
@@ -62,7 +62,7 @@ def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     """A night ended with an error."""
     error = _error_of(state)
     output = _results_of(flow_run.parameters, finished=isinstance(error, TooManyUnreadable))
-    run_and_tell.of_failed_night(output, error)
+    when_a_run_ends.of_failed_night(output, error)
     _show(flow_run, lambda: messages.of_failed_night(output, error))
 
 
@@ -70,7 +70,7 @@ def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
     """A night's process was killed from outside; if a person stopped it, nobody needs a message."""
     if not _is_stopped_by_a_person():
         output, words = _results_of(flow_run.parameters), state.message or "The process was killed."
-        run_and_tell.of_crashed(output, words)
+        when_a_run_ends.of_crashed(output, words)
         _show(flow_run, lambda: messages.of_crashed_night(output, words))
 
 
@@ -83,7 +83,7 @@ def training_completed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any
 def training_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A training ended with an error, or its model was refused."""
     error = _error_of(state)
-    run_and_tell.of_failed_training(error)
+    when_a_run_ends.of_failed_training(error)
     _show(flow_run, lambda: messages.of_failed_training(error))
 
 
