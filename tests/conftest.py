@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import sys
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ settings.load_profile("few")
 # TensorFlow, MLflow and Prefect are millions of objects, most of them made by imports, and none of them is garbage.
 gc.set_threshold(50_000, 20, 20)
 
+MANY = 100  # modules that were imported meanwhile: a library, and not some of our own
 LONGEST = 20.0  # seconds that a test may take; a longer one says so with the mark `slow`
 AND_BUSY = 0.5  # and this share of them its processes computed: a test that only had to wait its turn was not slow
 TIMES = pytest.StashKey[tuple[float, float]]()
@@ -139,11 +141,19 @@ def pytest_pyfunc_call() -> None:
     os.environ.pop("PYTEST_CURRENT_TEST", None)
 
 
+@pytest.fixture(scope="session")
+def modules_seen() -> list[int]:
+    """How many modules were there when the garbage collector was last told to look over them."""
+    return [0]
+
+
 @pytest.fixture(autouse=True, scope="module")
-def libraries_are_no_garbage() -> None:
+def libraries_are_no_garbage(modules_seen: list[int]) -> None:
     """Looking through them at each collection took a third of the tests' time."""
-    gc.collect()
-    gc.freeze()
+    if len(sys.modules) > modules_seen[0] + MANY:
+        modules_seen[0] = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,9 @@ from pipeline.params.data import Images
 from pipeline.params.model import Backbone, Model
 from tests.fixtures.images import noise
 
-NAMES = [name for name in Backbone.__args__ if name not in ("keras_hub", "keras_file")]
+# The larger Lites are the same layers more often, of whom test_efficientnet_lite.py knows the places and the weights.
+LEFT_OUT = ("keras_hub", "keras_file", "efficientnet_lite1", "efficientnet_lite2")
+NAMES = [name for name in Backbone.__args__ if name not in LEFT_OUT]
 SMALLEST = {"inception_v3": 75}  # pixels; the others: 32
 SIZES = {"inception_v3": 96, "convnext_tiny": 32, "vgg16": 32}  # pixels of images to take a step with; others: 64
 
@@ -35,7 +37,7 @@ def photos(size: int, count: int = 4) -> np.ndarray:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_backbone_trains_is_saved_loaded_and_exported_and_answers_alike(name: str, tmp_path: Path) -> None:
     size = SIZES.get(name, 64)
-    images = photos(size, count=8)
+    images = photos(size)
     keras.utils.set_random_seed(1)
     backbone = build_backbone(Model(backbone=name, weights="none"), rules(size))
     assert backbone.output.dtype == "float32"
@@ -48,7 +50,7 @@ def test_a_backbone_trains_is_saved_loaded_and_exported_and_answers_alike(name: 
             layer.momentum = 0.5
     before = [weight.numpy() for weight in backbone.trainable_weights]
     model.compile(keras.optimizers.SGD(1e-3), "mse", run_eagerly=True)  # one step: tracing it would take longer
-    assert np.isfinite(model.train_on_batch(images.astype(np.float32), np.eye(2)[[0, 1] * 4]))
+    assert np.isfinite(model.train_on_batch(images.astype(np.float32), np.eye(2)[[0, 1] * 2]))
     moved = [not np.array_equal(old, new) for old, new in zip(before, backbone.trainable_weights, strict=True)]
     # Where a ReLU or a vanishing activation is at zero no gradient comes through: all but a few must move.
     assert np.mean(moved) > 0.8

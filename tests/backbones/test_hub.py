@@ -2,7 +2,6 @@
 
 import json
 import logging
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from pipeline.backbones.keras_file import backbone_of_file, load_keras
 from pipeline.core.errors import NightshiftError
 from pipeline.model.engine import openvino_network
 from pipeline.model.export import export_openvino
+from tests.fixtures import forked
 from tests.fixtures.images import noise
 from tests.fixtures.project import REPOSITORY
 from tests.fixtures.towers import OFFSET, SCALE, TOWER, clip, converters, models, siglip, vit
@@ -123,7 +123,7 @@ def test_a_new_process_loads_a_saved_tower_by_itself(presets: Path, tmp_path: Pa
         backbone.save(tmp_path / f"{name}.keras")
         saved[str(tmp_path / f"{name}.keras")] = np.asarray(backbone(photos(32).astype(np.float32)))
     words = [sys.executable, "-c", LOAD, str(tmp_path / "photos.npy"), *saved]
-    subprocess.run(words, cwd=REPOSITORY, check=True, capture_output=True)
+    forked.run(*words, cwd=REPOSITORY, work="training")
     for file, features in saved.items():
         np.testing.assert_allclose(np.load(f"{file}.npy"), features, atol=1e-5)
 

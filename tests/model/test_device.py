@@ -4,7 +4,6 @@ import contextlib
 import json
 import logging
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +28,8 @@ from pipeline.training.fitting import fit, make_judge
 from pipeline.training.optimiser import build_optimiser
 from pipeline.training.pace import whole_passes
 from pipeline.training.recipe import assemble, head
-from tests.fixtures.project import REPOSITORY, change_params, copy_of, run
+from tests.fixtures.forked import forking
+from tests.fixtures.project import change_params, copy_of
 
 
 @pytest.fixture(autouse=True)
@@ -150,29 +150,11 @@ def test_a_network_is_asked_by_one_process_wherever_it_was_trained() -> None:
     assert prepare_device(several.alone, seed=1).num_replicas_in_sync == 1
 
 
-# One process imports the libraries and forks each machine before TensorFlow starts in it.
-MACHINES = """
-import json, os, sys
+# Before TensorFlow starts: half of the processor is a device, so that there are two.
+TWO_DEVICES = """
 import tensorflow as tf
-from pipeline.core.command import run
-from pipeline.train import main
-
-started = []
-for number, (folder, cluster) in enumerate(json.loads(sys.argv[1])):
-    if pid := os.fork():
-        started.append(pid)
-        continue
-    os.chdir(folder)
-    said = os.open(f"{number}.log", os.O_CREAT | os.O_WRONLY)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
-    if cluster:
-        os.environ["TF_CONFIG"] = json.dumps(cluster)
-    else:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    sys.exit(run(main))
-print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in started]))
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 """
 
 
@@ -189,13 +171,15 @@ def test_two_machines_train_what_two_devices_of_one_do_and_the_first_one_writes(
     for kind, folder in folders.items():
         change_params(folder, {"compute": {"distribution": kind}})
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    machines: list[tuple[str, object]] = [(str(folders["mirrored"]), None)]
-    for index in range(2):
-        cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        machines.append((str(folders["multi_worker"]), cluster))
-    ended = run(sys.executable, "-c", MACHINES, json.dumps(machines), cwd=REPOSITORY).stdout
-    said = [(Path(folder) / f"{number}.log").read_text() for number, (folder, _) in enumerate(machines)]
-    assert json.loads(ended) == [0, 0, 0], said
+    train = ("-m", "pipeline.train")
+    with contextlib.ExitStack() as machines:
+        started = [machines.enter_context(forking(*train, cwd=project, work="training", before=TWO_DEVICES))]
+        for index in range(2):
+            cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            machine = forking(*train, cwd=folders["multi_worker"], work="training", TF_CONFIG=json.dumps(cluster))
+            started.append(machines.enter_context(machine))
+        said = [machine.communicate() for machine in started]
+    assert [machine.returncode for machine in started] == [0, 0, 0], said
     logs = [log.read_text() for folder in folders.values() for log in folder.glob(".nightshift/logs/command-*.log")]
     assert sum("2 replicas" in words for words in logs) == 3
     found = {}

@@ -18,7 +18,7 @@ from pipeline.night.ledger import Run
 from pipeline.night.options import NightOptions
 from pipeline.night.outputs import folder_for
 from pipeline.night.planning import ClassifyError, begin
-from pipeline.notices import run_and_tell
+from pipeline.notices import when_a_run_ends
 from pipeline.params.file import Params
 from pipeline.storage import output_lock
 from pipeline.storage.folders import folder_at
@@ -153,7 +153,7 @@ def test_a_killed_night_is_told_once_whoever_sees_it(
     assert "3000 of 5000 files are done and kept" in message["message"]
     Watch(7).look(7)
     with output_lock.held(Path(output)) as dead:  # the next run, which goes on with it
-        run_and_tell.of_killed(folder_at(output), dead)
+        when_a_run_ends.of_killed(folder_at(output), dead)
     assert len(web.messages) == 1
 
 
@@ -167,7 +167,7 @@ def test_a_killed_night_of_which_nobody_could_be_told_is_told_by_the_next_run(
         watch.look(7)
     monkeypatch.setenv("NIGHTSHIFT_NOTIFY", web.json)
     with output_lock.held(Path("out")) as dead:
-        run_and_tell.of_killed(folder_at("out"), dead)
+        when_a_run_ends.of_killed(folder_at("out"), dead)
     assert [message["title"].partition("] ")[2] for message in web.messages] == [
         "Night out was killed, and is resumed now"
     ]

@@ -14,12 +14,13 @@ from tests.fixtures.project import change_contract, nightshift, stage
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def made(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project's store with a run, a model, and an experiment whose files are in a bucket."""
     import mlflow
 
     project = tmp_path / "first"
     project.mkdir()
+    shutil.copy(empty_store, project)
     monkeypatch.chdir(project)
     store = Store.of_project()
     with store.connected() as client:
