@@ -42,6 +42,7 @@ def write_model_card(findings: Findings, contract: Contract, params: Params) -> 
         name=params.register_.model_name,
         contract=contract,
         model=params.model,
+        train=params.train,
         parameters=parameter_count(MODEL / KERAS),
         licence=weights_licence(params),
         data_hash=locked_hashes().get(str(RAW), ""),

@@ -51,7 +51,8 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defaults: Params) -> s
     contract = Contract.model_validate_json((MODEL / "contract.json").read_bytes())
     contract = contract.model_copy(update={"certificate": UNCERTAIN})
     findings = Findings(numbers, slices, robustness, None)
-    model_card.write_model_card(findings, contract, defaults)
+    averaged = defaults.train.model_copy(update={"ensemble": 3, "test_time_flips": True})
+    model_card.write_model_card(findings, contract, defaults.model_copy(update={"train": averaged}))
     return MODEL_CARD.read_text(encoding="utf-8")
 
 
@@ -60,6 +61,7 @@ def test_the_card_has_every_heading_and_what_the_run_gave(card: str, defaults: P
     for words in (
         "`cnn`", "18 parameters", "d" * 64, "`0123abc.dir`", "| red | 1 | 1 | 1 |", "| all | 3 | 3 | 4 |",
         "PNG RGB 8 bits a channel (100.0%)", "40 to 42 pixels wide and 30 high", "smaller than 30 pixels",
+        "the mean of 3 networks, each trained from a seed of its own, over each image and its mirror image.",
         "24 of the 256 bits", "below 0.400 is marked `unsure`",
         "for each class 90% of its images have their label among them", "least often `c`, ",
         defaults.evaluate.intended_use.strip()[:60],

@@ -21,6 +21,7 @@ from tests.fixtures.stores import free_port
 from tests.fixtures.up import (
     Up,
     answers,
+    hold,
     kill_with_its_runs,
     options,
     processes,
@@ -74,6 +75,8 @@ def killed(up: Up, tmp_path_factory: pytest.TempPathFactory) -> Killed:
         draw_shape(source / f"{number:03d}.png", ("circle", "square")[number % 2], seed=number)
     run = up.begin("nightly", source=str(source), output=str(output))
     wait_until(lambda: len(parts(output)) >= 2)
+    hold(up.project)
+    wait_until(lambda: up.heartbeats(run))
     kill_with_its_runs(up.project)
     assert not (output / "predictions.csv").exists(), "it was killed too late"
     return Killed(run, source, output, up.state(run))
