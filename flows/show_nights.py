@@ -1,16 +1,13 @@
 """The unfinished nights on a terminal: how far each has come, and when it goes on. Changes none."""
 
 import datetime
-import os
-import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.core.text import shown
 from pipeline.night.at_work import Unfinished, unfinished
 from pipeline.night.ledger import PARTS, WORK
-from pipeline.night.outputs import is_in_predictions
+from pipeline.night.outputs import command_over, is_in_predictions, relative
 from pipeline.storage.folders import folder_at
 
 
@@ -66,7 +63,7 @@ def _parts_of(night: Unfinished, coming: Iterable[Coming], now: datetime.datetim
     if when := next((one for one in coming if _is_over(one, night)), None):
         yield f"goes on {_clock(when.at, now)} (`{when.deployment}`)"
     else:
-        yield f"goes on with `{_command(night)}`"
+        yield f"goes on with `{command_over(night.source, night.output)}`"
 
 
 def _left(night: Unfinished, done: int, now: datetime.datetime) -> float | None:
@@ -95,22 +92,8 @@ def _is_over(one: Coming, night: Unfinished) -> bool:
     return False
 
 
-def _command(night: Unfinished) -> str:
-    output = "" if is_in_predictions(night.output) else f" {_typed(str(night.output))}"
-    return f"nightshift classify {_typed(night.source)}{output}"
-
-
 def _short(night: Unfinished) -> str:
-    return shown(_relative(str(night.output)))
-
-
-def _typed(path: str) -> str:
-    return shlex.quote(shown(_relative(path)))
-
-
-def _relative(path: str) -> str:
-    here = os.path.relpath(path) if Path(path).is_absolute() else path  # an address stays as it is
-    return path if here.startswith("..") else here
+    return shown(relative(str(night.output)))
 
 
 def _clock(when: datetime.datetime, now: datetime.datetime) -> str:

@@ -1,12 +1,17 @@
-"""The folder of a night whose OUTPUT nobody names: that of the unfinished run, else a free one of today."""
+"""The folder of a night whose OUTPUT nobody names: that of the unfinished run, else a free one of today; the command
+that goes on with one.
+"""
 
 import datetime
+import os
+import shlex
 from pathlib import Path
 
 from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
+from pipeline.core.text import shown
 from pipeline.night.at_work import listing_over
 from pipeline.night.ledger import WORK, Run, RunPlan
 from pipeline.night.summary import summary_if_any
@@ -36,6 +41,22 @@ def folder_for(source: Folder, suffix: str = "", model: str | None = None) -> Pa
 def is_in_predictions(output: Folder) -> bool:
     """Whether an output is one of the folders in this project's predictions/."""
     return output.local is not None and output.local.absolute().parent == PREDICTIONS.absolute()
+
+
+def command_over(source: str, output: Folder) -> str:
+    """The command that goes on with the night over `source`, as one types it in the project."""
+    named = "" if is_in_predictions(output) else f" {_typed(str(output))}"
+    return f"nightshift classify {_typed(source)}{named}"
+
+
+def _typed(path: str) -> str:
+    return shlex.quote(shown(relative(path)))
+
+
+def relative(path: str) -> str:
+    """An absolute path in the project from here; any other path, or an address, as it is."""
+    here = os.path.relpath(path) if Path(path).is_absolute() else path
+    return path if here.startswith("..") else here
 
 
 def _usual_model() -> str | None:

@@ -3,7 +3,9 @@
 Terminal, mail, chat, webhook and Prefect show the same words, each in its own form.
 """
 
+import re
 import socket
+import textwrap
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,21 +13,25 @@ from pathlib import Path
 from pipeline.core import log_file
 from pipeline.core.errors import NightshiftError
 from pipeline.core.pages import as_cell
-from pipeline.core.text import shown, without_password
+from pipeline.core.text import counted, shown, without_password
 from pipeline.night.deadline import OutOfTime
 from pipeline.night.ledger import Run
 from pipeline.night.morning import PAGE
+from pipeline.night.outputs import command_over, is_in_predictions
 from pipeline.night.results import TooManyUnreadable
 from pipeline.night.summary import SUMMARY, NightSummary, drift_lines, summary_lines
-from pipeline.night.verdict import alarms
+from pipeline.night.verdict import raised
 from pipeline.params.night import Batch
 from pipeline.registry.registration_result import Refused, Registration
 from pipeline.registry.succession import CHAMPION
 from pipeline.storage.folders import Folder
+from pipeline.storage.output_lock import InUse
 
 AGAIN = "Run the same command again to resume."
 TRAINING_KEPT = "Stages that were finished, and the checkpoints of the one that was not. Nothing changes for nights."
 NOTHING = "Nothing was started."
+HAPPENED = "What happened"
+SHORT = 70  # characters of a cause in a title
 LONGEST = 3000  # characters of one part: chat services cut off or refuse what is much longer
 
 
@@ -54,17 +60,20 @@ class Message:
         return shown(" ".join(_clean(self.title).split()))
 
     @property
+    def subject(self) -> str:
+        """The heading, and whose it is: last, as a phone cuts off the end."""
+        return f"{self.heading} {named_sender()}"
+
+    @property
     def parts(self) -> dict[str, str]:
         """The parts by name, without control characters, and without passwords in addresses."""
-        found = {
-            "What happened": self.happened, "Where": where(), "What was kept": self.kept, "What to do": self.do
-        }  # fmt: skip
+        found = {HAPPENED: self.happened, "What was kept": self.kept, "What to do": self.do, "Where": where()}
         return {name: _clean(words) for name, words in found.items() if words}
 
     @property
     def body(self) -> str:
-        """The parts as text."""
-        return "\n\n".join(f"{name}: {words}" for name, words in self.parts.items())
+        """The parts as text; what happened first and without its name, as a list of mails shows how a mail begins."""
+        return "\n\n".join(words if name == HAPPENED else f"{name}: {words}" for name, words in self.parts.items())
 
     @property
     def markdown(self) -> str:
@@ -86,8 +95,8 @@ def where() -> str:
 
 
 def named_sender() -> str:
-    """The machine and the project, as they stand before a title."""
-    return shown(f"[{socket.gethostname()} {Path.cwd().name}]")
+    """The project and the machine, as they stand after a title."""
+    return shown(f"[{Path.cwd().name} on {socket.gethostname()}]")
 
 
 def _clean(text: str) -> str:
@@ -104,16 +113,21 @@ def of_test() -> Message:
 
 def of_night(output: Folder, summary: NightSummary, batch: Batch, always: bool) -> Message | None:
     """A finished night; None when it raised no alarm, unless `always`."""
-    counts, kept = "; ".join(summary_lines(summary)), f"All {summary.listed} rows are in {output}."
-    if wrong := alarms(summary, batch):
+    lines, kept = summary_lines(summary), f"All {counted(summary.listed, 'row')} are in {output}."
+    if found := raised(summary, batch):
+        wrong = [alarm.words for alarm in found]
         said = {*wrong, *drift_lines(summary)}
-        words = "\n".join([*wrong, "; ".join(line for line in summary_lines(summary) if line not in said)])
-        return Message(Kind.WARNING, f"Night {output.name} needs a look", words, kept, f"Look at {output / PAGE}.")
+        title = f"Night {output.name} needs a look: {', '.join(alarm.about for alarm in found)}"
+        words = "\n\n".join([*wrong, "\n".join(line for line in lines if line not in said)])
+        return Message(Kind.WARNING, title, words, kept, f"Look at {output / PAGE}.")
     if always:
+        counts, do = "\n".join(lines), "Nothing."
+        if summary.unreadable or (summary.review and summary.review.of):
+            do = f"Nothing urgent. {output / PAGE} shows the images to look at."
         if bad := summary.unreadable:
-            title = f"Night {output.name} is done, {bad} files are unreadable"
-            return Message(Kind.INFO, title, counts, kept, f"{output / PAGE} has the reasons.")
-        return Message(Kind.SUCCESS, f"Night {output.name}: all is well", counts, kept, "Nothing.")
+            title = f"Night {output.name} is done; {counted(bad, 'file')} could not be read"
+            return Message(Kind.INFO, title, counts, kept, do)
+        return Message(Kind.SUCCESS, f"Night {output.name}: all is well", counts, kept, do)
     return None
 
 
@@ -139,10 +153,8 @@ def was_killed(name: str) -> str:
 
 def of_stopped(output: Folder, words: str) -> Message:
     """A night that stopped at its --until time."""
-    return Message(
-        Kind.WARNING, f"Night {output.name} stopped at its set time", words, progress(output),
-        f"{AGAIN} So does the next night.",
-    )  # fmt: skip
+    kept, do = _left_in(output)
+    return Message(Kind.WARNING, f"Night {output.name} stopped at its set time", words, kept, do)
 
 
 def of_failed_night(output: Folder, error: BaseException) -> Message:
@@ -154,13 +166,15 @@ def of_failed_night(output: Folder, error: BaseException) -> Message:
             kept = f"All rows are written, those of the unreadable files with their reasons, in {output}."
             title = f"Night {output.name}: too many unreadable files"
             return Message(Kind.FAILURE, title, str(error), kept, f"Look at {output / PAGE}.")
-    title = f"Night {output.name} failed"
-    return Message(Kind.FAILURE, title, _words_of(error), progress(output), _what_to_do(error))
+    kept, go_on = _left_in(output)
+    do = f"Put that right first. {go_on}" if isinstance(error, NightshiftError) else f"{_log()} {go_on}"
+    return Message(Kind.FAILURE, f"Night {output.name} failed{_in_short(error)}", _words_of(error), kept, do)
 
 
 def of_crashed_night(output: Folder, words: str) -> Message:
     """A night whose process was killed from outside."""
-    return Message(Kind.FAILURE, f"Night {output.name} crashed", words, progress(output), AGAIN)
+    kept, do = _left_in(output)
+    return Message(Kind.FAILURE, f"Night {output.name} was killed and is not finished", words, kept, do)
 
 
 def of_lost_supervisor() -> Message:
@@ -172,14 +186,22 @@ def of_lost_supervisor() -> Message:
 
 def progress(output: Folder) -> str:
     """How far an unfinished night has come, in words."""
+    return _left_in(output)[0]
+
+
+def _left_in(output: Folder) -> tuple[str, str]:
+    """What is kept of an unfinished night, and how it goes on."""
     try:
         if run := Run.unfinished_in(output):
-            return f"{run.done()} of {run.plan.files} files are done and kept in {output}."
+            kept = f"{run.done()} of {run.plan.files} files are done and kept in {output}."
+            command = command_over(run.plan.input, output)
+            next_one = "over the same folder" if is_in_predictions(output) else "into the same output"
+            return kept, f"In {Path.cwd()}, `{command}` resumes it; so does the next night {next_one}."
         if output.exists(SUMMARY):
-            return f"What was finished before is in {output}."
+            return f"What was finished before is in {output}.", "Run the same command again."
     except (NightshiftError, OSError) as error:  # whatever stopped the night may stop this read too
-        return f"Finished files are kept in {output}; could not read how many ({error})."
-    return NOTHING
+        return f"Finished files are kept in {output}; could not read how many ({error}).", AGAIN
+    return NOTHING, "Run the same command again."
 
 
 def to_go_on(output: Folder) -> str:
@@ -206,18 +228,26 @@ def of_training(registration: Registration) -> Message:
 def of_failed_training(error: BaseException) -> Message:
     """A training that ended with an error, or with a model that the gate refused."""
     if isinstance(error, Refused):
-        model, reasons = error.registration.model, error.registration.decision.reasons
-        name = f"{model.name} version {model.version}"
-        do = " ".join(error.registration.next_steps)
-        return Message(Kind.WARNING, f"The gate refused {name}", "\n".join(reasons), _where(error.registration), do)
+        registration = error.registration
+        model, champion = registration.model, registration.champion
+        nights = f"nights use version {champion}" if champion else "there is no champion"
+        title = f"The gate refused {model.name} version {model.version}; {nights}"
+        reasons, do = "\n".join(registration.decision.reasons), " ".join(registration.next_steps)
+        return Message(Kind.WARNING, title, reasons, _where(registration), do)
+    if isinstance(error, InUse):
+        return Message(Kind.INFO, "Training did not start: the images are in use", str(error), "", "")
     if isinstance(error, NightshiftError):  # its words say what to do; it may have come before anything was made
-        return Message(Kind.FAILURE, "Training failed", str(error), "", "")
-    return Message(Kind.FAILURE, "Training failed", _words_of(error), TRAINING_KEPT, _what_to_do(error))
+        return Message(Kind.FAILURE, f"Training failed{_in_short(error)}", str(error), "", "")
+    return Message(Kind.FAILURE, "Training failed", _words_of(error), TRAINING_KEPT, f"{_log()} {_train_again()}")
 
 
 def of_crashed_training(words: str) -> Message:
     """A training whose process was killed from outside."""
-    return Message(Kind.FAILURE, "Training crashed", words, TRAINING_KEPT, AGAIN)
+    return Message(Kind.FAILURE, "Training was killed and is not finished", words, TRAINING_KEPT, _train_again())
+
+
+def _train_again() -> str:
+    return f"In {Path.cwd()}, `nightshift train` resumes it."
 
 
 def _where(registration: Registration) -> str:
@@ -228,9 +258,12 @@ def _words_of(error: BaseException) -> str:
     return str(error) if isinstance(error, NightshiftError) else f"{type(error).__name__}: {error}"
 
 
-def _what_to_do(error: BaseException) -> str:
-    if isinstance(error, NightshiftError):
-        return AGAIN
-    if file := log_file.current():
-        return f"Look into the log, {file.absolute()}. {AGAIN}"
-    return f"The log has more. {AGAIN}"
+def _in_short(error: BaseException) -> str:
+    """How a title goes on: with the first clause of an error that has words for a person."""
+    first = re.split(r"[:;.]\s", f"{error} ", maxsplit=1)[0]
+    words = textwrap.shorten(first, SHORT, placeholder=" …") if isinstance(error, NightshiftError) else ""
+    return f": {words}" if words.strip(" …") else ""
+
+
+def _log() -> str:
+    return f"Look into the log, {file.absolute()}." if (file := log_file.current()) else "The log has more."

@@ -14,10 +14,11 @@ from typing import Any
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.notices.messages import Message, named_sender, of_test
+from pipeline.notices.messages import Message, of_test
 
 ADDRESSES = "NIGHTSHIFT_NOTIFY"  # separated by white space
 ALWAYS = "NIGHTSHIFT_NOTIFY_ALWAYS"  # 1: also about nights without alarms
+NEEDS_HTML = "tgram"  # Telegram: Apprise has no plain form of it
 LOGS = ("apprise", "urllib3.connectionpool")  # they name hosts, tokens and what a server answered
 
 
@@ -46,30 +47,38 @@ def wants_all() -> bool:
 def send(message: Message) -> list[Told]:
     """Send a message to every address, one after another."""
     from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
-    from apprise.plugins.email import NotifyEmail
 
     # Fetch no icons from the web. Send to one address at a time, to know which one failed.
     asset = AppriseAsset(
         app_id="Nightshift", app_desc="Nightshift", image_url_mask="", image_url_logo="", async_mode=False
     )
-    title, told = f"{named_sender()} {message.heading}", []
+    told = []
     for number, address in enumerate(addresses(), start=1):
         with _silent():
-            service = Apprise.instantiate(address, asset=asset)
-            if isinstance(service, NotifyEmail) and "format=" not in address:
-                service.notify_format = NotifyFormat.TEXT  # as HTML a mail is one line that a phone cannot break
+            service = service_at(address, asset)
             sender = Apprise(service, asset=asset)
             arrived = bool(
                 service
                 and sender.notify(
                     message.body,
-                    title,
+                    message.subject,
                     NotifyType(message.kind.value),
                     body_format=NotifyFormat.TEXT,
                 )
             )
         told.append(Told(f"address {number} ({_service(address, service)})", arrived))
     return told
+
+
+def service_at(address: str, asset: Any = None) -> Any:
+    """The service behind an address; None if there is none. Mail is plain text, by SMTP or by a service on the web."""
+    from apprise import Apprise, NotifyFormat
+
+    service: Any = Apprise.instantiate(address, asset=asset)
+    is_html = service and service.notify_format is NotifyFormat.HTML and service.secure_protocol != NEEDS_HTML
+    if is_html and "format=" not in address:
+        service.notify_format = NotifyFormat.TEXT  # as HTML a text is one line that a phone cannot break
+    return service
 
 
 def _service(address: str, service: Any) -> str:

@@ -1,5 +1,6 @@
 """People are told what happened, what was kept and what to do; a dead service costs a warning; no password is shown."""
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -19,6 +20,7 @@ from pipeline.registry.gate import Check, Decision
 from pipeline.registry.registration_result import Refused, Registration
 from pipeline.registry.versions import Registered
 from pipeline.storage.folders import folder_at
+from pipeline.storage.output_lock import InUse
 from tests.fixtures.commands import AT_ONCE, kill_at, parts
 from tests.fixtures.flow_runs import left_by
 from tests.fixtures.project import draw_shape, nightshift
@@ -66,11 +68,11 @@ def test_mail_webhook_and_chat_say_what_happened_what_was_kept_and_what_to_do(
         ("address 1 (JSON)", True), ("address 2 (Mattermost)", True), ("address 3 (E-Mail)", True),
     ]  # fmt: skip
     body = (
-        f"What happened: It broke.\n\nWhere: project {Path.cwd().name} ({Path.cwd()}) on {socket.gethostname()}\n\n"
-        "What was kept: Nine rows.\n\nWhat to do: Mend it."
+        "It broke.\n\nWhat was kept: Nine rows.\n\nWhat to do: Mend it.\n\n"
+        f"Where: project {Path.cwd().name} ({Path.cwd()}) on {socket.gethostname()}"
     )
     (hook, in_json), (chat, in_chat) = web.got
-    title = f"[{socket.gethostname()} {Path.cwd().name}] Night x failed"
+    title = f"Night x failed [{Path.cwd().name} on {socket.gethostname()}]"
     assert (hook, in_json["title"], in_json["message"], in_json["type"]) == ("/hook", title, body, "failure")
     assert chat == f"/hooks/{SECRET}"
     assert in_chat["text"] == f"{title}\r\n{body}"
@@ -79,6 +81,9 @@ def test_mail_webhook_and_chat_say_what_happened_what_was_kept_and_what_to_do(
     assert (mail["Subject"], mail["To"]) == (title, "me@example.com")
     assert text_of(mail).replace("\r\n", "\n").strip() == body
     assert [part.get_content_type() for part in mail.walk() if not part.is_multipart()] == ["text/plain"]
+    on_the_web = f"mailgun://night@example.com/{'a' * 32}-{'b' * 8}-{'c' * 8}/me@example.com"
+    forms = [send.service_at(one).notify_format for one in (on_the_web, f"{on_the_web}?format=html")]
+    assert forms == ["text", "html"], "every mail is plain text, unless its address says otherwise"
 
 
 def test_names_in_a_message_are_text_and_passwords_in_it_are_gone(
@@ -136,33 +141,36 @@ def test_a_night_without_events_is_told_of_only_when_asked_for() -> None:
     assert messages.of_night(out, summary_of(), BATCH, always=False) is None
     short = messages.of_night(out, summary_of(), BATCH, always=True)
     assert short is not None
-    assert (short.kind, short.title) == (Kind.INFO, "Night monday is done, 2 files are unreadable")
+    assert (short.kind, short.title) == (Kind.INFO, "Night monday is done; 2 files could not be read")
     assert "10 images: 6 ok, 2 unsure, 2 unreadable" in short.happened
-    assert short.do == "/out/monday/morning.html has the reasons."
+    assert short.do == "Nothing urgent. /out/monday/morning.html shows the images to look at."
     good = messages.of_night(out, summary_of(unreadable=0), BATCH, always=True)
     assert good is not None
     assert (good.kind, good.title) == (Kind.SUCCESS, "Night monday: all is well")
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "about", "words"),
     [
-        ({"drift": DRIFT}, "outlier score 0.61"),
-        ({"unsure": 10}, "more than batch.max_unsure"),
+        ({"drift": DRIFT}, "not as in training", "outlier score 0.61"),
+        ({"unsure": 10, "drift": DRIFT}, "not as in training, many unsure", "more than batch.max_unsure"),
         (
             {"outliers": 6, "outlier_test": {"images": 8, "expected": 0.4, "p_value": 1e-6}},
+            "outliers",
             "6 of 8 images are unlike the training images",
         ),
     ],
     ids=["drift", "unsure", "strangers"],
 )
-def test_a_night_beyond_its_limits_is_told_of(changes: dict[str, Any], words: str) -> None:
+def test_a_night_beyond_its_limits_is_told_of(changes: dict[str, Any], about: str, words: str) -> None:
     batch = BATCH.model_copy(update={"max_unsure": 0.9})
     found = messages.of_night(folder_at("/out/monday"), summary_of(**changes), batch, always=False)
     assert found is not None
     assert found.kind is Kind.WARNING
     assert words in found.happened
     assert "/out/monday/morning.html" in found.do
+    assert found.title == f"Night monday needs a look: {about}"
+    assert found.body.startswith(f"{found.happened}\n\nWhat was kept: "), "the first words of a mail are what happened"
 
 
 def registration(*, passed: bool, aliases: tuple[str, ...]) -> Registration:
@@ -180,17 +188,25 @@ def test_what_the_gate_decided_is_told() -> None:
     used = messages.of_training(registration(passed=True, aliases=("challenger", "champion")))
     assert used.title == "nightshift version 7 is the champion"
     refused = messages.of_failed_training(Refused(registration(passed=False, aliases=())))
-    assert refused.title == "The gate refused nightshift version 7"
+    assert refused.title == "The gate refused nightshift version 7; there is no champion"
     assert refused.happened == "min_accuracy: accuracy is 0.4; asked for: at least 0.5"
+    champion = dataclasses.replace(registration(passed=False, aliases=()), champion=6)
+    assert messages.of_failed_training(Refused(champion)).title.endswith("version 7; nights use version 6")
+    second = messages.of_failed_training(InUse("`nightshift import` is at work."))
+    assert (second.kind, second.title) == (Kind.INFO, "Training did not start: the images are in use")
     failed = messages.of_failed_training(NightshiftError("data/raw is missing."))
-    assert (failed.title, failed.happened) == ("Training failed", "data/raw is missing.")
+    assert (failed.title, failed.happened) == ("Training failed: data/raw is missing", "data/raw is missing.")
+    assert messages.of_failed_training(OSError("[Errno 5] x: y")).title == "Training failed", "no words for a person"
+    full = NightshiftError(f"The disk at /data is full: {'/data' * 30} could not be written. Free some space.")
+    assert messages.of_failed_training(full).title == "Training failed: The disk at /data is full"
+    assert messages.of_failed_training(NightshiftError("/data" * 30)).title == "Training failed"
     assert [*failed.parts] == ["What happened", "Where"], "nothing was started, and the error says what to do"
 
 
 def test_the_command_says_who_took_the_test(web: Web, project: Path) -> None:
     good = nightshift("notify", cwd=project, in_process=False, NIGHTSHIFT_NOTIFY=web.json)
     assert good.stdout == "address 1 (JSON): sent\n"
-    assert web.messages[0]["title"].endswith("] Nightshift: a test")
+    assert web.messages[0]["title"].startswith("Nightshift: a test [")
     bad = nightshift("notify", cwd=project, check=False, NIGHTSHIFT_NOTIFY=f"{web.json} {DEAD}")
     assert bad.returncode == 1
     assert bad.stdout == "address 1 (JSON): sent\naddress 2 (JSON): NOT sent\n"
@@ -209,18 +225,18 @@ def test_plain_nights_tell_and_a_dead_service_changes_nothing(
     assert SECRET not in quiet.stdout + quiet.stderr
     always = {"NIGHTSHIFT_NOTIFY": told, "NIGHTSHIFT_NOTIFY_ALWAYS": "1"}
     said = nightshift("classify", str(night), out, "--no-prefect", cwd=trained, **always)
-    assert web.messages[-1]["title"].endswith("] Night out: all is well")
+    assert web.messages[-1]["title"].startswith("Night out: all is well [")
     assert "Could not send “Night out: all is well” to address 2 (JSON)" in said.stderr
     assert SECRET not in said.stdout + said.stderr
     late = nightshift("classify", str(tmp_path / "none"), out, "--no-prefect", cwd=trained, check=False, **always)
     assert late.returncode == 1
-    assert web.messages[-1]["title"].endswith("] Night out failed")
+    assert web.messages[-1]["title"].startswith("Night out failed")
     assert f"{tmp_path / 'none'}" in web.messages[-1]["message"]
     for file in night.iterdir():
         file.write_bytes(b"no")
     bad = nightshift("classify", str(night), out, "--no-prefect", cwd=trained, check=False, **always)
     assert bad.returncode == 3
-    assert web.messages[-1]["title"].endswith("] Night out: too many unreadable files")
+    assert web.messages[-1]["title"].startswith("Night out: too many unreadable files [")
     assert "All rows are written" in web.messages[-1]["message"]
     assert len(web.got) == 3
 
@@ -247,8 +263,8 @@ def test_a_night_that_was_killed_is_told_of_by_the_run_that_goes_on_with_it(
     assert web.got == []
     nightshift(*words, cwd=trained, **told)
     [message] = web.messages
-    assert message["title"].endswith("] Night out was killed, and is resumed now")
-    assert "What happened: The previous run, process " in message["message"]
+    assert message["title"].startswith("Night out was killed, and is resumed now [")
+    assert message["message"].startswith("The previous run, process ")
     assert f"of 10 files are done and kept in {out}" in message["message"]
     nightshift(*words, cwd=trained, **told)
     assert len(web.got) == 1, "who ends in order is no killed run"
@@ -258,7 +274,7 @@ def test_a_prefect_server_that_is_down_is_told_of(web: Web, trained: Path, night
     down = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "NIGHTSHIFT_NOTIFY": web.json}
     assert nightshift("classify", str(night), str(tmp_path / "out"), cwd=trained, check=False, **down).returncode == 1
     (message,) = web.messages
-    assert message["title"].endswith("] Night out failed")
+    assert message["title"].startswith("Night out failed: The Prefect server http://127.0.0.1:9/api does not answer")
     assert "The Prefect server http://127.0.0.1:9/api does not answer" in message["message"]
     assert "Nothing was started" in message["message"]
 
@@ -307,13 +323,14 @@ def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, prefect
     left_by("exec(open('nights.py').read(), globals())", project, prefect_api, NIGHTSHIFT_NOTIFY=f"{DEAD} {web.json}")
     today = sorted(file.parent.name for file in (project / "predictions").glob("*/summary.json"))[-1]
     well, failed, crashed = web.messages
-    assert well["title"].endswith(f"] Night {today}: all is well")
+    assert well["title"].startswith(f"Night {today}: all is well [")
     assert f"All 12 rows are in {project / 'predictions' / today}" in well["message"]
-    assert failed["title"].endswith("] Night out failed")
-    assert "What happened: OSError: disk" in failed["message"]
+    assert failed["title"].startswith("Night out failed [")
+    assert failed["message"].startswith("OSError: disk\n")
     assert f"What was kept: 3 of 12 files are done and kept in {out}" in failed["message"]
-    assert "What to do: The log has more. Run the same command again" in failed["message"]
-    assert crashed["title"].endswith(f"] Night {today} crashed")
+    assert "What to do: The log has more. In " in failed["message"]
+    assert f"`nightshift classify {night} out` resumes it" in failed["message"]
+    assert crashed["title"].startswith(f"Night {today} was killed and is not finished [")
     assert "3 of 12 files are done" in crashed["message"]
 
 
@@ -340,8 +357,8 @@ with contextlib.suppress(Exception):
     left = left_by("exec(open('runs.py').read(), globals())", registry_project, prefect_api, NIGHTSHIFT_NOTIFY=web.json)
     assert left.flows == ["Refused", "Stopped", "Failed"]
     stopped, failed = web.messages
-    assert stopped["title"].endswith("] Night out stopped at its set time")
+    assert stopped["title"].startswith("Night out stopped at its set time [")
     assert f"{3 * len(parts(registry_project / 'out'))} of 60 files are done and kept" in stopped["message"]
-    assert failed["title"].endswith("] Training failed")
+    assert failed["title"].startswith("Training failed: data/raw is missing [")
     assert "data/raw is missing" in failed["message"]
     assert os.fspath(registry_project) in stopped["message"]
