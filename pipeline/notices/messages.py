@@ -113,10 +113,10 @@ def of_test() -> Message:
 
 def of_night(output: Folder, summary: NightSummary, batch: Batch, always: bool) -> Message | None:
     """A finished night; None when it raised no alarm, unless `always`."""
-    lines, kept = summary_lines(summary), f"All {counted(summary.listed, 'row')} are in {output}."
+    lines, kept = list(map(_ended, summary_lines(summary))), f"All {counted(summary.listed, 'row')} are in {output}."
     if found := raised(summary, batch):
-        wrong = [alarm.words for alarm in found]
-        said = {*wrong, *drift_lines(summary)}
+        wrong = [_ended(alarm.words) for alarm in found]
+        said = {*wrong, *map(_ended, drift_lines(summary))}
         title = f"Night {output.name} needs a look: {', '.join(alarm.about for alarm in found)}"
         words = "\n\n".join([*wrong, "\n".join(line for line in lines if line not in said)])
         return Message(Kind.WARNING, title, words, kept, f"Look at {output / PAGE}.")
@@ -145,10 +145,7 @@ def of_killed_night(output: Folder, killed: str) -> Message | None:
 
 def was_killed(name: str) -> str:
     """How a run ended that could not say so itself. name: its process."""
-    return (
-        f"The previous run, {name}, was killed: the system ran out of memory, the machine restarted, or a person "
-        "stopped it."
-    )
+    return f"Its run ({name}) was killed: the system ran out of memory, the machine restarted, or a person stopped it."
 
 
 def of_stopped(output: Folder, words: str) -> Message:
@@ -232,7 +229,7 @@ def of_failed_training(error: BaseException) -> Message:
         model, champion = registration.model, registration.champion
         nights = f"nights use version {champion}" if champion else "there is no champion"
         title = f"The gate refused {model.name} version {model.version}; {nights}"
-        reasons, do = "\n".join(registration.decision.reasons), " ".join(registration.next_steps)
+        reasons, do = "\n".join(map(_ended, registration.decision.reasons)), " ".join(registration.next_steps)
         return Message(Kind.WARNING, title, reasons, _where(registration), do)
     if isinstance(error, InUse):
         return Message(Kind.INFO, "Training did not start: the images are in use", str(error), "", "")
@@ -256,6 +253,11 @@ def _where(registration: Registration) -> str:
 
 def _words_of(error: BaseException) -> str:
     return str(error) if isinstance(error, NightshiftError) else f"{type(error).__name__}: {error}"
+
+
+def _ended(line: str) -> str:
+    """With a full stop: a list of mails shows their lines as one."""
+    return line if line.endswith((".", "?")) else f"{line}."
 
 
 def _in_short(error: BaseException) -> str:

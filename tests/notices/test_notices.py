@@ -142,7 +142,7 @@ def test_a_night_without_events_is_told_of_only_when_asked_for() -> None:
     short = messages.of_night(out, summary_of(), BATCH, always=True)
     assert short is not None
     assert (short.kind, short.title) == (Kind.INFO, "Night monday is done; 2 files could not be read")
-    assert "10 images: 6 ok, 2 unsure, 2 unreadable" in short.happened
+    assert short.happened.startswith("10 images: 6 ok, 2 unsure, 2 unreadable.\n")
     assert short.do == "Nothing urgent. /out/monday/morning.html shows the images to look at."
     good = messages.of_night(out, summary_of(unreadable=0), BATCH, always=True)
     assert good is not None
@@ -189,7 +189,7 @@ def test_what_the_gate_decided_is_told() -> None:
     assert used.title == "nightshift version 7 is the champion"
     refused = messages.of_failed_training(Refused(registration(passed=False, aliases=())))
     assert refused.title == "The gate refused nightshift version 7; there is no champion"
-    assert refused.happened == "min_accuracy: accuracy is 0.4; asked for: at least 0.5"
+    assert refused.happened == "min_accuracy: accuracy is 0.4; asked for: at least 0.5."
     champion = dataclasses.replace(registration(passed=False, aliases=()), champion=6)
     assert messages.of_failed_training(Refused(champion)).title.endswith("version 7; nights use version 6")
     second = messages.of_failed_training(InUse("`nightshift import` is at work."))
@@ -264,7 +264,7 @@ def test_a_night_that_was_killed_is_told_of_by_the_run_that_goes_on_with_it(
     nightshift(*words, cwd=trained, **told)
     [message] = web.messages
     assert message["title"].startswith("Night out was killed, and is resumed now [")
-    assert message["message"].startswith("The previous run, process ")
+    assert message["message"].startswith("Its run (process ")
     assert f"of 10 files are done and kept in {out}" in message["message"]
     nightshift(*words, cwd=trained, **told)
     assert len(web.got) == 1, "who ends in order is no killed run"
