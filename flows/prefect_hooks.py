@@ -43,6 +43,11 @@ def _error_of(state: State[Any]) -> BaseException:
     return found if isinstance(found, BaseException) else RuntimeError(state.message or str(found))
 
 
+def _how_killed(state: State[Any]) -> str:
+    """How a crashed run ended, in words."""
+    return f"The run was killed. Prefect says: {state.message}" if state.message else "The run was killed."
+
+
 def _is_stopped_by_a_person() -> bool:
     """By Ctrl-C, or by `nightshift down`."""
     return is_by_a_person() or STOPPING.exists()
@@ -69,7 +74,7 @@ def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A night's process was killed from outside; if a person stopped it, nobody needs a message."""
     if not _is_stopped_by_a_person():
-        output, words = _results_of(flow_run.parameters), state.message or "The process was killed."
+        output, words = _results_of(flow_run.parameters), _how_killed(state)
         when_a_run_ends.of_crashed(output, words)
         _show(flow_run, lambda: messages.of_crashed_night(output, words))
 
@@ -90,4 +95,4 @@ def training_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
 def training_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A training's process was killed from outside; if a person stopped it, nobody needs a message."""
     if not _is_stopped_by_a_person():
-        tell(lambda: messages.of_crashed_training(state.message or "The process was killed."))
+        tell(lambda: messages.of_crashed_training(_how_killed(state)))

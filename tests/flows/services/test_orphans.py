@@ -110,7 +110,8 @@ def test_a_night_that_down_stops_alarms_nobody(tmp_path: Path, monkeypatch: pyte
     assert web.messages == []
     STOPPING.unlink()
     night_crashed(nightly, run, Crashed(message="Killed."))
-    assert len(web.messages) == 1
+    [message] = web.messages
+    assert message["message"].startswith("The run was killed. Prefect says: Killed.")
 
 
 def test_where_there_are_none_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
