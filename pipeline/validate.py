@@ -1,6 +1,9 @@
 """Look at every image once -> the manifest, and a judgement of it (Great Expectations). Neither splits nor trains."""
 
 import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,7 +26,7 @@ from pipeline.core.paths import (
     RAW,
     VALIDATION,
 )
-from pipeline.data.manifest import InvalidData, build_manifest, with_metadata
+from pipeline.data.manifest import InvalidData, build_manifest, measure_files, with_metadata
 from pipeline.data.report_tables import write_table
 from pipeline.data.side_table import as_named, orphans_of, read_metadata
 from pipeline.data.split_units import scenes
@@ -61,6 +64,10 @@ def numbers(manifest: pd.DataFrame, judged: list[Judgement]) -> dict[str, Any]:
 
 
 def main() -> None:
+def _measured(params: Params, files: Mapping[str, Path]) -> pd.DataFrame:
+    return measure_files(files, params.images, params.compute.threads)
+
+
     """The stage."""
     params = load_params()
     limits = params.validate_
@@ -69,7 +76,7 @@ def main() -> None:
     with replacing(MANIFEST) as beside:
         manifest.to_parquet(beside, index=False)
     write_table(QUARANTINE, manifest.loc[manifest["quarantined"] != "", ["path", "label", "quarantined", "error"]])
-    before = manifest_at(limits.baseline) if limits.baseline else None
+    before = manifest_at(limits.baseline, manifest, partial(_measured, params)) if limits.baseline else None
     drift = compare(manifest, before) if before is not None else pd.DataFrame()
     orphans = len(orphans_of(side, manifest["path"]))
     with replacing(DATA_DOCS) as beside:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.core.paths import DATA_DOCS, DATA_REPORT, EXPECTATIONS, MANIFEST, METADATA, QUARANTINE, VALIDATION
-from pipeline.data.manifest import InvalidData
+from pipeline.data.manifest import InvalidData, measure_files
 from pipeline.data.side_table import read_metadata
 from pipeline.params.file import load_params
 from pipeline.validate import look, main
@@ -33,6 +33,10 @@ def test_good_images_give_a_manifest_docs_and_numbers(data: Path) -> None:
     assert not DATA_REPORT.exists(), "that is a later stage's, with the labels audited"
 
 
+    kept = shutil.copy(data / "circle/003.png", "as in a cache")
+    (again,) = measure_files({"circle/003.png": Path(kept)}, load_params().images, 1).to_dict("records")
+    (row,) = manifest[manifest["path"] == "circle/003.png"].to_dict("records")
+    assert again == {column: row[column] for column in again}, "an image of an earlier version is measured likewise"
 def test_an_error_stops_and_names_the_files_and_leaves_what_shows_them(data: Path) -> None:
     (data / "circle" / "003.png").write_bytes(b"words")
     shutil.copy(data / "circle" / "004.png", data / "square" / "copy.png")
@@ -104,7 +108,7 @@ def test_a_row_of_the_side_table_without_its_image_is_a_warning(data: Path, capl
 
 def test_without_an_earlier_version_there_is_no_drift(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "nightshift")
-    assert manifest_at("HEAD") is None
+    assert manifest_at("HEAD", pd.DataFrame(), lambda files: pd.DataFrame()) is None
     assert "No earlier images to compare with (validate.baseline is HEAD), so drift is not checked." in caplog.text
 
 

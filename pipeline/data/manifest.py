@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,19 @@ def build_manifest(raw: Path, rules: Images, workers: int, memory: Path) -> pd.D
     return table.drop(columns="changed_ns").assign(label=pd.array(of_files, dtype="str"))[
         ["path", "label", "bytes", *MEASURED]
     ]
+
+
+def measure_files(files: Mapping[str, Path], rules: Images, workers: int) -> pd.DataFrame:
+    """Path, label and MEASURED of images that are not in data/raw: path there -> file with its content."""
+
+    def measured(path: str) -> dict[str, Any]:
+        row = read_file(files[path].parent, files[path].name, rules)
+        return row | ({"extension_matches": extension_matches(path, row["format"])} if row["readable"] else {})
+
+    rows = ordered_map(measured, [*files], workers)
+    table = pd.DataFrame([*rows], columns=list(MEASURED)).astype(MEASURED)
+    found = [(path, labels.of_folder(path.split("/", 1)[0]), files[path].stat().st_size) for path in files]
+    return pd.concat([pd.DataFrame(found, columns=["path", "label", "bytes"]), table], axis="columns")
 
 
 def with_metadata(manifest: pd.DataFrame, side: pd.DataFrame, group_column: str | None) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import difflib
 import io
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from pipeline.core.log import log
 from pipeline.core.paths import MANIFEST, RAW
 from pipeline.versions.changes import SIDE_TABLE, DataVersion
 from pipeline.versions.dvc import VersionsError, require_trusted_owner
+
+MOST = 5000  # images of an earlier version that are measured again: for distributions these are many
+Measure = Callable[[Mapping[str, Path]], pd.DataFrame]  # path -> file with its content; the manifest of these
 
 
 def of_revision(revision: str) -> DataVersion:
@@ -69,18 +72,55 @@ def of_working_folder() -> DataVersion:
     return DataVersion("the working folder", files, _text(RAW / SIDE_TABLE) if SIDE_TABLE in files else "")
 
 
-def manifest_at(revision: str) -> pd.DataFrame | None:
-    """The manifest as it was at a git revision; None, with the reason in the log, where it is not available."""
+def manifest_at(revision: str, today: pd.DataFrame, measured: Measure) -> pd.DataFrame | None:
+    """The manifest of the images of a git revision; None, with the reason in the log, where it is not available.
+
+    Where none of these images was committed, it has at most MOST of them, drawn by their content: the rows of `today`,
+    the manifest of the working folder, for those that are the same now, and what `measured` finds of the others.
+    """
     try:
-        with opened() as repo:
-            commit = resolve(repo, revision)
+        kept = _kept_manifest(revision)
+        return kept if kept is not None else _manifest_from_cache(revision, today, measured)
+    except (VersionsError, DvcException, OSError, ValueError) as error:
+        log.info(
+            "No earlier images to compare with (validate.baseline is %s), so drift is not checked. %s",
+            revision, " ".join(str(error).split()) or type(error).__name__,
+        )  # fmt: skip
+        return None
+
+
+def _kept_manifest(revision: str) -> pd.DataFrame | None:
+    """The manifest that was committed with the images of `revision`; None where it is of others, or not here."""
+    with opened() as repo:
+        commit = resolve(repo, revision)
+        with repo.switch(commit):
+            images, manifest = output(repo, RAW), output(repo, MANIFEST)
+            if images is None or manifest is None:
+                return None
+            of = [dep.hash_info for dep in manifest.stage.deps if dep.fs_path == images.fs_path]
+            if images.hash_info not in of:  # images were committed before the stages had run
+                return None
+    try:
         with dvc.api.open(str(MANIFEST), rev=commit, mode="rb", config=dict(Config.from_cwd())) as file:
             return pd.read_parquet(io.BytesIO(file.read()))
-    except (VersionsError, DvcException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        log.debug("validate.baseline %s: %s", revision, reason)
-        log.info("No earlier images to compare with (validate.baseline is %s), so drift is not checked.", revision)
+    except (DvcException, OSError, ValueError) as error:
+        log.debug("validate.baseline %s: %s", revision, error)
         return None
+
+
+def _manifest_from_cache(revision: str, today: pd.DataFrame, measured: Measure) -> pd.DataFrame:
+    before = of_revision(revision).files
+    drawn = sorted((path for path in before if "/" in path), key=lambda path: (before[path], path))[:MOST]
+    with opened() as repo:
+        here = output(repo, RAW)
+        now = _listed(tree) if here and (tree := here.get_obj()) else {}
+        others = {
+            path: Path(repo.cache.local.oid_to_path(before[path])) for path in drawn if now.get(path) != before[path]
+        }
+        if not all(file.is_file() for file in others.values()):
+            raise VersionsError(_not_in_cache(repo, revision, revision))
+    same = today[today["path"].isin(set(drawn) - set(others))]
+    return pd.concat([same, measured(others)], ignore_index=True) if others else same
 
 
 @contextmanager

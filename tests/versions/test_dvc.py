@@ -1,8 +1,10 @@
 """Data versions on a real repository: what has changed, going back and forward, and words where that cannot be."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pipeline.versions import snapshots
@@ -28,6 +30,17 @@ def test_what_changed_between_two_revisions_and_in_the_working_folder(data_proje
     assert changes.added == ("bird/1.jpg",)
     assert changes.changed == ("cat/2.jpg",)
     assert changes.relabelled == (Move("cat/1.jpg", "dog/9.jpg"),)
+
+    def read(files: Mapping[str, Path]) -> pd.DataFrame:
+        return pd.DataFrame([(path, file.read_text()) for path, file in files.items()], columns=["path", "text"])
+
+    today = pd.DataFrame({"path": sorted(second.files), "text": "today's"})
+    found = snapshots.manifest_at("first", today, read)
+    assert found is not None
+    assert sorted(found.to_numpy().tolist()) == [
+        ["cat/1.jpg", "the bytes of cat/1.jpg"], ["cat/2.jpg", "the bytes of cat/2.jpg"], ["cat/3.jpg", "today's"],
+        ["dog/1.jpg", "today's"], ["dog/2.jpg", "today's"],
+    ], "a version that was committed without a manifest, too, is one to compare with"  # fmt: skip
 
     (data_project / "data/raw/dog/9.jpg").unlink()
     assert compare(second.files, snapshots.of_working_folder().files).removed == ("dog/9.jpg",)
