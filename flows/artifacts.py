@@ -63,7 +63,7 @@ def data_pages() -> list[tuple[Path, str]]:
 def model_pages() -> list[tuple[Path, str]]:
     """The existing pages about the current model: file, link text."""
     pages = [
-        (REGISTRATION_PAGE, "Is it better?"),
+        (REGISTRATION_PAGE, "Decision"),
         (EVALUATION_REPORT, "Evaluation report"),
         (MODEL_CARD_PAGE, "Model card"),
     ]

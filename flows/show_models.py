@@ -51,7 +51,7 @@ def print_registration(registration: Registration) -> None:
         _print([f"A person has to promote it: {decision.needs_a_person}."])
     _print(decision.notes)
     _print([decision.certificate] if decision.certificate else [])
-    pages = [file for _, file in REPORTS if file.is_file()]
+    pages = [one.file for one in REPORTS if one.file.is_file()]
     _print([f"Pages: {', '.join(map(str, pages))}"] if pages else [])
     if page := model_page(model.name, model.version):
         _print([f"In MLflow: {page}"])

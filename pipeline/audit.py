@@ -4,11 +4,11 @@ import itertools
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from pipeline.checks.alike import in_words
 from pipeline.checks.expectation_results import read_judgements
-from pipeline.checks.label_issues import label_issues, out_of_fold, read_evidence, with_corrections
+from pipeline.checks.label_issues import Audited, audit, read_evidence, with_corrections
 from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
@@ -18,37 +18,41 @@ from pipeline.core.text import counted
 from pipeline.data.prepared import read_dataset
 from pipeline.data.report_tables import write_table
 from pipeline.data.suspects import ISSUE_COLUMNS, read_suspects
-from pipeline.params.file import load_params
+from pipeline.params.file import Params, load_params
 
 
 def main() -> None:
     """The stage."""
     params = load_params()
-    suspects, unaudited = None, ""
-    if params.audit.folds == 0:
-        log.info("Labels are not audited: audit.folds is 0.")
-    elif (FEATURES / "train.npy").is_file():
-        evidence = read_evidence()
-        answers = out_of_fold(evidence.features, evidence.labels, evidence.groups, params.audit.folds, params.seed)
-        if unjudged := int(np.isnan(answers).any(axis=1).sum()):
-            count = len(np.unique(evidence.groups))
-            unaudited = (
-                f"{unjudged} of {len(answers)} labels are not audited: an image is judged by a model that has seen two "
-                f"or more classes in other groups and scenes, and there {'is' if count == 1 else 'are'} only {count} "
-                f"of these{'' if count == 1 else ' in all'}."
-            )
-            log.warning("%s", unaudited)
-        if unjudged < len(answers):
-            suspects = label_issues(evidence.table, evidence.labels, answers, evidence.class_names)
-            found = counted(len(suspects), "label is", "labels are") if len(suspects) else "No label is"
-            log.info("%s probably wrong; see %s.", found, DATA_REPORT)
-    else:
-        log.info("Labels are not audited: %s has no pretrained features to judge by.", params.model.backbone)
+    found = _audited(params)
     manifest = pd.read_parquet(MANIFEST)
-    listed = pd.DataFrame(columns=list(ISSUE_COLUMNS)) if suspects is None else suspects
+    listed = pd.DataFrame(columns=list(ISSUE_COLUMNS)) if found.suspects is None else found.suspects
     write_table(LABEL_ISSUES, with_corrections(listed, _earlier(), manifest))
     version = f"data {read_dataset(PREPARED).sha256[:8]}"
-    write_report(manifest, read_judgements(EXPECTATIONS), suspects, params, unaudited, version)
+    write_report(manifest, read_judgements(EXPECTATIONS), found, params, version)
+
+
+def _audited(params: Params) -> Audited:
+    """What was found, which the log says too."""
+    if params.audit.folds == 0:
+        return _not_audited("audit.folds is 0")
+    if not (FEATURES / "train.npy").is_file():
+        return _not_audited(f"{params.model.backbone} has no pretrained features to judge by")
+    found = audit(read_evidence(), params.audit.folds, params.seed)
+    if found.note:
+        log.warning("%s", found.note)
+    if found.suspects is not None:
+        count = counted(len(found.suspects), "label is", "labels are") if len(found.suspects) else "No label is"
+        log.info("%s probably wrong; see %s.", count, DATA_REPORT)
+    for words in in_words(found.alike):
+        log.info("%s", words)
+    return found
+
+
+def _not_audited(why: str) -> Audited:
+    note = f"Labels are not audited: {why}."
+    log.info("%s", note)
+    return Audited(note=note)
 
 
 def _earlier() -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from pipeline.checks.dataset_drift import compare
 from pipeline.checks.expectation_results import Judgement, judge
 from pipeline.checks.expectations import checks, quarantine, tables
 from pipeline.checks.hints import hints
+from pipeline.checks.label_issues import Audited
 from pipeline.checks.report import write_report
 from pipeline.core.command import run
 from pipeline.core.log import log
@@ -63,11 +64,11 @@ def numbers(manifest: pd.DataFrame, judged: list[Judgement]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
 def _measured(params: Params, files: Mapping[str, Path]) -> pd.DataFrame:
     return measure_files(files, params.images, params.compute.threads)
 
 
+def main() -> None:
     """The stage."""
     params = load_params()
     limits = params.validate_
@@ -90,7 +91,7 @@ def _measured(params: Params, files: Mapping[str, Path]) -> pd.DataFrame:
     for words in hints(manifest, RAW, params.images):
         log.warning("%s", words)
     if errors := [f"{one.fault}: {one.sentence}" for one in judged if one.status == "error"]:
-        write_report(manifest, judged, None, params)
+        write_report(manifest, judged, Audited(), params)
         seen = f"Look at {DATA_REPORT}."
         raise InvalidData("\n  ".join(["These images cannot be used for training:", *errors, seen]))
     log.info(

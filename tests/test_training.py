@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import keras
 import numpy as np
@@ -54,6 +55,11 @@ def test_training_ends_with_a_champion_and_everything_that_the_design_names(trai
     assert f"mlflow ui --backend-store-uri sqlite:///{trained}/mlflow.db" in status
     for page in ("registration.html", "evaluation.html", "model_card.html", "data.html"):
         assert (trained / "reports" / page).as_uri() in status
+    for page in (trained / "reports").glob("*.html"):
+        links = re.findall(r'href="([^#"][^#"]*)', page.read_text())
+        assert [link for link in links if not (page.parent / unquote(link)).is_file()] == [], page
+        assert "index.html" in links or page.name == "index.html"
+    assert "Not made yet" not in (trained / "reports/index.html").read_text()
     for file in (
         "data/manifest.parquet", "data/raw.dvc", "dvc.lock", "models/current/contract.json",
         "models/current/model.keras", "models/current/openvino/model.xml", "reports/data_docs/index.html",

@@ -9,7 +9,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.core.paths import DATA_DOCS, DATA_REPORT, EXPECTATIONS, MANIFEST, METADATA, QUARANTINE, VALIDATION
+from pipeline.core.paths import (
+    DATA_DOCS,
+    DATA_REPORT,
+    EXPECTATIONS,
+    MANIFEST,
+    METADATA,
+    QUARANTINE,
+    REPORTS_INDEX,
+    VALIDATION,
+)
 from pipeline.data.manifest import InvalidData, measure_files
 from pipeline.data.side_table import read_metadata
 from pipeline.params.file import load_params
@@ -24,6 +33,10 @@ def test_good_images_give_a_manifest_docs_and_numbers(data: Path) -> None:
     assert len(manifest) == 44
     assert (manifest["quarantined"] == "").all()
     assert manifest["cluster"].is_unique
+    kept = shutil.copy(data / "circle/003.png", "as in a cache")
+    (again,) = measure_files({"circle/003.png": Path(kept)}, load_params().images, 1).to_dict("records")
+    (row,) = manifest[manifest["path"] == "circle/003.png"].to_dict("records")
+    assert again == {column: row[column] for column in again}, "an image of an earlier version is measured likewise"
     assert (DATA_DOCS / "index.html").is_file()
     summary = json.loads(VALIDATION.read_text())
     assert (summary["images"], summary["classes"], summary["unreadable"], summary["quarantined"]) == (44, 2, 0, 0)
@@ -33,10 +46,6 @@ def test_good_images_give_a_manifest_docs_and_numbers(data: Path) -> None:
     assert not DATA_REPORT.exists(), "that is a later stage's, with the labels audited"
 
 
-    kept = shutil.copy(data / "circle/003.png", "as in a cache")
-    (again,) = measure_files({"circle/003.png": Path(kept)}, load_params().images, 1).to_dict("records")
-    (row,) = manifest[manifest["path"] == "circle/003.png"].to_dict("records")
-    assert again == {column: row[column] for column in again}, "an image of an earlier version is measured likewise"
 def test_an_error_stops_and_names_the_files_and_leaves_what_shows_them(data: Path) -> None:
     (data / "circle" / "003.png").write_bytes(b"words")
     shutil.copy(data / "circle" / "004.png", data / "square" / "copy.png")
@@ -54,6 +63,8 @@ def test_an_error_stops_and_names_the_files_and_leaves_what_shows_them(data: Pat
     assert "Files can be decoded" not in page
     assert "1 files" not in page
     assert (DATA_DOCS / "index.html").is_file()
+    assert ">Evaluation</a>" not in page, "which is not made"
+    assert REPORTS_INDEX.read_text().count("Not made yet: <code>nightshift train</code>") == 3
     assert json.loads(VALIDATION.read_text())["faults"]["unreadable"] == 1
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.checks.alike import Alike, alike, without
 from pipeline.checks.audit_effort import effort_for, sample
 from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.core.terminal import progress_bar
@@ -20,6 +21,36 @@ from pipeline.data.split_units import unit_numbers
 from pipeline.data.suspects import CORRECTION, ISSUE_COLUMNS, corrections_of
 
 REGULARISATION = 0.003  # C of the logistic regression: of 0.0003 to 0.1 the best accuracy out of fold on the demo set
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What was found. suspects: None where no label was judged; note: which labels were not, and why.
+
+    alike: classes that the model cannot tell apart; doubts between them are not among the suspects.
+    """
+
+    suspects: pd.DataFrame | None = None
+    note: str = ""
+    alike: tuple[Alike, ...] = ()
+
+
+def audit(evidence: "Evidence", folds: int, seed: int) -> Audited:
+    """The labels that are probably wrong."""
+    answers = out_of_fold(evidence.features, evidence.labels, evidence.groups, folds, seed)
+    note, unjudged = "", int(np.isnan(answers).any(axis=1).sum())
+    if unjudged:
+        count = len(np.unique(evidence.groups))
+        note = (
+            f"{unjudged} of {len(answers)} labels are not audited: an image is judged by a model that has seen two or "
+            f"more classes in other groups and scenes, and there {'is' if count == 1 else 'are'} only {count} of "
+            f"these{'' if count == 1 else ' in all'}."
+        )
+    if unjudged == len(answers):
+        return Audited(note=note)
+    doubted = label_issues(evidence.table, evidence.labels, answers, evidence.class_names)
+    pairs = alike(doubted, evidence.labels, answers, evidence.class_names)
+    return Audited(without(doubted, pairs), note, pairs)
 
 
 def out_of_fold(

@@ -12,17 +12,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
+from pipeline.checks.alike import in_words
 from pipeline.checks.expectation_results import Judgement
 from pipeline.checks.expectations import TableName
+from pipeline.checks.label_issues import Audited
 from pipeline.core.figures import Words, numbered
-from pipeline.core.pages import REPORTS, as_figure, data_uri, figure_uri, links_from, render, reports_beside
+from pipeline.core.pages import Picture, address_of, as_figure, data_uri, figure_uri, render
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import DATA_DOCS, DATA_REPORT, LABEL_ISSUES, RAW
 from pipeline.core.terminal import progress_bar
 from pipeline.core.text import counted
 from pipeline.images.decode import UnreadableImage, decode, without_enhancement
 from pipeline.params.file import Params
-from pipeline.storage.files import replacing
+from pipeline.storage.report_pages import links_to, write_page
 
 TEMPLATE = "checks/report.html"
 THUMBNAIL = 112  # pixels
@@ -100,13 +102,23 @@ class Validation:
 class Findings:
     """What the page shows, chosen from the tables; reads no image.
 
-    manifest: as `validate` writes it; suspects: as `audit` writes them, None before it has run.
+    manifest: as `validate` writes it.
     """
 
     manifest: pd.DataFrame
     expectations: list[Judgement]
-    suspects: pd.DataFrame | None
+    audited: Audited
     seed: int
+
+    @property
+    def suspects(self) -> pd.DataFrame | None:
+        """Labels that are probably wrong; None where they were not looked for."""
+        return self.audited.suspects
+
+    @property
+    def untold(self) -> list[str]:
+        """What the audit cannot judge, in sentences."""
+        return in_words(self.audited.alike)
 
     @property
     def validations(self) -> list[Validation]:
@@ -131,7 +143,7 @@ class Findings:
             first.append(f"{counted(count, 'label is', 'labels are')} probably wrong.")
         if not errors and (count := self.left_out_count):
             first.append(f"{counted(count, 'file is', 'files are')} left out.")
-        return [*first, *warnings]
+        return [*first, *self.untold, *warnings]
 
     @property
     def todo(self) -> list[str]:
@@ -254,16 +266,10 @@ def _name(path: str) -> str:
 
 
 def write_report(
-    manifest: pd.DataFrame, expectations: list[Judgement], suspects: pd.DataFrame | None, params: Params,
-    unaudited: str = "", identity: str = "",
-) -> None:  # fmt: skip
-    """Write the page to DATA_REPORT.
-
-    unaudited: why no label was judged, if `suspects` is None for a reason. identity: the data version that a training
-    goes on with; empty: it stops here, and only pages of earlier ones stand beside this.
-    """
-    findings = Findings(manifest, expectations, suspects, params.seed)
-    links = reports_beside(DATA_REPORT) if identity else links_from(DATA_REPORT.parent, REPORTS)
+    manifest: pd.DataFrame, expectations: list[Judgement], audited: Audited, params: Params, identity: str = ""
+) -> None:
+    """Write the page to DATA_REPORT. identity: the data version that a training goes on with; empty: it stops here."""
+    findings = Findings(manifest, expectations, audited, params.seed)
     page = render(
         TEMPLATE,
         found=findings,
@@ -271,29 +277,27 @@ def write_report(
         sizes=figure_uri(draw_sizes(findings.images)),
         numbered=numbered(sorted(map(str, findings.images["label"].unique()))),
         icons=ICONS,
-        unaudited=unaudited,
         named=NAMED,
         files=len(manifest),
         identity=identity,
-        links=[link for link in links if link.address != DATA_REPORT.name],
+        links=links_to(),
         data_docs=(DATA_DOCS / "index.html").relative_to(DATA_REPORT.parent).as_posix(),
     )
-    with replacing(DATA_REPORT) as beside:
-        beside.write_text(page, encoding="utf-8")
+    write_page(DATA_REPORT, page)
 
 
-def thumbnails(raw: Path, paths: Iterable[str], params: Params) -> dict[str, str]:
-    """A data address of a small picture for each path; an empty one where the file can no longer be read."""
+def thumbnails(raw: Path, paths: Iterable[str], params: Params) -> dict[str, Picture | None]:
+    """A small picture for each path, which leads to the file; None where that can no longer be read."""
     rules = without_enhancement(params.images, THUMBNAIL).model_copy(update={"fit": "pad"})
 
-    def thumbnail(path: str) -> str:
+    def thumbnail(path: str) -> Picture | None:
         try:
             pixels = decode((raw / path).read_bytes(), rules).pixels
         except (OSError, UnreadableImage):
-            return ""
+            return None
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "WEBP", quality=75)
-        return data_uri(buffer.getvalue(), "webp")
+        return Picture(data_uri(buffer.getvalue(), "webp"), address_of(raw / path, DATA_REPORT.parent))
 
     paths = list(paths)
     found = ordered_map(thumbnail, paths, params.compute.threads)

@@ -19,10 +19,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS = 110  # of a figure, per inch
-REPORTS = (  # the pages of a training, in the order in which a person wants them
-    ("Is it better?", REGISTRATION_PAGE), ("Evaluation", EVALUATION_REPORT), ("Model card", MODEL_CARD_PAGE),
-    ("Data", DATA_REPORT),
-)  # fmt: skip
+
+
+class Report(NamedTuple):
+    """A page of a training."""
+
+    words: str  # of a link to it
+    file: Path
+    about: str  # which question it answers
+
+
+REPORTS = (  # in the order in which a person wants them
+    Report("Decision", REGISTRATION_PAGE, "May it be used, and is it better than the version in use?"),
+    Report("Evaluation", EVALUATION_REPORT, "Is it good, and where is it wrong?"),
+    Report("Model card", MODEL_CARD_PAGE, "What is it for, and what is it not for?"),
+    Report("Data", DATA_REPORT, "Are the images and their labels good enough to learn from?"),
+)
 
 
 class Link(NamedTuple):
@@ -30,6 +42,13 @@ class Link(NamedTuple):
 
     words: str
     address: str
+
+
+class Picture(NamedTuple):
+    """A small picture on a page, which leads to the image that it shows."""
+
+    source: str  # a `data:` address
+    address: str = ""  # of the image; empty where a browser cannot open it, as in a store
 
 
 def render(template: str, **values: Any) -> str:
@@ -61,25 +80,19 @@ def _environment() -> "Environment":
 
 
 def links_from(folder: Path, pages: Iterable[tuple[str, Path]]) -> list[Link]:
-    """A link from a page in `folder` to each of these files that exists.
+    """A link from a page in `folder` to each of these files that exists."""
+    return [Link(words, address_of(file, folder)) for words, file in pages if file.is_file()]
 
-    Relative where both are in the project, which can be moved then; else the file's address.
+
+def address_of(file: Path, folder: Path) -> str:
+    """The address of `file` for a page in `folder`, percent-encoded, whatever the bytes of its name.
+
+    Relative where both are in the project, which can be moved then; else the file's own.
     """
-    here, project = folder.absolute(), Path.cwd()
-    found = []
-    for words, file in pages:
-        there = file.absolute()
-        if not there.is_file():
-            continue
-        near = here.is_relative_to(project) and there.is_relative_to(project)
-        address = quote(Path(os.path.relpath(there, here)).as_posix()) if near else there.as_uri()
-        found.append(Link(words, address))
-    return found
-
-
-def reports_beside(page: Path) -> list[Link]:
-    """Links from a page in reports/ to the others there, also to those that the same training writes later."""
-    return [Link(words, quote(file.name)) for words, file in REPORTS if file != page]
+    there, here, project = file.absolute(), folder.absolute(), Path.cwd()
+    if here.is_relative_to(project) and there.is_relative_to(project):
+        return quote(os.fsencode(os.path.relpath(there, here)))
+    return there.as_uri()
 
 
 def as_figure(value: float) -> str:

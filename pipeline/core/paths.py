@@ -39,5 +39,6 @@ MODEL_CARD = Path("reports/model_card.md")
 MODEL_CARD_PAGE = Path("reports/model_card.html")
 REGISTRATION = Path("reports/registration.json")
 REGISTRATION_PAGE = Path("reports/registration.html")
+REPORTS_INDEX = Path("reports/index.html")
 
 PREDICTIONS = Path("predictions")

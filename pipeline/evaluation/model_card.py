@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pipeline.backbones.weights import is_pretrained
-from pipeline.core.pages import render, reports_beside
-from pipeline.core.paths import EVALUATION_REPORT, MODEL, MODEL_CARD, MODEL_CARD_PAGE, PREPARED, RAW
+from pipeline.core.pages import render
+from pipeline.core.paths import DATA_REPORT, EVALUATION_REPORT, MODEL, MODEL_CARD, MODEL_CARD_PAGE, PREPARED, RAW
 from pipeline.data.prepared import SPLITS, SplitName
 from pipeline.evaluation.card_page import card_page
 from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, identity, in_words, when_sure
@@ -21,6 +21,7 @@ from pipeline.model.contract import KERAS, Contract
 from pipeline.params.file import Params
 from pipeline.params.model import PACKAGED
 from pipeline.storage.files import replacing
+from pipeline.storage.report_pages import links_to, write_page
 from pipeline.versions.dvc import locked_hashes
 
 TEMPLATE = "evaluation/model_card.md"
@@ -77,8 +78,7 @@ def write_model_card(findings: Findings, contract: Contract, params: Params) -> 
     about = (
         f"{contract.backbone}; {identity(contract)}. Of the latest training: each night keeps the card of its model."
     )
-    with replacing(MODEL_CARD_PAGE) as beside:
-        beside.write_text(card_page(card, about, reports_beside(MODEL_CARD_PAGE)), encoding="utf-8")
+    write_page(MODEL_CARD_PAGE, card_page(card, about, links_to(EVALUATION_REPORT, DATA_REPORT)))
 
 
 def parameter_count(file: Path) -> int:

@@ -7,17 +7,18 @@ from typing import Any
 from PIL import Image
 
 from pipeline.core.figures import numbered
-from pipeline.core.pages import data_uri, render, reports_beside
-from pipeline.core.paths import EVALUATION_REPORT
+from pipeline.core.pages import data_uri, render
+from pipeline.core.paths import DATA_REPORT, EVALUATION_REPORT, MODEL_CARD_PAGE
 from pipeline.evaluation.advice import todo, wrong_words
 from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, identity, in_words, when_sure
+from pipeline.evaluation.headlines import in_percent
 from pipeline.evaluation.robustness import CLEAN, CORRUPTIONS, MOST_IMAGES
 from pipeline.evaluation.saliency import MOST_IMAGES as MOST_EXPLAINED
 from pipeline.evaluation.slices import FALSE_ALARM
 from pipeline.model.answers import Judged
 from pipeline.model.contract import Contract
 from pipeline.params.file import Params
-from pipeline.storage.files import replacing
+from pipeline.storage.report_pages import links_to, write_page
 
 TEMPLATE = "evaluation/report.html"
 SHEETS = frozenset(("mistakes", "doubtful_hits", "corruptions", "evidence"))  # photographs: smaller as WebP
@@ -39,7 +40,8 @@ def write_report(
         suspects=findings.suspects,
         mislabelled=findings.mislabelled,
         identity=identity(contract),
-        links=reports_beside(EVALUATION_REPORT),
+        links=links_to(MODEL_CARD_PAGE, DATA_REPORT),
+        right=in_percent(metrics.of("accuracy").value),
         headlines=headline_rows(metrics),
         when_sure=when_sure(metrics),
         level=f"{params.evaluate.interval_level:.0%}",
@@ -61,8 +63,7 @@ def write_report(
         most_explained=MOST_EXPLAINED,
         evidence=findings.evidence.method if findings.evidence else "",
     )
-    with replacing(EVALUATION_REPORT) as beside:
-        beside.write_text(page, encoding="utf-8")
+    write_page(EVALUATION_REPORT, page)
 
 
 def _address(name: str, picture: bytes) -> str:

@@ -12,13 +12,13 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.core.pages import Link, render
+from pipeline.core.pages import Link, Picture, render
 from pipeline.core.paths import MODEL
 from pipeline.model.contract import ContractError, read_contract
 from pipeline.night.all_nights import write_all_nights
 from pipeline.night.neighbours import CARD, MORNING, as_typed, neighbours
 from pipeline.night.outputs import is_in_predictions
-from pipeline.night.review import KINDS, REVIEW, by_kind, on_page, thumbnails
+from pipeline.night.review import KINDS, REVIEW, OnPage, by_kind, on_page, thumbnails
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review_file import read_review
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
@@ -69,13 +69,13 @@ class Shown:
     """What the page shows beside the summary."""
 
     output: str  # the night's folder as a person names it
-    kinds: Mapping[str, list[dict[str, str]]]  # rows of the review, as `review.by_kind` gives them
-    sure: Mapping[str, list[dict[str, str]]]  # label -> rows that the model is sure of
+    kinds: Mapping[str, list[OnPage]]  # rows of the review, as `review.by_kind` gives them
+    sure: Mapping[str, list[OnPage]]  # label -> rows that the model is sure of
     links: Sequence[Link] = ()
 
 
 def draw_safely(
-    output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, str], sure: Mapping[str, list[Row]]
+    output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, Picture], sure: Mapping[str, list[Row]]
 ) -> None:
     """Write the page at the end of a night; an error becomes a warning."""
     try:
@@ -101,7 +101,7 @@ def draw_again(output: Folder, params: Params) -> Folder:
     source = folder_at(listed_path(summary.input))
     sure = drawn_from(read_rows(output.path / PREDICTIONS_CSV), summary.started_at) if params.batch.review else {}
     shown = [*on_page(_review_of(output)), *itertools.chain.from_iterable(sure.values())]
-    pictures = thumbnails(source, shown, _rules_of(summary, params), params.compute.threads)
+    pictures = thumbnails(source, shown, _rules_of(summary, params), params.compute.threads, output)
     return draw(output, summary, params.batch, pictures, sure)
 
 
@@ -115,7 +115,7 @@ def _rules_of(summary: NightSummary, params: Params) -> Images:
 
 
 def draw(
-    output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, str], sure: Mapping[str, list[Row]]
+    output: Folder, summary: NightSummary, batch: Batch, pictures: Mapping[str, Picture], sure: Mapping[str, list[Row]]
 ) -> Folder:
     """Write the page beside predictions.csv in `output`; returns it. Raises OSError, StoreError.
 
@@ -135,8 +135,8 @@ def draw(
     return output / PAGE
 
 
-def _sure_picture(row: Row, pictures: Mapping[str, str]) -> dict[str, str]:
-    return {**row, "why": "", "choice": "", "picture": pictures.get(row["path"], "")}
+def _sure_picture(row: Row, pictures: Mapping[str, Picture]) -> OnPage:
+    return {**row, "why": "", "choice": "", "picture": pictures.get(row["path"])}
 
 
 def _review_of(output: Folder) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.core.cells import csv_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.pages import Picture
 from pipeline.model.contract import Contract, read_contract
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night import shadow
@@ -45,7 +46,7 @@ class Results:
     """What a night has written so far, for the later steps."""
 
     summary: NightSummary
-    pictures: Mapping[str, str]  # as `review.thumbnails` gives them
+    pictures: Mapping[str, Picture]  # as `review.thumbnails` gives them
     sure: Mapping[str, list[Row]]  # as `SureAnswers` draws them
 
 
@@ -101,7 +102,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     counted, review, moved = counts.found(), candidates.found(), drift.found() if drift else None
     sure = draw.found() if batch.review else {}
     shown = [*on_page(review.rows), *itertools.chain.from_iterable(sure.values())]
-    pictures = thumbnails(folder_at(plan.input), shown, contract.images, params.compute.threads)
+    pictures = thumbnails(folder_at(plan.input), shown, contract.images, params.compute.threads, output)
     model = f"{plan.model_name} version {plan.model_version} (model {plan.contract_hash[:8]})"
     links = tuple(neighbours(output, REVIEW_PAGE, plan.model_version))
     about = About(as_typed(output), plan.started_at, csv_path(plan.input), model, links)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from pipeline.core.cells import guarded, listed_path
-from pipeline.core.pages import Link, data_uri, render
+from pipeline.core.pages import Link, Picture, address_of, data_uri, render
 from pipeline.model.contract import Contract
 from pipeline.model.doubt import OUTLIER, REASONS
 from pipeline.night.kept_labels import REVIEW as REVIEW
@@ -36,6 +36,8 @@ THUMBNAIL = 128  # pixels, of the longer side
 CHOICES = 8  # candidates of an image on the page; review.csv has all
 AHEAD = 16  # pictures to read ahead
 PATIENCE = 5.0  # seconds for one of them
+
+OnPage = dict[str, str | Picture | None]  # a row with its `picture`
 
 
 def kind_of(row: Row) -> str | None:
@@ -145,7 +147,7 @@ class About:
 
 
 def write_review(
-    output: Folder, review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None,
+    output: Folder, review: Review, pictures: Mapping[str, Picture], contract: Contract, drift: Drift | None,
     about: About | None = None,
 ) -> None:  # fmt: skip
     """Write review.csv and review.html into `output`. pictures: as `thumbnails` gives them.
@@ -176,10 +178,10 @@ def on_page(rows: Iterable[Row]) -> list[Row]:
     return found
 
 
-def thumbnails(source: Folder, rows: Iterable[Row], rules: Images, threads: int) -> dict[str, str]:
-    """Data addresses of small pictures of these rows, by their paths.
+def thumbnails(source: Folder, rows: Iterable[Row], rules: Images, threads: int, output: Folder) -> dict[str, Picture]:
+    """Small pictures of these rows, by their paths, for a page in `output`.
 
-    A file that is gone or has changed has none.
+    A file that is gone or has changed has none. Each leads to its image where `source` is on a disk.
 
     A picture is what the model saw, in the shape of the image. It comes from the same decoding that succeeded in the
     night, so a malicious file gets no new code path.
@@ -190,10 +192,18 @@ def thumbnails(source: Folder, rows: Iterable[Row], rules: Images, threads: int)
     try:
         for read in read_images(source, paths, rules, Reading(threads, AHEAD, PATIENCE)):
             if isinstance(read, Decoded) and read.sha256 == digests[paths[read.path]]:
-                found[paths[read.path]] = _thumbnail(read, stretched=rules.fit == "stretch")
+                small = _thumbnail(read, stretched=rules.fit == "stretch")
+                found[paths[read.path]] = Picture(small, _address(source, read.path, output))
     except (ReadingError, StoreError):  # the disk hangs: the CSV is complete, so the page has no pictures
         pass
     return found
+
+
+def _address(source: Folder, path: str, output: Folder) -> str:
+    if source.local is None:
+        return ""
+    image = source.local / path
+    return address_of(image, output.local) if output.local else image.absolute().as_uri()
 
 
 def _thumbnail(read: Decoded, *, stretched: bool) -> str:
@@ -207,7 +217,7 @@ def _thumbnail(read: Decoded, *, stretched: bool) -> str:
 
 
 def page(
-    review: Review, pictures: Mapping[str, str], contract: Contract, drift: Drift | None, about: About | None = None
+    review: Review, pictures: Mapping[str, Picture], contract: Contract, drift: Drift | None, about: About | None = None
 ) -> str:
     """The page, which needs no other file."""
     return render(
@@ -220,16 +230,16 @@ def page(
     )
 
 
-def by_kind(rows: Iterable[Row], pictures: Mapping[str, str]) -> dict[str, list[dict[str, str]]]:
-    """The rows under their kinds, each with its reasons as `why` and its picture's address, if any, as `picture`.
+def by_kind(rows: Iterable[Row], pictures: Mapping[str, Picture]) -> dict[str, list[OnPage]]:
+    """The rows under their kinds, each with its reasons as `why` and its picture, if any, as `picture`.
 
     `choice`: the candidates in words, if there are several.
     """
-    kinds: dict[str, list[dict[str, str]]] = {kind: [] for kind in KINDS}
+    kinds: dict[str, list[OnPage]] = {kind: [] for kind in KINDS}
     for row in rows:
         kind = kind_of(row) or KINDS[-1]
         named = labels_in(row.get("candidates", ""))  # a review by an earlier version has none
         choice = " or ".join(named[:CHOICES]) if len(named) > 1 else ""
         choice += f" or {len(named) - CHOICES} more" if len(named) > CHOICES else ""
-        kinds[kind].append({**row, WHY: why_of(row), "picture": pictures.get(row["path"], ""), "choice": choice})
+        kinds[kind].append({**row, WHY: why_of(row), "picture": pictures.get(row["path"]), "choice": choice})
     return kinds

@@ -9,7 +9,8 @@ from pipeline.core.paths import AUTO_REPORT, PREDICTIONS, REGISTRATION, REGISTRA
 from pipeline.registry.gate import decision_in
 from pipeline.registry.registration_result import Registration
 from pipeline.registry.versions import Registered
-from pipeline.storage.files import read_json, replacing
+from pipeline.storage import report_pages
+from pipeline.storage.files import read_json
 
 TEMPLATE = "registry/registration.html"
 
@@ -25,8 +26,7 @@ def write_page(champion: int | None = None) -> None:
     try:
         found = read_json(REGISTRATION)
         written = page_of(found if champion is None else found | {"champion": champion})
-        with replacing(REGISTRATION_PAGE) as beside:
-            beside.write_text(written, encoding="utf-8")
+        report_pages.write_page(REGISTRATION_PAGE, written)
     except (OSError, KeyError, TypeError, ValueError, NightshiftError) as error:
         log.warning("%s could not be written (%s: %s).", REGISTRATION_PAGE, type(error).__name__, error)
 
@@ -34,9 +34,10 @@ def write_page(champion: int | None = None) -> None:
 def page_of(found: dict[str, Any]) -> str:
     """The page. found: as reports/registration.json holds it."""
     registration = _read(found)
+    pages = [(one.words, one.file) for one in REPORTS if one.file != REGISTRATION_PAGE]
     nights = sorted(PREDICTIONS.glob("*/morning.html"), key=lambda file: file.stat().st_mtime)
     others = [("Automatic training", AUTO_REPORT), *(("Latest night", night) for night in nights[-1:])]
-    links = links_from(REGISTRATION_PAGE.parent, (*REPORTS, *others))
+    links = links_from(REGISTRATION_PAGE.parent, (report_pages.INDEX, *pages, *others))
     is_champion = registration.champion == registration.model.version
     return render(
         TEMPLATE,
@@ -44,8 +45,16 @@ def page_of(found: dict[str, Any]) -> str:
         decision=registration.decision,
         kind="stop" if not registration.decision.passed else "" if is_champion else "look",
         identity=found.get("identity", ""),
-        links=[link for link in links if link.address != REGISTRATION_PAGE.name],
+        headline=_headline(registration, in_use=is_champion),
+        links=links,
     )
+
+
+def _headline(registration: Registration, *, in_use: bool) -> str:
+    """The verdict in a few words."""
+    if registration.decision.passed:
+        return "passed the gate, in use" if in_use else "passed the gate, not in use yet"
+    return "refused by the gate, in use all the same" if in_use else "refused by the gate, not in use"
 
 
 def _read(found: dict[str, Any]) -> Registration:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from pipeline.core.errors import NightshiftError
-from pipeline.core.pages import REPORTS, figure_uri, links_from, render
+from pipeline.core.pages import figure_uri, render
 from pipeline.core.paths import AUTO_REPORT, PREPARED
 from pipeline.data.prepared import read_dataset
 from pipeline.search.auto_result import AutoResult, Tried
@@ -13,7 +13,7 @@ from pipeline.search.candidates import AUGMENTATIONS, ENSEMBLE, FLIPS, RATE, STE
 from pipeline.search.embedded import in_words
 from pipeline.search.log import optimism
 from pipeline.search.space import value_of
-from pipeline.storage.files import replacing
+from pipeline.storage import report_pages
 
 TEMPLATE = "search/auto_page.html"
 WHAT = {"val_loss": "log loss", "val_accuracy": "accuracy", "val_balanced_accuracy": "balanced accuracy"}
@@ -45,10 +45,9 @@ def write_page(found: AutoResult) -> None:
         dominated=found.winner not in found.front,
         metric=WHAT[found.params.tune.metric],
         identity=_data_version(),
-        links=links_from(AUTO_REPORT.parent, REPORTS),
+        links=report_pages.links_to(),
     )
-    with replacing(AUTO_REPORT) as beside:
-        beside.write_text(page, encoding="utf-8")
+    report_pages.write_page(AUTO_REPORT, page)
 
 
 def _data_version() -> str:

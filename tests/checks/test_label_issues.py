@@ -1,12 +1,14 @@
 """Labels that were swapped are found, by models that have not seen them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.checks.label_issues import label_issues, out_of_fold, with_corrections
+from pipeline.checks.alike import alike
+from pipeline.checks.label_issues import Evidence, audit, label_issues, out_of_fold, with_corrections
 from pipeline.data.report_tables import write_table
 from pipeline.data.suspects import ISSUE_COLUMNS, read_suspects
 from pipeline.images.decode import decode
@@ -83,6 +85,31 @@ def test_swapped_labels_are_found_the_surest_first() -> None:
     assert len(suspects) <= 8
     assert suspects["label_confidence"].is_monotonic_increasing
     assert (suspects["label"] != suspects["suggested"]).mean() > 0.5
+    assert alike(suspects, spoilt, answers, ("cat", "dog")) == ()
+
+
+@pytest.mark.parametrize("distance", [0, 0.5, 6], ids=["no difference", "hardly any", "clear"])
+def test_where_two_classes_cannot_be_told_apart_their_labels_are_not_called_wrong(distance: float) -> None:
+    features, labels = two_clouds(distance=distance)
+    apart = np.random.default_rng(2).normal((0, 9, 0, 0, 0), 1, (60, 5)).astype(np.float32)
+    given = np.concatenate([labels, np.repeat(2, 60)])
+    given[3:7] = 2
+    table = images_named([f"{number}.png" for number in range(180)])
+    evidence = Evidence(table, np.concatenate([features, apart]), given, np.arange(180), ("good", "tear", "hole"))
+    found = audit(evidence, folds=5, seed=7)
+    assert found.suspects is not None
+    assert "5.png" in set(found.suspects["path"]), "no hole, and clearly so"
+    if distance == 6:
+        assert found.alike == ()
+        return
+    (pair,) = found.alike
+    assert (pair.classes, pair.doubts > 10) == (("good", "tear"), True)
+    said = r"The audit cannot tell good from tear \([456]\d % of their images are answered right, 50 % by guessing\), "
+    assert re.fullmatch(
+        said + r"so its \d+ doubts about these labels are worth little and are not listed\.", pair.words
+    )
+    both = [{row["label"], row["suggested"]} for row in found.suspects.to_dict("records")]
+    assert {"good", "tear"} not in both
 
 
 def test_clean_labels_raise_next_to_no_suspicion() -> None:

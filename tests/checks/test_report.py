@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.checks.expectation_results import read_judgements
+from pipeline.checks.label_issues import Audited
 from pipeline.checks.report import Findings, write_report
 from pipeline.core.paths import DATA_REPORT, EXPECTATIONS, MANIFEST
 from pipeline.params.file import load_params
@@ -17,8 +18,8 @@ def manifest_of(trained: Path) -> pd.DataFrame:
     return pd.read_parquet(trained / MANIFEST)
 
 
-def findings(manifest: pd.DataFrame, suspects: pd.DataFrame | None = None) -> Findings:
-    return Findings(manifest, [], suspects, seed=7)
+def findings(manifest: pd.DataFrame, audited: Audited | None = None) -> Findings:
+    return Findings(manifest, [], audited or Audited(), seed=7)
 
 
 def test_contradictions_stand_before_mere_repetitions(trained: Path) -> None:
@@ -47,7 +48,7 @@ def test_odd_labels_and_lost_files_do_not_break_the_page(project: Path, monkeypa
     manifest["label"] = manifest["label"].replace("circle", "<script>alert(1)</script> & 'round'")
     for path in manifest["path"].head(30):
         (project / "data/raw" / path).unlink()
-    write_report(manifest, read_judgements(EXPECTATIONS), None, load_params())
+    write_report(manifest, read_judgements(EXPECTATIONS), Audited(), load_params())
     page = DATA_REPORT.read_text(encoding="utf-8")
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
@@ -62,7 +63,7 @@ def test_the_page_has_an_index_of_the_tables_and_every_figure_of_the_results(
     missed = judged[0].model_copy(
         update={"status": "warning", "missed": 9, "examples": ("a.png", "b.png"), "values": (0.25, 3.0), "unknown": 4}
     )
-    write_report(manifest_of(project), [missed, *judged[1:]], None, load_params())
+    write_report(manifest_of(project), [missed, *judged[1:]], Audited(), load_params())
     page = DATA_REPORT.read_text(encoding="utf-8")
     for table in {one.table for one in judged}:
         assert page.count(f'href="#table-{table}"') == page.count(f'id="table-{table}"') == 1

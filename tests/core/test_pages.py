@@ -1,12 +1,14 @@
 """The pages' frame: what becomes markup and what does not, and that all pages have one look of their own."""
 
+import os
 import re
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
-from pipeline.core.pages import as_cell, as_figure, links_from, local_time, with_code
+from pipeline.core.pages import address_of, as_cell, as_figure, links_from, local_time, with_code
 from tests.fixtures.project import REPOSITORY
 
 FRAME = REPOSITORY / "pipeline" / "core" / "base.html"
@@ -84,3 +86,16 @@ def test_links_inside_a_project_move_with_it_and_those_outside_are_whole(
     assert links_from(Path("predictions/night"), pages) == [("A", "../../reports/a%20b.html")]
     (outside,) = links_from(tmp_path / "out", pages)
     assert outside.address == (tmp_path / "project/reports/a b.html").as_uri()
+
+
+@pytest.mark.parametrize(
+    "name", ["猫 ñ.png", "a#1?.png", "100%41.png", "c:d.png", '"><b>.png', os.fsdecode(b"\xff.png")]
+)
+def test_an_address_leads_to_a_file_of_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file, start in ((tmp_path / "photos" / name, "../photos/"), (tmp_path.parent / name, "file:///")):
+        address = address_of(file, Path("reports"))
+        assert address.startswith(start)
+        assert re.fullmatch(r"(file://)?[\w./%~-]*", address, re.ASCII), "no markup, and no other part of an address"
+        path = tmp_path / "reports" / unquote(address.removeprefix("file://"), errors="surrogateescape")
+        assert os.path.normpath(path) == str(file)

@@ -63,7 +63,7 @@ def test_the_page_needs_no_other_file(page: str) -> None:
     sources = re.findall(r"(?:src|href)=\"([^\"]*)\"", page)
     assert len(sources) > 8
     others = {source for source in sources if not source.startswith(("data:image/", "#"))}
-    assert others == {"registration.html", "model_card.html", "data.html"}, "but for links to the pages beside it"
+    assert others == {"index.html", "model_card.html", "data.html"}, "but for links to pages that are there by then"
     assert not re.search(r"https?:|//cdn|<script|<link|@import|url\(", page)
 
 

@@ -214,7 +214,7 @@ def test_a_night_writes_its_page_and_the_next_one_knows_of_it(
     assert "script" not in seen.tags
     assert "onerror" not in seen.attributes
     assert '"><script>alert(2)<.png: not an image' in seen.text
-    assert "data:image/jpeg;base64," in second, "strange.png at least"
+    assert f'<a class="frame" href="{(hostile_night / "strange.png").as_uri()}"><img src="data:image/jpeg;' in second
     assert "http" not in second, "it needs no other file"
     for address in (
         "review.html", "predictions.csv", "review.csv", "model_card.html", "../index.html",

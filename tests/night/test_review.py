@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.core.pages import Picture
 from pipeline.model.contract import Contract
 from pipeline.night.review import (
     KINDS,
@@ -139,7 +140,7 @@ DRIFT = Drift.model_validate({
 def write(output: Path, most: int, drift: Drift | None = None) -> ReviewCounts:
     """The review of the night in `output`, over the images beside it."""
     review = choose(read_rows(output / "predictions.csv"), most)
-    pictures = thumbnails(folder_at(output.parent / "night"), review.rows, RULES, 2)
+    pictures = thumbnails(folder_at(output.parent / "night"), review.rows, RULES, 2, folder_at(output))
     write_review(folder_at(output), review, pictures, CONTRACT, drift)
     return review.summary
 
@@ -182,14 +183,21 @@ def test_a_night_without_anything_to_look_at_says_so(tmp_path: Path) -> None:
     assert "Nothing to look at" in (tmp_path / "review.html").read_text()
 
 
-def test_pictures_are_of_the_files_that_were_judged_in_their_own_shape(output: Path) -> None:
-    rows = [*read_rows(output / "predictions.csv")]
-    found = thumbnails(folder_at(output.parent / "night"), rows, RULES, 2)
+def test_pictures_are_of_the_files_that_were_judged_in_their_own_shape_and_open_them(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, night = [*read_rows(output / "predictions.csv")], folder_at(output.parent / "night")
+    found = thumbnails(night, rows, RULES, 2, folder_at(output))
     assert found.keys() == {"a.png", "./=c.jpg"}, "not the one that is gone, nor the one that is another by now"
-    with Image.open(io.BytesIO(base64.b64decode(found["a.png"].partition(",")[2]))) as picture:
+    with Image.open(io.BytesIO(base64.b64decode(found["a.png"].source.partition(",")[2]))) as picture:
         assert picture.size == (128, 64)
+    assert found["./=c.jpg"].address == f"{(output.parent / 'night').as_uri()}/%3Dc.jpg", "outside the project"
+    monkeypatch.chdir(output.parent)
+    write(output, 500)
+    links = re.findall(r'<a class="frame" href="([^"]*)"><img', (output / "review.html").read_text())
+    assert sorted(links) == ["../night/%3Dc.jpg", "../night/a.png"], "inside it, which can be moved then"
     shutil.rmtree(output.parent / "night")
-    assert thumbnails(folder_at(output.parent / "night"), rows, RULES, 2) == {}
+    assert thumbnails(night, rows, RULES, 2, folder_at(output)) == {}
 
 
 def test_no_name_label_or_reason_becomes_markup() -> None:
@@ -225,9 +233,11 @@ def test_the_page_names_the_labels_to_choose_from_where_there_are_several() -> N
 def test_the_page_shows_so_many_pictures_and_says_what_is_left_out() -> None:
     review = choose((row(image(f"{number:04d}.png", 0.6, flags="low_confidence")) for number in range(300)), 250)
     assert review.total == 300
-    made = page(review, {"0001.png": "data:image/jpeg;base64,AAAA"}, CONTRACT, None)
+    made = page(review, {"0001.png": Picture("data:image/jpeg;base64,AAAA")}, CONTRACT, None)
     assert made.count("<figure>") == PICTURES
     assert made.count("<img ") == 1
+    assert 'href=""' not in made, "of an image in a store"
+    assert "Where a picture shows none of the classes, leave its <code>correct_label</code> empty" in made
     assert f"The first {PICTURES} of 300" in made
     assert "300 images to look at" in made
     assert "<code>review.csv</code> has 250 of them" in made

@@ -66,6 +66,9 @@ def test_the_registrations_page_says_what_was_found_who_is_champion_and_what_to_
     assert "<b>" not in first.split("<body>")[1].replace("<b>version", "")
     promoted = page_of(refused.as_json() | {"champion": 4})
     assert "but it is the champion: nights use it" in promoted
+    assert "<h1>Version 4: refused by the gate, not in use</h1>" in page
+    assert "<h1>Version 4: refused by the gate, in use all the same</h1>" in promoted
+    assert "May it be used, and is it better than version 3?" in page
     later = ("compared", "champion", "accuracy")
     earlier = {key: value for key, value in refused.as_json().items() if key not in later}
     assert "Compared with: version 3" in page_of(earlier), "a result that an earlier version wrote"
