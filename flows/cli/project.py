@@ -28,7 +28,7 @@ def init(
     made = new_project(folder)
     typer.echo(
         f"{made.folder} is a Nightshift project now: params.yaml has its settings, dvc.yaml its stages, prefect.yaml "
-        "its schedules. It is in git and DVC."
+        f"its schedules. {'DVC knows it, git not yet.' if made.uncommitted else 'It is in git and DVC.'}"
     )
     if made.uncommitted:
         typer.echo(made.uncommitted)

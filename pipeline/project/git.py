@@ -4,15 +4,16 @@ import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.core.errors import NightshiftError
-from pipeline.core.text import shown
+from pipeline.core.text import named, shown
 
 REPOSITORY = ".git"  # a folder, or a file that names one elsewhere (a worktree, a submodule)
 MESSAGE = "A new Nightshift project"
 COMMIT = f'git add --all && git commit --message "{MESSAGE}"'
+WHO = (("user.name", '"Your Name"'), ("user.email", "you@example.com"))  # what git asks for, and an example
 ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # variables that name another repository
 FAULT = ("fatal:", "error:")  # begins what git says of a failure; warnings may stand before it
 LINES = 12  # of a refused commit, the last: hooks may say much
@@ -53,6 +54,12 @@ def has(folder: Path, name: str) -> bool:
     return bool(_ask("ls-files", "--", name, cwd=folder).stdout)
 
 
+def committed(folder: Path, name: str) -> bytes:
+    """The file in the last commit of the repository in `folder`; empty where it has none."""
+    done = _ask("show", f"HEAD:{name}", cwd=folder)
+    return b"" if done.returncode else os.fsencode(done.stdout)
+
+
 def begin(folder: Path) -> str:
     """Make a repository with everything in `folder`; returns what `commit` does. Raises ProjectError."""
     _require("init", "--quiet", cwd=folder)
@@ -66,23 +73,34 @@ def stage(folder: Path, names: Iterable[str]) -> None:
     _require("add", "--", *names, cwd=folder)
 
 
-def commit(folder: Path, only: Iterable[str] = ()) -> str:
-    """Commit what is staged; returns why git did not, and what to do about it. only: of it these files."""
+def commit(folder: Path, only: Iterable[str] = (), theirs: Sequence[str] = ()) -> str:
+    """Commit what is staged, or say why there is no commit, and what to do about it.
+
+    only: of it these files; theirs: of these the ones that have changes of somebody's own, for which there is none.
+    """
     by_hand = f'git commit --message "{MESSAGE}"' if (names := list(only)) else COMMIT
+    by_hand = f"git add {' '.join(theirs)} && {by_hand}" if theirs else by_hand
     # Without this git would make a name and an address up, from the machine's.
     asked = "-c", "user.useConfigOnly=true"
     if any(_ask(*asked, "var", who, cwd=folder).returncode for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")):
+        unknown = [f"git config --global {key} {value}" for key, value in WHO if not _is_set(key, folder)]
+        lines = "\n".join(f"  {line}" for line in [*unknown, by_hand])
+        return f"git does not know yet who you are, so there is no first commit. Tell it, then commit:\n{lines}"
+    if theirs:
+        which = f"{named(theirs)} {'has' if len(theirs) == 1 else 'have'}"
         return (
-            "git does not know yet who you are, so there is no first commit. Tell it, then commit:\n"
-            '  git config --global user.name "Your Name"\n'
-            "  git config --global user.email you@example.com\n"
-            f"  {by_hand}"
+            f"{which} changes of yours that are in no commit yet, so there is no first commit, which would have them "
+            f"too. Look at them, then commit:\n  {by_hand}"
         )
     done = _ask("commit", "--quiet", "--message", MESSAGE, *(("--only", "--", *names) if names else ()), cwd=folder)
     if done.returncode:
         said = "\n".join(f"  {line}" for line in _said(done)[-LINES:])
         return f"git refused the first commit:\n{said}\nWhen that is mended:\n  {by_hand}"
     return ""
+
+
+def _is_set(key: str, folder: Path) -> bool:
+    return bool(_ask("config", "--get", key, cwd=folder).stdout.strip())
 
 
 def _require(*words: str, cwd: Path) -> None:

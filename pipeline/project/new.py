@@ -1,6 +1,7 @@
 """A new project: a folder with its parameters, stages and schedules, in git and DVC. Made whole or not at all."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,9 @@ from pipeline.project.git import ProjectError
 from pipeline.project.stages import of_installed
 
 # What `dvc init` writes, but for what is asked of nobody: its second start and a message for people.
-DVC_FILES = {".dvc/config": "[core]\n    analytics = false\n", ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n"}
+DVC_CONFIG, DVC_IGNORED = ".dvc/config", ".dvc/.gitignore"
+DVC_FILES = {DVC_CONFIG: "[core]\n    analytics = false\n", DVC_IGNORED: "/config.local\n/tmp\n/cache\n"}
+SHARED = (*IGNORED, DVC_IGNORED, DVC_CONFIG)  # of a repository's own files those that get a project's lines as well
 MAY_BE_THERE = {".venv", "lost+found"}  # of a folder that counts as empty: an environment, and what ext4 puts on a disk
 BESIDE = ".nightshift-init-"  # begins the name of the temporary folder
 LAST = DVC_YAML  # of what moves into a folder that is there: with it, the folder is a project
@@ -50,12 +53,12 @@ def new_project(folder: Path) -> NewProject:
         for name, text in DVC_FILES.items():
             _write(beside / name, text)
         write_code(beside)
-        names = _fit_into(folder, beside) if is_theirs else []
+        names, theirs = _fit_into(folder, beside) if is_theirs else ([], [])
         uncommitted = "" if is_theirs else git.begin(beside)
         with _moved(beside, folder):
             if is_theirs:
-                git.stage(folder, names)
-    return NewProject(folder, git.commit(folder, names) if is_theirs else uncommitted)
+                git.stage(folder, [name for name in names if name not in theirs])
+    return NewProject(folder, git.commit(folder, names, theirs) if is_theirs else uncommitted)
 
 
 def is_project(folder: Path) -> bool:
@@ -110,18 +113,24 @@ def _in_the_way(folder: Path) -> list[str]:
     return sorted(name for name in names - MAY_BE_THERE if not name.startswith(BESIDE))
 
 
-def _fit_into(folder: Path, beside: Path) -> list[str]:
-    """Make the files in `beside` fit the repository in `folder`; returns their names.
+def _fit_into(folder: Path, beside: Path) -> tuple[list[str], list[str]]:
+    """Make the files in `beside` fit the repository in `folder`.
 
-    Rules of what git and DVC leave out come after those that are there. Raises ProjectError for any other file that is
-    there with another content, and where git would leave a file out.
+    Returns their names, and of these the ones with lines of theirs that no commit has yet. A file of SHARED keeps its
+    lines and gets those that it lacks. Raises ProjectError for any other file that is there with another content, and
+    where git would leave a file out.
     """
+    uncommitted = []
     names = sorted(file.relative_to(beside).as_posix() for file in beside.rglob("*") if file.is_file())
     clash = [name for name in names if not _is_plain(folder, name)]
     for name in set(names) - set(clash):
         if (there := folder / name).exists():
-            if name in IGNORED:
-                (beside / name).write_bytes(_with_rules(there.read_bytes(), (beside / name).read_bytes()))
+            if name in SHARED:
+                theirs, ours = there.read_bytes(), (beside / name).read_bytes()
+                if (_lines(theirs) ^ _lines(git.committed(folder, name))) - _lines(ours):
+                    uncommitted.append(name)
+                merged = _with_settings(theirs, ours) if name == DVC_CONFIG else _with_rules(theirs, ours)
+                (beside / name).write_bytes(merged)
             elif there.read_bytes() != (beside / name).read_bytes():
                 clash.append(name)
     if clash:
@@ -134,7 +143,7 @@ def _fit_into(folder: Path, beside: Path) -> list[str]:
             f"The rules of the git repository {folder} (.gitignore) leave out what a project keeps in git: "
             f"{named(left_out)}. Nothing was written. Change them, or name a new folder."
         )
-    return names
+    return names, sorted(uncommitted)
 
 
 def _is_plain(folder: Path, name: str) -> bool:
@@ -155,6 +164,23 @@ def _with_rules(theirs: bytes, ours: bytes) -> bytes:
         return theirs
     end = b"" if not theirs or theirs.endswith(b"\n") else b"\n"
     return theirs + end + b"\n".join([b"# Nightshift", *lacking, b""])
+
+
+def _with_settings(theirs: bytes, ours: bytes) -> bytes:
+    """Their settings of DVC, and that it sends no figures of its use, unless they have decided on that."""
+    if re.search(rb"^\s*analytics\s*=", theirs, re.MULTILINE):
+        return theirs
+    core = re.search(rb"^[ \t]*\[[ \t]*core[ \t]*\][^\n]*(\n|\Z)", theirs, re.MULTILINE)
+    heading, setting = ours.splitlines(keepends=True)
+    before, after = (theirs[: core.end()], theirs[core.end() :]) if core else (theirs, b"")
+    end = b"" if not before or before.endswith(b"\n") else b"\n"
+    return before + end + (setting if core else heading + setting) + after
+
+
+def _lines(content: bytes) -> set[bytes]:
+    """Its lines but for empty ones and comments, such as those that `dvc init` writes."""
+    lines = (line.strip() for line in content.splitlines())
+    return {line for line in lines if line and not line.startswith(b"#")}
 
 
 @contextmanager

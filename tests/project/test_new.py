@@ -64,6 +64,8 @@ def test_without_a_git_identity_it_is_said_how_to_commit(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     assert "git does not know yet who you are" in done.stdout
     commands = [line.strip() for line in done.stdout.splitlines() if line.startswith("  git ")]
+    named = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "Ada"}
+    assert "user.name" not in init("named", tmp_path, **NOBODY, **named).stdout, "what git knows is not asked for"
     config = {"GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
     for command in commands:
         run("sh", "-c", command, cwd=tmp_path / "leaves", **config)
@@ -104,7 +106,8 @@ def test_a_repository_that_was_just_made_becomes_the_project(tmp_path: Path) -> 
         (
             "begun",
             {"README.md": "# Leaves", ".gitignore": "*.swp\r\n.venv/\r\n*.log", "data/README": "where from",
-             "models/.gitignore": (REPOSITORY / "models/.gitignore").read_text()},
+             "models/.gitignore": (REPOSITORY / "models/.gitignore").read_text(),
+             ".dvc/config": "['remote \"store\"']\n    url = /srv/store", ".dvc/.gitignore": "/config.local"},
             ["A new Nightshift project", "Initial commit"],
         ),
     ):  # fmt: skip
@@ -126,6 +129,38 @@ def test_a_repository_that_was_just_made_becomes_the_project(tmp_path: Path) -> 
     assert set((REPOSITORY / ".gitignore").read_bytes().split()) < set(ignored)
     assert ignored.count(b".venv/") == 1
     assert (clone / "models/.gitignore").read_text() == files["models/.gitignore"]
+    config = f"{files['.dvc/config']}\n[core]\n    analytics = false\n"
+    assert (clone / ".dvc/config").read_text() == config
+
+
+def test_what_dvc_init_left_is_part_of_the_first_commit_and_a_persons_own_lines_are_not(tmp_path: Path) -> None:
+    clone = a_clone(tmp_path / "leaves", **{"README.md": "# Leaves"})
+    dvc_inits = {
+        ".dvc/config": "",
+        ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+        ".dvcignore": "# Add patterns\n",
+    }
+    for name, text in dvc_inits.items():
+        (clone / name).parent.mkdir(exist_ok=True)
+        (clone / name).write_text(text)
+    run("git", "add", ".dvc", ".dvcignore", cwd=clone)
+    assert init(clone, tmp_path, **ADA).returncode == 0
+    assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
+
+    begun = a_clone(tmp_path / "begun", **{".gitignore": "*.swp\n*.log\n", "data/.gitignore": "/mine\n"})
+    (begun / ".gitignore").write_text("*.swp\n/secret\n")
+    (begun / "data/.gitignore").write_text("# of mine\n/mine\n/raw\n")
+    (begun / ".dvc").mkdir()
+    (begun / ".dvc/config").write_text("[core]\n    remote = store\n")
+    done = init(begun, tmp_path, **ADA)
+    assert "DVC knows it, git not yet." in done.stdout
+    assert ".dvc/config, .gitignore have changes of yours that are in no commit yet, so there is no" in done.stdout
+    assert run("git", "log", "--format=%s", cwd=begun).stdout == "Initial commit\n"
+    assert "secret" not in run("git", "show", ":.gitignore", cwd=begun).stdout, "nor is it staged"
+    assert (begun / ".dvc/config").read_text() == "[core]\n    analytics = false\n    remote = store\n"
+    [command] = [line.strip() for line in done.stdout.splitlines() if line.startswith("  git ")]
+    run("sh", "-c", command, cwd=begun, **ADA)
+    assert run("git", "status", "--porcelain", cwd=begun).stdout == ""
 
 
 def a_project(folder: Path) -> None:
@@ -182,8 +217,8 @@ def full(folder: Path) -> None:
         (around, "Name a folder outside, such as"),
         (
             with_files_of_its_own,
-            "leaves is a git repository with files of its own where a project has its: .dvc/config, data/.gitignore, "
-            "params.yaml, prefect.yaml. Nothing was written.",
+            "leaves is a git repository with files of its own where a project has its: data/.gitignore, params.yaml, "
+            "prefect.yaml. Nothing was written.",
         ),
         (with_rules_of_its_own, "keeps in git: data/.gitignore, data/raw.dvc, dvc.lock. Nothing was written."),
         (with_packages_of_its_own, "with flows.py, pipeline, which Python would take for Nightshift's own code."),
