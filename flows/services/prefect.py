@@ -5,9 +5,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.text import named
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -147,7 +148,7 @@ def coming_nights(api: str) -> "list[Coming]":
 
 
 def nights(api: str) -> list[str]:
-    """The last night and how it went, and the next one, as lines."""
+    """The last night and how it went, and the next one, as lines: a planned run has a random name of Prefect's."""
     from prefect.client.schemas.filters import (
         DeploymentFilter,
         DeploymentFilterName,
@@ -169,11 +170,21 @@ def nights(api: str) -> list[str]:
             if run.state_type == StateType.CANCELLED and not run.run_count:
                 continue  # a late one, whose work another did
             when = run.start_time or run.expected_start_time
-            yield f"{when:%Y-%m-%d %H:%M} UTC, {run.state_name} ({run.name})" if when else run.name
+            name = names.get(run.deployment_id, run.name) if run.deployment_id else run.name
+            what = f"`{name}` over {named(_sources(run.parameters))}"
+            yield f"{when:%Y-%m-%d %H:%M} UTC, {run.state_name} ({what})" if when else what
 
     scheduled = FlowRunFilterStateType(any_=[StateType.SCHEDULED])
     begun = FlowRunFilterStateType(not_any_=[StateType.SCHEDULED, StateType.PENDING])
     with client_of(api) as client:
+        names = {one.id: one.name for one in client.read_deployments()}
         last = next(of(FlowRunFilterState(type=begun), FlowRunSort.START_TIME_DESC), "none yet")
         following = next(of(FlowRunFilterState(type=scheduled), FlowRunSort.EXPECTED_START_TIME_ASC), "none")
     return [f"last: {last}", f"next: {following}"]
+
+
+def _sources(parameters: dict[str, Any]) -> list[str]:
+    """The folders that a run with these parameters classifies."""
+    from flows.services.readiness import inputs_of
+
+    return [one.source for one in inputs_of(parameters)]

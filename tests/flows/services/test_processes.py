@@ -109,7 +109,7 @@ def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> No
     said = nightshift("status", cwd=up.project).stdout
     for name in ("mlflow", "prefect", "worker"):
         assert re.search(rf"  {name} +running +since \d{{4}}-\d\d-\d\d \d\d:\d\d  [1-9]\d+ MB", said)
-    assert re.search(r"next: \d{4}-\d\d-\d\d 02:00 UTC, Scheduled", said)
+    assert re.search(r"next: \d{4}-\d\d-\d\d 02:00 UTC, Scheduled \(`nightly` over photos\)", said)
     assert "WARNING: `nightly` will fail: photos does not exist" in said
     assert re.search(r"^  [12] .*@champion", said, re.MULTILINE)
     assert "started" in nightshift("logs", "worker", "-n", "10000", cwd=up.project).stdout
