@@ -51,6 +51,7 @@ from pipeline.registry.runs import (
 )
 from pipeline.registry.store import LOCAL_STORE, Store
 from pipeline.registry.succession import CHAMPION
+from pipeline.registry.training_images import test_images
 from pipeline.registry.versions import Registered
 
 if TYPE_CHECKING:
@@ -224,7 +225,8 @@ def _accuracy_in_words(evaluation: Evaluation) -> str:
 
 
 def _headline_tags(candidate: Candidate) -> dict[str, str]:
-    return {f"nightshift.{name}": str(candidate.evaluation.of(name)) for name in HEADLINES}
+    numbers = {f"nightshift.{name}": str(candidate.evaluation.of(name)) for name in HEADLINES}
+    return {**numbers, versions.TEST_IMAGES_TAG: test_images(PREPARED)}
 
 
 def _description(candidate: Candidate, decision: Decision) -> str:

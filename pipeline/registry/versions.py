@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 T = TypeVar("T")
+TEST_IMAGES_TAG = "nightshift.test_images"  # a hash of the images, with their labels, that its accuracy is of
 ARTIFACTS = "artifacts"  # the folder that MLflow puts a pyfunc's files into
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no such model or version; no such alias
 

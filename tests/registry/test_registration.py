@@ -54,7 +54,7 @@ def test_mlflow_says_in_words_what_model_version_and_run_are_and_few_tags_are_on
     assert run.data.tags["mlflow.note.content"] == first.description
     assert first.description.startswith("keras_file, 2 classes: circle, square. Test accuracy ")
     assert logged.name == f"keras_file {first.tags['nightshift.contract'][:8]}"
-    parts = ("contract", "gate", "decision", "accuracy", "balanced_accuracy", "champion_since")
+    parts = ("contract", "gate", "decision", "accuracy", "balanced_accuracy", "champion_since", "test_images")
     assert set(first.tags) == {f"nightshift.{part}" for part in parts}
     inputs = {one.dataset.name: one.tags[0].value for one in run.inputs.dataset_inputs}
     assert inputs == {"train": "training", "val": "validation", "test": "test"}
