@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pipeline.core.text import shown
+from pipeline.core.text import about, shown
 from pipeline.night.at_work import Unfinished, unfinished
 from pipeline.night.ledger import PARTS, WORK
 from pipeline.night.outputs import command_over, is_in_predictions, relative
@@ -51,17 +51,17 @@ def _parts_of(night: Unfinished, coming: Iterable[Coming], now: datetime.datetim
         yield f"version {night.run.plan.model_version}"
     if night.is_at_work:
         if night.begun:
-            yield f"since {_clock(datetime.datetime.fromisoformat(night.begun.began), now)}"
+            yield f"since {clock(datetime.datetime.fromisoformat(night.begun.began), now)}"
         if not night.run:
             yield "lists the files"
         elif seconds := _left(night, done, now):
-            yield f"about {_duration(seconds)} left"
+            yield f"{about(seconds)} left"
         elif done == night.run.plan.files:
             yield "writes the results"
         return
     yield f"killed ({night.killed.name})" if night.killed else "stopped"
     if when := next((one for one in coming if _is_over(one, night)), None):
-        yield f"goes on {_clock(when.at, now)} (`{when.deployment}`)"
+        yield f"goes on {clock(when.at, now)} (`{when.deployment}`)"
     else:
         yield f"goes on with `{command_over(night.source, night.output)}`"
 
@@ -96,14 +96,7 @@ def _short(night: Unfinished) -> str:
     return shown(relative(str(night.output)))
 
 
-def _clock(when: datetime.datetime, now: datetime.datetime) -> str:
+def clock(when: datetime.datetime, now: datetime.datetime) -> str:
     """By the clock on the wall; with its date if that is not today."""
     local = when.astimezone()
     return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%Y-%m-%d %H:%M}"
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return "1 min"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

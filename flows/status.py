@@ -10,8 +10,9 @@ from pathlib import Path
 
 from flows.artifacts import data_pages, model_pages
 from flows.mlflow_pages import OF_MLFLOW_UI, address_of, model_page
+from flows.show_training import training_lines
 from pipeline.core.errors import NightshiftError
-from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREDICTIONS
+from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREDICTIONS, REGISTRATION_PAGE
 from pipeline.core.people_tables import TableError
 from pipeline.evaluation.results import read_evaluation
 from pipeline.night.neighbours import MORNING
@@ -24,7 +25,7 @@ from pipeline.registry import champions, current
 from pipeline.registry.gate import GATE_TAG, REFUSED
 from pipeline.registry.store import Store
 from pipeline.registry.succession import CHAMPION, PREVIOUS
-from pipeline.registry.versions import Registered
+from pipeline.registry.versions import TEST_IMAGES_TAG, Registered
 from pipeline.storage.folders import folder_at
 from pipeline.versions.dvc import is_evaluated
 
@@ -46,7 +47,7 @@ def versions_table(every: Sequence[Registered]) -> tuple[list[dict[str, str]], l
         }
         for model in shown
     ]
-    notes = []
+    notes = _other_test_images(shown)
     for model in shown:
         if model.tags.get(GATE_TAG) == REFUSED:
             notes += [f"version {model.version} was refused:", *(f"  {line}" for line in champions.reasons(model))]
@@ -58,6 +59,25 @@ def versions_table(every: Sequence[Registered]) -> tuple[list[dict[str, str]], l
     return rows, notes
 
 
+def _other_test_images(shown: Sequence[Registered]) -> list[str]:
+    """That accuracies side by side are of different images, where they are; of older versions nobody knows."""
+    sets: dict[str, list[int]] = {}
+    for model in shown:
+        if "nightshift.accuracy" in model.tags:
+            sets.setdefault(model.tags.get(TEST_IMAGES_TAG, ""), []).append(model.version)
+    if len(sets) < 2:
+        return []
+    groups = [
+        f"{'versions' if len(group) > 1 else 'version'} {', '.join(map(str, sorted(group)))}"
+        f"{'' if known else ' (of an earlier release: not known)'}"
+        for known, group in sets.items()
+    ]
+    return [
+        f"not measured on the same test images, so these accuracies do not compare: {'; '.join(groups)}. The gate "
+        f"compares a new version with the champion on the same images: {REGISTRATION_PAGE}"
+    ]
+
+
 def latest_night() -> Path | None:
     """The folder of the last finished night in predictions/; None when there is none."""
     files = sorted(PREDICTIONS.glob(f"*/{SUMMARY}"), key=lambda file: file.stat().st_mtime, reverse=True)
@@ -65,9 +85,13 @@ def latest_night() -> Path | None:
 
 
 def status_lines(every: Sequence[Registered] = ()) -> list[str]:
-    """The latest CSV with its first rows, the last training's model, reports. every: the registered versions."""
+    """The latest CSV with its first rows, a training at work, the last one's model, reports.
+
+    every: the registered versions.
+    """
     lines = _night_lines(found) if (found := latest_night()) else []
-    lines += _model_lines(every)
+    training = training_lines()
+    lines += [*training, *_model_lines(every, is_whole=not training)]
     for page, words in data_pages():
         lines += [f"{words}:", f"  {page.absolute().as_uri()}"]
     return lines
@@ -83,10 +107,13 @@ def mlflow_lines(name: str) -> list[str]:
     return ["MLflow:", f"  {command}", f"  then open {address_of(OF_MLFLOW_UI, name)}"]
 
 
-def _model_lines(every: Sequence[Registered]) -> list[str]:
-    """The model of the last training here: which version it is, how good, its pages."""
+def _model_lines(every: Sequence[Registered], *, is_whole: bool) -> list[str]:
+    """The model of the last training here: which version it is, how good, its pages.
+
+    is_whole: no training is at work or was interrupted, which removes the last one's model.
+    """
     if not current.is_here():
-        if not EVALUATION.is_file():
+        if not is_whole or not EVALUATION.is_file():
             return []
         return [
             "Last training:",

@@ -74,15 +74,19 @@ def publish(registration: Registration) -> None:
 def training() -> Registration:
     """From the images in data/raw to a version in the registry. Raises Refused after publishing."""
     load_params()  # refuse a wrong parameter before anything runs
-    with working_on_images("nightshift train"):
-        version_data()
-        try:
-            for stage in dvc.stages():
-                reproduce(stage)
-        finally:
-            publish_data()  # above all when a check on the images failed
-        push()
-    registration = register()
+    finished: list[str] = []
+    with dvc.keeping(finished):
+        with working_on_images("nightshift train") as doing:
+            version_data()
+            try:
+                for stage in dvc.stages():
+                    doing(f"the stage {stage}")
+                    reproduce(stage)
+                    finished.append(stage)
+            finally:
+                publish_data()  # above all when a check on the images failed
+            push()
+        registration = register()
     publish(registration)
     registration.require_passed()
     return registration

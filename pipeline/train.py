@@ -24,6 +24,8 @@ def main() -> None:
             return
         with live_run(params, data.dataset.sha256, checkpoints.folder) as live:
             trained = train_model(params, data, strategy, checkpoints, live.epoch)
+            if checkpoints.recorder:
+                checkpoints.recorder.note("writing the model")
             contract, result = write_results(params, data, trained)
             live.end(contract.hash, result)
 

@@ -61,13 +61,17 @@ def _train_plainly() -> "Registration":
     from pipeline.versions import dvc, remote
 
     end_together()  # DVC runs each stage as a process
-    with working_on_images("nightshift train"):
-        dvc.add_data()
-        for stage in dvc.stages():
-            dvc.reproduce(stage)
-        remote.push(remote.show)
-    with dvc.timed("register"):
-        return register_current(load_params())
+    finished: list[str] = []
+    with dvc.keeping(finished):
+        with working_on_images("nightshift train") as doing:
+            dvc.add_data()
+            for stage in dvc.stages():
+                doing(f"the stage {stage}")
+                dvc.reproduce(stage)
+                finished.append(stage)
+            remote.push(remote.show)
+        with dvc.timed("register"):
+            return register_current(load_params())
 
 
 @app.command()

@@ -21,6 +21,14 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
+def about(seconds: float) -> str:
+    """How long something will take, as nobody knows it better: `under a minute`, `about 4 min`, `about 2 h 5 min`."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "under a minute"
+    return f"about {minutes} min" if minutes < 120 else f"about {minutes // 60} h {minutes % 60} min"
+
+
 def beside(value: float, limit: float, form: str = ".3f") -> str:
     """`value` with as many digits as show on which side of `limit` it is: 0.1503 beside 0.15, and 0.151.
 

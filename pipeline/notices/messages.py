@@ -233,8 +233,8 @@ def of_failed_training(error: BaseException) -> Message:
         return Message(Kind.WARNING, title, reasons, _where(registration), do)
     if isinstance(error, InUse):
         return Message(Kind.INFO, "Training did not start: the images are in use", str(error), "", "")
-    if isinstance(error, NightshiftError):  # its words say what to do; it may have come before anything was made
-        return Message(Kind.FAILURE, f"Training failed{_in_short(error)}", str(error), "", "")
+    if isinstance(error, NightshiftError):  # its words say what to do
+        return Message(Kind.FAILURE, f"Training failed{_in_short(error)}", str(error), error.kept, "")
     return Message(Kind.FAILURE, "Training failed", _words_of(error), TRAINING_KEPT, f"{_log()} {_train_again()}")
 
 

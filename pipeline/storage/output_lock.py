@@ -20,6 +20,7 @@ from filelock import FileLock, SoftFileLease, Timeout
 from pipeline.core.disk_errors import explained
 from pipeline.core.errors import NightshiftError
 from pipeline.storage.files import make_folder
+from pipeline.storage.process import lives_since
 from pipeline.storage.stores import Place
 
 LOCK, HOLDER = ".nightshift.lock", ".nightshift.holder"
@@ -102,23 +103,8 @@ def holder(output: Path) -> Holder | None:
     owner = lease.owner
     token = (owner.token if owner else "") or ""
     if owner and owner.hostname == socket.gethostname():
-        return Holder(_name(lease), token, _lives_since(owner.pid, beat))
+        return Holder(_name(lease), token, lives_since(owner.pid, beat))
     return Holder(_name(lease), token, time.time() - beat < 2 * LEASE)  # twice: the clocks of two machines may differ
-
-
-def _lives_since(pid: int, beat: float) -> bool:
-    """Whether the process with this number is the one that sent the heartbeat: a later one has its number by chance.
-
-    The time of the heartbeat alone would not do: a machine that slept for an hour has sent none, and goes on.
-    """
-    import psutil
-
-    try:
-        return bool(psutil.Process(pid).create_time() < beat + LEASE)
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:  # there, and another user's
-        return True
 
 
 def _name(lease: SoftFileLease) -> str:

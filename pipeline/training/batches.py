@@ -29,6 +29,9 @@ class Examples:
         return Examples(self.rows[chosen], self.labels[chosen])
 
 
+DOING = {"head": "fitting the head", "fine_tune": "fine-tuning", "scratch": "training from scratch"}  # phases, in words
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What a phase trains on, at which pace, and what it is evaluated on."""
@@ -45,6 +48,11 @@ class Task:
     slow: bool = False  # it takes minutes: say beforehand how many, and show every step
     seconds: float | None = None  # that it may take; None: any
     rate: WarmUpAndCosine | None = None  # the optimiser's, to end with the last step
+
+    @property
+    def doing(self) -> str:
+        """The phase in words."""
+        return DOING[self.phase]
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

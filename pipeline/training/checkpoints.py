@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.storage.files import replacing
+from pipeline.storage.training_record import Recorder
 
 COST = 0.1  # checkpoints take at most this share of the time
 KEPT_SECONDS = 7 * 24 * 3600  # checkpoints of an unfinished training that nobody resumed are deleted after this time
@@ -50,6 +51,7 @@ class Checkpoints:
     folder: Path
     writes: bool = True  # of several machines that train together only one writes
     network: int = 1  # of an ensemble, counted from 1
+    recorder: Recorder | None = None  # of what `nightshift status` shows; None: this training is none of the stage's
     _free_from: float = field(default=0.0, init=False)  # the time from which the next checkpoint may be written
 
     def load(self, phase: str) -> Snapshot | None:
@@ -63,16 +65,17 @@ class Checkpoints:
             log.warning("%s is damaged and is ignored (%s); %s starts again from its first step.", file, error, phase)
             return None
 
-    def save(self, phase: str, take: Callable[[], Snapshot], always: bool = False) -> None:
-        """Write the snapshot that `take` returns, if `always` or if COST allows another one now."""
+    def save(self, phase: str, take: Callable[[], Snapshot], always: bool = False) -> bool:
+        """Write the snapshot that `take` returns, if `always` or if COST allows another one now; whether it did."""
         started = time.monotonic()
         if not self.writes or (started < self._free_from and not always):
-            return
+            return False
         snapshot = take()
         with replacing(self._file(phase)) as beside:
             _encode(beside, snapshot)
         ended = time.monotonic()
         self._free_from = ended + (ended - started) / COST
+        return True
 
     def of(self, network: int) -> "Checkpoints":
         """Those of one network of an ensemble, counted from 1."""
@@ -107,19 +110,22 @@ def training(root: Path, key: str, writes: bool = True) -> Iterator[Checkpoints]
 
     Raises NightshiftError when another training is running below `root`.
     """
-    found = Checkpoints(root / key, writes)
     if not writes:
-        yield found
+        yield Checkpoints(root / key, writes)
         return
     root.mkdir(parents=True, exist_ok=True)
     holder = root / "holder"
     try:
         with FileLock(root / "lock", timeout=0):  # the operating system releases a dead process's lock
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+            recorder = Recorder(root, key)
+            recorder.note("reading the images")
+            found = Checkpoints(root / key, recorder=recorder)
             if found.folder.is_dir():
                 log.info("Resuming an interrupted training.")
             found.folder.mkdir(exist_ok=True)
             yield found
+            recorder.forget()
             shutil.rmtree(found.folder)
             _forget_old(root)
     except Timeout:

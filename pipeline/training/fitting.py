@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.core.terminal import progress_bar
 from pipeline.evaluation.metrics import accuracy, balanced_accuracy, mean_log_loss
 from pipeline.model.engine import probabilities
 from pipeline.params.model import Descent, Monitor, Train
 from pipeline.training.batches import Examples, Task, batches
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.pace import Pace
+from pipeline.training.progress import Progress
 from pipeline.training.state import State, restore
 from pipeline.training.timing import Judge, Steps, mean_over_replicas, paced
 
@@ -148,7 +148,7 @@ def fit(
     _agree_on(len(history) + finished, model.distribute_strategy)
     if before:
         pace = replace(task.pace, steps=before.pace[0], judgements=before.pace[1])
-        log.info("%s resumes after step %d of %d", task.phase, pace.until(len(history)), pace.steps)
+        log.info("%s resumes after step %d of %d.", task.doing.capitalize(), pace.until(len(history)), pace.steps)
     else:
         pace = paced(task, state, steps, judge, len(sample.labels))
         finished = not pace.steps
@@ -160,12 +160,8 @@ def fit(
     for epoch in history:
         if on_epoch:
             on_epoch(task.phase, epoch)
-    bar = progress_bar(
-        desc=task.phase, total=pace.steps, initial=pace.until(len(history)), unit="step",
-        disable=not task.slow or finished,
-    )  # fmt: skip
     iterator = None
-    with bar:
+    with Progress(task, pace, pace.judgements if finished else len(history), checkpoints) as progress:
         while not finished:
             started, number = time.monotonic(), len(history)
             count = pace.until(number + 1) - pace.until(number)
@@ -175,7 +171,7 @@ def fit(
             total = 0.0
             for _ in range(count if task.slow else 1):
                 total += float(steps(iterator, 1 if task.slow else count))
-                bar.update(1 if task.slow else count)
+                progress.steps(1 if task.slow else count)
             with averaged(model, optimiser, how):
                 epoch = {
                     **_place(task, pace, number + 1),
@@ -186,11 +182,11 @@ def fit(
                 history.append(epoch | {"seconds": time.monotonic() - started})
                 if best_epoch(history, train.monitor) == number:
                     best = model.get_weights()
-            finished = is_finished(history, pace, how.patience, train.monitor)
+            finished, kept = is_finished(history, pace, how.patience, train.monitor), False
             if checkpoints:
                 take = lambda: state.take(history, best, finished, pace)  # noqa: B023, E731
-                checkpoints.save(task.phase, take, always=finished)
-            _say(task, pace, history[-1])
+                kept = checkpoints.save(task.phase, take, always=finished)
+            progress.judged(history[-1], kept=kept, finished=finished)
             if on_epoch:
                 on_epoch(task.phase, history[-1])
     if history:
@@ -239,16 +235,6 @@ def _check(phase: str, epoch: Epoch) -> None:
             f"NaN loss after {epoch['steps']} steps of {phase}: the learning rate is too high. "
             f"Lower train.{phase}.learning_rate, or set train.{phase}.clip_norm, e.g. to 1.0."
         )
-
-
-def _say(task: Task, pace: Pace, epoch: Epoch) -> None:
-    if epoch["judgement"] % (1 if task.slow else max(1, pace.judgements // 10)) == 0:
-        log.debug(
-            "%s, %s %d of %d: loss %.3f, validation loss %.3f, validation accuracy %.3f",
-            task.phase, *(("epoch", epoch["epoch"], pace.judgements) if pace.pass_rows else
-                          ("step", epoch["steps"], pace.steps)),
-            epoch["objective"], epoch["val_loss"], epoch["val_accuracy"],
-        )  # fmt: skip
 
 
 def as_table(history: list[Epoch], phase: str) -> pd.DataFrame:

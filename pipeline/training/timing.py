@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.core.log import log
+from pipeline.core.text import about
 from pipeline.training.batches import Examples, Task, batches
 from pipeline.training.pace import Pace
 from pipeline.training.state import State
@@ -38,12 +39,13 @@ def paced(task: Task, state: State, steps: Steps, judge: Judge, sample: int) -> 
         log.warning(
             "%s is left out: train.budget_minutes leaves %.1f minutes, and a step of %d images takes %.1f s. Raise it, "
             "or use smaller images.",
-            task.phase, max(task.seconds or 0, 0) / 60, pace.batch_size, step,
+            task.doing.capitalize(), max(task.seconds or 0, 0) / 60, pace.batch_size, step,
         )  # fmt: skip
     else:
         log.info(
-            "%s takes about %.1f minutes: %d steps of %d images, judged %d times%s",
-            task.phase, pace.seconds(step, judging) / 60, pace.steps, pace.batch_size, pace.judgements, shorter,
+            "%s takes %s on this machine, as busy as it is now: %d steps of %d images, judged %d times%s.",
+            task.doing.capitalize(), about(pace.seconds(step, judging)), pace.steps, pace.batch_size, pace.judgements,
+            shorter,
         )  # fmt: skip
     return pace
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -129,6 +129,18 @@ def reproduce(stage: str, tell: Tell = terminal.show) -> None:
 def reproduce_up_to(stage: str, tell: Tell = terminal.show) -> None:
     """Run `stage` and what it needs, as far as anything has changed. Raises VersionsError."""
     _reproduce(stage, tell=tell)
+
+
+@contextmanager
+def keeping(finished: Sequence[str]) -> Iterator[None]:
+    """Let an error of ours that ends this block say which stages were finished before it."""
+    try:
+        yield
+    except NightshiftError as error:
+        if finished:
+            which = "The finished stage" if len(finished) == 1 else "The finished stages"
+            error.kept = f"{which} ({', '.join(finished)}), not to be run again. Nothing changes for nights."
+        raise
 
 
 def images_changed() -> bool:

@@ -2,13 +2,18 @@
 
 import pytest
 
-from pipeline.core.text import beside, named, shown
+from pipeline.core.text import about, beside, named, shown
 
 
 def test_messages_name_the_first_few_and_no_name_moves_the_cursor() -> None:
     assert named([f"{number}.jpg" for number in range(7)]) == "0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 2 more"
     assert named(["0.jpg", "1.jpg"], count=9) == "0.jpg, 1.jpg and 4 more"
     assert shown("é猫\x1b[2J\n\udcff") == r"é猫\x1b[2J\n\udcff"
+
+
+def test_a_time_that_nobody_knows_is_said_in_whole_minutes() -> None:
+    said = [about(seconds) for seconds in (0.3, 29, 31, 250, 7140, 7500)]
+    assert said == ["under a minute"] * 2 + ["about 1 min", "about 4 min", "about 119 min", "about 2 h 5 min"]
 
 
 @pytest.mark.parametrize(

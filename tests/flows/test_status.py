@@ -3,18 +3,23 @@
 import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from flows.status import mlflow_lines, status_lines
+from flows.status import mlflow_lines, status_lines, versions_table
+from pipeline.core.paths import CHECKPOINTS
 from pipeline.night.counts import feed
 from pipeline.night.review import Candidates, write_review
 from pipeline.night.rows import read_rows, to_row, write_rows
 from pipeline.params.data import Images
+from pipeline.registry.versions import TEST_IMAGES_TAG, Registered
 from pipeline.storage.folders import folder_at
+from pipeline.storage.images_lock import working_on_images
+from pipeline.storage.training_record import FILE, Recorder
 from tests.fixtures.models import write_colour_model
 from tests.fixtures.project import REPOSITORY
 from tests.fixtures.reviews import CONTRACT, NIGHT
@@ -80,6 +85,56 @@ def test_a_clone_shows_no_numbers_of_a_model_that_is_not_here(clone: Path) -> No
 def test_a_new_project_says_nothing_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert status_lines() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "checkpoint", "expected"),
+    [
+        ({}, True, r"A training is at .* [\d:]+: fine-tuning, step 120 of 300, about 4 min left \(process \d+\)"),
+        ({"steps": 0, "doing": "writing the model"}, True, r"A training is at .* [\d:]+: writing the model \(.*"),
+        (
+            {"seen": 1e9}, True,  # another process has its number now
+            "The last training was interrupted while fine-tuning, at step 120 of 300. `nightshift train` goes on from "
+            "step 90, if images, parameters and Nightshift are as they were.",
+        ),
+        ({"seen": 1e9, "kept": 0}, True, ".* goes on from the first step of that, if images.*"),
+        ({"folder": "/a/copy"}, False, ".*, at step 120 of 300. `nightshift train` starts it again."),
+        ({"host": "elsewhere"}, True, r"A training is at work since .*\(process \d+ on elsewhere\)"),
+        ({"host": "elsewhere", "seen": 1e9}, True, "The last training was interrupted .*"),
+    ],
+    ids=["at work", "no steps", "killed", "killed early", "a copy", "another machine", "killed there"],
+)  # fmt: skip
+def test_a_training_at_work_or_interrupted_is_shown_and_a_dead_one_is_not_believed(
+    clone: Path, change: dict[str, object], checkpoint: bool, expected: str
+) -> None:
+    recorder = Recorder(CHECKPOINTS, "key")
+    (CHECKPOINTS / "key").mkdir(parents=True)
+    recorder.note("fine-tuning", 120, 300, 90, 250.0)
+    file = CHECKPOINTS / FILE
+    found = json.loads(file.read_text())
+    process = {**found["process"], **{key: value for key, value in change.items() if key in found["process"]}}
+    file.write_text(json.dumps({**found, **{key: change[key] for key in change if key in found}, "process": process}))
+    if checkpoint:
+        (CHECKPOINTS / "key/fine_tune.npz").touch()
+    [said] = status_lines()
+    assert re.fullmatch(expected, said), said
+    with working_on_images("nightshift train") as doing:
+        doing("the stage embed")
+        [said] = status_lines()
+        assert said.startswith("A training is at work since ")
+    recorder.forget()
+    assert status_lines()[0] == "Last training:"
+
+
+def test_accuracies_of_different_test_images_are_not_side_by_side_without_a_word() -> None:
+    def version(number: int, images: str) -> Registered:
+        tags = {"nightshift.accuracy": "0.9", **({TEST_IMAGES_TAG: images} if images else {})}
+        return Registered("nightshift", number, f"run{number}", (), tags=tags)
+
+    assert versions_table([version(2, "a"), version(1, "a")])[1] == []
+    [note] = versions_table([version(4, "b"), version(3, "a"), version(2, "b"), version(1, "")])[1]
+    assert "versions 2, 4; version 3; version 1 (of an earlier release: not known)." in note
+    assert "do not compare" in note
 
 
 @pytest.mark.parametrize("evaluated", [True, False])

@@ -21,6 +21,7 @@ from pipeline.registry.registration_result import Refused, Registration
 from pipeline.registry.versions import Registered
 from pipeline.storage.folders import folder_at
 from pipeline.storage.output_lock import InUse
+from pipeline.versions.dvc import keeping
 from tests.fixtures.commands import AT_ONCE, kill_at, parts
 from tests.fixtures.flow_runs import left_by
 from tests.fixtures.project import draw_shape, nightshift
@@ -201,6 +202,12 @@ def test_what_the_gate_decided_is_told() -> None:
     assert messages.of_failed_training(full).title == "Training failed: The disk at /data is full"
     assert messages.of_failed_training(NightshiftError("/data" * 30)).title == "Training failed"
     assert [*failed.parts] == ["What happened", "Where"], "nothing was started, and the error says what to do"
+    with pytest.raises(NightshiftError) as caught, keeping(["validate", "embed"]):
+        raise NightshiftError("The disk is full.")
+    later = messages.of_failed_training(caught.value)
+    assert later.kept.startswith("The finished stages (validate, embed), not to be run again.")
+    later.add_to(caught.value)
+    assert caught.value.__notes__ == [f"What was kept: {later.kept}"]
 
 
 def test_the_command_says_who_took_the_test(web: Web, project: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.paths import RAW
-from pipeline.storage.images_lock import HOLDER, LOCK, working_on_images
+from pipeline.storage.images_lock import HOLDER, LOCK, at_work, working_on_images
 from pipeline.storage.output_lock import InUse
 from tests.fixtures.project import draw_shape, nightshift
 
@@ -37,6 +37,12 @@ def test_who_ends_lets_the_next_one_work(data_project: Path) -> None:
         with pytest.raises(ZeroDivisionError), working_on_images("nightshift train"):
             raise ZeroDivisionError
     assert not HOLDER.exists()
-    with working_on_images("one"), pytest.raises(InUse), working_on_images("another"):
+    with working_on_images("one") as doing, pytest.raises(InUse), working_on_images("another"):
         pass
+    assert at_work() is None
+    with working_on_images("one") as doing:
+        doing("reading")
+        found = at_work()
+        assert found
+        assert (found.command, found.doing, found.process.number) == ("one", "reading", os.getpid())
     LOCK.unlink()

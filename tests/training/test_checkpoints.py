@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.storage.training_record import last_training, phases_kept
 from pipeline.training.checkpoints import KEPT_SECONDS, Checkpoints, Snapshot, training
 from tests.fixtures.project import REPOSITORY
 
@@ -77,8 +78,12 @@ def test_a_training_that_ends_well_leaves_nothing_and_one_that_does_not_is_kept(
     with contextlib.suppress(ZeroDivisionError), training(tmp_path, "key") as checkpoints:
         checkpoints.save("head", snapshot)
         raise ZeroDivisionError
+    left = last_training(tmp_path)
+    assert left
+    assert [file.name for file in phases_kept(left, tmp_path)] == ["head.npz"]
     with training(tmp_path, "another") as checkpoints:
         assert checkpoints.load("head") is None, "another training's snapshot is none of ours"
+    assert last_training(tmp_path) is None, "the one after it has ended well"
     with training(tmp_path, "key") as checkpoints:
         assert checkpoints.load("head") is not None
     assert [entry for entry in tmp_path.iterdir() if entry.is_dir()] == []
@@ -103,16 +108,24 @@ with training(Path(sys.argv[1]), "key"):
 """
 
 
-def test_a_second_training_names_the_first_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
+def test_a_second_training_names_the_first_and_a_killed_one_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(REPOSITORY)
     words = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as first:
         assert first.stdout is not None
         try:
             assert first.stdout.readline() == "holds\n"
+            record = last_training(tmp_path)
+            assert record
+            assert record.process.number == first.pid
+            assert record.process.is_alive
             with pytest.raises(NightshiftError, match=rf"already running in .* \(process {first.pid} on "):
                 training(tmp_path, "another").__enter__()
         finally:
             first.kill()
+    assert not record.process.is_alive
     with training(tmp_path, "another"):
         pass
 

@@ -17,6 +17,7 @@ from pipeline.evaluation.metrics import mean_log_loss
 from pipeline.model.engine import probabilities
 from pipeline.params.file import Params
 from pipeline.params.model import Fit, Monitor, Train
+from pipeline.storage.training_record import Recorder, last_training
 from pipeline.training.batches import Examples, Task
 from pipeline.training.checkpoints import Checkpoints
 from pipeline.training.fitting import (
@@ -163,10 +164,19 @@ def test_timing_the_first_steps_leaves_no_trace(
 ) -> None:
     with caplog.at_level(logging.INFO, logger=log.name):
         timed, history = in_little_time(defaults.train, None)
-    words = r"fine_tune takes about \d+\.\d minutes: 40 steps of 16 images, judged 10 times$"
-    assert re.search(words, caplog.text, re.MULTILINE)
-    monkeypatch.setattr("pipeline.training.timing._rehearse", lambda *_: (0.1, 0.1))
-    untimed, again = in_little_time(defaults.train, None)
+    words = "takes under a minute on this machine, as busy as it is now: 40 steps of 16 images, judged 10 times."
+    assert f"Fine-tuning {words}" in caplog.text
+    assert "Fine-tuning: step" not in caplog.text, "in less than a minute no line in between"
+    monkeypatch.setattr("pipeline.training.timing._rehearse", lambda *_: (30.0, 0.1))
+    monkeypatch.setattr("pipeline.training.progress.SAID_EVERY", 0.0)
+    with caplog.at_level(logging.INFO, logger=log.name):
+        untimed, again = in_little_time(defaults.train, None)
+    assert "Fine-tuning takes about 20 min " in caplog.text
+    lines = re.findall(
+        r"Fine-tuning: step (\d+) of 40, validation log loss \d\.\d+, accuracy \d\.\d+, under a minute left$",
+        caplog.text, re.MULTILINE,
+    )  # fmt: skip
+    assert lines == [str(step) for step in range(4, 40, 4)], "in a file, and none after the last step"
     assert as_table(history, "fine_tune").equals(as_table(again, "fine_tune"))
     for ours, theirs in zip(timed.get_weights(), untimed.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -186,10 +196,14 @@ def test_a_shortened_fit_that_goes_on_keeps_its_steps_and_ends_as_if_undisturbed
         if epoch["judgement"] == stop_after:
             raise KeyboardInterrupt
 
-    checkpoints = Checkpoints(tmp_path)
+    checkpoints = Checkpoints(tmp_path, recorder=Recorder(tmp_path, "key"))
     if stop_after:
         with pytest.raises(KeyboardInterrupt):
             in_little_time(defaults.train, 25.5, checkpoints, stop)
+        record = last_training(tmp_path)
+        assert record
+        done = history[stop_after - 1]["steps"]
+        assert (record.doing, record.step, record.kept, record.steps) == ("fine-tuning", done, done, 25)
     else:  # killed between the decision and the first judgement
         monkeypatch.setattr("pipeline.training.fitting.batches", _killed)
         with pytest.raises(KeyboardInterrupt):

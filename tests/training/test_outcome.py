@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from pipeline.core.log import log
+from pipeline.core.terminal import MARKED
 from pipeline.model.certificate import Certificate
 from pipeline.training.calibration import Calibration
 from pipeline.training.outcome import report_threshold, warn_of_gap
@@ -38,3 +39,8 @@ def test_the_log_says_whether_the_threshold_is_certified(
     [said] = caplog.records
     assert said.levelno == level
     assert said.getMessage() == f"Answers with a confidence below 0.625 are unsure. {words}"
+    caplog.clear()
+    monkeypatch.setenv(MARKED, "lines")
+    report_threshold(Calibration(1.0, 0.625, {}, certificate))
+    again = "\n".join(one.getMessage() for one in caplog.records)
+    assert (words in again) == (certificate is None), "`nightshift train` says it at its end"
