@@ -4,6 +4,7 @@ import datetime
 
 from flows.show_nights import clock
 from pipeline.core.text import about
+from pipeline.registry import current
 from pipeline.storage import images_lock
 from pipeline.storage.training_record import TrainingRecord, last_training, phases_kept
 
@@ -11,7 +12,10 @@ TRAIN = "nightshift train"
 
 
 def training_lines() -> list[str]:
-    """The training that runs, or else another command at work on the images; and one that was interrupted."""
+    """The training that runs, or else another command at work on the images; and one that was interrupted.
+
+    DVC removes the last model when the stage begins: where one is, another training or `dvc checkout` made it since.
+    """
     working, record = images_lock.at_work(), last_training()
     if record and record.process.is_alive:
         return [f"A training is at work since {_clock(record.began)}: {_far(record)} ({record.process.name})"]
@@ -20,7 +24,7 @@ def training_lines() -> list[str]:
         what = "A training" if working.command == TRAIN else f"`{working.command}`"
         doing = f": {working.doing}" if working.doing else ""
         lines.append(f"{what} is at work since {_clock(working.process.seen)}{doing} ({working.process.name})")
-    if record and not (working and working.command == TRAIN):
+    if record and not current.is_here() and not (working and working.command == TRAIN):
         lines.append(_interrupted(record))
     return lines
 

@@ -259,6 +259,7 @@ def test_bad_data_stop_the_flow_and_name_the_files(project: Path) -> None:
     assert done.returncode == 1
     assert "square/broken.png" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "What was kept" not in done.stderr, "the first stage failed"
     assert (project / "reports/data_docs/index.html").is_file(), "the Data Docs stay to be looked at"
 
 

@@ -90,8 +90,8 @@ def test_a_new_project_says_nothing_of_a_model(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("change", "checkpoint", "expected"),
     [
-        ({}, True, r"A training is at .* [\d:]+: fine-tuning, step 120 of 300, about 4 min left \(process \d+\)"),
-        ({"steps": 0, "doing": "writing the model"}, True, r"A training is at .* [\d:]+: writing the model \(.*"),
+        ({}, True, r"A training is at work .* [\d:]+: fine-tuning, step 120 of 300, about 4 min left \(process \d+\)"),
+        ({"steps": 0, "doing": "writing the model"}, True, r"A training is at work .* [\d:]+: writing the model \(.*"),
         (
             {"seen": 1e9}, True,  # another process has its number now
             "The last training was interrupted while fine-tuning, at step 120 of 300. `nightshift train` goes on from "
@@ -105,7 +105,7 @@ def test_a_new_project_says_nothing_of_a_model(tmp_path: Path, monkeypatch: pyte
     ids=["at work", "no steps", "killed", "killed early", "a copy", "another machine", "killed there"],
 )  # fmt: skip
 def test_a_training_at_work_or_interrupted_is_shown_and_a_dead_one_is_not_believed(
-    clone: Path, change: dict[str, object], checkpoint: bool, expected: str
+    clone: Path, rules: Images, change: dict[str, object], checkpoint: bool, expected: str
 ) -> None:
     recorder = Recorder(CHECKPOINTS, "key")
     (CHECKPOINTS / "key").mkdir(parents=True)
@@ -122,6 +122,9 @@ def test_a_training_at_work_or_interrupted_is_shown_and_a_dead_one_is_not_believ
         doing("the stage embed")
         [said] = status_lines()
         assert said.startswith("A training is at work since ")
+    write_colour_model(Path("models/current"), rules, ("a", "b"), [[1, 0]] * 3, [0, 0])
+    assert ("at work" in status_lines()[0]) == ("at work" in expected), "where a model is, there was another since"
+    shutil.rmtree("models/current")
     recorder.forget()
     assert status_lines()[0] == "Last training:"
 

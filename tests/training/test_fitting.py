@@ -171,7 +171,7 @@ def test_timing_the_first_steps_leaves_no_trace(
     monkeypatch.setattr("pipeline.training.progress.SAID_EVERY", 0.0)
     with caplog.at_level(logging.INFO, logger=log.name):
         untimed, again = in_little_time(defaults.train, None)
-    assert "Fine-tuning takes about 20 min " in caplog.text
+    assert "Fine-tuning takes about 21 min " in caplog.text
     lines = re.findall(
         r"Fine-tuning: step (\d+) of 40, validation log loss \d\.\d+, accuracy \d\.\d+, under a minute left$",
         caplog.text, re.MULTILINE,
