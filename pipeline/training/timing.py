@@ -55,7 +55,8 @@ def _rehearse(task: Task, state: State, steps: Steps, judge: Judge) -> tuple[flo
     before = state.take([], [], False, task.pace)
     strategy = state.model.distribute_strategy
     trial = Pace(1 + TIMED, 1, task.pace.batch_size)
-    iterator = iter(strategy.experimental_distribute_dataset(batches(task, trial, 0, 1, together=True)))
+    together = strategy.num_replicas_in_sync > 1  # as when fitting: batches of another kind would need another graph
+    iterator = iter(strategy.experimental_distribute_dataset(batches(task, trial, 0, 1, together)))
     steps(iterator, 1)  # makes the graph, too
     started = time.monotonic()
     for _ in range(TIMED):

@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,6 +32,7 @@ from pipeline.training.fitting import (
     is_finished,
     loss_of_each,
     make_judge,
+    make_steps,
 )
 from pipeline.training.optimiser import WarmUpAndCosine, build_optimiser
 from pipeline.training.pace import Pace, whole_passes
@@ -162,8 +164,16 @@ def in_little_time(
 def test_timing_the_first_steps_leaves_no_trace(
     defaults: Params, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    made: list[Any] = []
+
+    def make_and_keep(*of: Any) -> Any:
+        made.append(make_steps(*of))
+        return made[-1]
+
+    monkeypatch.setattr("pipeline.training.fitting.make_steps", make_and_keep)
     with caplog.at_level(logging.INFO, logger=log.name):
         timed, history = in_little_time(defaults.train, None)
+    assert made[0].experimental_get_tracing_count() == 1, "a large network's graph takes seconds"
     words = "takes under a minute on this machine, as busy as it is now: 40 steps of 16 images, judged 10 times."
     assert f"Fine-tuning {words}" in caplog.text
     assert "Fine-tuning: step" not in caplog.text, "in less than a minute no line in between"
