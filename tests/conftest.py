@@ -34,7 +34,7 @@ settings.register_profile("many", deadline=None, max_examples=1000)
 settings.load_profile("few")
 
 # TensorFlow, MLflow and Prefect are millions of objects, most of them made by imports, and none of them is garbage.
-gc.set_threshold(50_000, 20, 20)
+gc.set_threshold(200_000, 5, 20)
 
 MANY = 100  # modules that were imported meanwhile: a library, and not some of our own
 LONGEST = 20.0  # seconds that a test may take; a longer one says so with the mark `slow`
