@@ -69,7 +69,7 @@ def test_a_training_killed_in_each_phase_ends_as_an_undisturbed_one(project: Pat
     ]
     assert killed == [True] * 2
     said = stage("train", project, in_process=False)
-    assert "fine_tune resumes after step" in said.stderr
+    assert "Fine-tuning resumes after step" in said.stderr
     assert results(project) == undisturbed
     assert list(project.glob("models/checkpoints/*/")) == []
 
