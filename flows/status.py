@@ -69,12 +69,13 @@ def _other_test_images(shown: Sequence[Registered]) -> list[str]:
         return []
     groups = [
         f"{'versions' if len(group) > 1 else 'version'} {', '.join(map(str, sorted(group)))}"
-        f"{'' if known else ' (of an earlier release: not known)'}"
+        f"{'' if known else ' (of an earlier release, which did not record them)'}"
         for known, group in sets.items()
     ]
+    are = "may be of different" if "" in sets else "are of different"
     return [
-        f"not measured on the same test images, so these accuracies do not compare: {'; '.join(groups)}. The gate "
-        f"compares a new version with the champion on the same images: {REGISTRATION_PAGE}"
+        f"These accuracies {are} test images: {'; '.join(groups)}. The gate compares a new version with the champion "
+        f"on the same images: {REGISTRATION_PAGE}"
     ]
 
 
