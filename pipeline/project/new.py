@@ -105,6 +105,22 @@ def _require_room(folder: Path) -> None:
             f"{folder} is a git repository that has {images}, and a project has its images in DVC. Nothing was "
             f"written. Take them out of git (the files stay): `git rm -r --cached {images} && git commit`."
         )
+    if (folder / DVC_CONFIG).is_file() and (fault := _fault_in_settings(folder)):
+        raise ProjectError(
+            f"{folder} is a git repository with settings ({DVC_CONFIG}) that DVC does not take: {fault}. Nothing was "
+            "written. Correct them, or name a new folder."
+        )
+
+
+def _fault_in_settings(folder: Path) -> str:
+    """What DVC says against its settings in `folder`; empty where it takes them."""
+    from dvc.config import Config, ConfigError
+
+    try:
+        Config(dvc_dir=str((folder / DVC_CONFIG).parent))
+    except ConfigError as error:
+        return " ".join(str(error).split()).rstrip(".")
+    return ""
 
 
 def _in_the_way(folder: Path) -> list[str]:

@@ -59,7 +59,8 @@ def working_on_images(command: str) -> Iterator[Callable[[str], None]]:
         doing("")
         yield doing
     finally:
-        HOLDER.unlink(missing_ok=True)
+        with suppress(OSError):
+            HOLDER.unlink(missing_ok=True)
         lock.release()
 
 

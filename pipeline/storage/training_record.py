@@ -58,7 +58,8 @@ class Recorder:
 
     def forget(self) -> None:
         """The training has ended well."""
-        (self.root / FILE).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.root / FILE).unlink(missing_ok=True)
 
 
 def last_training(root: Path = CHECKPOINTS) -> TrainingRecord | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dvc.config import Config
 from dvc.logger import setup
 
 from pipeline.core import terminal
@@ -37,8 +36,8 @@ class Remote:
 
 
 def default_remote() -> Remote | None:
-    """The default remote of the DVC configuration, if there is one."""
-    config = Config.from_cwd()
+    """The default remote of the DVC configuration, if there is one. Raises VersionsError."""
+    config = snapshots.settings()
     name = config["core"].get("remote")
     return Remote(name, str(config["remote"].get(name, {}).get("url", "no address"))) if name else None
 

@@ -101,7 +101,7 @@ def _kept_manifest(revision: str) -> pd.DataFrame | None:
             if images.hash_info not in of:  # images were committed before the stages had run
                 return None
     try:
-        with dvc.api.open(str(MANIFEST), rev=commit, mode="rb", config=dict(Config.from_cwd())) as file:
+        with dvc.api.open(str(MANIFEST), rev=commit, mode="rb", config=dict(settings())) as file:
             return pd.read_parquet(io.BytesIO(file.read()))
     except (DvcException, OSError, ValueError) as error:
         log.debug("validate.baseline %s: %s", revision, error)
@@ -123,12 +123,24 @@ def _manifest_from_cache(revision: str, today: pd.DataFrame, measured: Measure) 
     return pd.concat([same, measured(others)], ignore_index=True) if others else same
 
 
+def settings() -> Config:
+    """The project's settings of DVC, with this user's and this machine's. Raises VersionsError."""
+    try:
+        return Config.from_cwd()
+    except DvcException as error:
+        raise VersionsError(
+            f"DVC does not take its settings: {' '.join(str(error).split()).rstrip('.')}. Correct .dvc/config (or "
+            ".dvc/config.local), or restore the committed one: `git checkout HEAD -- .dvc/config`. Then run the same "
+            "command again."
+        ) from error
+
+
 @contextmanager
 def opened() -> Iterator[Repo]:
     """The DVC repository here, in a git repository that has commits. Raises VersionsError, also for what DVC says."""
     require_trusted_owner()
     try:
-        repo = Repo(config=Config.from_cwd())  # today's remotes for every revision; DVC would take each one's own
+        repo = Repo(config=settings())  # today's remotes for every revision; DVC would take each one's own
     except NotDvcRepoError:
         raise VersionsError(
             f"{Path.cwd()} is not in a DVC repository. Change to the folder of your Nightshift project (the one with "

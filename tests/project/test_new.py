@@ -192,6 +192,14 @@ def with_images_in_git(folder: Path) -> None:
     a_clone(folder, **{"data/raw/rust/1.jpg": "an image"})
 
 
+def with_broken_settings(folder: Path) -> None:
+    a_clone(folder, **{".dvc/config": "[core\n    remote = store\n"})
+
+
+def with_unknown_settings(folder: Path) -> None:
+    a_clone(folder, **{".dvc/config": "[core]\n    romote = store\n"})
+
+
 def with_a_part_of_its_files(folder: Path) -> None:
     a_clone(folder, **{"src/a.py": "", "data/README": ""})
     run("git", "sparse-checkout", "set", "src", cwd=folder)
@@ -223,6 +231,8 @@ def full(folder: Path) -> None:
         (with_rules_of_its_own, "keeps in git: data/.gitignore, data/raw.dvc, dvc.lock. Nothing was written."),
         (with_packages_of_its_own, "with flows.py, pipeline, which Python would take for Nightshift's own code."),
         (with_images_in_git, "(the files stay): `git rm -r --cached data/raw && git commit`."),
+        (with_broken_settings, "(.dvc/config) that DVC does not take: config file error: Invalid line ('[core')"),
+        (with_unknown_settings, "extra keys not allowed @ data['core']['romote']. Nothing was written."),
         (with_a_part_of_its_files, "so no project was made: The following paths and/or pathspecs"),
         (locked, "/index.lock': File exists."),
         (broken, "leaves holds .git, and git does not work in it: fatal: not a git repository"),
@@ -237,6 +247,8 @@ def full(folder: Path) -> None:
         "rules in git",
         "code in git",
         "images in git",
+        "broken settings of DVC",
+        "unknown settings of DVC",
         "a sparse checkout",
         "another git at work",
         "a broken repository",

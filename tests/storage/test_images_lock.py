@@ -45,4 +45,9 @@ def test_who_ends_lets_the_next_one_work(data_project: Path) -> None:
         found = at_work()
         assert found
         assert (found.command, found.doing, found.process.number) == ("one", "reading", os.getpid())
+        HOLDER.unlink()
+        HOLDER.mkdir()  # what cannot be removed
+    assert at_work() is None
+    with working_on_images("the next one"):
+        assert str(at_work()).startswith("`the next one`")
     LOCK.unlink()

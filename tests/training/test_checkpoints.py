@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.storage.training_record import last_training, phases_kept
+from pipeline.storage.training_record import FILE, last_training, phases_kept
 from pipeline.training.checkpoints import KEPT_SECONDS, Checkpoints, Snapshot, training
 from tests.fixtures.project import REPOSITORY
 
@@ -127,7 +127,9 @@ def test_a_second_training_names_the_first_and_a_killed_one_holds_nothing(
             first.kill()
     assert not record.process.is_alive
     with training(tmp_path, "another"):
-        pass
+        (tmp_path / FILE).unlink()
+        (tmp_path / FILE).mkdir()  # what cannot be removed
+    assert not (tmp_path / "another").exists()
 
 
 def test_a_machine_that_does_not_write_needs_no_lock_and_changes_nothing(tmp_path: Path) -> None:

@@ -171,6 +171,13 @@ def test_training_without_a_remote_pushes_nothing(data_project: Path) -> None:
     assert remote.push() is False
 
 
+def test_settings_that_dvc_cannot_read_are_a_persons_to_correct(data_project: Path) -> None:
+    (data_project / ".dvc/config").write_text("[core\n")
+    for reading in (remote.push, remote.pull, snapshots.of_working_folder):
+        with pytest.raises(VersionsError, match=r"DVC does not take its settings: .*\[core.* Correct .dvc/config"):
+            reading()
+
+
 def test_a_project_without_a_version_has_nothing_to_pull(data_project: Path, tmp_path: Path) -> None:
     add_remote(data_project, str(tmp_path / "remote"))
     (data_project / "data/raw.dvc").unlink()
