@@ -56,7 +56,16 @@ def has(folder: Path, name: str) -> bool:
 
 def committed(folder: Path, name: str) -> bytes:
     """The file in the last commit of the repository in `folder`; empty where it has none."""
-    done = _ask("show", f"HEAD:{name}", cwd=folder)
+    return _shown(folder, f"HEAD:{name}")
+
+
+def staged(folder: Path, name: str) -> bytes:
+    """The file as it is staged in the repository in `folder`; empty where it is not."""
+    return _shown(folder, f":{name}")
+
+
+def _shown(folder: Path, which: str) -> bytes:
+    done = _ask("show", which, cwd=folder)
     return b"" if done.returncode else os.fsencode(done.stdout)
 
 

@@ -143,7 +143,8 @@ def _fit_into(folder: Path, beside: Path) -> tuple[list[str], list[str]]:
         if (there := folder / name).exists():
             if name in SHARED:
                 theirs, ours = there.read_bytes(), (beside / name).read_bytes()
-                if (_lines(theirs) ^ _lines(git.committed(folder, name))) - _lines(ours):
+                before = _lines(git.committed(folder, name))
+                if ((_lines(theirs) ^ before) | (_lines(git.staged(folder, name)) ^ before)) - _lines(ours):
                     uncommitted.append(name)
                 merged = _with_settings(theirs, ours) if name == DVC_CONFIG else _with_rules(theirs, ours)
                 (beside / name).write_bytes(merged)

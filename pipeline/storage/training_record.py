@@ -66,7 +66,11 @@ def last_training(root: Path = CHECKPOINTS) -> TrainingRecord | None:
     """The record of the training that runs, or of the last one if that was interrupted."""
     try:
         found = read_json(root / FILE)
-        return TrainingRecord(**{**found, "process": process_of(found["process"])})
+        left = found["left"]
+        return TrainingRecord(
+            process_of(found["process"]), str(found["key"]), float(found["began"]), str(found["doing"]),
+            int(found["step"]), int(found["steps"]), int(found["kept"]), None if left is None else float(left),
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -149,14 +149,17 @@ def test_what_dvc_init_left_is_part_of_the_first_commit_and_a_persons_own_lines_
 
     begun = a_clone(tmp_path / "begun", **{".gitignore": "*.swp\n*.log\n", "data/.gitignore": "/mine\n"})
     (begun / ".gitignore").write_text("*.swp\n/secret\n")
+    (begun / "data/.gitignore").write_text("# of mine\n/mine\n/raw\n/staged\n")
+    run("git", "add", "data/.gitignore", cwd=begun)
     (begun / "data/.gitignore").write_text("# of mine\n/mine\n/raw\n")
     (begun / ".dvc").mkdir()
     (begun / ".dvc/config").write_text("[core]\n    remote = store\n")
     done = init(begun, tmp_path, **ADA)
     assert "DVC knows it, git not yet." in done.stdout
-    assert ".dvc/config, .gitignore have changes of yours that are in no commit yet, so there is no" in done.stdout
+    assert ".dvc/config, .gitignore, data/.gitignore have changes of yours that are in no commit yet" in done.stdout
     assert run("git", "log", "--format=%s", cwd=begun).stdout == "Initial commit\n"
     assert "secret" not in run("git", "show", ":.gitignore", cwd=begun).stdout, "nor is it staged"
+    assert "/staged" in run("git", "show", ":data/.gitignore", cwd=begun).stdout, "what is staged stays so"
     assert (begun / ".dvc/config").read_text() == "[core]\n    analytics = false\n    remote = store\n"
     [command] = [line.strip() for line in done.stdout.splitlines() if line.startswith("  git ")]
     run("sh", "-c", command, cwd=begun, **ADA)

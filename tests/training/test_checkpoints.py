@@ -81,6 +81,15 @@ def test_a_training_that_ends_well_leaves_nothing_and_one_that_does_not_is_kept(
     left = last_training(tmp_path)
     assert left
     assert [file.name for file in phases_kept(left, tmp_path)] == ["head.npz"]
+    whole = (tmp_path / FILE).read_text()
+    for damaged in (
+        "",
+        whole[:-9],
+        whole.replace('"steps": 0', '"steps": "?"'),
+        whole.replace('"kept": 0', '"kept": null'),
+    ):
+        (tmp_path / FILE).write_text(damaged)
+        assert last_training(tmp_path) is None
     with training(tmp_path, "another") as checkpoints:
         assert checkpoints.load("head") is None, "another training's snapshot is none of ours"
     assert last_training(tmp_path) is None, "the one after it has ended well"
