@@ -3,6 +3,7 @@
 `nightshift status` reads it. It is gone when the training has ended well; one that was interrupted leaves it.
 """
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -57,9 +58,11 @@ class Recorder:
         self._free_from = time.monotonic() + APART
 
     def forget(self) -> None:
-        """The training has ended well."""
+        """The training has ended well: nothing is left, nor of a run that was killed while it wrote."""
         with suppress(OSError):
             (self.root / FILE).unlink(missing_ok=True)
+        for leftover in self.root.glob(f".{FILE}.*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def last_training(root: Path = CHECKPOINTS) -> TrainingRecord | None:

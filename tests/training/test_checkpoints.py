@@ -93,6 +93,7 @@ def test_a_training_that_ends_well_leaves_nothing_and_one_that_does_not_is_kept(
     with training(tmp_path, "another") as checkpoints:
         assert checkpoints.load("head") is None, "another training's snapshot is none of ours"
     assert last_training(tmp_path) is None, "the one after it has ended well"
+    (tmp_path / f".{FILE}.abc123.tmp").mkdir()  # as a kill in the middle of writing leaves it
     with training(tmp_path, "key") as checkpoints:
         assert checkpoints.load("head") is not None
     assert [entry for entry in tmp_path.iterdir() if entry.is_dir()] == []

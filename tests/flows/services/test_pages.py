@@ -34,7 +34,7 @@ def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows
         keep_picture(page, "prefect_deployments")
         nights = {"flows": {"name": {"any_": ["nightly"]}}, "flow_runs": {"start_time": {"is_null_": False}}}
         runs = {run["id"] for run in up.api("flow_runs/filter", **nights)}
-        earlier = set(up.project.glob("predictions/*"))
+        earlier = set(up.project.glob("predictions/*/"))
         names.get_by_text("nightly", exact=True).click()
         page.get_by_role("button", name="Run", exact=True).click()
         page.get_by_text("Quick run").click()
@@ -47,7 +47,7 @@ def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows
         page.get_by_role("link").get_by_text("summary", exact=True).click()
         expect(page.get_by_text(re.compile(r"/predictions/.*/morning\.html")).first).to_be_visible()
         keep_picture(page, "prefect_night")
-    [night] = set(up.project.glob("predictions/*")) - earlier
+    [night] = set(up.project.glob("predictions/*/")) - earlier
     assert version_of(night) == "1"
     said = nightshift("status", cwd=up.project).stdout
     [address] = re.findall(r"^  (http://\S+/#/models/nightshift)$", said, re.MULTILINE)
