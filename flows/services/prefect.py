@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named
@@ -159,6 +159,8 @@ def nights(api: str) -> list[str]:
     from prefect.client.schemas.objects import StateType
     from prefect.client.schemas.sorting import FlowRunSort
 
+    from flows.services.readiness import inputs_of
+
     def of(states: "FlowRunFilterState", sort: FlowRunSort) -> "Iterator[str]":
         found = client.read_flow_runs(
             deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=list(NIGHTS))),
@@ -171,7 +173,7 @@ def nights(api: str) -> list[str]:
                 continue  # a late one, whose work another did
             when = run.start_time or run.expected_start_time
             name = names.get(run.deployment_id, run.name) if run.deployment_id else run.name
-            what = f"`{name}` over {named(_sources(run.parameters))}"
+            what = f"`{name}` over {named([one.source for one in inputs_of(run.parameters)])}"
             yield f"{when:%Y-%m-%d %H:%M} UTC, {run.state_name} ({what})" if when else what
 
     scheduled = FlowRunFilterStateType(any_=[StateType.SCHEDULED])
@@ -181,10 +183,3 @@ def nights(api: str) -> list[str]:
         last = next(of(FlowRunFilterState(type=begun), FlowRunSort.START_TIME_DESC), "none yet")
         following = next(of(FlowRunFilterState(type=scheduled), FlowRunSort.EXPECTED_START_TIME_ASC), "none")
     return [f"last: {last}", f"next: {following}"]
-
-
-def _sources(parameters: dict[str, Any]) -> list[str]:
-    """The folders that a run with these parameters classifies."""
-    from flows.services.readiness import inputs_of
-
-    return [one.source for one in inputs_of(parameters)]
