@@ -43,13 +43,14 @@ MAY_REACH = {
     "night": {*REGISTRY, "night"},
     "search": {*REGISTRY, "training", "search"},
     "sources": {*REGISTRY, "night", "sources"},
+    "review": {*REGISTRY, "night", "sources", "review"},
     "notices": {*REGISTRY, "night", "notices"},
 }
 STAGE_FILES_MAY_REACH = {*REGISTRY, "checks", "training", "night", "notices"}  # and no other stage file
 # They order and show: what reads pixels, trains or checks is called by a stage or a package.
 FLOWS_MAY_IMPORT = {
     "core", "params", "project", "storage", "data", "versions", "evaluation", "registry", "night", "search", "sources",
-    "notices", "register", "tidy",
+    "review", "notices", "register", "tidy",
 }  # fmt: skip
 
 # Package -> what none of its modules imports: the libraries that another package keeps for itself.
@@ -60,6 +61,7 @@ OUTSIDE = {
     "checks": {"keras", "tensorflow"},
     "night": {"keras", "tensorflow"},
     "sources": {"tensorflow"},
+    "review": {"keras", "tensorflow"},
 }
 
 

@@ -11,6 +11,7 @@ MANIFEST = Path("data/manifest.parquet")
 FROZEN_SPLITS = Path("data/splits.json")  # the split of each image, by its content; fixed for ever
 PREPARED = Path("data/prepared")
 FEATURES = Path("data/features")
+JUDGEMENTS = Path("data/labels.jsonl")  # what people have said of images: grows only, and git keeps it
 AUTO = Path("data/.auto")  # features of other networks, for `nightshift tune --auto`; may be deleted
 
 MODEL = Path("models/current")

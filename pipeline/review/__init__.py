@@ -1,0 +1,1 @@
+"""A person looks at images, in a browser, and judges them."""
