@@ -13,7 +13,7 @@ from rich.text import Text
 from flows.mlflow_pages import model_page
 from pipeline.core.pages import REPORTS
 from pipeline.core.text import shown
-from pipeline.registry.gate import Decision
+from pipeline.registry.decision import Decision
 from pipeline.registry.registration_result import Registration
 from pipeline.registry.versions import Registered
 

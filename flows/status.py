@@ -22,7 +22,7 @@ from pipeline.night.review_file import read_review
 from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, read_rows
 from pipeline.night.summary import SUMMARY, summary_if_any, summary_lines
 from pipeline.registry import champions, current
-from pipeline.registry.gate import GATE_TAG, REFUSED
+from pipeline.registry.decision import GATE_TAG, REFUSED
 from pipeline.registry.store import Store
 from pipeline.registry.succession import CHAMPION, PREVIOUS
 from pipeline.registry.versions import TEST_IMAGES_TAG, Registered

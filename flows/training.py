@@ -11,7 +11,7 @@ from flows.retries import RETRIES
 from pipeline.core.terminal import Said, is_of_a_command, show
 from pipeline.params.file import load_params
 from pipeline.register import register_current
-from pipeline.registry.gate import to_markdown
+from pipeline.registry.decision import to_markdown
 from pipeline.registry.registration_result import Registration
 from pipeline.storage.images_lock import working_on_images
 from pipeline.versions import dvc, remote

@@ -17,7 +17,7 @@ PIPELINE, FLOWS = REPOSITORY / "pipeline", REPOSITORY / "flows"
 STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 SLOW_TO_IMPORT = (
     "great_expectations|keras|mlflow|openvino|pandas|prefect|pyarrow|tensorflow"
-    "|cv2|imagecodecs|pillow_heif|pydicom|tifffile"
+    "|cv2|imagecodecs|pillow_heif|pydicom|scipy.stats|tifffile"
 )
 COMPUTES = {"cv2", "faiss", "keras", "numpy", "openvino", "PIL", "scipy", "sklearn", "tensorflow"}
 

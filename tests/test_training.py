@@ -25,7 +25,7 @@ from pipeline.model.nearest import unit
 from pipeline.model.reference import read_reference
 from pipeline.params.model import Compute
 from pipeline.registry import champions, versions
-from pipeline.registry.gate import from_tags
+from pipeline.registry.decision import from_tags
 from pipeline.registry.store import Store
 from pipeline.training.conformal import candidates_above
 from pipeline.versions import remote

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.registry import succession, versions
-from pipeline.registry.gate import GATE_TAG, REFUSED, from_tags
+from pipeline.registry.decision import GATE_TAG, REFUSED, from_tags
 from pipeline.registry.store import Store
 from pipeline.registry.succession import CHAMPION, PREVIOUS
 from pipeline.registry.versions import Registered

@@ -23,19 +23,17 @@ from pipeline.model.export import largest_difference
 from pipeline.params.file import Params
 from pipeline.params.gate import Gate
 from pipeline.registry import champions, versions
-from pipeline.registry.gate import (
+from pipeline.registry.decision import (
     DECISION_TAG,
     GATE_TAG,
-    Contest,
     Decision,
-    Incomparable,
-    decide,
     earlier_tags,
     from_tags,
     limits_changed,
     to_markdown,
     to_tags,
 )
+from pipeline.registry.gate import Contest, Incomparable, decide
 from pipeline.registry.packaging import log_model, new_model
 from pipeline.registry.registration_result import Registration
 from pipeline.registry.rematch import HeldOut, contest

@@ -6,7 +6,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.pages import REPORTS, links_from, render
 from pipeline.core.paths import AUTO_REPORT, PREDICTIONS, REGISTRATION, REGISTRATION_PAGE
-from pipeline.registry.gate import decision_in
+from pipeline.registry.decision import decision_in
 from pipeline.registry.registration_result import Registration
 from pipeline.registry.versions import Registered
 from pipeline.storage import report_pages

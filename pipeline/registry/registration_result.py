@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.core.errors import NightshiftError
-from pipeline.registry.gate import Decision
+from pipeline.registry.decision import Decision
 from pipeline.registry.versions import Registered
 
 

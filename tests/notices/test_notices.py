@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller
 from pipeline.core.errors import NightshiftError
 from pipeline.notices import messages, send
 from pipeline.notices.messages import Kind, Message
-from pipeline.registry.gate import Check, Decision
+from pipeline.registry.decision import Check, Decision
 from pipeline.registry.registration_result import Refused, Registration
 from pipeline.registry.versions import Registered
 from pipeline.storage.folders import folder_at

@@ -11,18 +11,16 @@ from pipeline.evaluation.confidence import calibration_error_ends
 from pipeline.evaluation.metrics import expected_calibration_error
 from pipeline.evaluation.results import Interval
 from pipeline.registry.comparison import Changed, Difference, OfClass
-from pipeline.registry.gate import (
+from pipeline.registry.decision import (
     Check,
-    Contest,
     Decision,
-    Incomparable,
-    decide,
     earlier_tags,
     from_tags,
     limits_changed,
     to_markdown,
     to_tags,
 )
+from pipeline.registry.gate import Contest, Incomparable, decide
 from tests.fixtures.certificates import UNCERTAIN
 from tests.fixtures.contests import GATE, contest, evaluation
 from tests.fixtures.evaluations import an_evaluation, judge

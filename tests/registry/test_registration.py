@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.params.file import load_params
 from pipeline.registry import champions, versions
-from pipeline.registry.gate import GATE_TAG, LIMITS_TAG, from_tags
+from pipeline.registry.decision import GATE_TAG, LIMITS_TAG, from_tags
 from pipeline.registry.store import Store, TrackingError
 from tests.fixtures import forked
 from tests.fixtures.project import change_contract, change_params, dvc, nightshift, stage

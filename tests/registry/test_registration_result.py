@@ -7,12 +7,8 @@ import pytest
 from pipeline.evaluation.results import Interval
 from pipeline.notices.messages import of_failed_training, of_training
 from pipeline.registry.comparison import Changed, Difference, OfClass
-from pipeline.registry.gate import (
-    decide,
-    from_tags,
-    to_markdown,
-    to_tags,
-)
+from pipeline.registry.decision import from_tags, to_markdown, to_tags
+from pipeline.registry.gate import decide
 from pipeline.registry.registration_page import page_of
 from pipeline.registry.registration_result import Refused, Registration
 from pipeline.registry.versions import Registered

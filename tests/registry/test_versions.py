@@ -15,7 +15,7 @@ from mlflow.tracking._model_registry.client import ModelRegistryClient
 from flows.status import versions_table
 from pipeline.core.errors import NightshiftError
 from pipeline.registry import champions, versions
-from pipeline.registry.gate import DECISION_TAG, GATE_TAG, Check, Decision
+from pipeline.registry.decision import DECISION_TAG, GATE_TAG, Check, Decision
 from pipeline.registry.runs import CONTRACT_TAG
 from pipeline.registry.store import Store
 
