@@ -1,7 +1,11 @@
 """What people have judged of images, kept for ever in data/labels.jsonl: a line a judgement, and none is ever changed.
 
-A judgement belongs to an image's bytes. Of each reader the last one counts; one that is withdrawn leaves the reader
-without any. Readers who differ are shown side by side: an image has an answer where all its readers agree.
+A judgement belongs to an image's bytes. Of each reader the latest one counts, by its time: git may merge the lines of
+two people in any order. One that is withdrawn leaves the reader without any. Readers who differ are shown side by side:
+an image has an answer where all its readers agree.
+
+`path` and `folder` say where the bytes were, so that an import finds them: both are written as a path in a CSV
+(`core.cells.csv_path`). `folder_as_kept` gives `folder`, `place_of` the file or address of both.
 """
 
 import os
@@ -16,9 +20,11 @@ from typing import Literal
 from filelock import FileLock
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline.core.cells import csv_path, listed_path
 from pipeline.core.disk_errors import explained
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import JUDGEMENTS
+from pipeline.storage.addresses import is_address
 
 LOCK = Path(".nightshift/labels.lock")
 Source = Literal["night", "audit", "test", "import", "unlabelled"]  # what put the image before the reader
@@ -35,7 +41,7 @@ class Judgement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")  # a later version's fields stay
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    path: str  # as the reader saw it: in the night's folder, below data/raw, ...
+    path: str  # as the reader saw it, below `folder`; written as in a CSV
     label: str = ""
     reject: bool = False  # of no use: it belongs to none of the classes, or shows nothing
     cannot_tell: bool = False
@@ -47,6 +53,7 @@ class Judgement(BaseModel):
     proposed: str = ""  # its label
     seconds: float | None = Field(default=None, ge=0)  # that the image was looked at
     chosen: Chosen = ""
+    folder: str = ""  # of the images: from the project's folder where it lies in it, else absolute, or an address
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "Judgement":
@@ -67,11 +74,26 @@ class Judgement(BaseModel):
         )
 
 
+def folder_as_kept(folder: str | Path, project: Path = Path()) -> str:
+    """How a judgement names a folder of images, or an address: a project that moves takes its own folders along."""
+    name = str(folder)
+    if not is_address(name):
+        here = os.path.relpath(name, project)
+        name = os.path.abspath(name) if Path(here).parts[:1] == (os.pardir,) else here  # noqa: PTH100 - follows no link
+    return csv_path(name)
+
+
+def place_of(judgement: Judgement, project: Path = Path()) -> str:
+    """The file or address where the reader saw the image; it may be gone, or hold other bytes by now."""
+    folder, path = listed_path(judgement.folder), listed_path(judgement.path)
+    return f"{folder.rstrip('/')}/{path}" if is_address(folder) else str(project / folder / path)
+
+
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """All that counts, by image and reader, in the order of the file."""
+    """All that counts, by image and reader."""
 
-    by_image: Mapping[str, Mapping[str, Judgement]] = field(default_factory=dict)  # SHA-256 -> reader -> the last one
+    by_image: Mapping[str, Mapping[str, Judgement]] = field(default_factory=dict)  # SHA-256 -> reader -> the latest one
 
     def of(self, sha256: str) -> list[Judgement]:
         """What each reader says of an image; the latest comes last."""
@@ -117,13 +139,14 @@ def every_judgement(file: Path = JUDGEMENTS) -> Iterator[Judgement]:
 
 
 def counting(every: Iterable[Judgement]) -> Judgements:
-    """Those of `every` that count."""
-    found: defaultdict[str, dict[str, Judgement]] = defaultdict(dict)
+    """Those of `every` that count; of two with the same time the later one in `every`."""
+    latest: defaultdict[str, dict[str, Judgement]] = defaultdict(dict)
     for one in every:
-        found[one.sha256].pop(one.reader, None)
-        if not one.withdrawn:
-            found[one.sha256][one.reader] = one
-    return Judgements({sha256: of for sha256, of in found.items() if of})
+        before = latest[one.sha256].get(one.reader)
+        if before is None or one.at >= before.at:
+            latest[one.sha256][one.reader] = one
+    said = {sha: {who: one for who, one in of.items() if not one.withdrawn} for sha, of in latest.items()}
+    return Judgements({sha: of for sha, of in said.items() if of})
 
 
 def keep(judgements: Iterable[Judgement], file: Path = JUDGEMENTS) -> None:

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.disk_errors import DiskError
-from pipeline.data.judgements import Judgement, JudgementsError, every_judgement, keep, read_judgements
+from pipeline.data.judgements import (
+    Judgement,
+    JudgementsError,
+    every_judgement,
+    folder_as_kept,
+    keep,
+    place_of,
+    read_judgements,
+)
 from tests.fixtures.disk import disk
 
 RUST, LEAF = "a" * 64, "b" * 64
@@ -32,6 +40,31 @@ def test_what_is_kept_is_read_back_and_the_last_of_a_reader_counts(file: Path) -
     assert (found.label_of(RUST), found.label_of(LEAF), len([*every_judgement(file)])) == ("scab", "", 3)
     keep([judged(withdrawn=True)], file)
     assert read_judgements(file).of(RUST) == []
+
+
+def test_the_latest_of_a_reader_counts_in_whichever_order_git_has_merged_the_lines(file: Path) -> None:
+    first, second, third = (
+        judged(label=label, at=f"2026-01-0{day}T00:00:00Z") for day, label in enumerate(("rust", "scab", "leaf"), 1)
+    )
+    keep([third, first, second], file)
+    assert read_judgements(file).label_of(RUST) == "leaf"
+
+
+@pytest.mark.parametrize(
+    ("folder", "kept"),
+    [("photos", "photos"), ("{here}/photos", "photos"), ("{here}", "."), ("../else", "{up}/else"),
+     ("/mnt/p\udcff", "/mnt/p\\xff"), ("s3://b/x", "s3://b/x"), ("=x", "./=x")],
+)  # fmt: skip
+def test_a_folder_is_named_so_that_a_project_may_move(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, kept: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = folder_as_kept(folder.format(here=tmp_path))
+    assert said == kept.format(up=tmp_path.parent)
+    place = place_of(judged(label="rust", folder=said, path="a\\\\b/\\xff.jpg"))
+    root = folder if "://" in folder else str((tmp_path / folder.format(here=tmp_path)).resolve())
+    assert place.startswith("s3://") or Path(place).resolve() == Path(root, "a\\b/\udcff.jpg")
+    assert place.endswith("a\\b/\udcff.jpg")
 
 
 def test_readers_who_differ_leave_an_image_without_an_answer_until_they_agree(file: Path) -> None:
