@@ -11,6 +11,7 @@ from flows.cli.models import app as models
 from flows.cli.night import app as night
 from flows.cli.prefect_server import choose_server
 from flows.cli.project import app as project
+from flows.cli.review import app as review
 from flows.cli.services import app as services
 from flows.cli.training import app as training
 from pipeline.core import log_file
@@ -22,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (training, night, project):
+for commands in (training, night, review, project):
     app.add_typer(commands)
 app.add_typer(data, name="data")
 for commands in (models, services):

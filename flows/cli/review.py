@@ -1,0 +1,60 @@
+"""The command `nightshift review`: a person looks at images in a browser, and judges them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.review.opened import Opened
+
+app = typer.Typer()
+
+
+@app.command()
+def review(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NIGHT",
+            help="A finished night's folder, or its address; without one, the newest below predictions/.",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Of this machine; without it, the last one, or any.", show_default=False),
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+) -> None:
+    """Look at images in the browser, and judge them. Every click is kept in data/labels.jsonl.
+
+    The page is for this machine only, and needs no account. Ctrl-C ends it.
+    """
+    from flows.cli.interrupt import interruptible
+    from pipeline.core.paths import JUDGEMENTS
+    from pipeline.params.file import load_params
+    from pipeline.review.serve import serve
+
+    load_params()  # outside a project nothing begins
+    opened = _opened(what)
+
+    def tell(address: str) -> None:
+        typer.echo(f"{opened.title}: {opened.about}")
+        typer.echo(address)
+        typer.echo("Ctrl-C ends it; nothing is lost.")
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    with interruptible(lambda: f"Every judgement is in {JUDGEMENTS}; the same command goes on."):
+        serve(opened, port, tell)
+
+
+def _opened(what: str | None) -> "Opened":
+    """What the command's words name."""
+    from pipeline.core.paths import PREDICTIONS
+    from pipeline.review import of_night
+    from pipeline.storage.folders import folder_at
+
+    return of_night.open_night(folder_at(what or of_night.newest_night(PREDICTIONS)))

@@ -1,0 +1,184 @@
+"""The server of one review: the page, its files, and what the page asks and says. Judges nothing.
+
+All addresses are relative, so that it may be mounted below another server's. A judgement is on the disk before its
+request is answered.
+"""
+
+import asyncio
+import getpass
+from collections.abc import Callable
+from http import HTTPStatus
+from os import PathLike, stat_result
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Query
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from pipeline.core.errors import NightshiftError
+from pipeline.core.pages import render
+from pipeline.review import answers
+from pipeline.review.clicks import SHA256, Clicks
+from pipeline.review.pictures import PictureError, Pictures, View
+from pipeline.review.session import Session
+
+T = TypeVar("T")
+TEMPLATE = "review/page.html"
+STATIC = Path(__file__).with_name("static")
+FOR_EVER = "private, max-age=31536000, immutable"  # the address names the content
+MOST_AHEAD = 8  # images that a page may take at once
+
+Sha256 = Annotated[str, Query(pattern=SHA256)]
+Page = Annotated[str, Query(min_length=1, max_length=64)]  # a name that a page gives itself
+Name = Annotated[str, Query(min_length=1, max_length=100)]
+
+
+class _Static(StaticFiles):
+    """The page's files; a browser asks again whether they have changed, as after an upgrade."""
+
+    def file_response(
+        self, full_path: PathLike[str] | str, stat_result: stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """The file, or that the browser has it."""
+        found = super().file_response(full_path, stat_result, scope, status_code)
+        found.headers["Cache-Control"] = "no-cache"
+        return found
+
+
+def make_app(session: Session, pictures: Pictures) -> FastAPI:
+    """The server of this review, without its guard."""
+    app = FastAPI(title="Nightshift review", openapi_url=None)
+    app.mount("/static", _Static(directory=STATIC), name="static")
+    app.include_router(_words(session))
+    app.include_router(_pictures(session, pictures))
+    for part in session.opened.parts:
+        app.include_router(part.routes(session), prefix="/part")
+
+    @app.get("/")
+    def page() -> HTMLResponse:
+        opened = session.opened
+        return HTMLResponse(
+            render(
+                TEMPLATE, title=opened.title, about=opened.about, scripts=[part.script for part in opened.parts],
+                name=opened.name,
+            ),
+            headers=answers.NEVER_STORED,
+        )  # fmt: skip
+
+    @app.exception_handler(NightshiftError)
+    def refused(_request: Request, error: NightshiftError) -> Response:
+        """Such as a full disk: the page shows the words and keeps the clicks."""
+        found = answers.as_json({"error": str(error)})
+        found.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return found
+
+    return app
+
+
+def _words(session: Session) -> APIRouter:
+    router = APIRouter(prefix="/api")
+
+    @router.get("/session")
+    def about() -> Response:
+        """What the page needs to begin."""
+        opened = session.opened
+        return answers.as_json({
+            "name": opened.name, "epoch": session.epoch, "labels": session.labels, "sweeps": opened.sweeps,
+            "invents": opened.may_invent, "reader": getpass.getuser(),
+            "progress": answers.progress(session.progress),
+        })  # fmt: skip
+
+    @router.get("/tiles")
+    def tiles(label: Annotated[str, Query(max_length=200)]) -> Response:
+        """The images that the model calls `label`, the least certain first."""
+        found = sorted(
+            (one for one in session.images.values() if one.proposed == label),
+            key=lambda one: 1.0 if one.confidence is None else one.confidence,
+        )
+        _, now = session.changed(0)
+        return answers.as_json({"tiles": [answers.tile(one, session) for one in found], "since": now})
+
+    @router.get("/next")
+    def next_images(
+        page: Page, reader: Name, count: Annotated[int, Query(ge=1, le=MOST_AHEAD)] = 1,
+        only: Annotated[str, Query(pattern="^(differ)?$")] = "", skip: Annotated[str, Query(max_length=8000)] = "",
+    ) -> Response:  # fmt: skip
+        """The next images for this page, which nobody else gets while it is open."""
+        found = session.take(page, reader, count, frozenset(skip.split()), only)
+        return answers.as_json({"images": [answers.image(one, session) for one in found]})
+
+    @router.get("/image")
+    def one_image(sha256: Sha256) -> Response:
+        """An image that the reader has come back to."""
+        if (found := session.images.get(sha256)) is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return answers.as_json(answers.image(found, session))
+
+    @router.post("/judgements")
+    def judge(said: Clicks) -> Response:
+        """Keep judgements; the answer says that they are on the disk."""
+        session.judge(said.reader, said.clicks)
+        verdicts = {one.sha256: answers.verdict_of(session.verdict(one.sha256)) for one in said.clicks}
+        return answers.as_json({
+            "kept": [one.click for one in said.clicks], "verdicts": verdicts, "labels": session.labels,
+            "progress": answers.progress(session.progress),
+        })  # fmt: skip
+
+    @router.get("/news")
+    def news(page: Page, reader: Name, since: Annotated[int, Query(ge=0)] = 0, epoch: str = "") -> Response:
+        """What others have done meanwhile; also the page's sign of life."""
+        session.alive(page, reader)
+        changed, now = session.changed(since) if epoch == session.epoch else ([], 0)
+        return answers.as_json({
+            "epoch": session.epoch, "since": now, "labels": session.labels,
+            "verdicts": {sha256: answers.verdict_of(session.verdict(sha256)) for sha256 in changed},
+            "progress": answers.progress(session.progress),
+        })  # fmt: skip
+
+    return router
+
+
+def _pictures(session: Session, pictures: Pictures) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/thumbnail/{sha256}")
+    async def thumbnail(sha256: str, if_none_match: Annotated[str, Header()] = "") -> Response:
+        """A small picture."""
+        place = _place(sha256)
+        if if_none_match.strip('"') == sha256:
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_kept(sha256))
+        data = await _made(lambda: pictures.thumbnail(sha256, place))
+        return Response(data, media_type="image/webp", headers=_kept(sha256))
+
+    @router.get("/picture/{sha256}")
+    async def picture(
+        sha256: str, centre: float | None = None, width: Annotated[float | None, Query(gt=0)] = None,
+        white: Annotated[int | None, Query(ge=1, le=65535)] = None,
+    ) -> Response:  # fmt: skip
+        """A large picture; centre and width, or white: another window than the model's."""
+        place = _place(sha256)
+        view = View(None if centre is None or width is None else (centre, width), white)
+        shown = await _made(lambda: pictures.large(sha256, place, view))
+        about = {"X-Image": f"{shown.width} {shown.height} {shown.format} {shown.bits}"}
+        return Response(shown.data, media_type="image/webp", headers=about | _kept(sha256))
+
+    def _place(sha256: str) -> str:
+        if (place := session.place_of(sha256)) is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return place
+
+    async def _made(make: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pictures.pool, make)
+        except PictureError as error:
+            raise HTTPException(HTTPStatus.GONE, str(error)) from None
+
+    return router
+
+
+def _kept(sha256: str) -> dict[str, str]:
+    return {"Cache-Control": FOR_EVER, "ETag": f'"{sha256}"'}

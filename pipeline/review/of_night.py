@@ -1,0 +1,93 @@
+"""A night as a review: all its answers, the least certain first. Judges nothing."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.core.cells import listed_path
+from pipeline.core.errors import NightshiftError
+from pipeline.core.text import counted
+from pipeline.night.neighbours import as_typed
+from pipeline.night.review import why_of
+from pipeline.night.rows import PREDICTIONS_CSV, Row, labels_in, read_rows
+from pipeline.night.summary import NightSummary, read_summary
+from pipeline.params.file import load_params
+from pipeline.review.opened import Opened
+from pipeline.review.proposer import Proposer, proposer
+from pipeline.review.waiting import Candidate, Waiting
+from pipeline.storage.folders import Folder, folder_at
+
+RANKS = ("", "_2", "_3")  # of a row's labels
+
+
+class ReviewError(NightshiftError):
+    """There is nothing to review; says what to do."""
+
+
+def open_night(output: Folder) -> Opened:
+    """The finished night in `output`. Raises ReviewError, SummaryError, StoreError."""
+    if (summary := read_summary(output)) is None:
+        raise ReviewError(
+            f"{output} holds no finished night. Give the folder of one (`nightshift status` names the latest), or run "
+            "`nightshift classify INPUT`."
+        )
+    if not output.exists(PREDICTIONS_CSV):
+        raise ReviewError(f"{output / PREDICTIONS_CSV} is missing. Run the night again.")
+    waiting = by_doubt(of_rows(read_rows((output / PREDICTIONS_CSV).path), folder_at(listed_path(summary.input))))
+    model = proposer(summary.model_name, summary.model_version, summary.contract_hash)
+    return Opened(
+        name=f"night {output.absolute()}",
+        title=f"Night {output.name}",
+        about=f"{counted(len(waiting), 'image')} of {listed_path(summary.input)}, by {summary.model_name} version "
+        f"{summary.model_version} ({as_typed(output)})",
+        waiting=tuple(waiting),
+        labels=_labels(summary, waiting, model),
+        images=model.images if model else load_params().images,
+        model=model.folder if model else None,
+    )
+
+
+def of_rows(rows: Iterable[Row], source: Folder) -> list[Waiting]:
+    """The images with an answer, in the order of the rows."""
+    return [_waiting(row, source) for row in rows if row["status"] in ("ok", "unsure")]
+
+
+def _waiting(row: Row, source: Folder) -> Waiting:
+    named = {row[f"label{rank}"]: row[f"confidence{rank}"] for rank in RANKS if row[f"label{rank}"]}
+    order = dict.fromkeys([*named, *labels_in(row.get("candidates", ""))])
+    return Waiting(
+        sha256=row["sha256"],
+        path=row["path"],
+        place=str(source / listed_path(row["path"])),
+        source="night",
+        proposed=row["label"],
+        confidence=float(row["confidence"]),
+        candidates=tuple(Candidate(one, float(named[one]) if named.get(one) else None) for one in order),
+        status=row["status"],
+        why=why_of(row),
+        model_version=row["model_version"],
+    )
+
+
+def by_doubt(waiting: Iterable[Waiting]) -> list[Waiting]:
+    """The least certain first."""
+    return sorted(waiting, key=lambda one: 1.0 if one.confidence is None else one.confidence)
+
+
+def _labels(summary: NightSummary, waiting: Iterable[Waiting], model: Proposer | None) -> tuple[str, ...]:
+    if model:
+        return model.class_names
+    seen = {candidate.label for one in waiting for candidate in one.candidates}
+    return tuple(sorted({*seen, *summary.labels}))
+
+
+def newest_night(predictions: Path) -> Path:
+    """The folder of the night in `predictions` that ended last. Raises ReviewError."""
+    from pipeline.night.summary import SUMMARY, summary_if_any
+
+    files = sorted(predictions.glob(f"*/{SUMMARY}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files:
+        if summary_if_any(folder_at(file.parent)):
+            return file.parent
+    raise ReviewError(
+        f"{predictions}/ holds no finished night. Give the folder of one, or run `nightshift classify INPUT`."
+    )

@@ -1,0 +1,248 @@
+"""A review at work: what waits, what is judged and by whom, and how far it is. Knows no browser and no HTTP.
+
+Every judgement goes through `keep` before anybody is told of it. What others have kept meanwhile (an import, another
+server) is read when the file has grown by more than our own lines.
+"""
+
+import secrets
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.core.paths import JUDGEMENTS
+from pipeline.data.judgements import Judgement, Judgements, keep, read_judgements
+from pipeline.data.labels import clean, sameness
+from pipeline.review.clicks import Click
+from pipeline.review.opened import Beside, Opened
+from pipeline.review.queue import Queue
+from pipeline.review.waiting import Waiting
+
+PRESENT = 15.0  # seconds after a page's last sign of life in which its reader counts as here
+PACE = 200  # of a reader's last judgements, from which the labels a minute are
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of an image, from all its readers."""
+
+    kind: str  # label, reject, cannot_tell, differ
+    label: str
+    readers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How far one reader is."""
+
+    name: str
+    done: int
+    here: bool
+    a_minute: float | None  # labels
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the review is."""
+
+    total: int
+    done: int
+    compared: int  # labelled images with a proposal
+    agreed: int  # of them with the model
+    differing: int  # images whose readers differ
+    left: Mapping[str, int]  # proposed label -> images that wait
+    readers: tuple[Reader, ...]
+
+
+class Session:
+    """One review; its methods may be called by several threads."""
+
+    def __init__(self, opened: Opened, file: Path = JUDGEMENTS, clock: Callable[[], float] = time.monotonic) -> None:
+        """file: of the judgements. Raises JudgementsError, DiskError."""
+        self.opened, self.epoch = opened, secrets.token_hex(4)
+        self._file, self._clock, self._alone = file, clock, threading.RLock()
+        self._known: dict[str, dict[str, Judgement]] = {}
+        self._size = -1
+        self._images: dict[str, Waiting] = {}
+        self._verdicts: dict[str, Verdict] = {}
+        self._changes: list[str] = []
+        self._pace: dict[str, deque[float]] = {}
+        self._seen: dict[str, tuple[str, float]] = {}  # page -> its reader, when it was last heard of
+        self._places: dict[str, str] = {}  # of the images beside
+        self._own = {sameness(label): label for label in opened.labels}
+        self._added: dict[str, str] = {}  # the same for labels that readers have made
+        self.queue = Queue((), clock)
+        self.update(opened.waiting)
+
+    def update(self, waiting: Iterable[Waiting]) -> None:
+        """Show these images from now on, in this order; what is judged stays judged."""
+        with self._alone:
+            images: dict[str, Waiting] = {}
+            for one in waiting:  # a judgement belongs to the bytes: of equal files the first is shown
+                images.setdefault(one.sha256, one)
+            self._images = images
+            self._places |= {one.sha256: one.place for of in self.opened.beside.values() for one in of}
+            self.queue.reorder(images)
+            self._size = -1
+            self._follow()
+
+    @property
+    def images(self) -> Mapping[str, Waiting]:
+        """All images of the review by SHA-256, in their order."""
+        return self._images
+
+    @property
+    def judgements(self) -> Judgements:
+        """All that counts, of these images and others."""
+        with self._alone:
+            return Judgements({sha256: dict(of) for sha256, of in self._known.items() if of})
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels to choose from: those that it was opened with, then those that readers have added."""
+        return [*self.opened.labels, *self._added.values()]
+
+    def spelled(self, label: str) -> str:
+        """The label that a reader meant, as it is written here already; a new one as typed, without blanks around."""
+        key = sameness(label)
+        return self._own.get(key) or self._added.get(key) or clean(label)
+
+    def place_of(self, sha256: str) -> str | None:
+        """Where an image of the review, or one beside, is; None for any other."""
+        found = self._images.get(sha256)
+        return found.place if found else self._places.get(sha256)
+
+    def show_beside(self, images: Iterable[Beside]) -> None:
+        """Let these be shown too."""
+        with self._alone:
+            self._places |= {one.sha256: one.place for one in images}
+
+    def verdict(self, sha256: str) -> Verdict | None:
+        """What is known of an image; None: nothing."""
+        return self._verdicts.get(sha256)
+
+    def said(self, sha256: str) -> list[Judgement]:
+        """What each reader says of an image; the latest comes last."""
+        with self._alone:
+            return sorted(self._known.get(sha256, {}).values(), key=lambda one: one.at)
+
+    def judge(self, reader: str, clicks: Sequence[Click]) -> None:
+        """Keep what a reader says; it is on the disk when this returns.
+
+        A click that came before, and whose answer was lost, is not kept twice. One on an image that is not of this
+        review is left out. Raises DiskError, and then none of them counts.
+        """
+        with self._alone:
+            self._follow()
+            new = [self._judgement(reader, click) for click in clicks if self._is_new(reader, click)]
+            keep(new, self._file)
+            if self._file.exists():
+                self._size = max(self._size, 0) + sum(len(one.line.encode()) for one in new)
+                self._size = self._size if self._size == self._file.stat().st_size else -1
+            for one in new:
+                self._count(one)
+            pace = self._pace.setdefault(reader, deque(maxlen=PACE))
+            pace.extend(one.seconds for one in new if one.seconds is not None and not one.withdrawn)
+
+    def take(self, page: str, reader: str, count: int, skipped: frozenset[str], only: str = "") -> list[Waiting]:
+        """The next images for a page, which nobody else gets while it is open. only: `differ`, where readers differ."""
+        with self._alone:
+            self._follow()
+            self._seen[page] = (reader, self._clock())
+
+            def is_open(sha256: str) -> bool:
+                found = self._verdicts.get(sha256)
+                return found is None if only != "differ" else found is not None and found.kind == "differ"
+
+            if only:
+                self.queue.reopened()
+            return [self._images[image] for image in self.queue.take(page, count, is_open, skipped)]
+
+    def alive(self, page: str, reader: str) -> None:
+        """A page is open; whatever it looks at stays its own."""
+        with self._alone:
+            self._seen[page] = (reader, self._clock())
+            self.queue.alive(page)
+            self._follow()
+
+    def changed(self, since: int) -> tuple[list[str], int]:
+        """The images about which more is known since a number that this gave, and the number now."""
+        with self._alone:
+            return list(dict.fromkeys(self._changes[since:])), len(self._changes)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the review is now."""
+        with self._alone:
+            left = Counter(one.proposed for sha256, one in self._images.items() if sha256 not in self._verdicts)
+            labelled = [(self._images[sha256], of) for sha256, of in self._verdicts.items() if of.kind == "label"]
+            compared = [(one.proposed, of.label) for one, of in labelled if one.proposed]
+            done = Counter(reader for of in self._verdicts.values() for reader in of.readers)
+            return Progress(
+                len(self._images), len(self._verdicts), len(compared),
+                sum(sameness(proposed) == sameness(label) for proposed, label in compared),
+                sum(of.kind == "differ" for of in self._verdicts.values()), left, self._readers(done),
+            )  # fmt: skip
+
+    def _readers(self, done: Counter[str]) -> tuple[Reader, ...]:
+        now = self._clock()
+        here = {reader for reader, last in self._seen.values() if now - last <= PRESENT}
+        return tuple(Reader(name, done[name], name in here, self._a_minute(name)) for name in sorted({*done, *here}))
+
+    def _a_minute(self, reader: str) -> float | None:
+        pace = self._pace.get(reader)
+        return 60 * len(pace) / max(sum(pace), 0.1) if pace else None
+
+    def _judgement(self, reader: str, click: Click) -> Judgement:
+        image = self._images[click.sha256]
+        return Judgement.model_validate({
+            "sha256": click.sha256, "path": image.path, "reader": reader, "source": image.source,
+            "label": self.spelled(click.label) if click.label else "", "reject": click.reject,
+            "cannot_tell": click.cannot_tell, "withdrawn": click.withdrawn, "seconds": click.seconds,
+            "model_version": image.model_version, "proposed": image.proposed,
+            "chosen": "sweep" if click.swept else image.chosen, "click": click.click,
+        })  # fmt: skip
+
+    def _is_new(self, reader: str, click: Click) -> bool:
+        if click.sha256 not in self._images:
+            return False
+        before = self._known.get(click.sha256, {}).get(reader)
+        if click.withdrawn:
+            return before is not None
+        return before is None or (before.model_extra or {}).get("click") != click.click
+
+    def _follow(self) -> None:
+        """Read the file again where somebody else has written into it."""
+        size = self._file.stat().st_size if self._file.is_file() else 0
+        if size == self._size:
+            return
+        found = read_judgements(self._file)
+        self._size = size
+        before, self._known = self._known, {sha256: dict(of) for sha256, of in found.by_image.items()}
+        for sha256 in self._images:
+            if before.get(sha256) != self._known.get(sha256) or sha256 not in self._verdicts:
+                self._settle(sha256)
+
+    def _count(self, one: Judgement) -> None:
+        of = self._known.setdefault(one.sha256, {})
+        of.pop(one.reader, None)
+        if not one.withdrawn:
+            of[one.reader] = one
+        self._settle(one.sha256)
+
+    def _settle(self, sha256: str) -> None:
+        """Note what is known of an image now."""
+        before = self._verdicts.pop(sha256, None)
+        if of := self._known.get(sha256):
+            agreed = Judgements({sha256: of}).agreed(sha256)
+            kind, label = agreed.said if agreed else ("differ", "")
+            self._verdicts[sha256] = Verdict(kind, label, tuple(of))
+            for said in of.values():
+                if said.label and sameness(said.label) not in self._own:
+                    self._added.setdefault(sameness(said.label), said.label)
+        if before and sha256 not in self._verdicts:
+            self.queue.reopened()
+        if before != self._verdicts.get(sha256):
+            self._changes.append(sha256)

@@ -1,0 +1,146 @@
+// The page: who reads, the ways to work, the progress, and where keys go.
+
+import { OneByOne } from "./one.js";
+import { element, percent } from "./elements.js";
+import { Review } from "./review.js";
+import { Sweep } from "./sweep.js";
+
+const byId = (id) => document.getElementById(id);
+const NOTE = 4000; // milliseconds that a note stays
+const review = new Review();
+const ways = new Map(); // name -> { title, open(root, review) -> way }
+let now = null; // the way at work: key(event), undone(images), stop(), keys
+
+export const page = {
+  review,
+  addWay(name, title, open) {
+    ways.set(name, { title, open });
+    drawWays();
+  },
+  go,
+};
+
+async function begin() {
+  await review.begin();
+  if (review.sweeps) page.addWay("sweep", "Sweep", (root) => new Sweep(root, review));
+  page.addWay("one", "One by one", (root) => new OneByOne(root, review));
+  for (const script of byId("review").dataset.scripts.split(" ").filter(Boolean)) {
+    await (await import(`./${script}`)).begin(page);
+  }
+  review.addEventListener("progress", drawProgress);
+  review.addEventListener("reader", drawReader);
+  review.addEventListener("gone", ({ detail }) => showGone(detail));
+  review.addEventListener("back", () => { byId("gone").hidden = true; });
+  review.addEventListener("note", ({ detail }) => showNote(detail));
+  byId("undo").onclick = undo;
+  byId("reader").onclick = askReader;
+  byId("keys").onclick = showKeys;
+  document.addEventListener("keydown", onKey);
+  window.addEventListener("hashchange", () => go(location.hash.slice(1)));
+  drawProgress();
+  drawReader();
+  if (!review.reader) await askReader();
+  review.news();
+  go(location.hash.slice(1) || [...ways.keys()][0]);
+}
+
+function go(address) {
+  const [name, ...rest] = address.split("/");
+  const chosen = ways.has(name) ? name : [...ways.keys()][0];
+  now?.stop?.();
+  byId("work").replaceChildren();
+  byId("work").className = chosen;
+  now = ways.get(chosen).open(byId("work"), rest.map(decodeURIComponent));
+  page.chosen = chosen;
+  if (location.hash.slice(1) !== address) history.replaceState(null, "", `#${address || chosen}`);
+  drawWays();
+}
+
+function drawWays() {
+  byId("ways").replaceChildren(...[...ways].map(([name, { title }]) => element("button", {
+    type: "button", role: "tab", "aria-selected": String(name === page.chosen), onclick: () => go(name),
+  }, title)));
+}
+
+function drawProgress() {
+  const { total, done, compared, agreed, differing, readers } = review.progress;
+  const own = readers.find((one) => one.name === review.reader);
+  const others = readers.filter((one) => one.name !== review.reader && (one.here || one.done));
+  const words = [
+    `${done.toLocaleString()} of ${total.toLocaleString()} judged, ${(total - done).toLocaleString()} left`,
+    compared ? `the model agrees with ${percent(agreed / compared)}` : "",
+    own?.a_minute ? `you: ${Math.round(own.a_minute)} a minute` : "",
+    differing ? `readers differ on ${differing}` : "",
+    ...others.map((one) => `${one.name}${one.here ? " (here)" : ""}: ${one.done}`),
+    review.outbox.size ? `${review.outbox.size} on their way` : "",
+  ];
+  byId("progress").replaceChildren(
+    element("progress", { max: Math.max(total, 1), value: done, "aria-label": "judged" }),
+    element("span", { dir: "auto" }, words.filter(Boolean).join(" · ")),
+  );
+}
+
+function drawReader() {
+  byId("reader").textContent = review.reader || "Who?";
+  drawProgress();
+}
+
+function askReader() {
+  const who = byId("who");
+  const field = who.querySelector("input");
+  field.value = review.reader || review.offered;
+  who.showModal();
+  field.select();
+  return new Promise((resolve) => {
+    who.addEventListener("close", () => {
+      review.reader = field.value.trim() || review.offered;
+      resolve();
+    }, { once: true });
+  });
+}
+
+function showGone(words) {
+  const kept = review.outbox.size ? ` ${review.outbox.size} clicks are kept here and will be sent.` : "";
+  byId("gone").textContent = words
+    ? `The server cannot keep judgements: ${words}${kept}`
+    : `The server is gone. Start \`nightshift review\` again: this page goes on by itself.${kept}`;
+  byId("gone").hidden = false;
+}
+
+function showNote(words) {
+  byId("note").textContent = words;
+  byId("note").hidden = false;
+  clearTimeout(showNote.timer);
+  showNote.timer = setTimeout(() => { byId("note").hidden = true; }, NOTE);
+}
+
+function undo() {
+  const images = review.undo();
+  if (images.length) now?.undone?.(images);
+  else review.note("There is nothing to take back.");
+}
+
+function showKeys() {
+  const rows = [...(now?.keys ?? []), ["Ctrl+Z", "undo"], ["?", "these keys"]];
+  byId("help-keys").replaceChildren(element("dl", {}, ...rows.flatMap(([key, what]) => [
+    element("dt", {}, ...key.split(" ").map((one) => element("kbd", {}, one))), element("dd", {}, what),
+  ])));
+  byId("help").showModal();
+}
+
+function onKey(event) {
+  if (document.querySelector("dialog[open]")) return;
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+    event.preventDefault();
+    undo();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "?" && event.target.tagName !== "INPUT") {
+    showKeys();
+    return;
+  }
+  if (now?.key?.(event)) event.preventDefault();
+}
+
+begin();

@@ -1,0 +1,137 @@
+// One by one: a large picture, the candidates, and what helps to judge.
+
+import { Chooser } from "./chooser.js";
+import { element, percent, picture, verdictWords } from "./elements.js";
+import { ask, tab } from "./server.js";
+import { Viewer } from "./viewer.js";
+
+const AHEAD = 4; // images to take, the next ones loaded meanwhile
+
+export class OneByOne {
+  constructor(root, review) {
+    this.review = review;
+    this.before = []; // images that were shown, the last one last
+    this.after = []; // images that the reader has come back from
+    this.skipped = new Set();
+    const view = element("div", { class: "view" });
+    this.side = element("div", { class: "side" });
+    root.append(view, this.side);
+    this.viewer = new Viewer(view);
+    this.words = element("div", { class: "words" });
+    this.answers = element("div", { class: "answers" });
+    this.moves = element("div", { class: "moves" },
+      element("button", { type: "button", onclick: () => this.back() }, element("kbd", {}, "←"), "back"),
+      element("button", { type: "button", onclick: () => this.next() }, element("kbd", {}, "→"), "skip"));
+    this.more = element("div", { class: "more" });
+    this.side.append(this.words, this.answers, this.moves, this.more);
+    this.chooser = new Chooser(this.answers, review, (what) => this.judge(what));
+    this.onVerdicts = ({ detail }) => { if (this.image && detail.includes(this.image.sha256)) this.draw(); };
+    review.addEventListener("verdicts", this.onVerdicts);
+    this.restarted = () => { if (!this.image) this.next(); };
+    review.addEventListener("restarted", this.restarted);
+    this.next();
+  }
+
+  keys = [
+    ["Enter", "the model is right"], ["1 … 9", "this label"], ["a … z", "find a label by its first letters, then Enter"],
+    ["0", "cannot tell"], ["Delete", "reject: shows none of the classes"], ["←", "back to the one before"], ["→", "skip"],
+    ["+ -", "zoom, also by wheel or pinch"], ["=", "fit"], ["↑ ↓ Shift+← Shift+→", "move the picture"],
+  ];
+
+  stop() {
+    this.review.removeEventListener("verdicts", this.onVerdicts);
+    this.review.removeEventListener("restarted", this.restarted);
+  }
+
+  async next() {
+    if (this.image) {
+      this.before.push(this.image);
+      if (!this.review.verdicts.get(this.image.sha256)) this.skipped.add(this.image.sha256);
+    }
+    if (this.after.length) {
+      this.show(this.after.pop());
+      return;
+    }
+    let images = this.ready(this.coming ?? []);
+    if (!images.length) images = this.ready(await this.take());
+    if (!images.length && this.skipped.size) { // all others are done: what was skipped comes again
+      this.skipped.clear();
+      images = this.ready(await this.take());
+    }
+    this.coming = images.slice(1);
+    this.show(images[0] ?? null);
+    if (this.coming.length < AHEAD / 2 && images.length) this.coming = this.ready(await this.take()).filter((one) => one.sha256 !== this.image?.sha256);
+    for (const one of this.coming) new Image().src = picture(one.sha256);
+  }
+
+  async take() {
+    try {
+      const skip = [...this.skipped].slice(-100).join(" ");
+      return (await ask("api/next", { page: tab, reader: this.review.reader, count: AHEAD, skip })).images;
+    } catch {
+      return [];
+    }
+  }
+
+  ready(images) {
+    return images.filter((one) => !this.review.verdicts.get(one.sha256) && !this.skipped.has(one.sha256));
+  }
+
+  back() {
+    const last = this.before.pop();
+    if (!last) return;
+    if (this.image) this.after.push(this.image);
+    this.show(last);
+  }
+
+  async undone([sha256]) {
+    const there = [...this.before, ...this.after].find((one) => one.sha256 === sha256);
+    this.before = this.before.filter((one) => one.sha256 !== sha256);
+    if (this.image && this.image.sha256 !== sha256) this.after.push(this.image);
+    this.skipped.delete(sha256);
+    this.show(there ?? await ask("api/image", { sha256 }));
+  }
+
+  show(image) {
+    this.image = image;
+    this.since = performance.now();
+    this.side.parentElement?.classList.toggle("empty", !image);
+    if (image) this.viewer.show(image.sha256, image.path);
+    this.draw();
+  }
+
+  draw() {
+    const { image } = this;
+    if (!image) {
+      this.words.replaceChildren(element("h2", {}, this.review.isGone ? "The server is gone" : "All images are judged"));
+      return;
+    }
+    const verdict = this.review.verdicts.has(image.sha256) ? this.review.verdicts.get(image.sha256) : image.verdict;
+    this.words.replaceChildren(
+      element("p", { class: "path", dir: "auto" }, image.path),
+      element("p", {}, "The model says ", element("b", { dir: "auto" }, image.proposed),
+        image.confidence === null ? "" : ` (${percent(image.confidence)})`,
+        image.why ? element("span", { class: "doubt" }, ` ${image.why}`) : ""),
+      image.label ? element("p", {}, "Its label now: ", element("b", { dir: "auto" }, image.label)) : "",
+      verdict ? element("p", { class: "verdict-now", dir: "auto" }, `Judged: ${verdictWords(verdict)} (${verdict.readers.join(", ")})`) : "",
+    );
+    this.chooser.show(image);
+  }
+
+  judge(what) {
+    if (!this.image) return;
+    const seconds = (performance.now() - this.since) / 1000;
+    this.review.judge([{ image: this.image, seconds, ...what }], what.label ?? (what.reject ? "rejected" : "cannot tell"));
+    this.next();
+  }
+
+  key(event) {
+    if (this.viewer.key(event)) return true;
+    if (event.target.tagName === "INPUT") return false;
+    if (event.key === "Enter" && event.target.tagName !== "BUTTON" && this.image?.proposed) this.judge({ label: this.image.proposed });
+    else if (event.key === "ArrowLeft") this.back();
+    else if (event.key === "ArrowRight") this.next();
+    else return this.chooser.key(event);
+    return true;
+  }
+}

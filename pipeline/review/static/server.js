@@ -1,0 +1,28 @@
+// Asks the server. Addresses are relative to the page, so that it may stand below another server's.
+
+const OWN = "nightshift-page";
+
+// A name of this tab: it stays the same when the page is loaded again, so that it gets its own images back.
+export const tab = sessionStorage.getItem(OWN) ?? crypto.randomUUID();
+sessionStorage.setItem(OWN, tab);
+
+export class Refused extends Error {}
+
+export async function ask(path, values = {}) {
+  const query = new URLSearchParams(values).toString();
+  return answer(await fetch(query ? `${path}?${query}` : path));
+}
+
+export async function say(path, body) {
+  return answer(await fetch(path, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
+  }));
+}
+
+async function answer(response) {
+  if (response.ok) return response.json();
+  const text = await response.text();
+  let words = text;
+  try { words = JSON.parse(text).error ?? JSON.parse(text).detail ?? text; } catch { /* not JSON: the text itself */ }
+  throw new Refused(typeof words === "string" ? words : JSON.stringify(words));
+}
