@@ -35,7 +35,8 @@ def data_import(
             metavar="SOURCE",
             help="A folder (<class>/…, or train/<class>/…, val/…, test/…), a table (.csv, .tsv, .parquet) with the "
             "columns path and label, or a .zip or .tar of such a folder; or the address of one (s3://, https://, …); "
-            "or a night's review.csv in which the column correct_label is filled in.",
+            "or a night's review.csv in which the column correct_label is filled in; or a file of Label Studio, Vertex "
+            "AI, SageMaker Ground Truth, Custom Vision, Hugging Face, COCO or Camtrap DP.",
         ),
     ],
     into: Annotated[
@@ -58,6 +59,19 @@ def data_import(
         str, typer.Option(metavar="ENCODING", help="Of an archive's names, where it does not say it: gbk, cp437, …")
     ] = "",
     max_gb: Annotated[float, typer.Option(min=0, help="Refuse to write more than this.")] = 50.0,
+    images: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="The folder of the images that a file of another tool names, where they are not beside it.",
+        ),
+    ] = "",
+    label_field: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Which question, column or job of another tool's file has the labels, if several have."
+        ),
+    ] = "",
 ) -> None:
     """Bring labelled images into data/raw/<class>/. The source is not changed.
 
@@ -73,10 +87,50 @@ def data_import(
     dvc.require_repository()
     with working_on_images("nightshift data import"):
         done = import_from(
-            source, into=into, link=link, replace=replace, new_label=new_label, names=names, max_gb=max_gb
-        )
+            source, into=into, link=link, replace=replace, new_label=new_label, names=names, max_gb=max_gb,
+            images=images, field=label_field,
+        )  # fmt: skip
         dvc.add_data()
     print_imported(done)
+
+
+@data.command("export")
+def data_export(
+    form: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            help="label-studio, vertex (JSON Lines), vertex-csv, ground-truth, custom-vision, hugging-face, coco or "
+            "camtrap-dp.",
+        ),
+    ],
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="[OUT]",
+            help="The file to write (hugging-face, camtrap-dp: the folder); without it, one in exports/.",
+            show_default=False,
+        ),
+    ] = "",
+    prefix: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="What stands before each image's path below data/raw: gs://bucket/folder, s3://…, https://….",
+        ),
+    ] = "",
+) -> None:
+    """Write the labels of data/raw, with splits and judgements, for another tool."""
+    from pipeline.params.file import load_params
+    from pipeline.sources.foreign.export import export
+    from pipeline.storage.images_lock import working_on_images
+
+    load_params()  # nothing is written outside a project
+    with working_on_images("nightshift data export"):
+        done = export(form, out, prefix)
+    for line in done.notes:
+        typer.echo(line)
+    typer.echo(f"The labels of {done.images:,} images: {done.out}")
 
 
 @data.command("holdout")

@@ -44,7 +44,7 @@ def read_table(data: bytes, name: str, known: Collection[str], encodings: Iterab
     known: names of columns; found in any case and with blanks around them, they are given as written here. The
     separator is the one by which the header has most of them. encodings: tried where the text is not Unicode.
     """
-    text, encoding = _decoded(data, name, encodings)
+    text, encoding = decoded(data, name, encodings)
     lines = text.split("\n", 1)
     told = stripped(lines[0]).casefold()
     skipped = 0
@@ -75,12 +75,18 @@ def _first_row(text: str, separator: str) -> list[str]:
         return []
 
 
-def _decoded(data: bytes, name: str, encodings: Iterable[str]) -> tuple[str, str]:
-    marked = next((encoding for mark, encoding in _MARKS.items() if data.startswith(mark)), "")
-    start = data[:_START]
-    if not marked and start.count(0) > len(start) // 4:  # half of ASCII in UTF-16
+def unicode_of(start: bytes) -> str:
+    """The encoding of Unicode in which a text begins with these bytes: UTF-8 unless they say another."""
+    marked = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), "")
+    if not marked and start[:_START].count(0) > len(start[:_START]) // 4:  # half of ASCII in UTF-16
         marked = "utf-16-be" if start[:1] == b"\0" else "utf-16-le"
-    first, *others = [marked] if marked else ["utf-8", *encodings]
+    return marked or "utf-8"
+
+
+def decoded(data: bytes, name: str, encodings: Iterable[str] = ()) -> tuple[str, str]:
+    """The text of a file and its encoding. Raises TableError where it is none of Unicode's, nor of `encodings`."""
+    first = unicode_of(data)
+    others = [*encodings] if first == "utf-8" else []
     try:
         return data.decode(first), first
     except UnicodeDecodeError as error:

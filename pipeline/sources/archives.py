@@ -8,10 +8,8 @@ import errno
 import gzip
 import lzma
 import os
-import re
 import stat
 import tarfile
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -24,14 +22,14 @@ from pipeline.core.hidden import is_hidden
 from pipeline.core.text import shown
 from pipeline.images.formats import MAGIC_BYTES
 from pipeline.sources import zip_names
+from pipeline.sources.foreign.opened import Opened
 from pipeline.sources.layout import Found, Item, SourceError, lay_out
-from pipeline.storage.left_aside import LeftAside, Tally
-from pipeline.storage.listing import Aside, is_image
+from pipeline.sources.members import Member, images_in, inside, linked
+from pipeline.storage.listing import is_image
 
 T = TypeVar("T")
 LONGEST_READ = 1 << 24  # bytes tarfile may read at once: a header that claims gigabytes would fill the memory
 PIECE = 1 << 20  # bytes read at once
-LINKS = 40  # links followed from one to the next, as Linux does
 ENCRYPTED = 0x1  # a bit in a zip member's flags
 COMPRESSIONS: Mapping[bytes, Callable[..., object]] = {
     b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open,
@@ -39,60 +37,6 @@ COMPRESSIONS: Mapping[bytes, Callable[..., object]] = {
 ZIP = b"PK"
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError, OSError)
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file in an archive, or a link to one."""
-
-    path: str
-    bytes: int
-    image: bool
-    target: str | None = None  # the path that a link leads to
-
-
-def inside(archive: str, member: str, path: str) -> str:
-    """`path` without empty parts and dots, composed (NFC); raises SourceError when it leads out of the archive."""
-    parts = path.split("/")
-    if path.startswith("/") or ".." in parts or "\0" in path or re.match(r"[A-Za-z]:[/\\]", path):
-        raise SourceError(
-            f"{archive} is refused: its member {shown(member)!r} leads out of the archive"
-            f"{f' (to {shown(path)!r})' if path != member else ''}. Nothing was imported. Unpack it by hand if you "
-            "trust it, and import the folder."
-        )
-    return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".")))
-
-
-def linked(archive: str, member: str, target: str) -> str:
-    """The path in the archive that the symbolic link `member` leads to; raises SourceError when that is outside."""
-    parts = [part for part in member.split("/")[:-1] if part not in ("", ".")]
-    for part in target.split("/"):
-        if part == ".." and parts:
-            parts.pop()
-        elif part == ".." or target.startswith("/"):
-            inside(archive, member, target)
-        elif part not in ("", "."):
-            parts.append(part)
-    return unicodedata.normalize("NFC", "/".join(parts))
-
-
-def images_in(members: Iterable[Member]) -> tuple[list[Found], LeftAside]:
-    """The images among `members`, and what else there is. If several have one path, the last one counts."""
-    by_path = {member.path: member for member in members}
-    found, others = [], Tally()
-    for path, member in by_path.items():
-        if any(map(is_hidden, path.split("/"))):
-            continue
-        real: Member | None = member
-        for _ in range(LINKS):
-            if real is None or real.target is None:
-                break
-            real = by_path.get(real.target)
-        if real is not None and real.target is None and (member.image or real.image):
-            found.append(Found(path, real.path, real.bytes))
-        else:
-            others.add(Aside(path, "file" if member.target is None else "link"))
-    return found, others.found()
 
 
 @dataclass
@@ -104,11 +48,13 @@ class Archive:
     max_bytes: int
     known: Collection[str] = ()  # the project's labels
     names: str = ""  # the encoding of members' names that is given by hand
+    labels_in: Callable[["Archive", list[Found]], Opened | None] = lambda *_: None  # another tool's labels
     local: bool = field(default=False, init=False)
     typed: bool = field(default=False, init=False)
     items: list[Item] = field(init=False)
     left_aside: int = field(init=False)
     notes: tuple[str, ...] = field(init=False)
+    differing: tuple[Item, ...] = field(default=(), init=False)
     _members: dict[str, zipfile.ZipInfo | tarfile.TarInfo] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -116,6 +62,14 @@ class Archive:
         with _explained(self.name), self._opened() as archive:
             members = _zipped(self, archive) if isinstance(archive, zipfile.ZipFile) else _tarred(self, archive)
             found, left_aside = images_in(members)
+        if told := self.labels_in(self, found):
+            self.items, self.differing, self.left_aside, self.notes = (
+                told.items,
+                told.differing,
+                told.left_out,
+                told.notes,
+            )
+            return
         laid_out = lay_out(found, self.name, self.known)
         self.items, self.notes = laid_out.items, (*laid_out.notes, *left_aside.lines)
         self.left_aside = sum(left_aside.files.values()) + left_aside.links
@@ -131,6 +85,15 @@ class Archive:
                     same = wanted[place]
                     for item, again in zip(same, _copies(stream, len(same)), strict=True):
                         yield item, act(item, again)
+
+    def paths(self) -> list[str]:
+        """All files, by path."""
+        return [*self._members]
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file. Raises KeyError without it."""
+        with _explained(self.name), self._opened() as archive, _member(archive, self._members[path]) as stream:
+            return stream.read(self.max_bytes)
 
     def record(self, path: str, member: zipfile.ZipInfo | tarfile.TarInfo) -> None:
         """Store how to open `path`."""

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -26,11 +27,14 @@ from pipeline.core.text import named, shown
 from pipeline.data.labels import of_folder
 from pipeline.data.side_table import as_named, merged, moved_rows, read_metadata, write_metadata
 from pipeline.images.formats import POINTER_BYTES, what_instead
+from pipeline.sources.foreign.opened import Hints
+from pipeline.sources.foreign.said import judgements_of, keep_new
 from pipeline.sources.import_plan import ImportingError, Placed, State, place, plan_import
 from pipeline.sources.layout import Found, Item
-from pipeline.sources.open import Source, open_source
+from pipeline.sources.open import open_source
 from pipeline.sources.project_labels import labels_in
 from pipeline.sources.relabelled import Moved, Moves, find_moves, move
+from pipeline.sources.source import Source
 from pipeline.storage.addresses import local_path
 from pipeline.storage.listing import in_dvc_cache, list_images
 
@@ -56,23 +60,26 @@ class Imported:
 
 def import_from(
     address: str, raw: Path = RAW, *, into: str = "", link: bool = False, replace: bool = False,
-    new_label: bool = False, names: str = "", max_gb: float = MAX_GB,
+    new_label: bool = False, names: str = "", max_gb: float = MAX_GB, images: str = "", field: str = "",
 ) -> Imported:  # fmt: skip
     """Import the images at `address` into `raw`; see `sources` for the valid kinds.
 
     new_label: whether a review may have labels that the project does not have. names: the encoding of an archive's
-    names, where it does not say it.
+    names, where it does not say it. images, field: see `foreign.opened.Hints`.
     Raises SourceError, AddressError, ImportingError, LabelError; nothing was written then, unless disk or
     network failed meanwhile.
     """
     _refuse_itself(address, raw)
     _refuse_encoding(names)
     ours = labels_in(raw)
-    with staging(raw) as room, open_source(address, room, int(max_gb * GB), ours.folders, names) as source:
+    hints = Hints(images, field, raw)
+    with staging(raw) as room, open_source(address, room, int(max_gb * GB), ours.folders, names, hints) as source:
         new = ours.missing(source.items)
         if source.typed and not new_label:
             ours.refuse_unknown(new, source.items, shown(address))
-        return import_images(source, raw, room, into=into, link=link, replace=replace, max_gb=max_gb)
+        said = judgements_of(source)  # while the images are where the source has them
+        done = import_images(source, raw, room, into=into, link=link, replace=replace, max_gb=max_gb)
+        return replaced(done, notes=(*done.notes, *keep_new(said, raw)))
 
 
 def import_images(

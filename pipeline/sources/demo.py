@@ -10,7 +10,7 @@ from pipeline.core.log import log
 from pipeline.core.paths import METADATA, RAW
 from pipeline.sources.copy import import_images, staging
 from pipeline.sources.layout import Found, Item
-from pipeline.sources.open import Files
+from pipeline.sources.source import Files
 
 DEFECT_CUT = 0.5  # the published benchmark's threshold between functional and defective cells
 

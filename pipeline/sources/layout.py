@@ -6,6 +6,7 @@ Two layouts are valid: `<class>/**/<image>`, and the same below folders named af
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import EXAMPLES, named, shown
@@ -34,6 +35,16 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a person has said of an image in another tool, and when."""
+
+    reader: str  # `label-studio:3`
+    at: datetime
+    label: str
+    seconds: float | None = None  # that it took
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """An image with its label, and the other facts from its source."""
 
@@ -41,6 +52,7 @@ class Item:
     below: str  # its path below the label's folder
     file: Found
     known: tuple[tuple[str, str], ...] = ()  # columns of the side table: split, group, and any other
+    said: tuple[Said, ...] = ()
 
     @property
     def split(self) -> str:

@@ -4,29 +4,41 @@ A source is a folder, a table or an archive, on this machine or at any address t
 which files are images, by the same rule as for the nightly run.
 """
 
+import io
 import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import takewhile
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from pipeline.core.hidden import is_hidden
 from pipeline.core.parallel import ordered_map
 from pipeline.core.people_tables import OLD_ENCODINGS
 from pipeline.core.text import named, shown
-from pipeline.data.label_folders import folder_of
 from pipeline.data.suspects import ISSUE_COLUMNS
-from pipeline.images.formats import MAGIC_BYTES
 from pipeline.sources import archives, tables
 from pipeline.sources.archives import Archive, is_archive
+from pipeline.sources.foreign.opened import ENDINGS as LABEL_ENDINGS
+from pipeline.sources.foreign.opened import (
+    NO_HINTS,
+    Hints,
+    Opened,
+    Shelf,
+    labels_in_file,
+    labels_in_package,
+    of_bytes,
+    of_folder,
+    package_files,
+)
 from pipeline.sources.layout import Found, Item, SourceError, lay_out
 from pipeline.sources.reviews import REVIEW_COLUMNS, corrections, is_of_suspects, is_review, relabelled
+from pipeline.sources.source import THREADS, Files, Source, below_common, look, start_of
 from pipeline.storage.addresses import (
     explained,
     filesystem,
@@ -39,96 +51,55 @@ from pipeline.storage.addresses import (
 from pipeline.storage.left_aside import LeftAside, Tally
 from pipeline.storage.listing import Aside, is_image, list_files
 
-T = TypeVar("T")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-THREADS = 8  # a server answers several requests as fast as one; for a disk it does not matter
 SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 PIECE = 1 << 20  # bytes read at once
 EXPECTED = (
     "A source must be a folder with a folder for each class, a table (.csv, .tsv, .parquet) with the columns path and "
-    "label, or an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz) of such a folder."
+    "label, an archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz) of such a folder, or the labels of another tool "
+    "(nightshift data export --help names the formats)."
 )
 
 
-class Source(Protocol):
-    """A source of labelled images."""
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a command has given besides the address."""
 
-    @property
-    def items(self) -> Sequence[Item]:
-        """All images, in a fixed order."""
-
-    @property
-    def left_aside(self) -> int:
-        """The number of files that are not images."""
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What a person should know of what was found."""
-
-    @property
-    def typed(self) -> bool:
-        """Whether a person typed each label, so that one the project does not have is rather a slip."""
-
-    @property
-    def local(self) -> bool:
-        """Whether each image is a local file, with its path as place."""
-
-    def visit(self, items: Iterable[Item], act: Callable[[Item, BinaryIO], T]) -> Iterator[tuple[Item, T]]:
-        """Call `act` with each item and its bytes; yields the results as they come, in any order."""
-
-
-@dataclass(frozen=True)
-class Files:
-    """Images that are separate files, read by a few threads."""
-
-    items: list[Item]
-    left_aside: int
-    typed: bool = False
-    notes: tuple[str, ...] = ()
-    local: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Find out where the files are."""
-        object.__setattr__(self, "local", not any(is_address(item.file.place) for item in self.items))
-
-    def visit(self, items: Iterable[Item], act: Callable[[Item, BinaryIO], T]) -> Iterator[tuple[Item, T]]:
-        """Call `act` with each item and its bytes, in order of the items."""
-
-        def one(item: Item) -> tuple[Item, T]:
-            place = item.file.place
-            with open_remote(place) if is_address(place) else Path(place).open("rb") as stream:
-                return item, act(item, stream)
-
-        return ordered_map(one, items, THREADS)
+    max_bytes: int
+    known: Collection[str]
+    names: str
+    hints: Hints
 
 
 @contextmanager
 def open_source(
-    address: str, room: Path, max_bytes: int, known: Collection[str] = (), names: str = ""
+    address: str, room: Path, max_bytes: int, known: Collection[str] = (), names: str = "", hints: Hints = NO_HINTS
 ) -> Iterator[Source]:
     """The source at `address`. A remote archive is downloaded to `room` if it cannot be read in parts.
 
     known: the project's labels, which tell a class from a folder that encloses all classes. names: the encoding of
-    an archive's names, where it does not say it.
+    an archive's names, where it does not say it. hints: on the labels of another tool.
     Raises AddressError, and SourceError when the address does not exist or its content does not match its name.
     """
     file = local_path(address)
     if file is None:
-        with _open_remote_source(address, room, max_bytes, known, names) as source:
+        with _open_remote_source(address, room, _Given(max_bytes, known, names, hints)) as source:
             yield source
     elif file.is_dir():
-        yield _local_folder(file.absolute(), address, known)
+        yield _local_folder(file.absolute(), address, known, hints)
     elif not file.exists():
         raise SourceError(f"{shown(address)} does not exist. {EXPECTED}")
     elif not file.is_file():
         raise SourceError(f"{shown(address)} is neither a file nor a folder. {EXPECTED}")
     elif (review := _review(file, address)) is not None:
         yield review
+    elif told := labels_in_file(of_folder(file.absolute().parent), file.name, shown(address), hints):
+        yield told
     elif file.name.lower().endswith(tables.ENDINGS):
         yield _table(file.read_bytes(), address, file.name, str(file.absolute().parent))
     else:
         with file.open("rb") as stream:
-            yield _archive(stream, address, file.name, max_bytes, known, names)
+            yield _archive(stream, address, file.name, _Given(max_bytes, known, names, hints))
 
 
 def _review(file: Path, address: str) -> Source | None:
@@ -150,9 +121,7 @@ def _review(file: Path, address: str) -> Source | None:
 
 
 @contextmanager
-def _open_remote_source(
-    address: str, room: Path, max_bytes: int, known: Collection[str], names: str
-) -> Iterator[Source]:
+def _open_remote_source(address: str, room: Path, given: _Given) -> Iterator[Source]:
     fs, path = filesystem(address)
     fs.invalidate_cache()
     is_http = _is_http(address)
@@ -160,19 +129,21 @@ def _open_remote_source(
         # Over HTTP only the address says whether a page lists a folder.
         about = {"type": "directory" if address.endswith("/") else "file"} if is_http else fs.info(path)
     if about["type"] == "directory":
-        yield _remote_folder(fs, path, address, known)
+        yield _remote_folder(fs, path, address, given.known)
         return
     name = (urlsplit(address).path if is_http else path).rpartition("/")[2]
     with open_remote(address) as stream:
-        if name.lower().endswith(tables.ENDINGS):
-            yield _table(stream.read(), address, name, address.partition("?")[0].rpartition("/")[0])
+        if name.lower().endswith((*tables.ENDINGS, *LABEL_ENDINGS)):
+            data = stream.read()
+            told = labels_in_file(of_bytes(data), name, shown(address), given.hints)
+            yield told or _table(data, address, name, address.partition("?")[0].rpartition("/")[0])
         elif name.lower().endswith(".zip") and stream.seekable():
-            yield _archive(stream, address, name, max_bytes, known, names)
+            yield _archive(stream, address, name, given)
         else:
             fetched = room / "archive"
             with fetched.open("w+b") as copy:
-                _fetch(stream, copy, address, max_bytes)
-                yield _archive(copy, address, name, max_bytes, known, names)
+                _fetch(stream, copy, address, given.max_bytes)
+                yield _archive(copy, address, name, given)
 
 
 def _fetch(stream: BinaryIO, copy: BinaryIO, address: str, max_bytes: int) -> None:
@@ -185,7 +156,7 @@ def _fetch(stream: BinaryIO, copy: BinaryIO, address: str, max_bytes: int) -> No
             )
 
 
-def _archive(stream: BinaryIO, address: str, name: str, max_bytes: int, known: Collection[str], names: str) -> Source:
+def _archive(stream: BinaryIO, address: str, name: str, given: _Given) -> Source:
     if name.lower().endswith(SPREADSHEETS):  # an .xlsx is a zip file itself
         raise SourceError(f"{shown(address)} is a spreadsheet. Save the table as CSV UTF-8 and import that.")
     if not is_archive(stream):
@@ -195,10 +166,24 @@ def _archive(stream: BinaryIO, address: str, name: str, max_bytes: int, known: C
                 "it, or pack it, again."
             )
         raise SourceError(f"{shown(address)} is neither a table nor an archive. {EXPECTED}")
-    return Archive(shown(address), stream, max_bytes, known, names)
+    return Archive(
+        shown(address),
+        stream,
+        given.max_bytes,
+        given.known,
+        given.names,
+        partial(_labels_in_archive, hints=given.hints),
+    )
 
 
-def _local_folder(folder: Path, address: str, known: Collection[str]) -> Source:
+def _labels_in_archive(archive: Archive, found: list[Found], hints: Hints) -> Opened | None:
+    shelf = Shelf(lambda path: io.BytesIO(archive.read(path)), lambda: found, archive.name, archive.paths())
+    return labels_in_package(shelf, archive.name, hints)
+
+
+def _local_folder(folder: Path, address: str, known: Collection[str], hints: Hints) -> Source:
+    if told := labels_in_package(of_folder(folder, package_files(folder)), shown(address), hints):
+        return Files(told.items, told.left_out, notes=told.notes, differing=told.differing)
     tally = Tally()
     found = [Found(listed.path, str(folder / listed.path), listed.bytes) for listed in tally.images(list_files(folder))]
     return _laid_out(found, tally.found(), address, known)
@@ -223,7 +208,7 @@ def _remote_folder(fs: Any, path: str, address: str, known: Collection[str]) -> 
     def image_at(below: str) -> bool:
         with explained(address):
             return is_image(
-                shown_names[below].rpartition("/")[2], lambda: _start(fs, files[below][0], size_of(files[below][1]))
+                shown_names[below].rpartition("/")[2], lambda: start_of(fs, files[below][0], size_of(files[below][1]))
             )
 
     tally, images = Tally(), []
@@ -244,11 +229,6 @@ def _is_http(address: str) -> bool:
     return address.lower().startswith(("http://", "https://"))
 
 
-def _start(fs: Any, name: str, size: int | None) -> bytes:
-    """The first bytes of a remote file; an empty file has no range to request."""
-    return b"" if size == 0 else bytes(fs.cat_file(name, start=0, end=MAGIC_BYTES))
-
-
 def _table(data: bytes, address: str, name: str, folder: str) -> Source:
     rows = tables.read_table(data, shown(address) if address.lower().endswith(tables.ENDINGS) else name)
     places = [_existing(row.path, folder, address) for row in rows]
@@ -258,7 +238,7 @@ def _table(data: bytes, address: str, name: str, folder: str) -> Source:
             raise SourceError(
                 f"{shown(address)}: {shown(first[place])} and {shown(row.path)} are the same file. Delete one."
             )
-    looked = list(ordered_map(_look, places, THREADS))
+    looked = list(ordered_map(look, places, THREADS))
     if missing := [row.path for row, found in zip(rows, looked, strict=True) if found is None]:
         raise SourceError(
             f"{shown(address)} names {len(missing):,} files that do not exist: {named(missing)}. Paths are relative "
@@ -306,41 +286,3 @@ def _place(path: str, folder: str, address: str) -> str:
         )
     protocol, _, rest = folder.partition("://")
     return f"{protocol}://{posixpath.normpath(posixpath.join(rest, path))}"
-
-
-def _look(place: str) -> tuple[Found, bool] | None:
-    """The file's facts, and whether it is an image; None if it does not exist."""
-    name = place.rpartition("/")[2]
-    if not is_address(place):
-        file = Path(place)
-        if not file.is_file():
-            return None
-        with file.open("rb") as stream:
-            image = is_image(name, lambda: stream.read(MAGIC_BYTES))
-            return Found(place, place, os.fstat(stream.fileno()).st_size), image
-    fs, path = filesystem(place)
-    with explained(place):
-        try:
-            about = fs.info(path)
-        except FileNotFoundError:
-            return None
-        if about["type"] != "file":
-            return None
-        image = is_image(unquote(name), lambda: _start(fs, path, size_of(about)))
-    return Found(place, place, size_of(about), modified_ns_of(about)), image
-
-
-def below_common(places: Sequence[str]) -> dict[str, str]:
-    """Each file's path below the common folder of all of them; parts that a listing would skip get another name."""
-    parts = {}
-    for place in places:
-        protocol, _, rest = place.partition("://") if is_address(place) else ("file", "", place)
-        names = rest.split("/")
-        parts[place] = [protocol, *(map(unquote, names) if protocol in ("http", "https") else names)]
-    shallow = min((names[:-1] for names in parts.values()), key=len, default=[])
-    same = (len({names[depth] for names in parts.values()}) == 1 for depth in range(len(shallow)))
-    common = sum(takewhile(bool, same))
-    return {
-        place: "/".join(folder_of(name) if is_hidden(name) else name for name in names[common:] if name)
-        for place, names in parts.items()
-    }

@@ -16,7 +16,7 @@ from pipeline.core.text import named, shown
 from pipeline.data import labels
 from pipeline.sources.import_plan import ImportingError, Placed
 from pipeline.sources.layout import Item
-from pipeline.sources.open import Source
+from pipeline.sources.source import Source
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.listing import Listed
 
@@ -46,7 +46,9 @@ def find_moves(placed: Placed, source: Source, raw: Path, ours: Iterable[Listed]
 
     paths = {id(item): path for path, item in placed.items()}
     doubtful = [item for item in placed.values() if others(item)]
-    given = progress_bar(source.visit(doubtful, _digest), "compare", len(doubtful), unit="image", disable=not doubtful)
+    given = progress_bar(
+        source.visit(doubtful, sha256_of), "compare", len(doubtful), unit="image", disable=not doubtful
+    )
     digests = {paths[id(item)]: digest for item, digest in given}
     known: dict[str, str] = {}
     moves: dict[str, tuple[str, ...]] = {}
@@ -118,7 +120,8 @@ def _label(path: str) -> str:
     return labels.of_folder(path.split("/", 1)[0])
 
 
-def _digest(item: Item, stream: BinaryIO) -> str:
+def sha256_of(item: Item, stream: BinaryIO) -> str:
+    """SHA-256 of an image's bytes."""
     found = hashlib.sha256()
     while piece := stream.read(PIECE):
         found.update(piece)

@@ -10,6 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from flows.cli.main import app
+from pipeline.sources.foreign.formats import FORMATS
 
 
 def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -38,6 +39,11 @@ def test_no_word_in_brackets_is_eaten(words: tuple[str, ...]) -> None:
 
 def test_an_extra_is_named_with_its_brackets() -> None:
     assert "`pip install '.[hub]'`" in shown("label")
+
+
+def test_all_formats_that_are_exported_are_named() -> None:
+    page = shown("data", "export")
+    assert not [one.name for one in FORMATS if one.name not in page]
 
 
 def test_the_version_is_shown() -> None:

@@ -51,6 +51,17 @@ def test_the_end_is_a_table_a_version_and_the_next_command(project: Path, tmp_pa
     assert "All images are there already; nothing was copied." in again.stdout
 
 
+def test_labels_go_out_and_come_in_again(project: Path, tmp_path: Path) -> None:
+    nightshift("data", "import", str(write_files(tmp_path / "pets", *PETS)), cwd=project)
+    done = nightshift("data", "export", "coco", cwd=project)
+    assert done.stdout == "The labels of 3 images: exports/coco.json\n"
+    again = nightshift("data", "import", "exports/coco.json", cwd=project)
+    assert "All images are there already; nothing was copied." in again.stdout
+    refused = nightshift("data", "export", "vertex", cwd=project, check=False)
+    assert refused.returncode == 1
+    assert "--prefix gs://bucket/folder" in refused.stderr
+
+
 def test_links_save_the_copy_and_never_reach_the_source(project: Path, tmp_path: Path) -> None:
     write_files(tmp_path / "pets", *PETS)
     before = {name: (tmp_path / "pets" / name).stat() for name in PETS}

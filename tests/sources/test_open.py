@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.sources.import_plan import ImportingError
 from pipeline.sources.layout import SourceError
-from pipeline.sources.open import below_common
+from pipeline.sources.source import below_common
 from pipeline.storage.addresses import AddressError
 from tests.fixtures.images import save_image
 from tests.fixtures.sources import PETS, SPLIT_PETS, content, labels, read, take, tar_of, tree, write_files, zip_of
@@ -123,7 +123,7 @@ def test_files_keep_the_folders_below_their_common_one(places: list[str], below:
     [
         (
             "none",
-            r"none does not exist\. A source must be a folder with a folder for each class, a table .* or an archive",
+            r"none does not exist\. A source must be a folder with .* class, a table .*, an archive .* or the labels",
         ),
         ("notes.txt", "notes.txt is neither a table nor an archive. A source must be"),
         ("picture.jpg", "picture.jpg is neither a table nor an archive. A source must be"),

@@ -1,0 +1,202 @@
+"""Write the project's labels for another tool: data/raw with its splits, and what people have judged. Reads no pixel.
+
+The same project gives the same bytes. A file is replaced whole, and only one that an export has written, as it was.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.core.errors import NightshiftError
+from pipeline.core.parallel import ordered_map
+from pipeline.core.paths import FROZEN_SPLITS, JUDGEMENTS, METADATA, RAW
+from pipeline.core.text import counted, named, shown
+from pipeline.data import labels
+from pipeline.data.judgements import Judgements, read_judgements
+from pipeline.data.side_table import as_named, read_metadata
+from pipeline.sources.foreign.exported import Exported
+from pipeline.sources.foreign.formats import FORMATS, Format
+from pipeline.storage.addresses import is_address
+from pipeline.storage.files import read_json, replacing, sha256_of_file, write_json
+from pipeline.storage.listing import in_dvc_cache, list_images
+
+EXPORTS = Path("exports")
+WRITTEN = Path(".nightshift/exports.json")  # SHA-256 of what exports have written, by file
+THREADS = 8
+KEPT = 3  # hashes of a file: the last ones
+
+
+class ExportError(NightshiftError):
+    """The labels cannot be exported; the message says why, and what to do."""
+
+
+class _Written(BaseModel):
+    """What exports have written."""
+
+    files: dict[str, list[str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The result of an export."""
+
+    out: Path
+    images: int
+    notes: tuple[str, ...]
+
+
+def format_named(name: str) -> Format:
+    """The format of a name. Raises ExportError for an unknown one."""
+    found = next((one for one in FORMATS if one.name == name.casefold()), None)
+    if found is None:
+        raise ExportError(
+            f"{shown(name)} is not a format that Nightshift writes. Use one of: "
+            f"{', '.join(sorted(one.name for one in FORMATS))}."
+        )
+    return found
+
+
+def export(name: str, out: str = "", prefix: str = "", project: Path = Path()) -> Done:
+    """Write the labels of `project` in the format of that name to `out`, or below EXPORTS.
+
+    prefix: what stands before the path of each image, such as `gs://bucket/folder`. Raises ExportError, SourceError.
+    """
+    form = format_named(name)
+    target = Path(out).expanduser() if out else project / EXPORTS / form.file
+    if is_address(out):
+        raise ExportError(f"{shown(out)} is not on this machine. Export to a file here, and upload that.")
+    images, notes = project_images(project, _before(form, prefix))
+    files = {target / file if file else target: pieces for file, pieces in form.write(images).items()}
+    if target.exists() and target.is_dir() is not form.file.endswith("/"):
+        kind = "a folder" if target.is_dir() else "a file"
+        raise ExportError(f"{shown(str(target))} is {kind}, which {form.title} is not. Name another place.")
+    _write(files, project)
+    return Done(target, len(images), tuple(notes))
+
+
+def _before(form: Format, prefix: str) -> str:
+    """What stands before each path."""
+    protocol = form.prefix if form.prefix.endswith("://") else ""
+    if protocol and not (prefix.startswith(protocol) and len(prefix) > len(protocol)):
+        raise ExportError(
+            f"{form.title} takes images at {protocol} addresses only. Upload the folder {RAW}, and name where it is: "
+            f"--prefix {protocol}bucket/folder."
+        )
+    before = prefix or form.prefix
+    return before if before.endswith(("/", "=")) or not before else f"{before}/"
+
+
+def project_images(project: Path, before: str) -> tuple[list[Exported], list[str]]:
+    """The images of data/raw in a fixed order, and what a person should know. Raises ExportError without any."""
+    raw = project / RAW
+    paths = [one.path for one in list_images(raw, in_dvc_cache)] if raw.is_dir() else []
+    paths = sorted(path for path in paths if "/" in path)
+    if not paths:
+        raise ExportError(f"{raw} has no images. Bring some in with `nightshift data import`.")
+    if odd := [path for path in paths if not _is_text(path)]:
+        raise ExportError(f"The names of {named(odd)} are not valid UTF-8. Rename them.")
+    judgements = read_judgements(project / JUDGEMENTS)
+    splits = _splits(project / FROZEN_SPLITS)
+    needed = paths if splits or judgements.by_image else []
+    digests = dict(zip(needed, ordered_map(lambda path: sha256_of_file(raw / path), needed, THREADS), strict=True))
+    facts = _facts(raw, paths)
+    images = []
+    for path in paths:
+        known = facts.get(path, {})
+        sha256 = digests.get(path, "")
+        split = splits.get(sha256) or known.get("split", "")
+        columns = tuple((column, value) for column, value in known.items() if value and column != "split")
+        of = labels.of_folder(path.split("/", 1)[0])
+        said = tuple(judgements.of(sha256))
+        images.append(Exported(path, _address(before, path), of, split, columns, said))
+    return images, _notes(images, digests, judgements)
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _address(before: str, path: str) -> str:
+    """The path behind what stands before it: escaped where that is an address of the web."""
+    is_web = before.startswith(("http://", "https://")) or "?" in before
+    return before + (quote(path) if is_web else path)
+
+
+def _splits(file: Path) -> Mapping[str, str]:
+    """The split of each image that a training has drawn, by SHA-256."""
+    from pipeline.data.splits import FrozenSplits
+
+    try:
+        return FrozenSplits.model_validate(read_json(file)).by_content()
+    except FileNotFoundError:
+        return {}
+    except (ValueError, ValidationError) as error:
+        raise ExportError(f"{file} is not a valid split: {error}. Fetch it again with `dvc checkout {file}`.") from None
+
+
+def _facts(raw: Path, paths: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The rows of the side table by path."""
+    table = as_named(read_metadata(raw / METADATA.name), paths)
+    rows = [{str(key): str(value) for key, value in row.items()} for row in table.to_dict("records")]
+    return {row.pop("path"): row for row in rows}
+
+
+def _notes(images: Sequence[Exported], digests: Mapping[str, str], judgements: Judgements) -> list[str]:
+    agreed = [(image, judgements.agreed(digests.get(image.path, ""))) for image in images]
+    other = [image.path for image, one in agreed if one and not one.cannot_tell and _differs(one.label, image.label)]
+    if not other:
+        return []
+    return [
+        f"{counted(len(other), 'image')} {'is' if len(other) == 1 else 'are'} judged otherwise than {RAW} has "
+        f"{'it' if len(other) == 1 else 'them'}: {named(other)}. The export has the labels of {RAW}; bring in the "
+        "judgements with `nightshift data import labels`, then export again."
+    ]
+
+
+def _differs(said: str, label: str) -> bool:
+    return labels.sameness(said) != labels.sameness(label)
+
+
+def _write(files: Mapping[Path, Iterator[str]], project: Path) -> None:
+    """Write all files, then rename them: a file is there whole or not at all. Raises ExportError for another's file."""
+    record = _record(project)
+    keys = {file: _key(file, project) for file in files}
+    for file, key in keys.items():
+        if file.is_dir():
+            raise ExportError(f"{shown(str(file))} is a folder. Move it away, or name another place.")
+        if file.exists() and sha256_of_file(file) not in record.files.get(key, []):
+            raise ExportError(
+                f"{shown(str(file))} is not as an export wrote it: it is another's file, or was changed. Move it away, "
+                "or name another place; nothing was written."
+            )
+    with ExitStack() as stack:
+        for file, pieces in files.items():
+            found = hashlib.sha256()
+            with stack.enter_context(replacing(file)).open("wb") as written:
+                for piece in pieces:
+                    found.update(data := piece.encode())
+                    written.write(data)
+            record.files[keys[file]] = [*record.files.get(keys[file], []), found.hexdigest()][-KEPT:]
+        write_json(project / WRITTEN, record.model_dump())  # first: what is renamed after it is known as ours
+
+
+def _record(project: Path) -> _Written:
+    try:
+        return _Written.model_validate(read_json(project / WRITTEN))
+    except (FileNotFoundError, ValueError):
+        return _Written()
+
+
+def _key(file: Path, project: Path) -> str:
+    """The file's path below the project, which may move; of others the whole path."""
+    place, root = file.absolute(), project.absolute()
+    return str(place.relative_to(root)) if place.is_relative_to(root) else str(place)

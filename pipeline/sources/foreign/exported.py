@@ -1,0 +1,45 @@
+"""An image of the project as other tools are told of it, and the pieces of what is written. Knows no format."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.data.judgements import Judgement
+
+Output = Mapping[str, Iterator[str]]  # file name -> its text in pieces; the name is empty where the format is one file
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An image of data/raw."""
+
+    path: str  # below data/raw
+    address: str  # what others call it: what a person has put before the path, and the path
+    label: str
+    split: str = ""
+    known: tuple[tuple[str, str], ...] = ()  # the other columns of the side table that are not empty
+    judgements: tuple[Judgement, ...] = ()  # of each reader the last one; the latest comes last
+
+
+def json_list(values: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """A JSON list, one value a line."""
+    before = "[\n"
+    for value in values:
+        yield before + json.dumps(value, ensure_ascii=False)
+        before = ",\n"
+    yield "\n]\n" if before == ",\n" else "[]\n"
+
+
+def json_lines(values: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """JSON Lines."""
+    return (json.dumps(value, ensure_ascii=False) + "\n" for value in values)
+
+
+def csv_rows(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """CSV as programs read it: every text is exactly what it is, also one that a spreadsheet takes for a formula."""
+    for row in rows:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(row)
+        yield line.getvalue()

@@ -1,0 +1,50 @@
+"""Keep what people have said in another tool as judgements of this project.
+
+One rule: an answer counts that says who gave it and when, of an image that was found. It is kept once, and only if it
+is newer than what the same reader has said of the image before.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.core.paths import JUDGEMENTS
+from pipeline.core.text import counted
+from pipeline.data.judgements import Judgement, every_judgement, keep
+from pipeline.sources.relabelled import sha256_of
+from pipeline.sources.source import Source
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def judgements_of(source: Source) -> list[Judgement]:
+    """What people have said of the images of a source, the oldest first; reads those images."""
+    items = [item for item in (*source.items, *source.differing) if item.said]
+    found = [
+        Judgement(
+            sha256=sha256, path=item.file.path, label=said.label, reader=said.reader, at=said.at, source="import",
+            seconds=said.seconds,
+        )
+        for item, sha256 in source.visit(items, sha256_of)
+        for said in item.said
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: (one.at, one.sha256, one.reader))
+
+
+def keep_new(judgements: Sequence[Judgement], raw: Path) -> list[str]:
+    """Append those that are new to data/labels.jsonl, and say in a line how many."""
+    file = raw.parent / JUDGEMENTS.name
+    last: dict[tuple[str, str], datetime] = {}
+    for one in every_judgement(file) if judgements else ():
+        last[one.sha256, one.reader] = max(one.at, last.get((one.sha256, one.reader), one.at))
+    new = [one for one in judgements if _kept_at(one) > last.get((one.sha256, one.reader), NEVER)]
+    keep(new, file)
+    if not new:
+        return []
+    readers = {one.reader for one in new}
+    return [f"Kept {counted(len(new), 'judgement')} of {counted(len(readers), 'reader')} in {JUDGEMENTS}."]
+
+
+def _kept_at(judgement: Judgement) -> datetime:
+    """The time as the file has it: in milliseconds."""
+    return judgement.at.replace(microsecond=judgement.at.microsecond // 1000 * 1000)
