@@ -15,6 +15,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREDICTIONS, REGISTRATION_PAGE
 from pipeline.core.people_tables import TableError
 from pipeline.evaluation.results import read_evaluation
+from pipeline.night.accuracy import read_accuracy
 from pipeline.night.neighbours import MORNING
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review import REVIEW
@@ -148,6 +149,7 @@ def _night_lines(folder: Path) -> list[str]:
         return []
     result, lines = folder / PREDICTIONS_CSV, ["Latest predictions:"]
     lines += [f"  {line}" for line in summary_lines(summary)]
+    lines += [f"  {found.sentence}"] if (found := read_accuracy(folder_at(folder), summary)) else []
     files = (folder / MORNING, result, folder / REVIEW_PAGE)
     lines += [f"  {file}" for file in files if file == result or file.is_file()]
     lines += _open_review(folder / REVIEW)

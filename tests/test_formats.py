@@ -15,6 +15,7 @@ from pipeline.evaluation import robustness, slices
 from pipeline.evaluation.headlines import METRICS
 from pipeline.evaluation.results import Evaluation, TrainingResult, few_numbers
 from pipeline.model.contract import Contract
+from pipeline.night.accuracy import Estimate
 from pipeline.night.ledger import RunPlan
 from pipeline.night.rows import COLUMNS, CORRECTION, WHY
 from pipeline.night.summary import NightSummary
@@ -61,6 +62,7 @@ def of_headlines() -> list[str]:
         ("review.csv", (WHY, CORRECTION)),
         ("data/raw/metadata.csv", side_table.KNOWN),
         ("summary.json", NightSummary.model_fields),
+        ("accuracy.json", Estimate.model_fields),
         (".nightshift/plan.json", RunPlan.model_fields),
         ("contract.json", Contract.model_fields),
         ("data/manifest.parquet", MANIFEST),

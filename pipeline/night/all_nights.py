@@ -17,6 +17,7 @@ from pipeline.core.log import log
 from pipeline.core.pages import render
 from pipeline.core.paths import PREDICTIONS
 from pipeline.core.text import named, shown
+from pipeline.night.accuracy import read_accuracy
 from pipeline.night.at_work import Unfinished, unfinished
 from pipeline.night.neighbours import ALL_NIGHTS, MORNING
 from pipeline.night.outputs import is_in_predictions
@@ -45,6 +46,7 @@ class Entry:
     done: str  # files
     input: str
     counts: dict[str, int]  # status -> rows; none of an unfinished night
+    accuracy: str = ""  # of its `ok` rows, where people have judged enough
 
     @property
     def name(self) -> str:
@@ -121,6 +123,7 @@ def _finished_entry(name: str, summary: NightSummary, batch: Batch) -> Entry:
         summary.started_at, name, kind, "Needs a person" if alarms else "All is well",
         ", ".join(dict.fromkeys(alarm.about for alarm in alarms)),
         f"{summary.model_name} version {summary.model_version}", f"{summary.listed:,}", summary.input, summary.counts,
+        found.figures if (found := read_accuracy(folder_at(PREDICTIONS / name), summary)) else "",
     )  # fmt: skip
 
 

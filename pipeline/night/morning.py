@@ -15,6 +15,7 @@ from pipeline.core.log import log
 from pipeline.core.pages import Link, Picture, render
 from pipeline.core.paths import MODEL
 from pipeline.model.contract import ContractError, read_contract
+from pipeline.night.accuracy import Estimate, element, read_accuracy
 from pipeline.night.all_nights import write_all_nights
 from pipeline.night.neighbours import CARD, MORNING, as_typed, neighbours
 from pipeline.night.outputs import is_in_predictions
@@ -72,6 +73,7 @@ class Shown:
     kinds: Mapping[str, list[OnPage]]  # rows of the review, as `review.by_kind` gives them
     sure: Mapping[str, list[OnPage]]  # label -> rows that the model is sure of
     links: Sequence[Link] = ()
+    accuracy: Estimate | None = None  # of the `ok` rows, as people have judged them
 
 
 def draw_safely(
@@ -126,6 +128,7 @@ def draw(
         by_kind(on_page(_review_of(output)), pictures),
         {label: [_sure_picture(row, pictures) for row in rows] for label, rows in sure.items()},
         tuple(neighbours(output, PAGE, summary.model_version)),
+        read_accuracy(output, summary),
     )
     written = page(summary, shown, past_of(summary, output.name, batch), alarms(summary, batch))
     with output.replacing(PAGE) as beside:
@@ -202,6 +205,7 @@ def page(summary: NightSummary, shown: Shown, past: Past, wrong: list[str]) -> s
         past=past,
         kinds={kind: rows[: UNREADABLE if kind == "unreadable" else PICTURES] for kind, rows in kinds.items()},
         sure=shown.sure,
+        accuracy=element(shown.accuracy),
         counts=counts,
         review_page=REVIEW_PAGE,
         version_page=version_page(Store.of_project().address, summary.model_name, summary.model_version),
