@@ -1,10 +1,12 @@
 """The command `nightshift review`: a person looks at images in a browser, and judges them."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from pipeline.params.file import Params
     from pipeline.review.opened import Opened
 
 app = typer.Typer()
@@ -15,9 +17,16 @@ def review(
     what: Annotated[
         str | None,
         typer.Argument(
-            metavar="NIGHT",
-            help="A finished night's folder, or its address; without one, the newest below predictions/.",
+            metavar="NIGHT|FOLDER",
+            help="A finished night's folder, or its address; without one, the newest below predictions/. Or a folder "
+            "of images without labels.",
             show_default=False,
+        ),
+    ] = None,
+    proposals: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LABELS.csv", help="For a FOLDER: first proposals, from `nightshift label`.", show_default=False
         ),
     ] = None,
     port: Annotated[
@@ -35,8 +44,8 @@ def review(
     from pipeline.params.file import load_params
     from pipeline.review.serve import serve
 
-    load_params()  # outside a project nothing begins
-    opened = _opened(what)
+    params = load_params()  # outside a project nothing begins
+    opened = _opened(what, params, proposals)
 
     def tell(address: str) -> None:
         typer.echo(f"{opened.title}: {opened.about}")
@@ -51,10 +60,17 @@ def review(
         serve(opened, port, tell)
 
 
-def _opened(what: str | None) -> "Opened":
+def _opened(what: str | None, params: "Params", proposals: Path | None) -> "Opened":
     """What the command's words name."""
     from pipeline.core.paths import PREDICTIONS
+    from pipeline.night.rows import PREDICTIONS_CSV
+    from pipeline.night.summary import SUMMARY
     from pipeline.review import of_night
     from pipeline.storage.folders import folder_at
 
+    if what and not any(map(folder_at(what).exists, (SUMMARY, PREDICTIONS_CSV))):
+        from pipeline.review.of_folder import open_folder, read_hints
+
+        folder = folder_at(what)
+        return open_folder(folder, params, read_hints(proposals, folder) if proposals else None)
     return of_night.open_night(folder_at(what or of_night.newest_night(PREDICTIONS)))

@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import counted
+from pipeline.data.judgements import folder_as_kept
 from pipeline.night.neighbours import as_typed
 from pipeline.night.review import why_of
 from pipeline.night.rows import PREDICTIONS_CSV, Row, labels_in, read_rows
@@ -58,6 +59,7 @@ def _waiting(row: Row, source: Folder) -> Waiting:
         sha256=row["sha256"],
         path=row["path"],
         place=str(source / listed_path(row["path"])),
+        folder=folder_as_kept(str(source)),
         source="night",
         proposed=row["label"],
         confidence=float(row["confidence"]),

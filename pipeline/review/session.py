@@ -109,6 +109,16 @@ class Session:
         key = sameness(label)
         return self._own.get(key) or self._added.get(key) or clean(label)
 
+    def recount_labels(self) -> None:
+        """Offer only those added labels that an image has, spelled as the first of them is now."""
+        with self._alone:
+            self._follow()
+            said = (one.label for sha256 in self._images for one in self._known.get(sha256, {}).values() if one.label)
+            self._added.clear()
+            for label in said:
+                if sameness(label) not in self._own:
+                    self._added.setdefault(sameness(label), label)
+
     def place_of(self, sha256: str) -> str | None:
         """Where an image of the review, or one beside, is; None for any other."""
         found = self._images.get(sha256)
@@ -201,7 +211,7 @@ class Session:
             "sha256": click.sha256, "path": image.path, "reader": reader, "source": image.source,
             "label": self.spelled(click.label) if click.label else "", "reject": click.reject,
             "cannot_tell": click.cannot_tell, "withdrawn": click.withdrawn, "seconds": click.seconds,
-            "model_version": image.model_version, "proposed": image.proposed,
+            "folder": image.folder, "model_version": image.model_version, "proposed": image.proposed,
             "chosen": "sweep" if click.swept else image.chosen, "click": click.click,
         })  # fmt: skip
 

@@ -29,3 +29,4 @@ class Waiting:
     why: str = ""  # a person should look at it, in words
     model_version: str = ""
     chosen: Chosen = ""  # how it came to its place in the order
+    folder: str = ""  # below which `path` is, as `judgements.folder_as_kept` writes it

@@ -13,8 +13,11 @@ let now = null; // the way at work: key(event), undone(images), stop(), keys
 
 export const page = {
   review,
-  addWay(name, title, open) {
+  addWay(name, title, open, { first = false } = {}) {
+    const others = first ? [...ways] : [];
+    if (first) ways.clear();
     ways.set(name, { title, open });
+    for (const [other, way] of others) ways.set(other, way);
     drawWays();
   },
   go,
