@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.checks.expectation_results import Judgement
 from pipeline.checks.label_issues import ISSUE_COLUMNS
-from pipeline.data import side_table
+from pipeline.data import judgements, side_table
 from pipeline.data.manifest import MEASURED
 from pipeline.data.splits import FrozenSplits
 from pipeline.evaluation import robustness, slices
@@ -17,7 +17,7 @@ from pipeline.evaluation.results import Evaluation, TrainingResult, few_numbers
 from pipeline.model.contract import Contract
 from pipeline.night.accuracy import Estimate
 from pipeline.night.ledger import RunPlan
-from pipeline.night.rows import COLUMNS, CORRECTION, WHY
+from pipeline.night.rows import COLUMNS, CORRECTION, JUDGED, WHY
 from pipeline.night.summary import NightSummary
 from pipeline.validate import numbers
 from tests.fixtures.project import REPOSITORY
@@ -59,7 +59,8 @@ def of_headlines() -> list[str]:
     ("name", "fields"),
     [
         ("predictions.csv", COLUMNS),
-        ("review.csv", (WHY, CORRECTION)),
+        ("review.csv", (WHY, CORRECTION, JUDGED)),
+        ("data/labels.jsonl", judgements.Judgement.model_fields),
         ("data/raw/metadata.csv", side_table.KNOWN),
         ("summary.json", NightSummary.model_fields),
         ("accuracy.json", Estimate.model_fields),

@@ -8,6 +8,7 @@ import typer
 
 data = typer.Typer(no_args_is_help=True, help="The images to learn from, in data/raw/<class>/.")
 
+LABELS = "labels"  # the word for the judged images
 WIDTH = 120  # characters of a table that goes to a file or another program
 
 
@@ -36,7 +37,8 @@ def data_import(
             help="A folder (<class>/…, or train/<class>/…, val/…, test/…), a table (.csv, .tsv, .parquet) with the "
             "columns path and label, or a .zip or .tar of such a folder; or the address of one (s3://, https://, …); "
             "or a night's review.csv in which the column correct_label is filled in; or a file of Label Studio, Vertex "
-            "AI, SageMaker Ground Truth, Custom Vision, Hugging Face, COCO or Camtrap DP.",
+            "AI, SageMaker Ground Truth, Custom Vision, Hugging Face, COCO or Camtrap DP; or the word `labels`: all "
+            "images that were judged (data/labels.jsonl).",
         ),
     ],
     into: Annotated[
@@ -72,11 +74,20 @@ def data_import(
             metavar="NAME", help="Which question, column or job of another tool's file has the labels, if several have."
         ),
     ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Of `labels`: do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Of `labels`: only say what would happen.")] = False,
 ) -> None:
     """Bring labelled images into data/raw/<class>/. The source is not changed.
 
     Run the same command again to complete an interrupted import: it copies only what is missing.
     """
+    if _is_of_judgements(source):
+        if into or link or replace or names or images or label_field:
+            raise typer.BadParameter("Only --yes and --dry-run go with `labels`.")
+        _import_judged(yes, dry_run)
+        return
+    if yes or dry_run:
+        raise typer.BadParameter("--yes and --dry-run belong to `nightshift data import labels`.")
     from flows.show_import import print_imported
     from pipeline.params.file import load_params
     from pipeline.sources.copy import import_from
@@ -92,6 +103,38 @@ def data_import(
         )  # fmt: skip
         dvc.add_data()
     print_imported(done)
+
+
+def _is_of_judgements(source: str) -> bool:
+    """Whether an import is of the judged images. Raises BadParameter where a folder has that name, too."""
+    from pipeline.core.paths import JUDGEMENTS
+
+    if source == LABELS and Path(LABELS).exists():
+        raise typer.BadParameter(
+            f"There is a {LABELS} in this folder, too: `nightshift data import ./{LABELS}` imports that, and "
+            f"`nightshift data import {JUDGEMENTS}` the judged images."
+        )
+    return source == LABELS or Path(source) == JUDGEMENTS
+
+
+def _import_judged(yes: bool, dry_run: bool) -> None:
+    from flows.show_judged import print_brought_in, print_plan
+    from pipeline.core.errors import NightshiftError
+    from pipeline.params.file import load_params
+    from pipeline.sources.judged import COMMAND, bring_in, plan_judged
+    from pipeline.versions import dvc
+
+    load_params()  # nothing is written outside a project
+    dvc.require_repository()
+    plan = plan_judged()
+    print_plan(plan)
+    if plan.is_empty or dry_run:
+        return
+    if not yes:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise NightshiftError(f"Nothing was changed. If this is right: {COMMAND} --yes")
+        typer.confirm("Do this?", abort=True)
+    print_brought_in(bring_in(plan))
 
 
 @data.command("export")

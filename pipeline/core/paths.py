@@ -12,6 +12,7 @@ FROZEN_SPLITS = Path("data/splits.json")  # the split of each image, by its cont
 PREPARED = Path("data/prepared")
 FEATURES = Path("data/features")
 JUDGEMENTS = Path("data/labels.jsonl")  # what people have said of images: grows only, and git keeps it
+REJECTED = Path("data/rejected")  # images that people took out of data/raw, below their label; nothing deletes them
 AUTO = Path("data/.auto")  # features of other networks, for `nightshift tune --auto`; may be deleted
 
 MODEL = Path("models/current")

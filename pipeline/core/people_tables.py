@@ -7,9 +7,9 @@ with a first line `sep=;`, with empty columns and rows at the end.
 import codecs
 import csv
 import io
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named, shown, stripped
@@ -31,6 +31,8 @@ class Table:
     columns: list[str]
     rows: list[tuple[int, list[str]]]  # its number and its cells; rows without any text are left out
     encoding: str = "utf-8"
+    separator: str = ","
+    skipped: int = 0  # 1 for a spreadsheet's own first line
 
     @property
     def dicts(self) -> list[dict[str, str]]:
@@ -58,7 +60,41 @@ def read_table(data: bytes, name: str, known: Collection[str], encodings: Iterab
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=best, strict=True))
     except csv.Error as error:
         raise TableError(f"{name} is not valid {'TSV' if usual != ',' else 'CSV'}: {error}. Save it again.") from error
-    return _evened(rows, header[best], name, skipped, encoding)
+    even = _evened(rows, header[best], name, skipped, encoding)
+    return replace(even, separator=best, skipped=skipped)
+
+
+def with_cells(
+    data: bytes, name: str, known: Collection[str], change: Callable[[dict[str, str]], Mapping[str, str]]
+) -> bytes:
+    """The same table in its own form, with other cells: `change` names those of a row; new columns come last.
+
+    All else stays: separator, encoding, rows, columns and how they are spelled. Raises TableError as `read_table`, and
+    where the encoding lacks a letter.
+    """
+    table = read_table(data, name, known, OLD_ENCODINGS)
+    text, encoding = decoded(data, name, OLD_ENCODINGS)
+    skipped = text[: text.index("\n") + 1] if table.skipped else ""
+    changes = {number: change(dict(zip(table.columns, cells, strict=True))) for number, cells in table.rows}
+    columns = [*table.columns, *sorted({column for of in changes.values() for column in of} - set(table.columns))]
+    rows = csv.reader(io.StringIO(text.removeprefix(skipped), newline=""), delimiter=table.separator)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=table.separator, lineterminator="\r\n" if "\r\n" in text else "\n")
+    heading = False
+    for number, row in enumerate(rows, start=1 + table.skipped):
+        if any(map(stripped, row)) and not heading:
+            heading, cells = True, [*row[: len(table.columns)], *columns[len(table.columns) :]]
+        elif number in changes:
+            cells = [*row[: len(table.columns)], *[""] * (len(columns) - len(table.columns))]
+            for column, cell in changes[number].items():
+                cells[columns.index(column)] = cell
+        else:
+            cells = row
+        writer.writerow(cells)
+    try:
+        return (skipped + out.getvalue()).encode(encoding)
+    except UnicodeEncodeError as error:
+        raise TableError(f"{name} cannot hold {shown(error.object[error.start])}. Save it as UTF-8.") from None
 
 
 def named_as(columns: Iterable[str], known: Collection[str]) -> list[str]:

@@ -8,6 +8,7 @@ an image has an answer where all its readers agree.
 (`core.cells.csv_path`). `folder_as_kept` gives `folder`, `place_of` the file or address of both.
 """
 
+import getpass
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ from pipeline.core.cells import csv_path, listed_path
 from pipeline.core.disk_errors import explained
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import JUDGEMENTS
+from pipeline.data.labels import sameness
 from pipeline.storage.addresses import is_address
 
 LOCK = Path(".nightshift/labels.lock")
@@ -64,7 +66,7 @@ class Judgement(BaseModel):
     @property
     def said(self) -> tuple[str, str]:
         """What two readers agree on, or not: the kind and the label."""
-        return ("label", self.label) if self.label else ("reject" if self.reject else "cannot_tell", "")
+        return ("label", sameness(self.label)) if self.label else ("reject" if self.reject else "cannot_tell", "")
 
     @property
     def line(self) -> str:
@@ -72,6 +74,14 @@ class Judgement(BaseModel):
         return self.model_dump_json(exclude_defaults=True, exclude={"at"}).removesuffix("}") + (
             f',"at":"{self.at.astimezone(UTC).isoformat(timespec="milliseconds")}"}}\n'
         )
+
+
+def this_reader() -> str:
+    """The name of whoever runs this program, as the operating system has it."""
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a container may run under a number without a name
+        return "unknown"
 
 
 def folder_as_kept(folder: str | Path, project: Path = Path()) -> str:

@@ -5,8 +5,8 @@ from pipeline.core.log import log
 from pipeline.core.pages import Link
 from pipeline.core.paths import MODEL_CARD
 from pipeline.evaluation.card_page import card_page
-from pipeline.night.kept_labels import REVIEW
 from pipeline.night.neighbours import CARD, OWN
+from pipeline.night.review_labels import REVIEW
 from pipeline.registry.versions import Registered, fetch_card
 from pipeline.storage.folders import Folder
 

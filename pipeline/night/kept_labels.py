@@ -1,4 +1,6 @@
-"""Labels that a person has written into a review: no later run into the same folder loses one.
+"""Labels that a person has typed into a review: no later run into the same folder loses one.
+
+Those that are in data/labels.jsonl already come from there (`review_labels`).
 
 A label belongs to an image's bytes. Where the new run has an image with the same bytes, its row stands in the new
 review, with the label. If the old file holds anything else that a person wrote, the whole of it is kept beside the new
@@ -14,25 +16,30 @@ from pathlib import Path
 
 from pipeline.core.log import log
 from pipeline.core.people_tables import TableError
-from pipeline.night.review_file import read_review
-from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row
+from pipeline.night.review_file import REVIEW_COLUMNS, read_review
+from pipeline.night.review_labels import REVIEW, shown_in, typed_in
+from pipeline.night.rows import Row
 from pipeline.storage.folders import Folder
 
-REVIEW = "review.csv"  # beside predictions.csv
 KEPT = re.compile(r"review-\d+\.csv")
 
 
 @dataclass(frozen=True, slots=True)
 class KeptLabels:
-    """What a person has written into the review of an earlier run into the same folder."""
+    """What a person has typed into the review of an earlier run into the same folder."""
 
     labels: Mapping[tuple[str, str], str] = field(default_factory=dict)  # path and SHA-256, as in the CSV -> label
     by_content: Mapping[str, str] = field(default_factory=dict)  # SHA-256 -> label, where there is one label
+    shown: frozenset[str] = frozenset()  # SHA-256 of images whose row shows what was judged: it stays in the review
     file: bytes = b""  # the review, if it holds more: own columns, or a form that only a person's program writes
 
     def label_of(self, row: Row) -> str:
         """The label that a person gave the image of this row; empty without one."""
         return self.labels.get((row["path"], row["sha256"]), "") or self.by_content.get(row["sha256"], "")
+
+    def keeps(self, row: Row) -> bool:
+        """Whether this row stays in the review whatever the model says of its image."""
+        return bool(self.label_of(row)) or row["sha256"] in self.shown
 
 
 def read_kept(output: Folder) -> KeptLabels:
@@ -42,14 +49,15 @@ def read_kept(output: Folder) -> KeptLabels:
     data = output.read(REVIEW)
     if (rows := _rows(data)) is None:
         return KeptLabels(file=data)
-    labels = {(row["path"], row["sha256"]): label for row in rows if (label := row[CORRECTION].strip())}
+    labels = {(row["path"], row["sha256"]): label for row in rows if (label := typed_in(row))}
     found: dict[str, set[str]] = defaultdict(set)
     for (_, digest), label in labels.items():
         found[digest].add(label)
     single = {digest: label for digest, (label, *others) in found.items() if digest and not others}
-    own = any(row[column] for row in rows for column in row.keys() - {*COLUMNS, WHY, CORRECTION})
-    twice = sum(bool(row[CORRECTION].strip()) for row in rows) > len(labels)
-    return KeptLabels(labels, single, data if own or twice else b"")
+    own = any(row[column] for row in rows for column in row.keys() - {*REVIEW_COLUMNS})
+    twice = sum(bool(typed_in(row)) for row in rows) > len(labels)
+    shown = frozenset(row["sha256"] for row in rows if row["sha256"] and shown_in(row))
+    return KeptLabels(labels, single, shown, data if own or twice else b"")
 
 
 def _rows(data: bytes) -> list[dict[str, str]] | None:
@@ -86,7 +94,7 @@ def kept_names(output: Folder) -> list[str]:
 
 
 def labelled(folder: Path) -> Iterator[tuple[Path, list[dict[str, str]] | None]]:
-    """Each review in a night's folder, and its rows with a person's label; None: it is in no form that we know."""
+    """Each review in a night's folder, and its rows with a label that a person has typed; None: in no form we know."""
     for file in sorted(file for file in folder.glob("review*.csv") if file.name == REVIEW or KEPT.fullmatch(file.name)):
         rows = _rows(file.read_bytes())
-        yield file, None if rows is None else [row for row in rows if row[CORRECTION].strip()]
+        yield file, None if rows is None else [row for row in rows if typed_in(row)]

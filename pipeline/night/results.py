@@ -24,6 +24,7 @@ from pipeline.night.planning import ClassifyError
 from pipeline.night.repeats import Known
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review import About, Candidates, on_page, thumbnails, write_review
+from pipeline.night.review_labels import known_judgements
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
 from pipeline.night.shard import model_folder
 from pipeline.night.summary import Certified, NightSummary, OutlierTest
@@ -106,7 +107,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     model = f"{plan.model_name} version {plan.model_version} (model {plan.contract_hash[:8]})"
     links = tuple(neighbours(output, REVIEW_PAGE, plan.model_version))
     about = About(as_typed(output), plan.started_at, csv_path(plan.input), model, links)
-    write_review(output, review, pictures, contract, moved, about)
+    write_review(output, review, pictures, contract, moved, about, known_judgements())
     summary = NightSummary(
         **plan.model_dump(exclude={"files", "input", "columns"}),
         input=csv_path(plan.input),

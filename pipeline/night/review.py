@@ -15,19 +15,22 @@ from PIL import Image
 
 from pipeline.core.cells import guarded, listed_path
 from pipeline.core.pages import Link, Picture, address_of, data_uri, render
+from pipeline.data.judgements import Judgements
 from pipeline.model.contract import Contract
 from pipeline.model.doubt import OUTLIER, REASONS
-from pipeline.night.kept_labels import REVIEW as REVIEW
 from pipeline.night.kept_labels import KeptLabels, keep_file
 from pipeline.night.reading import Decoded, Reading, ReadingError, read_images
-from pipeline.night.rows import COLUMNS, CORRECTION, WHY, Row, as_cells, labels_in
+from pipeline.night.review_file import REVIEW_COLUMNS
+from pipeline.night.review_labels import REVIEW as REVIEW
+from pipeline.night.review_labels import agreed_in, judged_cell
+from pipeline.night.rows import COLUMNS, WHY, Row, as_cells, labels_in
 from pipeline.night.summary import Drift, ReviewCounts
 from pipeline.params.data import Images
 from pipeline.storage.folders import Folder
 from pipeline.storage.stores import StoreError
 
 PAGE = "review.html"  # beside predictions.csv
-NOTHING_KEPT = KeptLabels()
+NOTHING_KEPT, NOTHING_JUDGED = KeptLabels(), Judgements()
 KINDS = ("unreadable", "outlier", "unsure", "flagged")  # the first that fits, in the order of the review
 TEMPLATE = "night/review.html"
 PICTURES = 120  # on the page; each takes 4 ms of processor time
@@ -106,7 +109,7 @@ class Candidates:
     def add(self, row: Row) -> None:
         """Consider a row."""
         self._number += 1
-        if self._kept.label_of(row):
+        if self._kept.keeps(row):
             self._labelled.append(row)
         if (kind := kind_of(row)) is None:
             return
@@ -148,20 +151,20 @@ class About:
 
 def write_review(
     output: Folder, review: Review, pictures: Mapping[str, Picture], contract: Contract, drift: Drift | None,
-    about: About | None = None,
+    about: About | None = None, judgements: Judgements = NOTHING_JUDGED,
 ) -> None:  # fmt: skip
     """Write review.csv and review.html into `output`. pictures: as `thumbnails` gives them.
 
-    Labels that a person wrote into an earlier review there are kept.
+    Labels that a person typed into an earlier review there are kept; `judgements` fill in the others.
     """
     keep_file(output, review.kept, review.rows)
     with output.replacing(REVIEW) as beside, beside.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow([*COLUMNS, WHY, CORRECTION])
-        writer.writerows(
-            [*as_cells(row[column] for column in COLUMNS), why_of(row), guarded(review.kept.label_of(row))]
-            for row in review.rows
-        )
+        writer.writerow(REVIEW_COLUMNS)
+        for row in review.rows:
+            judged = judged_cell(judgements, row["sha256"])
+            label = review.kept.label_of(row) or agreed_in(judged)
+            writer.writerow([*as_cells(row[column] for column in COLUMNS), why_of(row), guarded(label), judged])
     with output.replacing(PAGE) as beside:
         beside.write_text(page(review, pictures, contract, drift, about), encoding="utf-8")
 

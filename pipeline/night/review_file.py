@@ -6,7 +6,9 @@ from pipeline.core.cells import unguarded
 from pipeline.core.people_tables import OLD_ENCODINGS, TableError, read_table
 from pipeline.core.text import named, stripped
 from pipeline.data.labels import clean
-from pipeline.night.rows import COLUMNS, CORRECTION, NUMBERS, TEXTS, WHY
+from pipeline.night.rows import COLUMNS, CORRECTION, JUDGED, NUMBERS, TEXTS, WHY
+
+REVIEW_COLUMNS = (*COLUMNS, WHY, CORRECTION, JUDGED)
 
 
 def read_review(data: bytes, name: str, encodings: Collection[str] = tuple(OLD_ENCODINGS)) -> list[dict[str, str]]:
@@ -16,8 +18,7 @@ def read_review(data: bytes, name: str, encodings: Collection[str] = tuple(OLD_E
 
     Raises TableError when it is not a review: without its columns for a path and a correction.
     """
-    columns = (*COLUMNS, WHY, CORRECTION)
-    table = read_table(data, name, columns, encodings)
+    table = read_table(data, name, REVIEW_COLUMNS, encodings)
     if not {"path", CORRECTION} <= set(table.columns):
         raise TableError(
             f"{name} is not a night's review: it has no columns path and {CORRECTION}, but "
@@ -25,7 +26,7 @@ def read_review(data: bytes, name: str, encodings: Collection[str] = tuple(OLD_E
         )
     rows = []
     for found in table.dicts:
-        row = dict.fromkeys(columns, "") | found
+        row = dict.fromkeys(REVIEW_COLUMNS, "") | found
         row |= {column: unguarded(row[column]) for column in TEXTS}
         row |= {column: row[column].replace(",", ".") for column in NUMBERS}  # decimal commas
         rows.append(row | {CORRECTION: clean(unguarded(stripped(row[CORRECTION])))})

@@ -23,7 +23,7 @@ NUMBERS = {
     "outlier_score": "float", "brightness": "float", "contrast": "float", "sharpness": "float",
 }  # fmt: skip
 TEXTS = ("label", "label_2", "label_3", "error", "model_name")  # any text; guarded in the CSV, itself in a row
-WHY, CORRECTION = "why", "correct_label"  # extra columns of review.csv; a person fills in the second
+WHY, CORRECTION, JUDGED = "why", "correct_label", "judged"  # more columns of review.csv; a person fills in the second
 LIGHT = ("brightness", "contrast", "sharpness")
 SIGNALS = 2 + len(LIGHT) + 1  # columns at the end, on how far a row may be trusted
 RANKS = 3  # labels in a row

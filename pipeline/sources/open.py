@@ -22,6 +22,7 @@ from pipeline.core.parallel import ordered_map
 from pipeline.core.people_tables import OLD_ENCODINGS
 from pipeline.core.text import named, shown
 from pipeline.data.suspects import ISSUE_COLUMNS
+from pipeline.night.review_file import REVIEW_COLUMNS
 from pipeline.sources import archives, tables
 from pipeline.sources.archives import Archive, is_archive
 from pipeline.sources.foreign.opened import ENDINGS as LABEL_ENDINGS
@@ -37,7 +38,7 @@ from pipeline.sources.foreign.opened import (
     package_files,
 )
 from pipeline.sources.layout import Found, Item, SourceError, lay_out
-from pipeline.sources.reviews import REVIEW_COLUMNS, corrections, is_of_suspects, is_review, relabelled
+from pipeline.sources.reviews import corrections, is_of_suspects, is_review, relabelled
 from pipeline.sources.source import THREADS, Files, Source, below_common, look, start_of
 from pipeline.storage.addresses import (
     explained,

@@ -16,13 +16,12 @@ from pipeline.core.text import named, shown
 from pipeline.data.label_folders import folder_of
 from pipeline.data.suspects import suspects_in
 from pipeline.night.review_file import read_review
-from pipeline.night.rows import COLUMNS, CORRECTION, PREDICTIONS_CSV, WHY, read_rows
+from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, WHY, read_rows
 from pipeline.sources.layout import Found, Item, SourceError
 from pipeline.storage.addresses import is_address, open_remote
 from pipeline.storage.files import read_json
 
 PIECE = 1 << 20  # bytes read at once
-REVIEW_COLUMNS = (*COLUMNS, WHY, CORRECTION)
 NEEDED = ("path", "status", "sha256", WHY, CORRECTION)  # a table with these columns is a review
 SUSPECTS_NEEDED = ("path", "suggested", "sha256", CORRECTION)  # and one with these is of suspected labels
 
@@ -63,10 +62,10 @@ def _moved(one: "_Looked", raw: Path) -> Item:
     old, _, below = one.found.path.partition("/")
     label = one.row[CORRECTION]
     taken = [folder / below for folder in (raw / label, raw / folder_of(label)) if (folder / below).is_file()]
-    if any(_digest(str(file))[0] != one.digest for file in taken):
+    if any(digest_at(str(file))[0] != one.digest for file in taken):
         path = PurePosixPath(below)
         below = str(path.with_name(f"{path.stem} (from {old}){path.suffix}"))
-    return Item(label, _named(below), one.found)
+    return Item(label, named_below(below), one.found)
 
 
 def corrections(file: Path) -> Corrections:
@@ -86,7 +85,7 @@ def corrections(file: Path) -> Corrections:
             for one in looked
         ]
     _refuse_lost(looked, name, folder)
-    items = [Item(one.row[CORRECTION], _named(one.found.path), one.found) for one in looked]
+    items = [Item(one.row[CORRECTION], named_below(one.found.path), one.found) for one in looked]
     return Corrections(items, len(rows) - len(filled))
 
 
@@ -135,7 +134,7 @@ class _Looked:
 def _looked_at(row: dict[str, str], folder: str) -> _Looked:
     path = listed_path(row["path"])
     place = f"{folder.rstrip('/')}/{path}"
-    digest, size = _digest(place)
+    digest, size = digest_at(place)
     return _Looked(row, Found(path, place, size), digest)
 
 
@@ -162,7 +161,7 @@ def _folder(file: Path) -> str:
     return folder
 
 
-def _digest(place: str) -> tuple[str, int]:
+def digest_at(place: str) -> tuple[str, int]:
     """SHA-256 and size of a file; an empty hash and 0 if it cannot be read."""
     try:
         with open_remote(place) if is_address(place) else Path(place).open("rb") as stream:
@@ -175,6 +174,6 @@ def _digest(place: str) -> tuple[str, int]:
         return "", 0
 
 
-def _named(path: str) -> str:
+def named_below(path: str) -> str:
     """The image's path below its label's folder, with bytes that are not UTF-8 escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

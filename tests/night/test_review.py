@@ -162,14 +162,14 @@ def output(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def test_the_review_has_the_columns_of_the_night_and_two_more(output: Path) -> None:
+def test_the_review_has_the_columns_of_the_night_and_three_more(output: Path) -> None:
     said = write(output, 4)
     assert said == ReviewCounts(rows=4, of=13, unreadable=2, outlier=2, unsure=6, flagged=3)
     with (output / "review.csv").open(encoding="utf-8", newline="") as file:
         heading, *rows = csv.reader(file, strict=True)
-    assert heading == [*COLUMNS, "why", "correct_label"]
+    assert heading == [*COLUMNS, "why", "correct_label", "judged"]
     assert [line[0] for line in rows] == ["empty", "far outlier", "most unsure", "darker and small"]
-    assert rows[1][-2:] == ["outlier; low confidence; blurred", ""]
+    assert rows[1][-3:] == ["outlier; low confidence; blurred", "", ""]
     night = {line["path"]: line for line in read_rows(output / "predictions.csv")}
     for line in read_rows(output / "review.csv"):
         assert {column: line[column] for column in COLUMNS} == night[line["path"]]

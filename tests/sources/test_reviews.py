@@ -109,7 +109,7 @@ def summary_of_something_else(folder: Path, review: Path) -> None:
 def two_labels(folder: Path, review: Path) -> None:
     with review.open("a", encoding="utf-8", newline="") as file:
         first = next(line for line in review.read_text(encoding="utf-8-sig").splitlines() if line.startswith("1.png"))
-        file.write(first.removesuffix("dog") + "cat\r\n")
+        file.write(first.removesuffix("dog,") + "cat,\r\n")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,224 @@
+"""Judged images come into data/raw as a person has seen it said, once, and none is lost on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.cells import csv_path
+from pipeline.data.judgements import Judgement, folder_as_kept, keep
+from pipeline.night.rows import Classified, Stamp, to_row, write_rows
+from pipeline.sources.judged import JudgedPlan, carry_out, plan_judged
+from pipeline.storage.files import sha256_of_file
+from pipeline.storage.folders import folder_at
+from tests.fixtures.project import REPOSITORY
+from tests.fixtures.sources import content, tree, write_files
+from tests.fixtures.summaries import summary_of
+
+PHOTOS = ("1.jpg", "deep/2.jpg", "back\\slash \udcff.jpg")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with two classes, and a night's photographs."""
+    monkeypatch.chdir(tmp_path)
+    write_files(tmp_path / "data/raw", "ants/0.jpg", "ants/deep/1.jpg", "K\u00e4fer/0.jpg", "K\u00e4fer/junk.jpg")
+    write_files(tmp_path / "photos", *PHOTOS)
+    return tmp_path
+
+
+def judge(file: Path, said: str, reader: str = "ada", folder: Path | None = None) -> None:
+    """`-` rejects, `?` cannot tell, an empty text withdraws."""
+    folder = folder or (Path("data/raw") if "raw" in file.parts else Path("photos"))
+    words = {"-": {"reject": True}, "?": {"cannot_tell": True}, "": {"withdrawn": True}}
+    path = csv_path(str(file.relative_to(folder)))
+    about = {"sha256": sha256_of_file(file), "path": path, "reader": reader, "source": "night"}
+    keep([Judgement.model_validate(about | {"folder": folder_as_kept(folder)} | words.get(said, {"label": said}))])
+
+
+def import_all() -> JudgedPlan:
+    plan = plan_judged()
+    carry_out(plan)
+    return plan
+
+
+RAW = Path("data/raw")
+
+
+def test_new_images_come_changed_ones_move_rejected_ones_are_kept_aside_and_never_twice(project: Path) -> None:
+    (RAW / "metadata.csv").write_text("path,site\nants/deep/1.jpg,north\n")
+    before = tree(RAW)
+    judge(Path("photos/1.jpg"), "ANTS")
+    judge(Path("photos/deep/2.jpg"), "wasp")
+    judge(Path("photos") / PHOTOS[2], "K\u00e4fer")
+    judge(RAW / "ants/deep/1.jpg", "K\u00e4fer")
+    judge(RAW / "K\u00e4fer/junk.jpg", "-")
+    judge(RAW / "ants/0.jpg", "ants")
+    plan = plan_judged()
+    assert tree(RAW) == before, "a plan changes nothing"
+    assert sorted(item.label for item in plan.new) == ["K\u00e4fer", "ants", "wasp"]
+    assert [(one.path, one.label) for one in plan.rejected] == [("K\u00e4fer/junk.jpg", "K\u00e4fer")]
+    assert (plan.there, plan.new_labels, len(plan.moved)) == (1, ("wasp",), 1)
+    done = carry_out(plan)
+    assert (done.new.total(), dict(done.moved), dict(done.rejected)) == (3, {"K\u00e4fer": 1}, {"K\u00e4fer": 1})
+    after = tree(RAW)
+    assert after.pop("metadata.csv") == "path,site\nK\u00e4fer/deep/1.jpg,north\n".encode()
+    assert after == {
+        "ants/0.jpg": content("ants/0.jpg"), "ants/1.jpg": content("1.jpg"), "wasp/deep/2.jpg": content("deep/2.jpg"),
+        "K\u00e4fer/0.jpg": content("K\u00e4fer/0.jpg"), "K\u00e4fer/deep/1.jpg": content("ants/deep/1.jpg"),
+        "K\u00e4fer/back\\slash \\xff.jpg": os.fsencode("image " + PHOTOS[2]),
+    }  # fmt: skip
+    assert tree(Path("data/rejected")) == {
+        "K\u00e4fer/junk.jpg": content("K\u00e4fer/junk.jpg"), ".gitignore": b"*\n",
+    }  # fmt: skip
+    again = plan_judged()
+    assert (again.is_empty, again.there) == (True, 5)
+
+
+def test_readers_who_differ_are_named_and_their_image_stays(project: Path) -> None:
+    judge(Path("photos/1.jpg"), "ants")
+    judge(Path("photos/1.jpg"), "K\u00e4fer", "bob")
+    judge(RAW / "ants/0.jpg", "-")
+    judge(RAW / "ants/0.jpg", "ants", "bob")
+    before = tree(RAW)
+    plan = import_all()
+    assert plan.is_empty
+    assert [*map(str, plan.differing)] == ["1.jpg (ada: ants; bob: K\u00e4fer)", "ants/0.jpg (ada: reject; bob: ants)"]
+    assert tree(RAW) == before
+    judge(Path("photos/1.jpg"), "ants", "bob")
+    judge(RAW / "ants/0.jpg", "", "ada")
+    assert (len(plan_judged().new), plan_judged().there) == (1, 1)
+
+
+def test_nothing_follows_from_who_cannot_tell_or_takes_it_back(project: Path) -> None:
+    judge(Path("photos/1.jpg"), "?")
+    judge(Path("photos/deep/2.jpg"), "ants")
+    judge(Path("photos/deep/2.jpg"), "")
+    assert plan_judged() == JudgedPlan(Path())
+
+
+def gone(file: Path) -> None:
+    file.unlink()
+
+
+def changed(file: Path) -> None:
+    file.write_bytes(b"image of something else")
+
+
+@pytest.mark.parametrize("why", [gone, changed])
+def test_bytes_that_are_not_those_judged_are_left_aside_and_named(project: Path, why: Callable[[Path], None]) -> None:
+    judge(Path("photos/1.jpg"), "ants")
+    judge(Path("photos/deep/2.jpg"), "ants")
+    why(Path("photos/1.jpg"))
+    plan = import_all()
+    assert [(one.path, one.why) for one in plan.lost] == [("1.jpg", why.__name__)]
+    assert "ants/deep/2.jpg" in tree(RAW)
+    write_files(Path("photos"), "1.jpg")
+    assert [item.file.path for item in import_all().new] == ["1.jpg"]
+
+
+def test_a_file_that_changes_after_the_plan_is_never_learnt_from(project: Path) -> None:
+    judge(Path("photos/1.jpg"), "ants")
+    judge(RAW / "K\u00e4fer/junk.jpg", "-")
+    plan = plan_judged()
+    Path("photos/1.jpg").write_bytes(b"x" * len(content("1.jpg")))
+    with pytest.raises(Exception, match=r"photos/1\.jpg has changed since it was judged"):
+        carry_out(plan)
+    assert "ants/1.jpg" not in tree(RAW)
+    (RAW / "K\u00e4fer/junk.jpg").write_bytes(b"another")
+    Path("photos/1.jpg").unlink()
+    assert [one.why for one in plan_judged().lost] == ["gone"]
+    carry_out(JudgedPlan(Path(), rejected=plan.rejected))
+    assert tree(RAW)["K\u00e4fer/junk.jpg"] == b"another"
+
+
+def test_two_images_of_one_name_are_both_kept(project: Path) -> None:
+    write_files(Path("monday"), "0.jpg")
+    write_files(Path("tuesday"), "0.jpg")
+    Path("tuesday/0.jpg").write_bytes(b"another image")
+    judge(Path("monday/0.jpg"), "ants", folder=Path("monday"))
+    judge(Path("tuesday/0.jpg"), "ants", folder=Path("tuesday"))
+    judge(RAW / "K\u00e4fer/0.jpg", "ants")
+    import_all()
+    ants = tree(RAW / "ants")
+    assert {content("0.jpg"), b"another image", content("K\u00e4fer/0.jpg"), content("ants/0.jpg")} < {*ants.values()}
+    assert "0 (from K\u00e4fer).jpg" in ants
+    assert plan_judged().is_empty
+
+
+def test_a_rejected_image_comes_back_when_it_gets_a_label(project: Path) -> None:
+    judge(RAW / "K\u00e4fer/junk.jpg", "-")
+    import_all()
+    digest = sha256_of_file(Path("data/rejected/K\u00e4fer/junk.jpg"))
+    keep(
+        [
+            Judgement(
+                sha256=digest, path="K\u00e4fer/junk.jpg", folder="data/raw", reader="ada", source="audit", label="ants"
+            )
+        ]
+    )
+    import_all()
+    assert tree(RAW)["ants/junk.jpg"] == content("K\u00e4fer/junk.jpg")
+    judge(RAW / "ants/junk.jpg", "-")
+    import_all()
+    assert "ants/junk.jpg" not in tree(RAW)
+    assert content("K\u00e4fer/junk.jpg") in tree(Path("data/rejected")).values()
+
+
+def test_an_image_that_moved_is_found_in_the_folder_of_a_later_night(project: Path) -> None:
+    judge(Path("photos/1.jpg"), "ants")
+    Path("photos").rename("archive")
+    digest = sha256_of_file(Path("archive/1.jpg"))
+    night = Path("predictions/later")
+    night.mkdir(parents=True)
+    row = to_row(Classified("1.jpg", digest, 4, 3, (("ants", 0.9),), unsure=False), Stamp("n", "1", "2026-01-01"))
+    write_rows(night / "predictions.csv", [row])
+    summary_of(input=str(project / "archive")).write(folder_at(night))
+    assert import_all().lost == ()
+    assert tree(RAW)["ants/1.jpg"] == content("1.jpg")
+
+
+def test_a_project_that_moved_finds_its_own_folders(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge(Path("photos/1.jpg"), "ants")
+    project.rename(project.with_name("elsewhere"))
+    monkeypatch.chdir(project.with_name("elsewhere"))
+    assert import_all().lost == ()
+    assert "ants/1.jpg" in tree(RAW)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.sources import judged
+left = int(sys.argv[1])
+def audit(event, args):
+    global left
+    if event in ("os.rename", "os.remove"):  # of what goes into data/raw, and out of it
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(audit)
+judged.carry_out(judged.plan_judged())
+"""
+
+
+@pytest.mark.parametrize("steps", [0, 3, 9])
+def test_a_killed_import_is_completed_by_the_same_command(project: Path, steps: int) -> None:
+    judge(Path("photos/1.jpg"), "ants")
+    judge(Path("photos/deep/2.jpg"), "ants")
+    judge(RAW / "ants/deep/1.jpg", "K\u00e4fer")
+    judge(RAW / "ants/0.jpg", "-")
+    judge(RAW / "K\u00e4fer/junk.jpg", "-")
+    every = {*tree(RAW).values(), *tree(Path("photos")).values()}
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(steps)], env=env, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert every <= {*tree(RAW).values(), *tree(Path("photos")).values(), *tree(Path("data/rejected")).values()}
+    import_all()
+    assert sorted(tree(RAW)) == ["K\u00e4fer/0.jpg", "K\u00e4fer/deep/1.jpg", "ants/1.jpg", "ants/deep/2.jpg"]
+    assert sorted(tree(Path("data/rejected"))) == [".gitignore", "K\u00e4fer/junk.jpg", "ants/0.jpg"]
+    assert plan_judged().is_empty
