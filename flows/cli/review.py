@@ -23,6 +23,9 @@ def review(
             show_default=False,
         ),
     ] = None,
+    suspects: Annotated[
+        bool, typer.Option("--suspects", help="Images of data/raw whose labels may be wrong, instead of a night.")
+    ] = False,
     proposals: Annotated[
         Path | None,
         typer.Option(
@@ -45,7 +48,7 @@ def review(
     from pipeline.review.serve import serve
 
     params = load_params()  # outside a project nothing begins
-    opened = _opened(what, params, proposals)
+    opened = _suspects(what) if suspects else _opened(what, params, proposals)
 
     def tell(address: str) -> None:
         typer.echo(f"{opened.title}: {opened.about}")
@@ -57,7 +60,7 @@ def review(
             webbrowser.open(address)
 
     with interruptible(lambda: f"Every judgement is in {JUDGEMENTS}; the same command goes on."):
-        serve(opened, port, tell)
+        serve(opened, params.compute, port, tell)
 
 
 def _opened(what: str | None, params: "Params", proposals: Path | None) -> "Opened":
@@ -74,3 +77,12 @@ def _opened(what: str | None, params: "Params", proposals: Path | None) -> "Open
         folder = folder_at(what)
         return open_folder(folder, params, read_hints(proposals, folder) if proposals else None)
     return of_night.open_night(folder_at(what or of_night.newest_night(PREDICTIONS)))
+
+
+def _suspects(what: str | None) -> "Opened":
+    from pipeline.core.errors import NightshiftError
+    from pipeline.review.of_suspects import open_suspects
+
+    if what:
+        raise NightshiftError("--suspects are images of data/raw, NIGHT is a folder of answers. Give one of the two.")
+    return open_suspects()

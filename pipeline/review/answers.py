@@ -6,6 +6,7 @@ from typing import TypedDict
 from starlette.responses import Response
 
 from pipeline.data.judgements import Judgement
+from pipeline.review.opened import Beside
 from pipeline.review.session import Progress, Session, Verdict
 from pipeline.review.waiting import Waiting
 
@@ -84,6 +85,14 @@ class ProgressJson(TypedDict):
     readers: list[ReaderJson]
 
 
+class BesideJson(TypedDict):
+    """A labelled image to compare with."""
+
+    sha256: str
+    label: str
+    words: str
+
+
 def as_json(value: object) -> Response:
     """An answer that no browser keeps."""
     data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
@@ -118,6 +127,11 @@ def said(one: Judgement) -> SaidJson:
     """What one reader says."""
     kind, label = one.said
     return {"reader": one.reader, "kind": kind, "label": label, "at": one.at.isoformat(timespec="seconds")}
+
+
+def beside(one: Beside) -> BesideJson:
+    """A labelled image to compare with."""
+    return {"sha256": one.sha256, "label": one.label, "words": one.words}
 
 
 def progress(found: Progress) -> ProgressJson:

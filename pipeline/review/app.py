@@ -21,8 +21,11 @@ from starlette.types import Scope
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.pages import render
+from pipeline.images.decode import Picture
 from pipeline.review import answers
 from pipeline.review.clicks import SHA256, Clicks
+from pipeline.review.explain import Explainer
+from pipeline.review.opened import Beside
 from pipeline.review.pictures import PictureError, Pictures, View
 from pipeline.review.session import Session
 
@@ -49,12 +52,13 @@ class _Static(StaticFiles):
         return found
 
 
-def make_app(session: Session, pictures: Pictures) -> FastAPI:
-    """The server of this review, without its guard."""
+def make_app(session: Session, pictures: Pictures, explainer: Explainer | None = None) -> FastAPI:
+    """The server of this review, without its guard. explainer: None where no model is at hand."""
     app = FastAPI(title="Nightshift review", openapi_url=None)
     app.mount("/static", _Static(directory=STATIC), name="static")
     app.include_router(_words(session))
     app.include_router(_pictures(session, pictures))
+    app.include_router(_explained(session, pictures, explainer))
     for part in session.opened.parts:
         app.include_router(part.routes(session), prefix="/part")
 
@@ -148,10 +152,10 @@ def _pictures(session: Session, pictures: Pictures) -> APIRouter:
     @router.get("/thumbnail/{sha256}")
     async def thumbnail(sha256: str, if_none_match: Annotated[str, Header()] = "") -> Response:
         """A small picture."""
-        place = _place(sha256)
+        place = _place(session, sha256)
         if if_none_match.strip('"') == sha256:
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_kept(sha256))
-        data = await _made(lambda: pictures.thumbnail(sha256, place))
+        data = await _made(pictures, lambda: pictures.thumbnail(sha256, place))
         return Response(data, media_type="image/webp", headers=_kept(sha256))
 
     @router.get("/picture/{sha256}")
@@ -160,24 +164,59 @@ def _pictures(session: Session, pictures: Pictures) -> APIRouter:
         white: Annotated[int | None, Query(ge=1, le=65535)] = None,
     ) -> Response:  # fmt: skip
         """A large picture; centre and width, or white: another window than the model's."""
-        place = _place(sha256)
+        place = _place(session, sha256)
         view = View(None if centre is None or width is None else (centre, width), white)
-        shown = await _made(lambda: pictures.large(sha256, place, view))
-        about = {"X-Image": f"{shown.width} {shown.height} {shown.format} {shown.bits}"}
-        return Response(shown.data, media_type="image/webp", headers=about | _kept(sha256))
-
-    def _place(sha256: str) -> str:
-        if (place := session.place_of(sha256)) is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND)
-        return place
-
-    async def _made(make: Callable[[], T]) -> T:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(pictures.pool, make)
-        except PictureError as error:
-            raise HTTPException(HTTPStatus.GONE, str(error)) from None
+        shown = await _made(pictures, lambda: pictures.large(sha256, place, view))
+        return Response(shown, media_type="image/webp", headers=_kept(sha256))
 
     return router
+
+
+def _explained(session: Session, pictures: Pictures, explainer: Explainer | None) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/api/beside")
+    async def beside(sha256: Sha256) -> Response:
+        """Labelled images to compare with: those that belong to it, then the training images most like it."""
+        place = _place(session, sha256)
+
+        def find() -> tuple[Picture, tuple[Beside, ...]]:
+            picture, found = pictures.as_model_sees(sha256, place), session.opened.beside.get(sha256, ())
+            alike = explainer.nearest(picture) if explainer else ()
+            return picture, found + tuple(one for one in alike if one.sha256 != sha256)
+
+        picture, found = await _made(pictures, find)
+        session.show_beside(found)
+        return answers.as_json({
+            "images": [answers.beside(one) for one in found], "explains": explainer is not None,
+            "about": {"width": picture.width, "height": picture.height, "format": picture.format, "bits": picture.bits},
+        })  # fmt: skip
+
+    @router.get("/heat/{sha256}")
+    async def heat(sha256: str) -> Response:
+        """Where the model's answer comes from, to lie over the picture."""
+        place = _place(session, sha256)
+        if explainer is None:
+            raise HTTPException(HTTPStatus.GONE, "the model is not at hand")
+        label = session.images[sha256].proposed if sha256 in session.images else ""
+        data = await _made(pictures, lambda: explainer.heat(pictures.as_model_sees(sha256, place), label))
+        return Response(data, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+    return router
+
+
+def _place(session: Session, sha256: str) -> str:
+    if (place := session.place_of(sha256)) is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return place
+
+
+async def _made(pictures: Pictures, make: Callable[[], T]) -> T:
+    """What `make` makes, on the threads for pictures."""
+    try:
+        return await asyncio.get_running_loop().run_in_executor(pictures.pool, make)
+    except PictureError as error:
+        raise HTTPException(HTTPStatus.GONE, str(error)) from None
 
 
 def _kept(sha256: str) -> dict[str, str]:

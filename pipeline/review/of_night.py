@@ -49,17 +49,17 @@ def open_night(output: Folder) -> Opened:
 
 def of_rows(rows: Iterable[Row], source: Folder) -> list[Waiting]:
     """The images with an answer, in the order of the rows."""
-    return [_waiting(row, source) for row in rows if row["status"] in ("ok", "unsure")]
+    folder = folder_as_kept(str(source))
+    return [_waiting(row, source, folder) for row in rows if row["status"] in ("ok", "unsure")]
 
 
-def _waiting(row: Row, source: Folder) -> Waiting:
+def _waiting(row: Row, source: Folder, folder: str) -> Waiting:
     named = {row[f"label{rank}"]: row[f"confidence{rank}"] for rank in RANKS if row[f"label{rank}"]}
     order = dict.fromkeys([*named, *labels_in(row.get("candidates", ""))])
     return Waiting(
         sha256=row["sha256"],
         path=row["path"],
         place=str(source / listed_path(row["path"])),
-        folder=folder_as_kept(str(source)),
         source="night",
         proposed=row["label"],
         confidence=float(row["confidence"]),
@@ -67,6 +67,7 @@ def _waiting(row: Row, source: Folder) -> Waiting:
         status=row["status"],
         why=why_of(row),
         model_version=row["model_version"],
+        folder=folder,
     )
 
 

@@ -27,7 +27,6 @@ THUMBNAIL = 256  # pixels, of the longer side: sharp at 128 points on a telephon
 LARGEST = 2048  # pixels of the longer side of a large picture
 QUALITY, LARGE_QUALITY = 82, 94  # of WebP
 LOSSLESS = 1_500_000  # pixels; a larger picture would take too long
-DEEP = 8  # bits of a sample; a deeper one has more to show than one window does
 
 
 class PictureError(NightshiftError):
@@ -40,17 +39,6 @@ class View:
 
     window: tuple[float, float] | None = None  # DICOM: centre and width
     white: int | None = None  # the 16-bit sample that is shown as white
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A large picture, encoded, and what the file is."""
-
-    data: bytes  # WebP
-    width: int  # pixels of the whole image
-    height: int
-    format: str
-    bits: int
 
 
 class Pictures:
@@ -80,7 +68,7 @@ class Pictures:
             pass
         return data
 
-    def large(self, digest: str, place: str, view: View) -> Shown:
+    def large(self, digest: str, place: str, view: View) -> bytes:
         """A picture with all pixels up to LARGEST, as WebP. Raises PictureError."""
         rules = self._square(THUMBNAIL)
         if view.window:
@@ -90,7 +78,7 @@ class Pictures:
         small = self._decoded(digest, place, rules)
         width, height = _size(small, min(LARGEST, max(small.width, small.height)))
         found = self._decoded(digest, place, rules.model_copy(update={"width": width, "height": height}))
-        return Shown(as_webp(found.pixels, large=True), found.width, found.height, found.format, found.bits)
+        return as_webp(found.pixels, large=True)
 
     def as_model_sees(self, digest: str, place: str) -> Picture:
         """The pixels that the model gets. Raises PictureError."""

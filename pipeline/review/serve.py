@@ -7,10 +7,13 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from fastapi import FastAPI
 from pydantic import BaseModel, ValidationError
 
 from pipeline.core.errors import NightshiftError
+from pipeline.params.model import Compute
 from pipeline.review.app import make_app
+from pipeline.review.explain import Explainer
 from pipeline.review.guard import TOKEN, Guard
 from pipeline.review.opened import Opened
 from pipeline.review.pictures import Pictures
@@ -61,8 +64,14 @@ def listening(port: int | None, last: int) -> socket.socket:
     raise AssertionError("port 0 is any free one")
 
 
-def serve(opened: Opened, port: int | None, tell: Callable[[str], None]) -> None:
-    """Serve a review until Ctrl-C. tell: is given the address when it listens."""
+def app_of(session: Session, compute: Compute) -> FastAPI:
+    """The server of a review with all that it can show."""
+    opened = session.opened
+    return make_app(session, Pictures(opened.images), Explainer(opened.model, compute) if opened.model else None)
+
+
+def serve(opened: Opened, compute: Compute, port: int | None, tell: Callable[[str], None]) -> None:
+    """Serve a review until Ctrl-C. compute: for the model. tell: is given the address when it listens."""
     import uvicorn
 
     session = Session(opened)
@@ -70,7 +79,7 @@ def serve(opened: Opened, port: int | None, tell: Callable[[str], None]) -> None
     with listening(port, last.port) as opened_socket:
         found = Address(port=opened_socket.getsockname()[1], token=last.token)
         keep_address(found)
-        app = Guard(make_app(session, Pictures(opened.images)), found.token, hosts(found.port))
+        app = Guard(app_of(session, compute), found.token, hosts(found.port))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
         tell(f"http://{LOOPBACK}:{found.port}/?{TOKEN}={found.token}")
         server.run(sockets=[opened_socket])

@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.core.paths import JUDGEMENTS
@@ -206,13 +207,14 @@ class Session:
         return 60 * len(pace) / max(sum(pace), 0.1) if pace else None
 
     def _judgement(self, reader: str, click: Click) -> Judgement:
-        image = self._images[click.sha256]
+        image, before = self._images[click.sha256], self._known.get(click.sha256, {}).get(reader)
         return Judgement.model_validate({
             "sha256": click.sha256, "path": image.path, "reader": reader, "source": image.source,
             "label": self.spelled(click.label) if click.label else "", "reject": click.reject,
             "cannot_tell": click.cannot_tell, "withdrawn": click.withdrawn, "seconds": click.seconds,
             "folder": image.folder, "model_version": image.model_version, "proposed": image.proposed,
             "chosen": "sweep" if click.swept else image.chosen, "click": click.click,
+            "at": max(datetime.now(UTC), before.at if before else datetime.min.replace(tzinfo=UTC)),  # clocks step back
         })  # fmt: skip
 
     def _is_new(self, reader: str, click: Click) -> bool:

@@ -18,7 +18,7 @@ class Waiting:
     """An image to judge, and what is known of it."""
 
     sha256: str
-    path: str  # as a person knows it, and as the judgement keeps it: in the night's folder, below data/raw, ...
+    path: str  # below `folder`, written as in a CSV: as a person knows it, and as the judgement keeps it
     place: str  # of its bytes: a file here, or an address
     source: Source
     label: str = ""  # that it has now, in data/raw; empty where it has none

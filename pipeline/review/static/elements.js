@@ -18,6 +18,8 @@ export function percent(share) {
 export const thumbnail = (sha256) => `thumbnail/${sha256}`;
 export const picture = (sha256) => `picture/${sha256}`;
 
+export const heat = (sha256) => `heat/${sha256}`;
+
 export function verdictWords(verdict) {
   if (!verdict) return "";
   return { label: verdict.label, reject: "rejected", cannot_tell: "cannot tell", differ: "readers differ" }[verdict.kind];

@@ -1,7 +1,8 @@
 // One by one: a large picture, the candidates, and what helps to judge.
 
 import { Chooser } from "./chooser.js";
-import { element, percent, picture, verdictWords } from "./elements.js";
+import { element, percent, picture, thumbnail, verdictWords } from "./elements.js";
+import { Light } from "./light.js";
 import { ask, tab } from "./server.js";
 import { Viewer } from "./viewer.js";
 
@@ -22,8 +23,11 @@ export class OneByOne {
     this.moves = element("div", { class: "moves" },
       element("button", { type: "button", onclick: () => this.back() }, element("kbd", {}, "←"), "back"),
       element("button", { type: "button", onclick: () => this.next() }, element("kbd", {}, "→"), "skip"));
-    this.more = element("div", { class: "more" });
-    this.side.append(this.words, this.answers, this.moves, this.more);
+    this.looks = element("div", { class: "looks" },
+      element("button", { type: "button", onclick: () => this.viewer.explain() }, element("kbd", {}, "Space"), "what it looked at"));
+    this.beside = element("div", { class: "beside" });
+    this.side.append(this.words, this.answers, this.moves, this.looks, this.beside);
+    this.light = new Light(this.side, this.viewer);
     this.chooser = new Chooser(this.answers, review, (what) => this.judge(what));
     this.onVerdicts = ({ detail }) => { if (this.image && detail.includes(this.image.sha256)) this.draw(); };
     review.addEventListener("verdicts", this.onVerdicts);
@@ -35,7 +39,7 @@ export class OneByOne {
   keys = [
     ["Enter", "the model is right"], ["1 … 9", "this label"], ["a … z", "find a label by its first letters, then Enter"],
     ["0", "cannot tell"], ["Delete", "reject: shows none of the classes"], ["←", "back to the one before"], ["→", "skip"],
-    ["+ -", "zoom, also by wheel or pinch"], ["=", "fit"], ["↑ ↓ Shift+← Shift+→", "move the picture"],
+    ["Space", "what the model looked at"], ["+ -", "zoom, also by wheel or pinch"], ["=", "fit"], ["↑ ↓ Shift+← Shift+→", "move the picture"],
   ];
 
   stop() {
@@ -96,8 +100,27 @@ export class OneByOne {
     this.image = image;
     this.since = performance.now();
     this.side.parentElement?.classList.toggle("empty", !image);
-    if (image) this.viewer.show(image.sha256, image.path);
+    if (image) {
+      this.viewer.show(image.sha256, image.path);
+      this.compare(image);
+    }
     this.draw();
+  }
+
+  // Labelled images to compare with.
+  async compare(image) {
+    this.beside.replaceChildren();
+    this.light.show(null);
+    let found;
+    try { found = await ask("api/beside", { sha256: image.sha256 }); } catch { return; }
+    if (image !== this.image) return;
+    this.light.show(found.about);
+    this.looks.hidden = !found.explains;
+    if (!found.images.length) return;
+    this.beside.replaceChildren(element("h3", {}, "Most alike in training"), element("div", { class: "pictures" },
+      ...found.images.map((one) => element("figure", { class: one.label === image.proposed ? "" : "other", title: one.words },
+        element("img", { src: thumbnail(one.sha256), alt: one.label, onerror: (event) => { event.target.style.visibility = "hidden"; } }),
+        element("figcaption", { dir: "auto" }, element("b", {}, one.label), element("small", {}, one.words.split(":")[0]))))));
   }
 
   draw() {
@@ -109,10 +132,11 @@ export class OneByOne {
     const verdict = this.review.verdicts.has(image.sha256) ? this.review.verdicts.get(image.sha256) : image.verdict;
     this.words.replaceChildren(
       element("p", { class: "path", dir: "auto" }, image.path),
-      element("p", {}, "The model says ", element("b", { dir: "auto" }, image.proposed),
-        image.confidence === null ? "" : ` (${percent(image.confidence)})`,
-        image.why ? element("span", { class: "doubt" }, ` ${image.why}`) : ""),
+      image.source === "test" ? element("p", { class: "doubt" }, "A test image. Correcting a wrong test label is allowed; it is recorded, and the next evaluation counts with it.") : "",
       image.label ? element("p", {}, "Its label now: ", element("b", { dir: "auto" }, image.label)) : "",
+      image.proposed ? element("p", {}, image.source === "night" ? "The model says " : "Proposed: ", element("b", { dir: "auto" }, image.proposed),
+        image.confidence === null ? "" : ` (${percent(image.confidence)})`) : "",
+      image.why ? element("p", { class: "doubt" }, image.why) : "",
       verdict ? element("p", { class: "verdict-now", dir: "auto" }, `Judged: ${verdictWords(verdict)} (${verdict.readers.join(", ")})`) : "",
     );
     this.chooser.show(image);
@@ -129,6 +153,7 @@ export class OneByOne {
     if (this.viewer.key(event)) return true;
     if (event.target.tagName === "INPUT") return false;
     if (event.key === "Enter" && event.target.tagName !== "BUTTON" && this.image?.proposed) this.judge({ label: this.image.proposed });
+    else if (event.key === " " && event.target.tagName !== "BUTTON") this.viewer.explain();
     else if (event.key === "ArrowLeft") this.back();
     else if (event.key === "ArrowRight") this.next();
     else return this.chooser.key(event);

@@ -153,7 +153,7 @@ export class Sweep {
     made.classList.toggle("unsure", tile.u);
     made.classList.toggle("focused", index === this.focus);
     made.setAttribute("aria-selected", String(Boolean(mark)));
-    const words = mark ? (mark.label ?? (mark.reject ? "reject" : mark.cannot_tell ? "cannot tell" : "wrong: which label?"))
+    const words = mark ? (mark.label ? `→ ${mark.label}` : (mark.reject ? "reject" : mark.cannot_tell ? "cannot tell" : "wrong: which label?"))
       : verdict ? verdictWords(verdict) : "";
     made.lastChild.replaceChildren(
       element("b", { class: "said" }, words || percent(tile.c)), element("small", { title: tile.p }, words ? "" : tile.p.split("/").pop()));
@@ -221,7 +221,6 @@ export class Sweep {
     const seconds = all ? (performance.now() - this.since) / 1000 / all : 0;
     const last = rest.at(-1);
     const next = last ? this.shown.slice(this.shown.indexOf(last) + 1).find((one) => !this.verdict(one)) : null;
-    for (const tile of wrong) this.swept = this.marks.get(tile.s);
     const said = [
       ...rest.map((tile) => ({ image: { sha256: tile.s }, label: this.label, seconds, swept: true })),
       ...wrong.map((tile) => ({ image: { sha256: tile.s }, ...this.marks.get(tile.s), seconds, swept: true })),

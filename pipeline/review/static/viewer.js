@@ -1,6 +1,6 @@
 // A large picture: zoom by wheel, pinch, double click and keys; pan by dragging.
 
-import { element, picture, thumbnail } from "./elements.js";
+import { element, heat, picture, thumbnail } from "./elements.js";
 
 const STEP = 1.4;
 const MOST = 16; // screen pixels for a picture's
@@ -12,7 +12,8 @@ export class Viewer {
     this.heat = element("img", { class: "heat", hidden: true, draggable: "false", alt: "where the answer comes from" });
     this.sheet = element("div", { class: "sheet" }, this.image, this.heat);
     this.failed = element("p", { class: "failed", hidden: true });
-    this.root = element("div", { class: "viewer" }, this.sheet, this.failed);
+    this.busy = element("p", { class: "busy", hidden: true }, "looking …");
+    this.root = element("div", { class: "viewer" }, this.sheet, this.failed, this.busy);
     root.append(this.root);
     this.fingers = new Map();
     this.root.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
@@ -22,12 +23,16 @@ export class Viewer {
     this.root.addEventListener("dblclick", (event) => (this.scale > 1.01 ? this.fit() : this.zoom(3, event)));
     this.image.addEventListener("load", () => { this.root.classList.remove("loading"); });
     this.image.addEventListener("error", () => this.fail());
+    this.heat.addEventListener("load", () => { this.busy.hidden = true; });
+    this.heat.addEventListener("error", () => { this.busy.hidden = this.heat.hidden = true; });
     this.fit();
   }
 
   show(sha256, alt) {
     this.sha256 = sha256;
-    this.heat.hidden = this.failed.hidden = true;
+    this.heat.hidden = this.failed.hidden = this.busy.hidden = true;
+    this.heat.removeAttribute("src");
+    this.image.style.filter = "";
     this.image.hidden = false;
     this.image.alt = alt;
     this.root.classList.add("loading");
@@ -45,6 +50,21 @@ export class Viewer {
     this.root.classList.remove("loading");
     this.failed.textContent = `No picture: ${words}.`;
     this.failed.hidden = false;
+  }
+
+  // Where the model's answer comes from, over the picture, or away again.
+  explain() {
+    this.heat.hidden = !this.heat.hidden;
+    if (this.heat.hidden || this.heat.getAttribute("src")) return;
+    this.busy.hidden = false;
+    this.heat.src = heat(this.sha256);
+  }
+
+  // Lighter, or with more contrast. window: { centre, width } or { white }, of the samples themselves.
+  light({ brightness = 1, contrast = 1, window = null }) {
+    this.image.style.filter = `brightness(${brightness}) contrast(${contrast})`;
+    const wanted = new URL(picture(this.sha256) + (window ? `?${new URLSearchParams(window)}` : ""), document.baseURI).href;
+    if (this.image.src !== wanted) this.image.src = wanted;
   }
 
   fit() {
