@@ -125,8 +125,7 @@ def image(one: Waiting, session: Session) -> ImageJson:
 
 def said(one: Judgement) -> SaidJson:
     """What one reader says."""
-    kind, label = one.said
-    return {"reader": one.reader, "kind": kind, "label": label, "at": one.at.isoformat(timespec="seconds")}
+    return {"reader": one.reader, "kind": one.said[0], "label": one.label, "at": one.at.isoformat(timespec="seconds")}
 
 
 def beside(one: Beside) -> BesideJson:

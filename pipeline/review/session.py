@@ -249,8 +249,8 @@ class Session:
         before = self._verdicts.pop(sha256, None)
         if of := self._known.get(sha256):
             agreed = Judgements({sha256: of}).agreed(sha256)
-            kind, label = agreed.said if agreed else ("differ", "")
-            self._verdicts[sha256] = Verdict(kind, label, tuple(of))
+            kind = agreed.said[0] if agreed else "differ"
+            self._verdicts[sha256] = Verdict(kind, agreed.label if agreed else "", tuple(of))
             for said in of.values():
                 if said.label and sameness(said.label) not in self._own:
                     self._added.setdefault(sameness(said.label), said.label)
