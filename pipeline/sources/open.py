@@ -187,7 +187,12 @@ def _local_folder(folder: Path, address: str, known: Collection[str], hints: Hin
         return Files(told.items, told.left_out, notes=told.notes, differing=told.differing)
     tally = Tally()
     found = [Found(listed.path, str(folder / listed.path), listed.bytes) for listed in tally.images(list_files(folder))]
-    return _laid_out(found, tally.found(), address, known)
+    try:
+        return _laid_out(found, tally.found(), address, known)
+    except SourceError as error:
+        told = sorted(one.name for one in folder.iterdir() if one.name.lower().endswith(LABEL_ENDINGS))
+        hint = f" If {shown(told[0])} has the labels, import that file." if told else ""
+        raise SourceError(f"{error}{hint}") from error
 
 
 def _laid_out(found: list[Found], left_aside: LeftAside, address: str, known: Collection[str]) -> Source:

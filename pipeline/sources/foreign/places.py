@@ -7,7 +7,7 @@ file name alone is enough where it is the only one. What is not found, or could 
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
@@ -25,14 +25,15 @@ class Images:
     name_is_enough: bool = False
     whole_paths: bool = False  # an image's whole path here must be the end of what is written
     _paths: dict[str, Found] = field(default_factory=dict, init=False)
-    _named: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list), init=False)
+    _ending: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list), init=False)
 
     def __post_init__(self) -> None:
-        """Index the images."""
+        """Index the images by each end of their paths."""
         for one in self.found:
             path = unicodedata.normalize("NFC", one.path)
             self._paths[path] = one
-            self._named[path.rpartition("/")[2]].append(path)
+            for end in _ends(path):
+                self._ending[end].append(path)
 
     def at(self, path: str) -> Found | None:
         """The image at exactly this path."""
@@ -40,22 +41,21 @@ class Images:
 
     def near(self, written: str) -> list[Found]:
         """The images that `written` may be: none, one, or several between which nothing decides."""
-        parts = written.split("/")
-        best: list[str] = []
-        most = 0
-        for path in self._named.get(parts[-1], []):
-            theirs = path.split("/")
-            same = 0
-            for ours, other in zip(reversed(parts), reversed(theirs), strict=False):
-                if ours != other:
-                    break
-                same += 1
-            whole = same == len(theirs) or (same == len(parts) and not self.whole_paths)
-            if not (whole or self.name_is_enough) or same < most:
+        for end in _ends(written):
+            if end not in self._ending:
                 continue
-            best = [*(best if same == most else []), path]
-            most = same
-        return [self._paths[path] for path in best]
+            if end in self._paths:
+                return [self._paths[end]]
+            if self.name_is_enough or (end == written and not self.whole_paths):
+                return [self._paths[path] for path in self._ending[end]]
+        return []
+
+
+def _ends(path: str) -> Iterator[str]:
+    """A path, then the same without its first folder, and so on: `a/b/1.jpg`, `b/1.jpg`, `1.jpg`."""
+    while path:
+        yield path
+        path = path.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

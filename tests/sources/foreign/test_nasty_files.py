@@ -137,3 +137,9 @@ def test_a_folder_of_classes_with_such_a_file_in_it_stays_one(tmp_path: Path) ->
     (tmp_path / "pets/metadata.csv").write_text("file_name,text\ncat/1.jpg,a cat\n")
     json_file(tmp_path / "pets/datapackage.json", {"resources": []})
     assert sum(take(tmp_path / "pets", tmp_path).new.values()) == 2
+
+
+def test_a_folder_without_classes_names_the_file_that_may_have_the_labels(folder: Path, tmp_path: Path) -> None:
+    coco(folder / "instances.json", boxes=False)
+    with pytest.raises(NightshiftError, match=r"directly in .* If instances\.json has the labels, import that file\."):
+        take(folder, tmp_path)
