@@ -6,6 +6,7 @@ number under the name of the job, and `<name>-metadata` with `class-name`, `conf
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 
 from pipeline.core.text import shown
 from pipeline.sources.foreign.content import Content
@@ -65,11 +66,11 @@ def _line(image: Exported, number: Mapping[str, int]) -> dict[str, object]:
     judged = next((one for one in reversed(image.judgements) if one.label == image.label), None)
     about: dict[str, object] = {
         "class-name": image.label,
-        "confidence": 1.0 if judged else 0.0,
+        "confidence": 1.0,
         "type": CLASSIFIED[0],
         "job-name": judged.reader.removeprefix(READER) if judged else "nightshift",
         "human-annotated": "yes" if judged else "no",
     }
     if judged:
-        about["creation-date"] = judged.at.replace(tzinfo=None).isoformat()
+        about["creation-date"] = judged.at.astimezone(UTC).replace(tzinfo=None).isoformat()
     return {"source-ref": image.address, JOB: number[image.label], JOB + META: about}

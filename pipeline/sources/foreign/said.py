@@ -35,9 +35,16 @@ def keep_new(judgements: Sequence[Judgement], raw: Path) -> list[str]:
     """Append those that are new to data/labels.jsonl, and say in a line how many."""
     file = raw.parent / JUDGEMENTS.name
     last: dict[tuple[str, str], datetime] = {}
+    answers: set[tuple[str, datetime, str]] = set()  # one that went out and comes back has another reader's name
     for one in every_judgement(file) if judgements else ():
         last[one.sha256, one.reader] = max(one.at, last.get((one.sha256, one.reader), one.at))
-    new = [one for one in judgements if _kept_at(one) > last.get((one.sha256, one.reader), NEVER)]
+        answers.add((one.sha256, one.at, one.label))
+    new = [
+        one
+        for one in judgements
+        if _kept_at(one) > last.get((one.sha256, one.reader), NEVER)
+        and (one.sha256, _kept_at(one), one.label) not in answers
+    ]
     keep(new, file)
     if not new:
         return []

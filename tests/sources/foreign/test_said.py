@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.data.judgements import every_judgement, read_judgements
+from pipeline.data.judgements import Judgement, every_judgement, keep, read_judgements
+from pipeline.sources.foreign.export import export
 from pipeline.storage.files import sha256
 from tests.fixtures.foreign import annotation, ground_truth, json_file, lines_file, task
 from tests.fixtures.sources import content, take, write_files
@@ -48,6 +49,15 @@ def test_the_same_file_again_adds_nothing_and_a_newer_one_only_what_is_new(tmp_p
     assert said(tmp_path)[2:] == [("a.jpg", "label-studio:3", "dog", "2026-05-01T00:00:00+00:00", "import")]
     take(folder / "x.json", tmp_path, replace=True)
     assert len(said(tmp_path)) == 3, "an older answer of the same reader says nothing new"
+
+
+def test_an_answer_that_went_out_and_comes_back_is_not_kept_a_second_time(tmp_path: Path) -> None:
+    write_files(tmp_path / "data/raw", "cat/1.jpg")
+    one = Judgement(sha256=sha256(content("cat/1.jpg")), path="1.jpg", label="cat", reader="ada", source="night")
+    keep([one], tmp_path / "data/labels.jsonl")
+    for name, prefix in (("ground-truth", "s3://bucket"), ("label-studio", "")):
+        take(export(name, prefix=prefix, project=tmp_path).out, tmp_path)
+    assert [(reader, label) for _, reader, label, _, _ in said(tmp_path)] == [("ada", "cat")]
 
 
 def test_of_ground_truth_only_people_count(tmp_path: Path) -> None:
