@@ -178,7 +178,9 @@ def _archive(stream: BinaryIO, address: str, name: str, given: _Given) -> Source
 
 
 def _labels_in_archive(archive: Archive, found: list[Found], hints: Hints) -> Opened | None:
-    shelf = Shelf(lambda path: io.BytesIO(archive.read(path)), lambda: found, archive.name, archive.paths())
+    shelf = Shelf(
+        lambda path: io.BytesIO(archive.read(path)), lambda: found, archive.name, archive.paths(), packed=True
+    )
     return labels_in_package(shelf, archive.name, hints)
 
 

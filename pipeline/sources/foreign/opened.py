@@ -48,6 +48,7 @@ class Shelf:
     images: Callable[[], Iterable[Found]]
     place: str  # for messages
     names: Collection[str] = ()  # of files that may be labels
+    packed: bool = False  # an archive: no image is elsewhere
 
     def content(self, path: str, name: str) -> Content | None:
         """The content of the file at `path`, which messages call `name`."""
@@ -184,7 +185,7 @@ def _located(told: Told, shelf: Shelf, name: str, hints: Hints) -> Opened:
             f"{named(entries[index].path for index in [*missing, *ambiguous])}. Name the folder that has them with "
             "--images FOLDER; nothing was copied."
         )
-    items = _items({index: (entries[index], one) for index, one in found.items()}, hints.raw)
+    items = _items({index: (entries[index], one) for index, one in found.items()}, None if shelf.packed else hints.raw)
     first = len(known.labelled)
     return Opened(
         [items[index] for index in sorted(items) if index < first],
@@ -198,6 +199,8 @@ def _found(
     entries: Sequence[Entry], shelf: Shelf, name: str, hints: Hints
 ) -> tuple[dict[int, Found], list[int], list[int]]:
     if hints.images:
+        if shelf.packed:
+            raise SourceError(f"{name} is an archive, where --images has no place. Unpack it, and import the folder.")
         folder = Path(hints.images).expanduser()
         if is_address(hints.images) or not folder.is_dir():
             raise SourceError(
@@ -207,6 +210,8 @@ def _found(
         return dict(at.found), at.missing, at.ambiguous
     at = placed(entries, Images(shelf.images()), name)
     found, missing = dict(at.found), at.missing
+    if shelf.packed:
+        return found, missing, at.ambiguous
     if missing and hints.raw.is_dir():
         ours = [Found(one.path, str(hints.raw.absolute() / one.path), one.bytes)
                 for one in list_images(hints.raw, in_dvc_cache)]  # fmt: skip
@@ -252,11 +257,9 @@ def _not_found(
     return notes
 
 
-def _items(found: dict[int, tuple[Entry, Found]], raw: Path) -> dict[int, Item]:
+def _items(found: dict[int, tuple[Entry, Found]], raw: Path | None) -> dict[int, Item]:
     """The images with their label. Those of data/raw stay where they are, but for the folder of their label."""
-    root = raw.resolve()
-    ours = {index for index, (_, one) in found.items()
-            if not is_address(one.place) and Path(one.place).absolute().is_relative_to(root)}  # fmt: skip
+    ours = {index: path for index, (_, one) in found.items() if raw and (path := _below_raw(one.place, raw))}
     below = below_common([one.place for index, (_, one) in found.items() if index not in ours])
     in_class = all(
         below[one.place].partition("/")[0] == folder_of(entry.labels[0]) and "/" in below[one.place]
@@ -266,13 +269,19 @@ def _items(found: dict[int, tuple[Entry, Found]], raw: Path) -> dict[int, Item]:
     items = {}
     for index, (entry, one) in found.items():
         label = entry.labels[0]
-        if index in ours:
-            path = _moved(str(Path(one.place).absolute().relative_to(root)), label, raw)
+        if raw and index in ours:
+            path = _moved(ours[index], label, raw)
         else:
             path = below[one.place].partition("/")[2] if in_class else below[one.place]
         split = (("split", entry.split),) if entry.split else ()
         items[index] = Item(label, path, one, (*split, *entry.known), entry.said)
     return items
+
+
+def _below_raw(place: str, raw: Path) -> str:
+    """The path of an image below data/raw; empty for one elsewhere."""
+    file, root = Path(place).absolute(), raw.resolve()
+    return str(file.relative_to(root)) if not is_address(place) and file.is_relative_to(root) else ""
 
 
 def _moved(path: str, label: str, raw: Path) -> str:

@@ -91,6 +91,8 @@ def test_a_package_in_an_archive(folder: Path, tmp_path: Path, top: str) -> None
     with zipfile.ZipFile(tmp_path / "mica.zip", "w") as zipped:
         for file in sorted(folder.rglob("*.*")):
             zipped.write(file, f"{top}{file.relative_to(folder)}")
+    with pytest.raises(NightshiftError, match=r"mica\.zip.* is an archive, where --images has no place"):
+        take(tmp_path / "mica.zip", tmp_path, images=str(folder))
     done = take(tmp_path / "mica.zip", tmp_path)
     assert sorted(done.new.items()) == [("Anas platyrhynchos", 1), ("blank", 1)]
 
