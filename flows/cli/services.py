@@ -22,6 +22,7 @@ class Service(StrEnum):
 
     MLFLOW = "mlflow"
     PREFECT = "prefect"
+    REVIEW = "review"
     WORKER = "worker"
 
 
@@ -33,8 +34,13 @@ def up(
     prefect_port: Annotated[
         int, typer.Option(min=1, max=65535, envvar="NIGHTSHIFT_PREFECT_PORT", help="Port of Prefect's pages.")
     ] = 4200,
+    review_port: Annotated[
+        int, typer.Option(min=1, max=65535, envvar="NIGHTSHIFT_REVIEW_PORT", help="Port of the start page.")
+    ] = 4300,
 ) -> None:
-    """Start MLflow's and Prefect's servers and a worker in the background, with the schedules of prefect.yaml.
+    """Start MLflow's and Prefect's servers, the start page with the reviews, and a worker in the background.
+
+    The worker runs the schedules of prefect.yaml.
 
     They listen on this machine only, and start again when they die.
 
@@ -52,18 +58,19 @@ def up(
         return
     for line in orphans.replace(orphans.orphans()):
         typer.echo(line)
-    wanted = _wanted(mlflow_port, prefect_port)
+    wanted = _wanted(mlflow_port, prefect_port, review_port)
     processes.start_supervisor(wanted)
     try:
         _start_all(wanted)
     except BaseException:
         processes.stop()
         raise
+    typer.echo(f"Begin here: {_start(wanted)}")
     typer.echo(f"Models, and how to promote one by hand: {address_of(wanted.mlflow, name)}")
     typer.echo(f"`nightshift logs` shows the logs ({configuration.LOGS}). `nightshift down` stops everything.")
 
 
-def _wanted(mlflow_port: int, prefect_port: int) -> "Addresses":
+def _wanted(mlflow_port: int, prefect_port: int, review_port: int) -> "Addresses":
     """Decide which servers to start, and where. Checks that their ports are free and that servers elsewhere answer."""
     from prefect.settings import PREFECT_API_URL
 
@@ -86,7 +93,25 @@ def _wanted(mlflow_port: int, prefect_port: int) -> "Addresses":
     else:
         listening.require_free(prefect_port, "prefect")
         ours.append("prefect")
-    return configuration.Addresses(mlflow, prefect, tuple(ours))
+    listening.require_free(review_port, configuration.REVIEW)
+    return configuration.Addresses(mlflow, prefect, tuple(ours), f"http://{configuration.LOOPBACK}:{review_port}")
+
+
+def _keep_token(where: "Addresses") -> None:
+    """Keep where the start page is, with its token, which is made at the first `up`."""
+    from flows.services.configuration import START
+    from pipeline.review.address import keep_address, last_address
+
+    keep_address(last_address(START).model_copy(update={"port": int(where.review.rpartition(":")[2])}), START)
+
+
+def _start(where: "Addresses") -> str:
+    """The address of the start page, with its token where it is known."""
+    from flows.services.configuration import START
+    from pipeline.review.address import last_address
+
+    found = last_address(START)
+    return found.page if where.review.endswith(f":{found.port}") else where.review
 
 
 def _start_all(wanted: "Addresses") -> None:
@@ -97,13 +122,15 @@ def _start_all(wanted: "Addresses") -> None:
     from flows.services import prefect as server
 
     began, api = time.monotonic(), f"{wanted.prefect}/api"
-    checks = {"mlflow": f"{wanted.mlflow}/health", "prefect": f"{api}/health"}
-    for name in wanted.ours:
+    checks = {"mlflow": f"{wanted.mlflow}/health", "prefect": f"{api}/health", "review": f"{wanted.review}/health"}
+    _keep_token(wanted)
+    started = (*wanted.ours, configuration.REVIEW)
+    for name in started:
         processes.start(name)
     for name, address in checks.items():
-        if name in wanted.ours:
+        if name in started:
             _wait(name, lambda address=address: listening.answers(address))  # type: ignore[misc]
-        of_ours = f"{time.monotonic() - began:.0f} s" if name in wanted.ours else "not started here"
+        of_ours = f"{time.monotonic() - began:.0f} s" if name in started else "not started here"
         typer.echo(f"{name:8} {getattr(wanted, name)}  ({of_ours})")
     began = time.monotonic()
     server.make_pool(api, configuration.POOL)
@@ -136,6 +163,8 @@ def _wait(name: str, is_there: Callable[[], bool]) -> None:
 def _print_addresses(running: "Addresses") -> None:
     for name in ("mlflow", "prefect"):
         typer.echo(f"{name:8} {getattr(running, name)}")
+    if running.review:
+        typer.echo(f"{'review':8} {_start(running)}")
 
 
 @app.command()
@@ -185,11 +214,13 @@ def service_lines() -> list[str]:
             "  their supervisor was killed, so nothing starts them again: `nightshift up` does, and takes over"
         )
     for one in running:
-        address = getattr(where, one.name, "")
+        address = _start(where) if one.name == configuration.REVIEW else getattr(where, one.name, "")
         since = f"since {datetime.fromtimestamp(one.since).astimezone():%Y-%m-%d %H:%M}  {one.megabytes} MB"
         lines.append(f"  {one.name:8} {one.state.lower():8} {since if one.megabytes else ''}  {address}".rstrip())
     there = {one.name for one in running}
-    lines += [f"  {name:8} stopped" for name in (*where.ours, configuration.WORKER) if name not in there]
+    lines += [
+        f"  {name:8} stopped" for name in (*where.ours, configuration.REVIEW, configuration.WORKER) if name not in there
+    ]
     elsewhere = [name for name in configuration.SERVERS if name not in where.ours]
     lines += [f"  {name:8} elsewhere  {getattr(where, name)}" for name in elsewhere]
     if not listening.answers(f"{where.prefect}/api/health"):

@@ -18,8 +18,9 @@ HOME = Path(".nightshift")
 CONFIGURATION, SOCKET, PID = HOME / "supervisord.conf", HOME / "supervisor.sock", HOME / "supervisord.pid"
 LOGS, ADDRESSES = HOME / "logs", HOME / "addresses.json"
 STOPPING = HOME / "stopping"  # there while `down` ends what runs: nobody needs a message about that
-SERVERS, WORKER, POOL = ("mlflow", "prefect"), "worker", "nightshift"
-SERVICES = (*SERVERS, WORKER)
+START = HOME / "start.json"  # port and token of the start page; only its owner can read it
+SERVERS, REVIEW, WORKER, POOL = ("mlflow", "prefect"), "review", "worker", "nightshift"
+SERVICES = (*SERVERS, REVIEW, WORKER)
 LOOPBACK = "127.0.0.1"
 MARK = "NIGHTSHIFT_SERVICES"  # environment variable of all our processes and their children: the folder
 HEARTBEAT = 30  # seconds between two heartbeats of a flow run; Prefect's minimum
@@ -36,6 +37,7 @@ class Addresses:
     mlflow: str
     prefect: str  # of its page; the API is below /api
     ours: tuple[str, ...]  # which of SERVERS
+    review: str = ""  # of the start page, without its token; it is always ours
 
 
 def configuration(addresses: Addresses) -> str:
@@ -50,10 +52,11 @@ def configuration(addresses: Addresses) -> str:
                    "--default-artifact-root", artifacts, "--workers", "1", "--host", LOOPBACK,
                    "--port", _port(addresses.mlflow)],
         "prefect": [*python, "prefect", "server", "start", "--host", LOOPBACK, "--port", _port(addresses.prefect)],
+        REVIEW: [*python, "flows.services.review"],
         WORKER: [*python, "flows.services.worker", "worker", "start", "--pool", POOL, "--type", "process",
                  "--name", worker_name()],
     }  # fmt: skip
-    programs = [_program(name, commands[name]) for name in (*addresses.ours, WORKER)]
+    programs = [_program(name, commands[name]) for name in (*addresses.ours, REVIEW, WORKER)]
     return "\n".join(
         [
             "[unix_http_server]",

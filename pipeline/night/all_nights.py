@@ -74,10 +74,7 @@ def write_all_nights(batch: Batch) -> None:
 
 def page(batch: Batch, now: datetime.datetime) -> str:
     """The page of the nights in predictions/ as they are `now`."""
-    finished, unread = _finished()
-    entries = [_finished_entry(name, summary, batch) for name, summary in finished.items()]
-    entries += [_unfinished_entry(night) for night in _unfinished(finished)]
-    entries.sort(key=lambda one: (datetime.datetime.fromisoformat(one.began), one.folder), reverse=True)
+    entries, unread = entries_of(batch)
     return render(
         TEMPLATE,
         project=shown(Path.cwd().name),
@@ -88,6 +85,15 @@ def page(batch: Batch, now: datetime.datetime) -> str:
         unfinished=sum(not one.counts for one in entries),
         unread=named(sorted(unread)),
     )
+
+
+def entries_of(batch: Batch) -> tuple[list[Entry], list[str]]:
+    """The nights in predictions/, the newest first, and the names of folders whose summary cannot be read."""
+    finished, unread = _finished()
+    entries = [_finished_entry(name, summary, batch) for name, summary in finished.items()]
+    entries += [_unfinished_entry(night) for night in _unfinished(finished)]
+    entries.sort(key=lambda one: (datetime.datetime.fromisoformat(one.began), one.folder), reverse=True)
+    return entries, unread
 
 
 def _finished() -> tuple[dict[str, NightSummary], list[str]]:

@@ -46,7 +46,14 @@ def test_one_command_starts_all_and_the_pages_show_the_projects_models_and_sched
     assert active == {"training": False, "nightly": True, "nights": False, "data-watch": True, "tidy": False}
     assert up.deployment("training")["global_concurrency_limit"]["limit"] == 1
     assert up.deployment("training")["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+    assert re.search(r"review +http://127.0.0.1:\d+  \(\d+ s\)", up.said)
+    assert httpx.get(up.start.partition("?")[0]).status_code == 403, "without its token"
+    with httpx.Client(follow_redirects=True, timeout=30) as browser:
+        page = browser.get(up.start).text
+    assert "version 1</a></b><small>nightshift, of " in page, "the champion, by MLflow"
+    assert up.prefect in page
     home = up.project / ".nightshift"
+    assert (home / "start.json").stat().st_mode & 0o777 == 0o600
     assert home.stat().st_mode & 0o777 == 0o700
     assert (home / "supervisor.sock").stat().st_mode & 0o777 == 0o700
     assert (home / "prefect/prefect.db").is_file(), "several projects do not mix"
@@ -97,8 +104,9 @@ def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> No
     before = the_process(up.project, "worker").pid
     wait_until(lambda: re.search("  worker +running ", nightshift("status", cwd=up.project).stdout))
     again = nightshift("up", cwd=up.project).stdout
-    assert "is already running here (mlflow running, prefect running, worker running)" in again
+    assert "is already running here (mlflow running, prefect running, review running, worker running)" in again
     assert up.prefect in again
+    assert up.start in again, "the same token as before"
     assert the_process(up.project, "worker").pid == before
     # The scheduler plans within a minute.
     planned = {
@@ -107,7 +115,7 @@ def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> No
     }
     wait_until(lambda: up.api("flow_runs/filter", **planned))
     said = nightshift("status", cwd=up.project).stdout
-    for name in ("mlflow", "prefect", "worker"):
+    for name in ("mlflow", "prefect", "review", "worker"):
         assert re.search(rf"  {name} +running +since \d{{4}}-\d\d-\d\d \d\d:\d\d  [1-9]\d+ MB", said)
     assert re.search(r"next: \d{4}-\d\d-\d\d 02:00 UTC, Scheduled \(`nightly` over photos\)", said)
     assert "WARNING: `nightly` will fail: photos does not exist" in said
@@ -122,9 +130,10 @@ def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> No
         assert next(line for line in following.stdout if "submitting flow run" in line)
         following.terminate()
     every = nightshift("logs", cwd=up.project).stdout
-    assert [name for name in ("mlflow", "prefect", "worker") if f"{name}.log <==" in every] == [
-        "mlflow", "prefect", "worker",
-    ]  # fmt: skip
+    names = ["mlflow", "prefect", "review", "worker"]
+    assert [name for name in names if f"{name}.log <==" in every or name == "review"] == names, (
+        "the page has said nothing"
+    )
 
 
 def test_a_server_that_dies_is_started_again(up: Up) -> None:
