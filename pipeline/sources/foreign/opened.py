@@ -4,6 +4,7 @@ The images are beside the file, in a folder that a person names, in data/raw, or
 """
 
 import io
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -259,7 +260,9 @@ def _not_found(
 
 def _items(found: dict[int, tuple[Entry, Found]], raw: Path | None) -> dict[int, Item]:
     """The images with their label. Those of data/raw stay where they are, but for the folder of their label."""
-    ours = {index: path for index, (_, one) in found.items() if raw and (path := _below_raw(one.place, raw))}
+    root = f"{raw.resolve()}{os.sep}" if raw else ""
+    ours = {index: _absolute(one.place).removeprefix(root) for index, (_, one) in found.items()
+            if root and _absolute(one.place).startswith(root)}  # fmt: skip
     below = below_common([one.place for index, (_, one) in found.items() if index not in ours])
     in_class = all(
         below[one.place].partition("/")[0] == folder_of(entry.labels[0]) and "/" in below[one.place]
@@ -278,10 +281,8 @@ def _items(found: dict[int, tuple[Entry, Found]], raw: Path | None) -> dict[int,
     return items
 
 
-def _below_raw(place: str, raw: Path) -> str:
-    """The path of an image below data/raw; empty for one elsewhere."""
-    file, root = Path(place).absolute(), raw.resolve()
-    return str(file.relative_to(root)) if not is_address(place) and file.is_relative_to(root) else ""
+def _absolute(place: str) -> str:
+    return place if is_address(place) or place.startswith(os.sep) else str(Path(place).absolute())
 
 
 def _moved(path: str, label: str, raw: Path) -> str:
