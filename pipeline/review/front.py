@@ -1,11 +1,12 @@
 """The server behind the start page: below it the nights' pages and reviews, each at an address of its own.
 
-A review is opened when somebody goes to it, and again when its night has been run again. A few stay open.
+A review is opened when somebody goes to it, and again when what it is of has changed. A few stay open.
 """
 
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import NamedTuple
@@ -19,17 +20,18 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.core.errors import NightshiftError
-from pipeline.core.paths import PREDICTIONS, REPORTS_INDEX
+from pipeline.core.paths import LABEL_ISSUES, MANIFEST, PREDICTIONS, REPORTS_INDEX
 from pipeline.core.text import shown
 from pipeline.night.neighbours import MORNING
 from pipeline.night.summary import SUMMARY
+from pipeline.params.file import load_params
 from pipeline.review.answers import NEVER_STORED
-from pipeline.review.app import make_app
 from pipeline.review.of_night import open_night
+from pipeline.review.of_suspects import open_suspects
 from pipeline.review.opened import Opened
-from pipeline.review.pictures import Pictures
+from pipeline.review.serve import app_of
 from pipeline.review.session import Session
-from pipeline.review.start import NIGHTS, Elsewhere, review_of, start_page
+from pipeline.review.start import ALL, NIGHTS, SUSPECTS, Elsewhere, review_of, start_page
 from pipeline.storage.folders import folder_at
 
 OPEN = 4  # reviews: each holds its night's rows
@@ -37,13 +39,15 @@ SHOWN = {"predictions": PREDICTIONS, "reports": REPORTS_INDEX.parent}  # folders
 HEALTH = "/health"
 MARK = b"<!-- review -->"  # where a morning page may have its link to the review
 
-OpenReview = Callable[[Path], Opened]  # gives the review of a night's folder; raises NightshiftError
+OpenReview = Callable[[Path | None], Opened]  # of a night's folder, or of the suspects; raises NightshiftError
 
 
 def make_front(elsewhere: Callable[[], Elsewhere], open_review: OpenReview | None = None) -> FastAPI:
     """The server, without its guard. elsewhere: asked at each visit of the page. open_review: of a night's folder."""
     app = FastAPI(title="Nightshift", openapi_url=None)
-    app.mount(f"/{NIGHTS}", Nights(open_review or (lambda output: open_night(folder_at(output)))))
+    opener = open_review or _open
+    app.mount(f"/{NIGHTS}", Reviews(lambda name: _of_night(name, opener)))
+    app.mount(f"/{SUSPECTS}", Reviews(lambda name: _of_suspects(name, opener)))
 
     @app.get("/")
     def start() -> HTMLResponse:
@@ -81,45 +85,72 @@ def with_review(page: bytes, night: str) -> bytes:
     return page.replace(b"<body>", f"<body>\n<ul>{link}</ul>".encode(), 1)
 
 
-class _Opened(NamedTuple):
-    written: float  # when the night was
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a review is of, as it is now."""
+
+    folder: Path | None  # of a night; None: the suspects
+    written: float  # when it was; a later time is another review
+    open: Callable[[], Opened]
+
+
+def _of_night(name: str, opener: OpenReview) -> Place:
+    """The night in predictions/ of that name. Raises NightshiftError."""
+    folder = PREDICTIONS / name
+    if name.startswith(".") or "/" in name or not (folder / SUMMARY).is_file():
+        raise NightshiftError(f"There is no finished night {shown(name)} in {PREDICTIONS}.")
+    return Place(folder, (folder / SUMMARY).stat().st_mtime, lambda: opener(folder))
+
+
+def _of_suspects(name: str, opener: OpenReview) -> Place:
+    """The images of data/raw whose labels may be wrong. Raises NightshiftError."""
+    if name != ALL:
+        raise NightshiftError(f"There are no suspects {shown(name)}.")
+    written = max((file.stat().st_mtime for file in (MANIFEST, LABEL_ISSUES) if file.is_file()), default=0.0)
+    return Place(None, written, lambda: opener(None))
+
+
+def _open(folder: Path | None) -> Opened:
+    """The review of a night, or of the suspects. Raises NightshiftError."""
+    return open_suspects() if folder is None else open_night(folder_at(folder))
+
+
+class _Known(NamedTuple):
+    written: float
     app: ASGIApp
 
 
-class Nights:
-    """The reviews of the nights in predictions/, below `/<folder>/`."""
+class Reviews:
+    """Reviews below `/<name>/`, each a server of its own."""
 
-    def __init__(self, open_review: OpenReview, predictions: Path = PREDICTIONS) -> None:
-        """None is open yet."""
-        self._open_review, self._predictions, self._alone = open_review, predictions, threading.Lock()
-        self._opened: dict[str, _Opened] = {}
+    def __init__(self, place: Callable[[str], Place]) -> None:
+        """place: of a name; raises NightshiftError."""
+        self._place, self._alone = place, threading.Lock()
+        self._known: dict[str, _Known] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request to the review that its path names."""
         root = scope.get("root_path", "")
-        folder, slash, _ = scope["path"].removeprefix(root).removeprefix("/").partition("/")
+        name, slash, _ = scope["path"].removeprefix(root).removeprefix("/").partition("/")
         if not slash:
-            answer = RedirectResponse(f"{root}/{quote(os.fsencode(folder), safe='')}/")
+            answer = RedirectResponse(f"{root}/{quote(os.fsencode(name), safe='')}/")
             await answer(scope, receive, send)
             return
         try:
-            app = await run_in_threadpool(self._review, folder)
+            app = await run_in_threadpool(self._review, name)
         except (NightshiftError, OSError) as error:
             await PlainTextResponse(str(error), HTTPStatus.NOT_FOUND)(scope, receive, send)
             return
-        await app({**scope, "root_path": f"{root}/{folder}"}, receive, send)
+        await app({**scope, "root_path": f"{root}/{name}"}, receive, send)
 
-    def _review(self, folder: str) -> ASGIApp:
-        """The review of a night. Raises NightshiftError, OSError."""
-        if folder.startswith(".") or "/" in folder or not folder:
-            raise NightshiftError(f"There is no night {shown(folder)}.")
-        output = self._predictions / folder
+    def _review(self, name: str) -> ASGIApp:
+        """The server of a review. Raises NightshiftError, OSError."""
+        place = self._place(name)
         with self._alone:
-            written = (output / SUMMARY).stat().st_mtime if (output / SUMMARY).is_file() else 0.0
-            if (known := self._opened.pop(folder, None)) is None or known.written != written:
-                opened = self._open_review(output)
-                known = _Opened(written, make_app(Session(opened), Pictures(opened.images)))
-            self._opened[folder] = known
-            for oldest in [*self._opened][:-OPEN]:
-                del self._opened[oldest]
+            known = self._known.pop(name, None)
+            if known is None or known.written != place.written:
+                known = _Known(place.written, app_of(Session(place.open()), load_params().compute))
+            self._known[name] = known
+            for oldest in [*self._known][:-OPEN]:
+                del self._known[oldest]
             return known.app

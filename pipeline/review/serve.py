@@ -15,6 +15,7 @@ from pipeline.review.opened import Opened
 from pipeline.review.pictures import Pictures
 from pipeline.review.session import Session
 
+
 class ServeError(NightshiftError):
     """The server cannot listen; says what to do."""
 

@@ -10,16 +10,18 @@ from urllib.parse import quote
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.pages import Link, render
-from pipeline.core.paths import PREDICTIONS, REPORTS_INDEX
+from pipeline.core.paths import LABEL_ISSUES, PREDICTIONS, REPORTS_INDEX
 from pipeline.core.text import shown
 from pipeline.data.judgements import Judgements, read_judgements
+from pipeline.data.suspects import read_suspects
 from pipeline.night.all_nights import PAGE, Entry, entries_of
-from pipeline.night.kept_labels import REVIEW
 from pipeline.night.review_file import read_review
+from pipeline.night.review_labels import REVIEW
 from pipeline.params.file import load_params
 
 TEMPLATE = "review/start.html"
-NIGHTS = "night"  # the first part of the address of a night's review
+NIGHTS, SUSPECTS = "night", "suspects"  # the first part of a review's address
+ALL = "all"  # the second part of the suspects' address
 LISTED = 10  # nights on the page
 
 
@@ -81,7 +83,19 @@ def _reviews(nights: list[Entry], judgements: Judgements) -> list[Waiting]:
     for one in [night for night in nights if night.counts][:LISTED]:
         left, judged = _counted(PREDICTIONS / one.folder / REVIEW, judgements)
         found.append(Waiting(f"Night {one.name}", f"{one.verdict}: {one.input}", review_of(one.folder), left, judged))
-    return found
+    return [*found, *_suspects(judgements)]
+
+
+def _suspects(judgements: Judgements) -> list[Waiting]:
+    """The labels that the audit takes for wrong, where a training has looked."""
+    try:
+        rows = read_suspects(LABEL_ISSUES)
+    except (NightshiftError, OSError):  # a person's spreadsheet holds the file
+        return []
+    images = {row["sha256"] for row in rows if row["sha256"]}
+    judged = sum(one in judgements.by_image for one in images)
+    title, about = "Labels that may be wrong", "images of data/raw, by the last training"
+    return [Waiting(title, about, f"{SUSPECTS}/{ALL}/", len(images) - judged, judged)] if images else []
 
 
 def _counted(review: Path, judgements: Judgements) -> tuple[int, int]:

@@ -192,8 +192,8 @@ def _local_folder(folder: Path, address: str, known: Collection[str], hints: Hin
     try:
         return _laid_out(found, tally.found(), address, known)
     except SourceError as error:
-        told = sorted(one.name for one in folder.iterdir() if one.name.lower().endswith(LABEL_ENDINGS))
-        hint = f" If {shown(told[0])} has the labels, import that file." if told else ""
+        files = sorted(one.name for one in folder.iterdir() if one.name.lower().endswith(LABEL_ENDINGS))
+        hint = f" If {shown(files[0])} has the labels, import that file." if files else ""
         raise SourceError(f"{error}{hint}") from error
 
 

@@ -48,14 +48,14 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def asked(night: Path) -> list[Path]:
+def asked(night: Path) -> list[Path | None]:
     """The folders of the reviews that were opened."""
     return []
 
 
 @pytest.fixture
-def browser(night: Path, asked: list[Path], tmp_path: Path) -> TestClient:
-    def open_review(output: Path) -> Opened:
+def browser(night: Path, asked: list[Path | None], tmp_path: Path) -> TestClient:
+    def open_review(output: Path | None) -> Opened:
         asked.append(output)
         return opened(tmp_path / "there", 4)
 
@@ -74,7 +74,9 @@ def test_the_page_says_how_last_night_was_what_comes_and_what_waits(browser: Tes
     assert "There is no night yet." in browser.get("/").text
 
 
-def test_a_morning_page_leads_to_the_review_of_its_night(browser: TestClient, night: Path, asked: list[Path]) -> None:
+def test_a_morning_page_leads_to_the_review_of_its_night(
+    browser: TestClient, night: Path, asked: list[Path | None]
+) -> None:
     page = browser.get("/predictions/2026-01-02%20%26%20%C3%A4/morning.html").text
     assert '<ul>\n<li><a href="../../night/2026-01-02%20%26%20%C3%A4/">Look and correct in the browser</a>' in page
     (night / "morning.html").write_text("<html><body>of an earlier version</body></html>")
@@ -84,7 +86,7 @@ def test_a_morning_page_leads_to_the_review_of_its_night(browser: TestClient, ni
 
 
 def test_a_review_is_opened_once_and_again_after_its_night_has_run_again(
-    browser: TestClient, night: Path, asked: list[Path]
+    browser: TestClient, night: Path, asked: list[Path | None]
 ) -> None:
     at = "/night/2026-01-02%20%26%20%C3%A4"
     assert browser.get(at).url.path.endswith("/")
@@ -97,15 +99,30 @@ def test_a_review_is_opened_once_and_again_after_its_night_has_run_again(
     assert len(asked) == 2
 
 
+def test_labels_that_may_be_wrong_are_a_review_too(
+    browser: TestClient, tmp_path: Path, asked: list[Path | None]
+) -> None:
+    assert "suspects" not in browser.get("/").text
+    (tmp_path / "reports").mkdir()
+    rows = ["path,label,suggested,sha256,correct_label", *(f"cat/{at}.png,cat,dog,{at * 64}," for at in "abc")]
+    (tmp_path / "reports/label_issues.csv").write_text("\n".join(rows))
+    page = browser.get("/").text
+    assert '<a href="suspects/all/">Labels that may be wrong</a>' in page
+    assert "to look at </span>2<" in page, "one of the three is judged"
+    assert browser.get("/suspects/all/").status_code == 200
+    assert asked == [None]
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "/predictions/../params.yaml", "/predictions/%2e%2e/params.yaml", "/predictions/.hidden", "/predictions",
         "/predictions/linked.html", "/params.yaml", "/data/labels.jsonl", "/night/../params.yaml", "/night/.hidden/",
+        "/suspects/b/",
         "/.nightshift/start.json",
     ],
 )  # fmt: skip
-def test_nothing_else_has_an_address(browser: TestClient, tmp_path: Path, path: str, asked: list[Path]) -> None:
+def test_nothing_else_has_an_address(browser: TestClient, tmp_path: Path, path: str, asked: list[Path | None]) -> None:
     (tmp_path / "predictions/.hidden").write_text("hidden")
     (tmp_path / "predictions/linked.html").symlink_to(tmp_path / "params.yaml")
     assert browser.get(path).status_code == 404
