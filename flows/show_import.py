@@ -50,6 +50,6 @@ def print_imported(done: Imported) -> None:
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table_of(done))
     for line in (*moved_lines(done.moved), *done.notes):
         print(line)  # noqa: T201
-    if not done.new and not done.replaced and not done.moved:
+    if done.there and not (done.new or done.replaced or done.moved):
         print("All images are there already; nothing was copied.")  # noqa: T201
     print("Next: nightshift train")  # noqa: T201

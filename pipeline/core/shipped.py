@@ -8,7 +8,8 @@ from pipeline.core.errors import NightshiftError
 
 PARAMS_YAML, DVC_YAML, PREFECT_YAML = "params.yaml", "dvc.yaml", "prefect.yaml"
 IGNORED = (".gitignore", ".dvcignore", "data/.gitignore", "models/.gitignore", "reports/.gitignore")
-SHIPPED = (PARAMS_YAML, DVC_YAML, PREFECT_YAML, *IGNORED)
+ATTRIBUTES = ".gitattributes"  # how git merges what two people have judged
+SHIPPED = (PARAMS_YAML, DVC_YAML, PREFECT_YAML, *IGNORED, ATTRIBUTES)
 INSTALLED = "share/nightshift"  # where an installation has them, below the environment's folder
 
 

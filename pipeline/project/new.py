@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.core.paths import RAW
-from pipeline.core.shipped import DVC_YAML, IGNORED, PARAMS_YAML, SHIPPED, shipped
+from pipeline.core.shipped import ATTRIBUTES, DVC_YAML, IGNORED, PARAMS_YAML, SHIPPED, shipped
 from pipeline.core.stage_code import write_code
 from pipeline.core.text import named
 from pipeline.project import git
@@ -21,7 +21,12 @@ from pipeline.project.stages import of_installed
 # What `dvc init` writes, but for what is asked of nobody: its second start and a message for people.
 DVC_CONFIG, DVC_IGNORED = ".dvc/config", ".dvc/.gitignore"
 DVC_FILES = {DVC_CONFIG: "[core]\n    analytics = false\n", DVC_IGNORED: "/config.local\n/tmp\n/cache\n"}
-SHARED = (*IGNORED, DVC_IGNORED, DVC_CONFIG)  # of a repository's own files those that get a project's lines as well
+SHARED = (
+    *IGNORED,
+    ATTRIBUTES,
+    DVC_IGNORED,
+    DVC_CONFIG,
+)  # of a repository's own files those that get a project's lines as well
 MAY_BE_THERE = {".venv", "lost+found"}  # of a folder that counts as empty: an environment, and what ext4 puts on a disk
 BESIDE = ".nightshift-init-"  # begins the name of the temporary folder
 LAST = DVC_YAML  # of what moves into a folder that is there: with it, the folder is a project

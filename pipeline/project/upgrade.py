@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.core.shipped import DVC_YAML, PARAMS_YAML, PREFECT_YAML, is_checkout, shipped
+from pipeline.core.shipped import ATTRIBUTES, DVC_YAML, PARAMS_YAML, PREFECT_YAML, is_checkout, shipped
 from pipeline.core.stage_code import changed_stages, write_code
 from pipeline.params.file import RENAMED, is_section
 from pipeline.project.git import ProjectError
@@ -71,6 +71,7 @@ def look() -> Upgrade:
     ]
     if Path(PREFECT_YAML).is_file():
         found.append(of_schedules(_read(PREFECT_YAML), shipped(PREFECT_YAML)))
+    found.append(of_merging(_read(ATTRIBUTES) if Path(ATTRIBUTES).is_file() else "", shipped(ATTRIBUTES)))
     return Upgrade([change for change in found if change.words], changed_stages())
 
 
@@ -80,7 +81,7 @@ def write(upgrade: Upgrade) -> list[str]:
     for change in upgrade.changes:
         if change.after != change.before:
             file = Path(change.name)
-            said.append(f"{file}: written; {_kept(file)}.")
+            said.append(f"{file}: written; {_kept(file)}." if file.exists() else f"{file}: written; it is new.")
             beside = file.with_name(f".{file.name}.tmp")
             beside.write_text(change.after, encoding="utf-8", newline="")
             beside.replace(file)
@@ -146,6 +147,15 @@ def of_schedules(text: str, ours: str) -> Change:
             words.append(f"the flow of the deployment {name} is now {flow}, before {before}")
             after = after.replace(f"entrypoint: {before}\n", f"entrypoint: {flow}\n")
     return Change(PREFECT_YAML, text, after, words)
+
+
+def of_merging(text: str, ours: str) -> Change:
+    """.gitattributes: how git merges a project's files; the person's own lines stay."""
+    lacking = [line for line in ours.splitlines() if line not in text.splitlines()]
+    rules = [line for line in lacking if not line.startswith("#")]
+    end = "" if not text or text.endswith("\n") else "\n"
+    after = text + end + "\n".join([*lacking, ""]) if rules else text
+    return Change(ATTRIBUTES, text, after, [f"new: how git merges {rule.split()[0]}" for rule in rules])
 
 
 def _read(name: str) -> str:

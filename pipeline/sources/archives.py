@@ -20,6 +20,7 @@ from typing import IO, BinaryIO, TypeVar, cast
 
 from pipeline.core.hidden import is_hidden
 from pipeline.core.text import shown
+from pipeline.data.judgements import Judgement
 from pipeline.images.formats import MAGIC_BYTES
 from pipeline.sources import zip_names
 from pipeline.sources.foreign.opened import Opened
@@ -55,6 +56,7 @@ class Archive:
     left_aside: int = field(init=False)
     notes: tuple[str, ...] = field(init=False)
     differing: tuple[Item, ...] = field(default=(), init=False)
+    judged: tuple[Judgement, ...] = field(default=(), init=False)
     _members: dict[str, zipfile.ZipInfo | tarfile.TarInfo] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:

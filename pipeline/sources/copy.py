@@ -35,6 +35,7 @@ from pipeline.sources.open import open_source
 from pipeline.sources.project_labels import labels_in
 from pipeline.sources.relabelled import Moved, Moves, find_moves, move
 from pipeline.sources.source import Source
+from pipeline.sources.typed import keep_typed
 from pipeline.storage.addresses import local_path
 from pipeline.storage.listing import in_dvc_cache, list_images
 
@@ -58,6 +59,9 @@ class Imported:
     notes: tuple[str, ...] = ()  # on what a person may not expect
 
 
+NOTHING = Imported(Counter(), Counter(), Counter(), Counter(), Counter(), 0)
+
+
 def import_from(
     address: str, raw: Path = RAW, *, into: str = "", link: bool = False, replace: bool = False,
     new_label: bool = False, names: str = "", max_gb: float = MAX_GB, images: str = "", field: str = "",
@@ -78,8 +82,11 @@ def import_from(
         if source.typed and not new_label:
             ours.refuse_unknown(new, source.items, shown(address))
         said = judgements_of(source)  # while the images are where the source has them
-        done = import_images(source, raw, room, into=into, link=link, replace=replace, max_gb=max_gb)
-        return replaced(done, notes=(*done.notes, *keep_new(said, raw)))
+        kept = keep_typed(source.judged, raw)
+        done = NOTHING
+        if source.items or not source.judged:  # a review may say of each image that it is of no use
+            done = import_images(source, raw, room, into=into, link=link, replace=replace, max_gb=max_gb)
+        return replaced(done, notes=(*done.notes, *kept, *keep_new(said, raw)))
 
 
 def import_images(

@@ -23,7 +23,7 @@ from pipeline.data.judgements import Judgement, Judgements, read_judgements
 from pipeline.data.label_folders import folder_of
 from pipeline.night.review_labels import said_in
 from pipeline.sources.contents import contents_of, measured_in
-from pipeline.sources.copy import Imported, import_images, staging
+from pipeline.sources.copy import NOTHING, import_images, staging
 from pipeline.sources.import_plan import ImportingError
 from pipeline.sources.judged_bytes import Lost, where_judged
 from pipeline.sources.layout import Found, Item
@@ -164,7 +164,7 @@ def bring_in(plan: JudgedPlan) -> BroughtIn:
 def carry_out(plan: JudgedPlan) -> BroughtIn:
     """`bring_in` for a caller that keeps other commands away, and records the data version."""
     raw = plan.project / RAW
-    done = Imported(Counter(), Counter(), Counter(), Counter(), Counter(), 0)
+    done = NOTHING
     with staging(raw) as room:
         if items := [*plan.new, *plan.moved]:
             done = import_images(JudgedFiles(items, 0, digests=plan.digests), raw, room)

@@ -92,7 +92,7 @@ def open_source(
         raise SourceError(f"{shown(address)} does not exist. {EXPECTED}")
     elif not file.is_file():
         raise SourceError(f"{shown(address)} is neither a file nor a folder. {EXPECTED}")
-    elif (review := _review(file, address)) is not None:
+    elif (review := _review(file, address, hints.raw)) is not None:
         yield review
     elif told := labels_in_file(of_folder(file.absolute().parent), file.name, shown(address), hints):
         yield told
@@ -103,7 +103,7 @@ def open_source(
             yield _archive(stream, address, file.name, _Given(max_bytes, known, names, hints))
 
 
-def _review(file: Path, address: str) -> Source | None:
+def _review(file: Path, address: str, raw: Path) -> Source | None:
     """The source for a night's review, or for suspected labels, filled in by a person; None for any other file."""
     if not file.name.lower().endswith((".csv", ".tsv")):
         return None
@@ -112,13 +112,14 @@ def _review(file: Path, address: str) -> Source | None:
     except SourceError:  # it is read as a table, which says what is wrong
         return None
     if is_review(found.columns):
-        filled = corrections(file)
+        filled = corrections(file, raw)
     elif is_of_suspects(found.columns):
-        filled = relabelled(file)
+        filled = relabelled(file, raw)
     else:
         return None
     unfilled = f"{filled.without_label:,} rows of {shown(address)} have no label and were passed over."
-    return Files(filled.items, filled.without_label, typed=True, notes=(unfilled,) if filled.without_label else ())
+    notes = (unfilled,) if filled.without_label else ()
+    return Files(filled.items, filled.without_label, typed=True, notes=notes, judged=filled.judged)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""Read a night's review.csv, or reports/label_issues.csv, with labels filled in by a person, as labelled images.
+"""Read a night's review.csv, or reports/label_issues.csv, filled in by a person: judgements, and labelled images.
 
-Copies nothing. Rows without a label are skipped. A label belongs to the bytes that the person looked at, so a file
-that has changed since is refused.
+Copies nothing and keeps nothing. Rows without a label are skipped. A label belongs to the bytes that the person looked
+at, so a file that has changed since is refused. What a review only shows, as it was judged before, is nobody's
+judgement again: of such a row the label counts that data/labels.jsonl has now.
 """
 
 import hashlib
@@ -11,17 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.core.cells import csv_path, listed_path
-from pipeline.core.paths import RAW
+from pipeline.core.paths import JUDGEMENTS, RAW
 from pipeline.core.text import named, shown
+from pipeline.data.judgements import Judgement, Judgements, folder_as_kept, read_judgements
 from pipeline.data.label_folders import folder_of
 from pipeline.data.suspects import suspects_in
 from pipeline.night.review_file import read_review
-from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, WHY, read_rows
+from pipeline.night.review_labels import typed_in
+from pipeline.night.rows import CORRECTION, JUDGED, PREDICTIONS_CSV, WHY, read_rows
 from pipeline.sources.layout import Found, Item, SourceError
+from pipeline.sources.project_labels import labels_in
+from pipeline.sources.typed import Kind, judgement_of, kind_of
 from pipeline.storage.addresses import is_address, open_remote
 from pipeline.storage.files import read_json
 
 PIECE = 1 << 20  # bytes read at once
+SHOWN = "shown"  # in the column judged of a row that is nobody's new judgement
 NEEDED = ("path", "status", "sha256", WHY, CORRECTION)  # a table with these columns is a review
 SUSPECTS_NEEDED = ("path", "suggested", "sha256", CORRECTION)  # and one with these is of suspected labels
 
@@ -32,6 +38,7 @@ class Corrections:
 
     items: list[Item]
     without_label: int  # rows
+    judged: tuple[Judgement, ...] = ()
 
 
 def is_review(columns: Sequence[str]) -> bool:
@@ -51,10 +58,18 @@ def relabelled(file: Path, raw: Path = RAW) -> Corrections:
     """
     name = shown(str(file))
     rows = suspects_in(file.read_bytes(), name)
-    filled = _filled(rows, name)
-    looked = [_looked_at(row | {"path": csv_path(row["path"])}, str(raw.absolute())) for row in filled]
+    filled = _filled([row | {"path": csv_path(row["path"])} for row in rows], name)
+    kinds = _kinds(filled, raw)
+    looked = [_looked_at(row, str(raw.absolute())) for row in filled if kinds[row["path"]] == "label"]
     _refuse_lost(looked, name, str(raw))
-    return Corrections([_moved(one, raw) for one in looked], len(rows) - len(filled))
+    judged = [
+        judgement_of(
+            row["sha256"], row["path"], folder_as_kept(raw), row[CORRECTION], kinds[row["path"]],
+            proposed=row["suggested"],
+        )
+        for row in filled
+    ]  # fmt: skip
+    return Corrections([_moved(one, raw) for one in looked], len(rows) - len(filled), tuple(filter(None, judged)))
 
 
 def _moved(one: "_Looked", raw: Path) -> Item:
@@ -68,16 +83,18 @@ def _moved(one: "_Looked", raw: Path) -> Item:
     return Item(label, named_below(below), one.found)
 
 
-def corrections(file: Path) -> Corrections:
-    """The labelled images of the review in `file`.
+def corrections(file: Path, raw: Path = RAW) -> Corrections:
+    """The labelled images of the review in `file`, and what a person has typed into it.
 
-    Raises SourceError when no row has a label, the night's folder is unknown or missing, a path has two labels, or
-    files are missing or have changed.
+    raw: the project's images, whose labels tell a class from a word. Raises SourceError when no row has a label, the
+    night's folder is unknown or missing, a path has two labels, or files are missing or have changed; JudgementsError.
     """
     name = shown(str(file))
     rows = read_review(file.read_bytes(), name)
-    filled, folder = _filled(rows, name), _folder(file)
-    looked = [_looked_at(row, folder) for row in filled]
+    known = read_judgements(raw.parent / JUDGEMENTS.name)
+    filled, folder = _filled([_as_known(row, known) for row in rows], name), _folder(file)
+    kinds = _kinds(filled, raw)
+    looked = [_looked_at(row, folder) for row in filled if kinds[row["path"]] == "label"]
     if any(one.lost for one in looked):  # a spreadsheet may have lost letters of the paths: the hash knows the file
         paths = {row["sha256"]: row["path"] for row in _rows_of_night(file)}
         looked = [
@@ -86,7 +103,28 @@ def corrections(file: Path) -> Corrections:
         ]
     _refuse_lost(looked, name, folder)
     items = [Item(one.row[CORRECTION], named_below(one.found.path), one.found) for one in looked]
-    return Corrections(items, len(rows) - len(filled))
+    found = {one.digest: one.row["path"] for one in looked}
+    judged = [
+        judgement_of(
+            row["sha256"], found.get(row["sha256"], row["path"]), folder_as_kept(folder), row[CORRECTION],
+            kinds[row["path"]], proposed=row["label"], model_version=row["model_version"],
+        )
+        for row in filled if row[JUDGED] != SHOWN
+    ]  # fmt: skip
+    return Corrections(items, len(rows) - len(filled), tuple(filter(None, judged)))
+
+
+def _as_known(row: dict[str, str], known: Judgements) -> dict[str, str]:
+    """The row; one that only shows what was judged has the label on which its readers agree now."""
+    if typed_in(row) or not known.of(row["sha256"]):
+        return row
+    return row | {CORRECTION: known.label_of(row["sha256"]), JUDGED: SHOWN}
+
+
+def _kinds(rows: Iterable[dict[str, str]], raw: Path) -> dict[str, Kind]:
+    """By path, what a person means by the text in the column."""
+    classes = labels_in(raw).folders
+    return {row["path"]: kind_of(row[CORRECTION], classes) for row in rows}
 
 
 def _filled(rows: Iterable[dict[str, str]], name: str) -> list[dict[str, str]]:

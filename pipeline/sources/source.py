@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from pipeline.core.hidden import is_hidden
 from pipeline.core.parallel import ordered_map
+from pipeline.data.judgements import Judgement
 from pipeline.data.label_folders import folder_of
 from pipeline.images.formats import MAGIC_BYTES
 from pipeline.sources.layout import Found, Item
@@ -40,6 +41,10 @@ class Source(Protocol):
         """Images on which people in another tool differ: not imported, but what they said is kept."""
 
     @property
+    def judged(self) -> Sequence[Judgement]:
+        """What a person has typed of images into a review."""
+
+    @property
     def typed(self) -> bool:
         """Whether a person typed each label, so that one the project does not have is rather a slip."""
 
@@ -60,6 +65,7 @@ class Files:
     typed: bool = False
     notes: tuple[str, ...] = ()
     differing: tuple[Item, ...] = ()
+    judged: tuple[Judgement, ...] = ()
     local: bool = field(init=False)
 
     def __post_init__(self) -> None:

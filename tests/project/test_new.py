@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.core.paths import JUDGEMENTS
 from pipeline.core.shipped import DVC_YAML, SHIPPED
+from pipeline.data.judgements import Judgement, every_judgement, keep
 from pipeline.params.file import load_params
 from pipeline.project.new import new_project
 from pipeline.project.stages import of_installed
@@ -48,6 +50,23 @@ def test_a_new_project_is_committed_clean_and_without_anybodys_state(tmp_path: P
     assert set(yaml.safe_load((project / DVC_YAML).read_text())["stages"]) <= set(said.replace(":", "").split())
     assert "data/raw" in said, "what is missing is images, not code"
     assert "pipeline" not in said
+
+
+def test_git_merges_what_two_people_have_judged(tmp_path: Path) -> None:
+    new_project(tmp_path / "p")
+    project = tmp_path / "p"
+    who = {"cwd": project, **ADA}
+    run("git", "add", "--all", **who)
+    run("git", "commit", "--quiet", "--allow-empty", "--message", "begin", **who)
+    for branch, start in (("ada", "HEAD"), ("bob", "HEAD~0")):
+        run("git", "checkout", "--quiet", "-b", branch, start if branch == "ada" else "ada~1", **who)
+        image = (b"1" if branch == "ada" else b"2").decode() * 64
+        keep([Judgement(sha256=image, path="1.png", reader=branch, source="night", label="rust")],
+             project / JUDGEMENTS)  # fmt: skip
+        run("git", "add", "--all", **who)
+        run("git", "commit", "--quiet", "--message", branch, **who)
+    run("git", "merge", "--quiet", "--no-edit", "ada", **who)
+    assert sorted(one.reader for one in every_judgement(project / JUDGEMENTS)) == ["ada", "bob"]
 
 
 def test_stages_of_a_project_name_no_file_of_code_and_are_the_repositorys_otherwise() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.core.shipped import DVC_YAML, PARAMS_YAML, PREFECT_YAML, shipped
+from pipeline.core.shipped import ATTRIBUTES, DVC_YAML, PARAMS_YAML, PREFECT_YAML, shipped
 from pipeline.params.file import load_params
 from pipeline.project.new import new_project
 from pipeline.project.stages import of_installed
-from pipeline.project.upgrade import ProjectError, of_params, of_schedules, of_stages
+from pipeline.project.upgrade import ProjectError, of_merging, of_params, of_schedules, of_stages
 from pipeline.project.yaml_text import block, with_block
 from tests.fixtures.project import REPOSITORY, nightshift, run
 
@@ -22,6 +22,15 @@ SCHEDULES = shipped(PREFECT_YAML)
 def without(text: str, name: str) -> str:
     """As an earlier version had it: without this key's lines."""
     return with_block(text, tuple(name.split(".")), "")
+
+
+@pytest.mark.parametrize("mine", ["", "*.png binary", "*.png binary\n"])
+def test_how_git_merges_judgements_comes_after_lines_of_ones_own(mine: str) -> None:
+    ours = shipped(ATTRIBUTES)
+    found = of_merging(mine, ours)
+    assert found.words == ["new: how git merges data/labels.jsonl"]
+    assert found.after == (f"{mine.strip()}\n" if mine else "") + ours
+    assert of_merging(found.after, ours).words == []
 
 
 @pytest.mark.parametrize(

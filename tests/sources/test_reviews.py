@@ -4,20 +4,24 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from pipeline.core.cells import csv_path
+from pipeline.data.judgements import Judgement, every_judgement, keep, place_of, read_judgements, this_reader
 from pipeline.data.label_folders import LabelError
 from pipeline.data.report_tables import write_table
 from pipeline.data.suspects import ISSUE_COLUMNS
 from pipeline.night.counts import feed
 from pipeline.night.review import Candidates, write_review
 from pipeline.night.review_file import read_review
+from pipeline.night.review_labels import show_known
 from pipeline.night.rows import Classified, FileOutcome, Stamp, Unreadable, read_rows, to_row, write_rows
 from pipeline.sources.copy import import_from
+from pipeline.sources.judged import plan_judged
 from pipeline.sources.layout import SourceError
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import folder_at
@@ -50,7 +54,7 @@ def review(tmp_path: Path) -> Path:
 
 def fill_in(review: Path, labels: dict[str, str], **edits: str) -> None:
     """As a person does in a spreadsheet; it marks the text as UTF-8."""
-    with review.open(encoding="utf-8", newline="") as file:
+    with review.open(encoding="utf-8-sig", newline="") as file:
         rows = [*csv.DictReader(file)]
     with review.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.DictWriter(file, [*rows[0]])
@@ -249,3 +253,86 @@ def test_a_label_typed_for_a_suspect_must_be_the_projects(suspects: Path) -> Non
     suspects.write_text(suspects.read_text().replace(" wasps ", "wsaps"))
     with pytest.raises(LabelError, match="wsaps"):
         import_from(str(suspects))
+
+
+def judged(project: Path) -> list[tuple[str, str, str, str, str]]:
+    """What data/labels.jsonl has, without its times."""
+    every = every_judgement(project / "data/labels.jsonl")
+    assert all((one.reader, one.source) == (this_reader(), "import") for one in every)
+    return [(one.path, *one.said, one.proposed, one.model_version) for one in every_judgement(
+        project / "data/labels.jsonl")]  # fmt: skip
+
+
+def test_what_is_typed_is_kept_once_as_a_judgement_of_whoever_imports_it(review: Path, project: Path) -> None:
+    fill_in(
+        review, {"1.png": "ants", csv_path(NAMES[1]): "reject", csv_path(NAMES[2]): "?", csv_path(NAMES[3]): "ants"}
+    )
+    done = take(review, project)
+    expected = [
+        ("1.png", "label", "ants", "cat", "3"), (csv_path(NAMES[1]), "reject", "", "cat", "3"),
+        (csv_path(NAMES[2]), "cannot_tell", "", "cat", "3"), (csv_path(NAMES[3]), "label", "ants", "cat", "3"),
+    ]  # fmt: skip
+    assert (sorted(judged(project)), done.new) == (sorted(expected), Counter(ants=2))
+    assert done.notes[-2:] == (
+        f"Kept 4 judgements of {this_reader()} in data/labels.jsonl.",
+        "`nightshift data import labels` takes the rejected images out of data/raw.",
+    )
+    take(review, project)
+    assert len(judged(project)) == 4
+    fill_in(review, {"1.png": "K\u00e4fer"})
+    assert len(take(review, project).moved) == 1
+    assert (len(judged(project)), judged(project)[-1][2]) == (5, "k\u00e4fer")
+    place = place_of(next(every_judgement(project / "data/labels.jsonl")))
+    assert Path(place).read_bytes() == (project / "night photos/1.png").read_bytes()
+
+
+def test_a_class_may_be_named_like_a_word(review: Path, project: Path) -> None:
+    write_files(project / "data/raw", "reject/0.jpg")
+    fill_in(review, {"1.png": "reject", csv_path(NAMES[1]): "-"})
+    assert take(review, project).new == Counter(reject=1)
+    assert sorted(said[1:3] for said in judged(project)) == [("label", "reject"), ("reject", "")]
+
+
+def test_a_review_may_only_reject(review: Path, project: Path) -> None:
+    before = tree(project / "data/raw")
+    fill_in(review, {"1.png": "-"})
+    assert take(review, project).new == Counter()
+    assert (len(judged(project)), tree(project / "data/raw")) == (1, before)
+
+
+def test_a_slip_is_in_no_ledger(review: Path, project: Path) -> None:
+    fill_in(review, {"1.png": "ant"})
+    with pytest.raises(LabelError):
+        take(review, project)
+    assert judged(project) == []
+
+
+def test_what_a_review_only_shows_is_nobodys_judgement_again(review: Path, project: Path) -> None:
+    ledger = project / "data/labels.jsonl"
+    photos = [project / "night photos" / name for name in NAMES[:3]]
+    ada = [Judgement(sha256=sha256_of_file(file), path="x", reader="ada", source="night", label="ants")
+           for file in photos]  # fmt: skip
+    keep(ada, ledger)
+    assert show_known(folder_at(review.parent), read_judgements(ledger))
+    keep([ada[0].model_copy(update={"label": "K\u00e4fer", "at": later()}),
+          ada[1].model_copy(update={"reader": "bob", "label": "K\u00e4fer"})], ledger)  # fmt: skip
+    lines = ledger.read_text()
+    done = take(review, project)
+    assert done.new == Counter({"K\u00e4fer": 1, "ants": 1}), "as it is judged now; that on which they differ stays out"
+    assert ledger.read_text() == lines
+
+
+def later() -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=1)
+
+
+def test_a_corrected_suspect_is_kept_too_and_a_rejected_one_leaves_with_the_judged_ones(suspects: Path) -> None:
+    suspects.write_text(suspects.read_text().replace(" wasps ", "reject"))
+    assert len(import_from(str(suspects)).moved) == 1
+    said = [(one.path, one.folder, *one.said, one.proposed) for one in every_judgement()]
+    assert sorted(said) == [
+        ("bees/1.png", "data/raw", "label", "wasps", "wasps"), ("bees/3.png", "data/raw", "label", "bees", "wasps"),
+        ("bees/=x/2.png", "data/raw", "reject", "", "wasps"),
+    ]  # fmt: skip
+    plan = plan_judged()
+    assert ([one.path for one in plan.rejected], plan.new, plan.moved, plan.there) == (["bees/=x/2.png"], (), (), 2)
