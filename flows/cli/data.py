@@ -162,6 +162,10 @@ def data_export(
             help="What stands before each image's path below data/raw: gs://bucket/folder, s3://…, https://….",
         ),
     ] = "",
+    with_images: Annotated[
+        bool,
+        typer.Option("--with-images", help="Copy the images beside the file (hugging-face, camtrap-dp, coco, …)."),
+    ] = False,
 ) -> None:
     """Write the labels of data/raw, with splits and judgements, for another tool."""
     from pipeline.params.file import load_params
@@ -170,7 +174,7 @@ def data_export(
 
     load_params()  # nothing is written outside a project
     with working_on_images("nightshift data export"):
-        done = export(form, out, prefix)
+        done = export(form, out, prefix, with_images=with_images)
     for line in done.notes:
         typer.echo(line)
     typer.echo(f"The labels of {done.images:,} images: {done.out}")

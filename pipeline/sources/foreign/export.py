@@ -3,7 +3,9 @@
 The same project gives the same bytes. A file is replaced whole, and only one that an export has written, as it was.
 """
 
+import filecmp
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.core.errors import NightshiftError
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import FROZEN_SPLITS, JUDGEMENTS, METADATA, RAW
+from pipeline.core.terminal import progress_bar
 from pipeline.core.text import counted, named, shown
 from pipeline.data import labels
 from pipeline.data.judgements import Judgements, read_judgements
@@ -61,12 +64,20 @@ def format_named(name: str) -> Format:
     return found
 
 
-def export(name: str, out: str = "", prefix: str = "", project: Path = Path()) -> Done:
+def export(
+    name: str, out: str = "", prefix: str = "", project: Path = Path(), *, with_images: bool = False
+) -> Done:  # fmt: skip
     """Write the labels of `project` in the format of that name to `out`, or below EXPORTS.
 
-    prefix: what stands before the path of each image, such as `gs://bucket/folder`. Raises ExportError, SourceError.
+    prefix: what stands before the path of each image, such as `gs://bucket/folder`. with_images: copy the images beside
+    the file, where the format names them by their path. Raises ExportError, SourceError.
     """
     form = format_named(name)
+    if with_images and (prefix or form.prefix):
+        raise ExportError(
+            f"--with-images puts the images beside the file, but {form.title} would look for them at "
+            f"{shown(prefix or form.prefix)}. Omit {'--prefix' if prefix else '--with-images'}."
+        )
     target = Path(out).expanduser() if out else project / EXPORTS / form.file
     if is_address(out):
         raise ExportError(f"{shown(out)} is not on this machine. Export to a file here, and upload that.")
@@ -75,6 +86,8 @@ def export(name: str, out: str = "", prefix: str = "", project: Path = Path()) -
     if target.exists() and target.is_dir() is not form.file.endswith("/"):
         kind = "a folder" if target.is_dir() else "a file"
         raise ExportError(f"{shown(str(target))} is {kind}, which {form.title} is not. Name another place.")
+    if with_images:
+        _copy_images(images, project / RAW, target if form.file.endswith("/") else target.parent)
     _write(files, project)
     return Done(target, len(images), tuple(notes))
 
@@ -187,6 +200,20 @@ def _write(files: Mapping[Path, Iterator[str]], project: Path) -> None:
                     written.write(data)
             record.files[keys[file]] = [*record.files.get(keys[file], []), found.hexdigest()][-KEPT:]
         write_json(project / WRITTEN, record.model_dump())  # first: what is renamed after it is known as ours
+
+
+def _copy_images(images: Sequence[Exported], raw: Path, folder: Path) -> None:
+    """Copy the images below `folder`; those that are there already stay. Raises ExportError for another's file."""
+    todo = [image.path for image in images if not (folder / image.path).exists()]
+    there = [image.path for image in images if (folder / image.path).exists()]
+    if other := [path for path in there if not filecmp.cmp(raw / path, folder / path, shallow=False)]:
+        raise ExportError(
+            f"{shown(str(folder))} has other files where images would go: {named(other)}. Move them away, or name "
+            "another place; nothing was written."
+        )
+    for path in progress_bar(todo, "copy", unit="image", disable=not todo):
+        with replacing(folder / path) as beside:
+            shutil.copyfile(raw / path, beside)
 
 
 def _record(project: Path) -> _Written:

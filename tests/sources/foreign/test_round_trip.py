@@ -108,6 +108,21 @@ def test_an_export_never_writes_over_another_file(tmp_path: Path) -> None:
     assert (tmp_path / "mine.json").read_text() == "my notes"
 
 
+def test_images_go_beside_the_file_and_another_project_needs_nothing_else(tmp_path: Path) -> None:
+    write_files(tmp_path / "data/raw", "cat/1.jpg", "dog/deep/1.jpg")
+    for _ in range(2):
+        out = export("hugging-face", str(tmp_path / "hf"), project=tmp_path, with_images=True).out
+        assert sorted(tree(out)) == ["cat/1.jpg", "dog/deep/1.jpg", "metadata.csv"]
+    take(out, tmp_path / "other")
+    assert images(tmp_path / "other") == images(tmp_path)
+    (out / "cat/1.jpg").write_bytes(b"another's")
+    with pytest.raises(NightshiftError, match=r"hf has other files where images would go: cat/1\.jpg"):
+        export("hugging-face", str(tmp_path / "hf"), project=tmp_path, with_images=True)
+    assert (out / "cat/1.jpg").read_bytes() == b"another's"
+    with pytest.raises(NightshiftError, match=r"would look for them at gs://\. Omit --with-images"):
+        export("vertex", project=tmp_path, with_images=True)
+
+
 def test_what_an_export_needs_is_said(tmp_path: Path) -> None:
     with pytest.raises(NightshiftError, match=r"data/raw has no images"):
         export("coco", project=tmp_path)
