@@ -99,7 +99,7 @@ class Beginning:
         if self._images is None:
             return
         progress = self._images.progress
-        self.show(at_once=not progress.at_work)
+        self.show(at_once=progress.read == progress.files or not progress.at_work)
         ready = [sha256 for sha256 in self._images.embedded if sha256 in self._session.images]
         labelled = self._labelled(ready)
         if fitted := self._is_due(labelled):

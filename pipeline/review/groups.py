@@ -8,6 +8,7 @@ their content alone, is kept out of the groups and shown as it comes; only these
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -58,6 +59,7 @@ def draws(images: Collection[str], seed: int) -> list[str]:
     return sorted((one for one in images if is_drawn(one, seed)), key=lambda one: _place(one, seed))
 
 
+@lru_cache(maxsize=100_000)
 def _place(sha256: str, seed: int) -> float:
     """Uniform between 0 and 1."""
     return int.from_bytes(hashlib.sha256(f"{seed} {sha256}".encode()).digest()[:6]) / 2**48

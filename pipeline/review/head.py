@@ -17,6 +17,7 @@ from pipeline.review.clusters import Features
 STRENGTH = 0.01  # inverse of the penalty: the best of 1e-4 to 1 for 100 to 400 images (benchmarks/review_beginning.py)
 FOLDS = 5
 LEAST_DRAWN = 20  # images, for an interval that says anything
+MOST_MEASURED = 2000  # images that are cross-validated: the time grows with their square
 RESAMPLES = Intervals(interval_level=0.95, resamples=500)
 SAME_SCENE = 0.1  # cosine distance of standardised features; nearer images, as of one moment, are in one fold
 
@@ -51,6 +52,8 @@ def balanced_accuracy(
     """
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
+    rows = _at_most(drawn, seed)
+    features, labels, drawn = features[rows], [labels[row] for row in rows], drawn[rows]
     names, index = np.unique(np.asarray(labels), return_inverse=True)
     of_class = np.bincount(index[drawn], minlength=len(names))
     if len(names) < 2 or drawn.sum() < LEAST_DRAWN or not of_class.all() or np.bincount(index).min() < FOLDS:
@@ -66,6 +69,12 @@ def balanced_accuracy(
         answers = cross_val_predict(_layer(), features, index, cv=parts, method="predict_proba")
     measured = {"it": balanced_share}
     return intervals(index[drawn], answers[drawn].astype(np.float32), measured, RESAMPLES, seed, scenes[drawn])["it"]
+
+
+def _at_most(drawn: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """At most `MOST_MEASURED` rows, those that were drawn first; in their order."""
+    order = np.random.default_rng(seed).permutation(len(drawn))
+    return np.sort(order[np.argsort(~drawn[order], kind="stable")][:MOST_MEASURED])
 
 
 def same_scene(features: Features) -> NDArray[np.int64]:

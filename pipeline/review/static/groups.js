@@ -11,12 +11,19 @@ const KINDS = {
   first: ["The first images", "Similar images come together in a moment. Label what you see already."],
   alike: ["These look alike", "Click those that do not belong, then label the others at once."],
   class: ["The same class?", "Click those that are not, then confirm."],
-  draw: ["Drawn by chance", "Only images that nobody picked can say how good the proposals are. Label each."],
+  draw: ["Drawn by chance", "Only images that nobody picked can say how good the proposals are. Correct those that are wrong, then confirm."],
+  unnamed: ["Drawn by chance", "Only images that nobody picked can say how good the proposals are. Click those of other classes: they come again."],
 };
 
 export async function begin(page) {
   document.head.append(element("link", { rel: "stylesheet", href: "static/groups.css" }));
   page.addWay("groups", "Groups", (root) => new Groups(root, page.review), { first: true });
+}
+
+function readingWords({ read, files, embedded, images }) {
+  if (read < files) return `Reading: ${read.toLocaleString()} of ${files.toLocaleString()} files.`;
+  if (!embedded) return "The network that finds similar images is being made ready: some seconds, once. You can label meanwhile.";
+  return `Comparing: ${embedded.toLocaleString()} of ${images.toLocaleString()} images.`;
 }
 
 class Groups {
@@ -99,7 +106,7 @@ class Groups {
   get proposes() { return this.own.size > 0 || this.tiles.some((one) => one.l); }
 
   draw() {
-    const [title, words] = this.group ? KINDS[this.group.kind] : ["", ""];
+    const [title, words] = this.group ? KINDS[this.group.kind === "draw" && !this.proposes ? "unnamed" : this.group.kind] : ["", ""];
     const hint = this.group?.hint ? element("button", { type: "button", onclick: () => this.choose({ label: this.group.hint }) }, "all are ", element("bdi", {}, this.group.hint), "?") : "";
     const name = this.group?.label ? [element("bdi", {}, this.group.label), "? "] : [title, " "];
     this.head.replaceChildren(element("h2", {}, ...(this.group ? name : ["Nothing waits"])), element("p", {}, this.group ? words : this.state?.at_work ? "The folder is being read." : "All images are judged, put aside, or with somebody else."), hint);
@@ -178,7 +185,7 @@ class Groups {
     this.review.judge(said.map((one) => ({ image: { sha256: one.s }, ...this.own.get(one.s), seconds, swept })), `${said.length} images`);
     const aside = this.tiles.filter((one) => !this.own.has(one.s)).map((one) => one.s);
     const label = this.group.label || this.own.get(said[0].s).label || "";
-    this.review.note(`${said.length} labelled${aside.length ? `, ${aside.length} come again` : ""}. Ctrl+Z takes it back.`);
+    this.review.note(`${said.length} labelled${aside.length ? `, ${aside.length} left for later` : ""}. Ctrl+Z takes it back.`);
     this.group = null;
     this.put(aside, this.proposes ? "" : label);
   }
@@ -191,16 +198,16 @@ class Groups {
   }
 
   drawAbout() {
-    const { classes, sentences, enough, next, unreadable, unreadable_files: files, faults, at_work: atWork, read, files: all, embedded, images } = this.state;
+    const { classes, sentences, enough, next, unreadable, unreadable_files: files, faults, at_work: atWork } = this.state;
     const open = this.about.querySelector("details")?.open;
     this.about.replaceChildren(
-      atWork ? element("p", { class: "quiet" }, read < all ? `Reading: ${read.toLocaleString()} of ${all.toLocaleString()} files.` : `Comparing: ${embedded.toLocaleString()} of ${images.toLocaleString()} images.`) : "",
+      atWork ? element("p", { class: "quiet" }, readingWords(this.state)) : "",
       ...faults.map((words) => element("p", { class: "bad", role: "alert" }, words)),
       element("h2", {}, "Classes"),
       element("ul", {}, ...classes.map(({ label, count }) => element("li", {}, element("bdi", {}, label), ` ${count.toLocaleString()} `, element("button", { type: "button", title: "another name, or merge with another class", onclick: () => this.rename(label) }, "rename")))),
       ...sentences.map((words) => element("p", {}, words)),
       enough ? element("div", { class: "next" }, element("b", {}, "Next"), ...next.map((command) => element("code", {}, command))) : "",
-      unreadable ? element("details", { open }, element("summary", {}, `${unreadable.toLocaleString()} files cannot be read`), element("ul", {}, ...files.map(([path, reason]) => element("li", {}, element("bdi", {}, path), `: ${reason}`)))) : "",
+      unreadable ? element("details", { open }, element("summary", {}, unreadable === 1 ? "1 file cannot be read" : `${unreadable.toLocaleString()} files cannot be read`), element("ul", {}, ...files.map(([path, reason]) => element("li", {}, element("bdi", {}, path), `: ${reason}`)))) : "",
     );
   }
 

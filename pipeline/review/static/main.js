@@ -71,7 +71,7 @@ function drawProgress() {
   const others = readers.filter((one) => one.name !== review.reader && (one.here || one.done));
   const words = [
     `${done.toLocaleString()} of ${total.toLocaleString()} judged, ${(total - done).toLocaleString()} left`,
-    compared ? `the model agrees with ${percent(agreed / compared)}` : "",
+    compared && !review.invents ? `the model agrees with ${percent(agreed / compared)}` : "",
     own?.a_minute ? `you: ${Math.round(own.a_minute)} a minute` : "",
     differing ? `readers differ on ${differing}` : "",
     ...others.map((one) => `${one.name}${one.here ? " (here)" : ""}: ${one.done}`),
