@@ -63,12 +63,12 @@ def make_app(session: Session, pictures: Pictures, explainer: Explainer | None =
         app.include_router(part.routes(session), prefix="/part")
 
     @app.get("/")
-    def page() -> HTMLResponse:
+    def page(request: Request) -> HTMLResponse:
         opened = session.opened
         return HTMLResponse(
             render(
                 TEMPLATE, title=opened.title, about=opened.about, scripts=[part.script for part in opened.parts],
-                name=opened.name,
+                name=opened.name, start="../../" if request.scope.get("root_path") else "",
             ),
             headers=answers.NEVER_STORED,
         )  # fmt: skip

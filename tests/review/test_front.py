@@ -91,6 +91,7 @@ def test_a_review_is_opened_once_and_again_after_its_night_has_run_again(
     at = "/night/2026-01-02%20%26%20%C3%A4"
     assert browser.get(at).url.path.endswith("/")
     assert "Night of the test" in browser.get(f"{at}/").text
+    assert '<a href="../../">Start page</a>' in browser.get(f"{at}/").text
     assert browser.get(f"{at}/api/session").json()
     assert browser.get(f"{at}/static/main.js").status_code == 200
     assert asked == [Path("predictions") / NIGHT]
