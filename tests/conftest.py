@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.fixtures.prefect_server",
     "tests.fixtures.undisturbed",
     "tests.fixtures.up",
+    "tests.fixtures.site",
     "tests.fixtures.web",
 ]
 
@@ -46,6 +47,7 @@ OURS = pytest.StashKey[bool]()  # whether this process has begun the session
 def pytest_configure(config: pytest.Config) -> None:
     """Mark this session's processes, to see at its end whether one is left."""
     config.stash[OURS] = begin_session()
+    os.environ["NIGHTSHIFT_TESTS_PYTHON"] = sys.executable  # for fixtures/quick/python
 
 
 def processor_seconds() -> float:
@@ -88,9 +90,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-SERVERS = {"s3", "bucket", "prefect_api", "up"}  # fixtures
+SERVERS = {"s3", "bucket", "prefect_api", "up", "site"}  # fixtures
 # They share `nightshift up`, so one worker has them all, the last after the others: it changes the champion.
 OF_UP = [f"tests/flows/services/test_{name}.py" for name in ("processes", "worker", "pages")]
+OF_SITE = ["tests/flows/services/test_production.py", "tests/promises/test_shipped_defaults.py"]  # and these its site
+TOGETHER = {file: files[0] for files in (OF_UP, OF_SITE) for file in files}
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -104,7 +108,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            return OF_UP[0] if file in OF_UP else file
+            return TOGETHER.get(file, file)
 
     return ByFile(config, log)
 

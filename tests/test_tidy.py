@@ -3,6 +3,7 @@
 import datetime
 import os
 import re
+import sys
 from pathlib import Path
 
 import mlflow
@@ -13,6 +14,8 @@ from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, write_json
 from pipeline.storage.folders import folder_at
 from pipeline.storage.output_lock import LedgerError
+from tests.fixtures import forked
+from tests.fixtures.in_process import QUICK
 from tests.fixtures.nights import classify
 from tests.fixtures.project import draw_shape, dvc, nightshift, run
 
@@ -30,7 +33,7 @@ def nights(project: Path, night: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_old_night_goes_and_a_young_one_stays(nights: Path) -> None:
-    said = nightshift("tidy", "--nights", "90", cwd=nights, in_process=False).stdout
+    said = forked.nightshift("tidy", "--nights", "90", cwd=nights).stdout
     assert "deleted predictions/old (" in said
     before, after, freed = (float(found[1]) for found in re.finditer(r"([\d.]+) MB (?:before|after|freed)", said))
     assert before == pytest.approx(after + freed, abs=0.11)
@@ -54,7 +57,10 @@ def test_a_deletion_that_was_interrupted_is_completed(nights: Path) -> None:
     assert sorted(os.listdir("predictions")) == ["index.html", "young"]
 
 
-def test_old_runs_of_nights_go_with_their_files_and_trainings_stay(nights: Path) -> None:
+def test_old_runs_of_nights_go_with_their_files_and_trainings_stay(
+    nights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", QUICK)
     client = mlflow.MlflowClient()
     name = f"{load_params().register_.model_name}-nights"
     experiment = client.get_experiment_by_name(name)

@@ -2,10 +2,9 @@
 
 import io
 import json
+import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -29,6 +28,8 @@ from pipeline.registry.decision import from_tags
 from pipeline.registry.store import Store
 from pipeline.training.conformal import candidates_above
 from pipeline.versions import remote
+from tests.fixtures.forked import fork
+from tests.fixtures.in_process import QUICK
 from tests.fixtures.project import (
     REPOSITORY,
     change_params,
@@ -337,12 +338,9 @@ def test_mlflow_serves_the_champion_whose_answers_are_those_of_a_night(trained: 
 def test_two_trainings_at_once_do_not_mix(project: Path) -> None:
     """DVC's own lock: each works or names the other; what lies there after the next run is whole."""
     change_params(project, {"evaluate": {"resamples": 150}})
-    words = [sys.executable, "-m", "dvc", "repro", "evaluate"]
-    both = [
-        subprocess.Popen(words, cwd=project, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for _ in range(2)
-    ]
-    said = [one.communicate()[0].decode() for one in both]
+    path = os.pathsep.join([str(Path(QUICK).parent), environment()["PATH"]])
+    both = [fork("-m", "dvc", "repro", "evaluate", cwd=project, work="dvc", PATH=path) for _ in range(2)]
+    said = ["".join(one.communicate()) for one in both]
     assert all(one.returncode == 0 or "busy" in words for one, words in zip(both, said, strict=True)), said
     dvc("repro", cwd=project)
     assert "up to date" in dvc("status", cwd=project).stdout

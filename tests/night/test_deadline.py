@@ -20,7 +20,6 @@ from pipeline.night.outputs import folder_for
 from pipeline.night.repeats import RECENT, Known, write_known
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
-from tests.fixtures import project as projects
 from tests.fixtures.commands import parts
 from tests.fixtures.forked import run
 from tests.fixtures.images import save_image
@@ -186,7 +185,7 @@ def test_the_plain_module_classifies_and_writes_parquet(project: Path, tmp_path:
     change_params(project, {"batch": {"parquet": True}})
     save_image(tmp_path / 'night/a\nb,"c".jpg')
     (tmp_path / "night/bad.png").write_bytes(b"no")
-    projects.run(sys.executable, "-m", "pipeline.classify", str(tmp_path / "night"), str(tmp_path / "out"), cwd=project)
+    run("-m", "pipeline.classify", str(tmp_path / "night"), str(tmp_path / "out"), cwd=project)
     table = pd.read_parquet(tmp_path / "out/predictions.parquet")
     found = rows_of(tmp_path / "out")
     assert list(table.columns) == list(found[0])

@@ -21,6 +21,7 @@ from pipeline.params.file import Params
 from pipeline.params.night import Batch
 from pipeline.registry.history import Night
 from pipeline.storage.folders import folder_at
+from tests.fixtures import forked
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import classify
 from tests.fixtures.project import draw_shape, nightshift
@@ -233,7 +234,7 @@ def test_a_night_writes_its_page_and_the_next_one_knows_of_it(
 
     Path("predictions/tuesday/morning.html").unlink()
     Path("predictions/index.html").unlink()
-    said = nightshift("report", cwd=project, in_process=False)
+    said = forked.nightshift("report", cwd=project)
     assert said.stdout.strip() == "predictions/tuesday/morning.html"
     assert Path("predictions/tuesday/morning.html").read_text() == second
     assert Path("predictions/index.html").is_file()

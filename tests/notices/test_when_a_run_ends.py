@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.storage.folders import folder_at
+from tests.fixtures import forked
 from tests.fixtures.commands import AT_ONCE, kill_at, parts
 from tests.fixtures.flow_runs import left_by
 from tests.fixtures.project import draw_shape, nightshift
@@ -14,7 +15,7 @@ from tests.fixtures.web import DEAD, SECRET, Web
 
 
 def test_the_command_says_who_took_the_test(web: Web, project: Path) -> None:
-    good = nightshift("notify", cwd=project, in_process=False, NIGHTSHIFT_NOTIFY=web.json)
+    good = forked.nightshift("notify", cwd=project, NIGHTSHIFT_NOTIFY=web.json)
     assert good.stdout == "address 1 (JSON): sent\n"
     assert web.messages[0]["title"].startswith("Nightshift: a test [")
     bad = nightshift("notify", cwd=project, check=False, NIGHTSHIFT_NOTIFY=f"{web.json} {DEAD}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.forked import Forked
+from tests.fixtures.forked import QUICK_NIGHT, Forked
 from tests.fixtures.project import NIGHTSHIFT, REPOSITORY, environment
 
 KILLS = 4
@@ -22,7 +22,7 @@ def test_killed_nights_end_with_the_undisturbed_csv(
 
     def start(night: "kills.Night", output: Path) -> Forked:  # type: ignore[name-defined]
         words = [str(NIGHTSHIFT), "classify", "images", str(output), "--no-prefect"]
-        return Forked(words, night.room, environment(MLFLOW_TRACKING_URI=kills.STORE))
+        return Forked(words, night.room, environment(MLFLOW_TRACKING_URI=kills.STORE), QUICK_NIGHT)
 
     monkeypatch.setattr(kills.Night, "start", start)
     kills.main(trained / "data/raw", KILLS, seed=3, files=40, shard_size=8)

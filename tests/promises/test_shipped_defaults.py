@@ -12,23 +12,20 @@ from mlflow import MlflowClient
 from pipeline.data.prepared import read_split
 from pipeline.model.export import largest_difference
 from tests.fixtures.forked import nightshift
-from tests.fixtures.project import draw_shape, new_project, rows_of
-
-ENOUGH = 20  # images of each class, as `few_images` wants them
-# Of six test images one that is doubtful already weighs too much.
-LIMITS = {
-    "register": {"gate": {"max_log_loss": 5.0, "max_expected_calibration_error": 1.0}},
-    "train": {"fine_tune": {"steps": 2}},  # what `auto` gives is asserted where it is decided
-}
+from tests.fixtures.project import draw_shape, rows_of
+from tests.fixtures.site import Shipped, Site
 
 
 @pytest.mark.slow
-def test_a_project_as_it_is_shipped_trains_and_has_its_night(tmp_path: Path, prefect_api: str) -> None:
+def test_a_project_as_it_is_shipped_trains_and_has_its_night(
+    site: Site, shipped: Shipped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every stage is a process that DVC starts."""
-    project = new_project(tmp_path / "project", LIMITS, per_class=ENOUGH)
-    done = nightshift("train", cwd=project, PREFECT_API_URL=prefect_api)
-    assert "It passed the gate, and it is the champion: nights use it." in done.stdout
-    log = done.stdout + done.stderr
+    for name, value in site.worker.items():
+        monkeypatch.setenv(name, value)
+    project = shipped.project
+    assert "It passed the gate, and it is the champion: nights use it." in shipped.said
+    log = shipped.said + shipped.log
     assert re.findall(r"^(\w+) +(?:\d+ min )?\d+ s$", log, re.MULTILINE) == [
         "images",
         "validate",
@@ -40,7 +37,7 @@ def test_a_project_as_it_is_shipped_trains_and_has_its_night(tmp_path: Path, pre
         "register",
     ]
     assert "17 of 17 expectations met" in log
-    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    client = MlflowClient(site.worker["MLFLOW_TRACKING_URI"])
     run_id = client.get_model_version_by_alias("nightshift", "champion").run_id
     assert run_id
     assert len(client.get_run(run_id).data.tags["prefect.flow_run_id"]) == 36
@@ -60,7 +57,7 @@ def test_a_project_as_it_is_shipped_trains_and_has_its_night(tmp_path: Path, pre
     for number in range(6):
         draw_shape(tmp_path / "night" / f"{number}.png", ("circle", "square")[number % 2], seed=number)
     (tmp_path / "night" / "9.png").write_text("no image")
-    nightshift("classify", str(tmp_path / "night"), str(tmp_path / "out"), "--no-prefect", cwd=project)
+    nightshift("classify", str(tmp_path / "night"), str(tmp_path / "out"), "--no-prefect", cwd=project, **site.worker)
     rows = rows_of(tmp_path / "out")
     assert [row["path"] for row in rows] == [*(f"{number}.png" for number in range(6)), "9.png"]
     assert rows[-1]["status"] == "unreadable"

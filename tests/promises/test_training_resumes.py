@@ -68,7 +68,7 @@ def test_a_training_killed_in_each_phase_ends_as_an_undisturbed_one(project: Pat
         for phase, longest in (("head", 0.1), ("fine_tune", 0.1))
     ]
     assert killed == [True] * 2
-    said = stage("train", project, in_process=False)
+    said = run(*TRAIN, cwd=project, work="training")
     assert "Fine-tuning resumes after step" in said.stderr
     assert results(project) == undisturbed
     assert list(project.glob("models/checkpoints/*/")) == []

@@ -15,7 +15,8 @@ import s3fs
 from pipeline.versions import remote, snapshots
 from pipeline.versions.dvc import VersionsError
 from pipeline.versions.remote import Remote
-from tests.fixtures.project import dvc, nightshift, run
+from tests.fixtures.in_process import QUICK
+from tests.fixtures.project import NIGHTSHIFT, dvc, nightshift, run
 
 STORAGE = Remote("storage", "s3://images/nightshift")
 
@@ -51,6 +52,12 @@ def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise AssertionError(f"{address} does not answer")
+
+
+@pytest.fixture(autouse=True)
+def quick_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC is a fork of a process that has it already."""
+    monkeypatch.setattr(sys, "executable", QUICK)
 
 
 @pytest.fixture
@@ -227,6 +234,7 @@ def test_s3_without_its_package_says_what_to_install(
     (tmp_path / "without" / "dvc_s3").mkdir(parents=True)
     (tmp_path / "without/dvc_s3/__init__.py").write_text("raise ModuleNotFoundError(name=__name__)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "without"))
+    monkeypatch.setattr(sys, "executable", str(NIGHTSHIFT.with_name("python")))  # which imports it afresh
     add_remote(data_project, "s3://images/nightshift")
     with pytest.raises(VersionsError, match=r"needs one more package: `pip install 'nightshift\[s3\]'`"):
         remote.push(lambda line: None)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pipeline.core.terminal import Said
 from pipeline.versions import dvc
 from pipeline.versions.dvc import StageError, VersionsError
 from tests.fixtures import project as projects
+from tests.fixtures.in_process import QUICK
 
 STAGES = """
 stages:
@@ -29,6 +31,7 @@ def stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     projects.dvc("init", "--quiet", cwd=tmp_path)
     (tmp_path / "dvc.yaml").write_text(STAGES)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", QUICK)
     return tmp_path
 
 

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,9 +19,9 @@ from pipeline.night.run import Steps
 from pipeline.night.workers import Classifier
 from pipeline.params.file import Params, load_params
 from tests.fixtures.commands import deadly_night, parts, rows_at, start
-from tests.fixtures.forked import nightshift
+from tests.fixtures.forked import Forked, forking, nightshift
 from tests.fixtures.nights import classify
-from tests.fixtures.project import Rows, draw_shape, environment
+from tests.fixtures.project import Rows, draw_shape
 from tests.fixtures.stores import free_port, upload
 
 FILES, SHARDS = 150, 50
@@ -47,21 +45,14 @@ def plain(trained: Path, images: Path, tmp_path_factory: pytest.TempPathFactory)
     return rows_at(output)
 
 
-def dask(*words: str) -> list[str]:
-    return [sys.executable, "-m", "distributed.cli.dask_" + words[0], *words[1:]]
-
-
 @contextmanager
-def running_cluster(workers: int) -> Iterator[tuple[str, list["subprocess.Popen[bytes]"]]]:
+def running_cluster(workers: int) -> Iterator[tuple[str, list[Forked]]]:
     """The scheduler's address, and the processes: its workers, which nobody starts again, and itself."""
     address = f"tcp://127.0.0.1:{free_port()}"
-    env, quiet = environment(), subprocess.DEVNULL
     with ExitStack() as stack:
 
-        def start(*words: str) -> "subprocess.Popen[bytes]":
-            process = stack.enter_context(subprocess.Popen(dask(*words), env=env, stdout=quiet, stderr=quiet))
-            stack.callback(process.kill)
-            return process
+        def start(program: str, *words: str) -> Forked:
+            return stack.enter_context(forking("-m", f"distributed.cli.dask_{program}", *words, cwd=Path.cwd()))
 
         scheduler = start("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard")
         options = ("--no-nanny", "--nthreads", "1", "--no-dashboard")
