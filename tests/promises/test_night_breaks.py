@@ -69,12 +69,12 @@ def test_a_prefect_server_that_is_down_is_not_needed(
 
 @pytest.mark.slow
 def test_a_prefect_server_that_dies_in_the_middle_is_named_and_the_run_is_finished_without_it(
-    trained: Path, undisturbed: tuple[Path, list[list[str]]], tmp_path: Path
+    trained: Path, undisturbed: tuple[Path, list[list[str]]], prefect_database: Path, tmp_path: Path
 ) -> None:
     """And a flow that dies with it: the same command goes on without."""
     on, dead = tmp_path / "out", tmp_path / "dead"
     words, also = (["classify", str(undisturbed[0]), str(output)] for output in (on, dead))
-    with prefect_server(tmp_path / "prefect") as (address, server):
+    with prefect_server(tmp_path / "prefect", prefect_database) as (address, server):
         there = {"PREFECT_API_URL": address, "PREFECT_CLIENT_MAX_RETRIES": "0"}
         kill_at("after 00001.csv", *also, cwd=trained, **there)
         process = stop_at("after 00000.csv", *words, cwd=trained, before=IMPATIENT, **there)

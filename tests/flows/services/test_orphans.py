@@ -94,10 +94,13 @@ def test_down_ends_them(left: dict[str, int]) -> None:
     assert service_lines() == ["Services:", "  stopped; `nightshift up` starts them"]
 
 
-def test_a_night_that_down_stops_alarms_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
+def test_a_night_that_down_stops_alarms_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web, prefect_api: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NIGHTSHIFT_NOTIFY", web.json)
     from prefect.client.schemas.objects import FlowRun
+    from prefect.settings import PREFECT_API_URL, temporary_settings
     from prefect.states import Crashed
 
     from flows.nightly import nightly
@@ -106,10 +109,11 @@ def test_a_night_that_down_stops_alarms_nobody(tmp_path: Path, monkeypatch: pyte
     run = FlowRun(flow_id=uuid.UUID(int=1), parameters={"source": "photos", "output": "out"})
     STOPPING.parent.mkdir()
     STOPPING.touch()
-    night_crashed(nightly, run, Crashed(message="Execution was aborted by a termination signal."))
-    assert web.messages == []
-    STOPPING.unlink()
-    night_crashed(nightly, run, Crashed(message="Killed."))
+    with temporary_settings({PREFECT_API_URL: prefect_api}):  # else Prefect starts a server of its own
+        night_crashed(nightly, run, Crashed(message="Execution was aborted by a termination signal."))
+        assert web.messages == []
+        STOPPING.unlink()
+        night_crashed(nightly, run, Crashed(message="Killed."))
     [message] = web.messages
     assert message["message"].startswith("The run was killed. Prefect says: Killed.")
 

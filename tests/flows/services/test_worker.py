@@ -1,13 +1,19 @@
 """Which late runs the worker leaves out: those whose work a newer one does."""
 
 import datetime
+import json
+import subprocess
 import uuid
+from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from flows.services.worker import superseded
-from tests.fixtures.up import Up
+from tests.fixtures.forked import nightshift
+from tests.fixtures.project import NIGHTSHIFT
+from tests.fixtures.up import Up, wait_until
 
 NOW = datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC)
 A, B = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -57,7 +63,12 @@ def test_a_late_run_is_left_out_when_a_newer_one_does_its_work(
 
 
 @pytest.mark.slow
-def test_after_a_sleep_one_run_a_deployment_catches_up_and_nobody_is_alarmed(up: Up) -> None:
+def test_after_a_sleep_one_run_a_deployment_catches_up_and_nobody_is_alarmed(up: Up, night: Path) -> None:
+    """The run deletes what is old; a person who follows the worker's log reads of it."""
+    for name in ("young", "old"):
+        nightshift("classify", str(night), f"predictions/{name}", "--no-prefect", cwd=up.project)
+    summary = up.project / "predictions/old/summary.json"
+    summary.write_text(json.dumps({**json.loads(summary.read_text()), "finished_at": "2020-01-01T00:00:00+00:00"}))
     now = datetime.datetime.now(datetime.UTC)
     ids = {}
     pool = f"{up.prefect}/api/work_pools/nightshift"
@@ -66,10 +77,19 @@ def test_after_a_sleep_one_run_a_deployment_catches_up_and_nobody_is_alarmed(up:
         at = (now - datetime.timedelta(minutes=minutes)).isoformat()
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": at}}
         place = f"deployments/{up.deployment('tidy')['id']}/create_flow_run"
-        ids[minutes] = str(up.api(place, state=state, parameters={"nights": 9_000})["id"])
+        ids[minutes] = str(up.api(place, state=state)["id"])
     # The worker looks before it asks for runs to start: only what was created between the two could still be started.
     assert {up.end_of(run) for minutes, run in ids.items() if minutes > 1} == {"Cancelled"}
-    httpx.patch(pool, json={"is_paused": False}, timeout=30).raise_for_status()
+    words = [str(NIGHTSHIFT), "logs", "worker", "-n", "0", "--follow"]
+    with subprocess.Popen(words, cwd=up.project, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout
+        wait_until(lambda: psutil.Process(following.pid).open_files())  # it has to be there first
+        httpx.patch(pool, json={"is_paused": False}, timeout=30).raise_for_status()
+        assert next(line for line in following.stdout if "submitting flow run" in line)
+        following.terminate()
     assert up.end_of(ids[1]) == "Completed"
+    left = {folder.name for folder in (up.project / "predictions").iterdir()}
+    assert "young" in left
+    assert "old" not in left
     [last] = up.api("flow_runs/filter", flow_runs={"id": {"any_": [ids[8]]}})
     assert "The run that was due at" in last["state"]["message"]
