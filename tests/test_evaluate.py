@@ -63,7 +63,6 @@ def run_stage(folder: Path, models: Path, labels: Sequence[int], shown: Sequence
 @pytest.mark.parametrize(
     ("labels", "shown", "models"),
     [
-        pytest.param([0, 1, 2] * 3, [0, 1, 2] * 2 + [1, 2, 0], "sure", id="some wrong"),
         pytest.param([0, 1] * 4, [0, 1] * 3 + [0, 0], "sure", id="a class is missing"),
         pytest.param([0, 1, 2], [0, 1, 1], "sure", id="one image of each class"),
         pytest.param([0], [0], "sure", id="one image"),
@@ -83,6 +82,11 @@ def test_whatever_the_answers_are_like_there_are_numbers_and_pages(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = run_stage(tmp_path, colours / models, labels, shown)
+    assert_numbers_and_pages(found, labels, shown)
+    assert found["unsure_share"] == (1.0 if models == "unsure" else 0.0)
+
+
+def assert_numbers_and_pages(found: dict[str, Any], labels: list[int], shown: list[int]) -> None:
     right = float(np.mean(np.array(labels) == shown))
     assert found["accuracy"]["value"] == pytest.approx(right)
     assert json.loads(FEW_NUMBERS.read_text()) == {
@@ -91,7 +95,6 @@ def test_whatever_the_answers_are_like_there_are_numbers_and_pages(
         "unsure_share": found["unsure_share"],
         "images": len(labels),
     }
-    assert found["unsure_share"] == (1.0 if models == "unsure" else 0.0)
     assert [one["images"] for one in found["classes"].values()] == [labels.count(number) for number in range(3)]
     assert len(pd.read_csv(TEST_PREDICTIONS)) == len(labels)
     assert not pd.read_csv(ROBUSTNESS).isna().any(axis=None)
@@ -107,7 +110,10 @@ def test_whatever_the_answers_are_like_there_are_numbers_and_pages(
 
 def test_the_same_run_gives_the_same_files(colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run_stage(tmp_path, colours / "sure", [0, 1, 2] * 3, [0, 1, 2] * 2 + [1, 2, 0])
+    labels, shown = [0, 1, 2] * 3, [0, 1, 2] * 2 + [1, 2, 0]
+    found = run_stage(tmp_path, colours / "sure", labels, shown)
+    assert_numbers_and_pages(found, labels, shown)
+    assert found["unsure_share"] == 0.0
     files = (EVALUATION, EVALUATION_REPORT, MODEL_CARD, ROBUSTNESS, SLICES, TEST_PREDICTIONS)
     before = [file.read_bytes() for file in files]
     stage.main()

@@ -34,13 +34,13 @@ def densenet() -> Any:
 
 
 PRESETS = {
-    "vit": (vit, converters.ViTImageConverter, 32),
-    "dinov2": (dinov2, converters.DINOV2ImageConverter, 28),
-    "dinov3": (lambda: models.DINOV3Backbone(**TOWER), converters.DINOV3ImageConverter, 32),
-    "deit": (lambda: models.DeiTBackbone(**TOWER), converters.DeiTImageConverter, 32),
-    "clip": (clip, converters.CLIPImageConverter, 32),
-    "siglip": (siglip, converters.SigLIPImageConverter, 32),
-    "densenet": (densenet, converters.DenseNetImageConverter, 32),
+    "vit": (vit, "ViTImageConverter", 32),
+    "dinov2": (dinov2, "DINOV2ImageConverter", 28),
+    "dinov3": (lambda: models.DINOV3Backbone(**TOWER), "DINOV3ImageConverter", 32),
+    "deit": (lambda: models.DeiTBackbone(**TOWER), "DeiTImageConverter", 32),
+    "clip": (clip, "CLIPImageConverter", 32),
+    "siglip": (siglip, "SigLIPImageConverter", 32),
+    "densenet": (densenet, "DenseNetImageConverter", 32),
 }
 MEANS_OF = {"densenet": (1, 2)}  # axes that are averaged; SigLIP pools for itself, the others have a class token
 
@@ -52,7 +52,8 @@ def presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.utils.set_random_seed(1)
     for name, (build, converter, size) in PRESETS.items():
         build().save_to_preset(folder / name)
-        converter(image_size=(size, size), scale=SCALE, offset=OFFSET).save_to_preset(folder / name)
+        scaling = getattr(converters, converter)(image_size=(size, size), scale=SCALE, offset=OFFSET)
+        scaling.save_to_preset(folder / name)
     return folder
 
 

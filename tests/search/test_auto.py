@@ -1,5 +1,6 @@
 """Automatic training on a small project: networks, heads, fine-tuning; resuming; the winner in params.yaml; a page."""
 
+import gc
 import json
 import re
 import shutil
@@ -46,6 +47,8 @@ RUN = (
 @pytest.fixture(scope="module")
 def start(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained project, with two networks to try; tests leave it as it is."""
+    gc.collect()
+    gc.freeze()  # each trial looks for garbage, and need not look among what other tests have left
     copy = copy_of(untouched, tmp_path_factory.mktemp("auto") / "project")
     change_params(copy, {"tune": {"backbones": NETWORKS}, "train": {"head": {"epochs": 4}, "fine_tune": {"steps": 4}}})
     return copy

@@ -1,5 +1,6 @@
 """The search, on a small project: judged on validation, resumable, its winner in params.yaml, every trial in MLflow."""
 
+import gc
 import os
 import re
 import signal
@@ -32,6 +33,8 @@ RANGES = {
 @pytest.fixture(scope="module")
 def small(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained project with ranges for heads; tests leave it as it is."""
+    gc.collect()
+    gc.freeze()  # each trial looks for garbage, and need not look among what other tests have left
     copy = copy_of(untouched, tmp_path_factory.mktemp("small") / "project")
     set_ranges(copy, RANGES)
     return copy

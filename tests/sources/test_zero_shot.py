@@ -5,7 +5,6 @@ import io
 from pathlib import Path
 
 import keras
-import keras_hub
 import numpy as np
 import pytest
 import sentencepiece
@@ -19,9 +18,8 @@ from pipeline.params.file import load_params
 from pipeline.sources.copy import import_from
 from pipeline.sources.zero_shot import Words, label, read_words
 from tests.fixtures.images import save_image
-from tests.fixtures.towers import OFFSET, SCALE, clip, siglip, vit
+from tests.fixtures.towers import OFFSET, SCALE, clip, converters, models, siglip, vit
 
-models, converters = keras_hub.models, keras_hub.layers
 WORDS = Words(("cat", "dog", "toad"), ("a cat", "a dog", "a toad"))
 RULES = Images(width=32, height=32, fit="crop", max_megapixels=100)
 

@@ -192,14 +192,23 @@ def test_timing_the_first_steps_leaves_no_trace(
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.fixture(scope="module")
+def shortened(defaults: Params) -> tuple[keras.Model, list[Epoch]]:
+    """A fit whose steps take a second each, in less time than 40 of them take."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pipeline.training.timing._rehearse", lambda *_: (1.0, 0.0))
+        return in_little_time(defaults.train, 25.5)
+
+
 @pytest.mark.parametrize("stop_after", [0, 1, 3])
 def test_a_shortened_fit_that_goes_on_keeps_its_steps_and_ends_as_if_undisturbed(
-    defaults: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
-) -> None:
+    defaults: Params, shortened: tuple[keras.Model, list[Epoch]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    stop_after: int,
+) -> None:  # fmt: skip
     """However fast the machine has become: the first time a step takes a second, and then next to nothing."""
     monkeypatch.setattr("pipeline.training.checkpoints.COST", math.inf)
     monkeypatch.setattr("pipeline.training.timing._rehearse", lambda *_: (1.0, 0.0))
-    whole, history = in_little_time(defaults.train, 25.5)
+    whole, history = shortened
     assert history[-1]["steps"] == 25
 
     def stop(_: str, epoch: Epoch) -> None:
@@ -240,18 +249,21 @@ def test_a_phase_without_time_is_left_out_and_stays_so(defaults: Params, tmp_pat
 
 
 def test_a_snapshot_of_another_network_is_left_aside(
-    defaults: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    defaults: Params, undisturbed: tuple[keras.Model, list[Epoch], Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setattr("pipeline.training.checkpoints.COST", math.inf)
     checkpoints = Checkpoints(tmp_path)
     small = keras.Sequential([keras.Input((8,)), layers.Dense(2)])
     fit(small, build_optimiser(small, HOW, 0.1), task(), HOW, defaults.train, checkpoints)
     _, history = fitted(HOW, defaults.train, checkpoints)
-    assert as_table(history, "head").equals(as_table(fitted(HOW, defaults.train)[1], "head"))
+    assert as_table(history, "head").equals(as_table(undisturbed[1], "head"))
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others(defaults: Params) -> None:
-    first, second = (fitted(HOW, defaults.train)[0].get_weights() for _ in range(2))
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(
+    defaults: Params, undisturbed: tuple[keras.Model, list[Epoch], Path]
+) -> None:
+    first, second = undisturbed[0].get_weights(), fitted(HOW, defaults.train)[0].get_weights()
     assert all(np.array_equal(ours, theirs) for ours, theirs in zip(first, second, strict=True))
     model = network()
     fit(model, build_optimiser(model, HOW, 0.05), task(seed=6), HOW, defaults.train)
