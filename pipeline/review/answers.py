@@ -83,6 +83,7 @@ class ProgressJson(TypedDict):
     differing: int
     left: dict[str, int]
     readers: list[ReaderJson]
+    accuracy: str
 
 
 class BesideJson(TypedDict):
@@ -141,4 +142,5 @@ def progress(found: Progress) -> ProgressJson:
     return {
         "total": found.total, "done": found.done, "compared": found.compared, "agreed": found.agreed,
         "differing": found.differing, "left": dict(found.left), "readers": readers,
+        "accuracy": found.accuracy,
     }  # fmt: skip

@@ -22,7 +22,7 @@ from starlette.types import Scope
 from pipeline.core.errors import NightshiftError
 from pipeline.core.pages import render
 from pipeline.images.decode import Picture
-from pipeline.review import answers
+from pipeline.review import answers, bringing_in
 from pipeline.review.clicks import SHA256, Clicks
 from pipeline.review.explain import Explainer
 from pipeline.review.opened import Beside
@@ -59,6 +59,7 @@ def make_app(session: Session, pictures: Pictures, explainer: Explainer | None =
     app.include_router(_words(session))
     app.include_router(_pictures(session, pictures))
     app.include_router(_explained(session, pictures, explainer))
+    app.include_router(bringing_in.routes())
     for part in session.opened.parts:
         app.include_router(part.routes(session), prefix="/part")
 

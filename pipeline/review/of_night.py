@@ -1,18 +1,23 @@
-"""A night as a review: all its answers, the least certain first. Judges nothing."""
+"""A night as a review: all its answers, in the order that teaches most. Judges nothing."""
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import counted
-from pipeline.data.judgements import folder_as_kept
+from pipeline.data.judgements import Judgements, folder_as_kept
 from pipeline.night.neighbours import as_typed
 from pipeline.night.review import why_of
 from pipeline.night.rows import PREDICTIONS_CSV, Row, labels_in, read_rows
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.params.file import load_params
+from pipeline.review.accuracy import write_accuracy
+from pipeline.review.draw import seed_of
+from pipeline.review.embedded import embeddings_of
 from pipeline.review.opened import Opened
+from pipeline.review.order import ordered
 from pipeline.review.proposer import Proposer, proposer
 from pipeline.review.waiting import Candidate, Waiting
 from pipeline.storage.folders import Folder, folder_at
@@ -33,7 +38,17 @@ def open_night(output: Folder) -> Opened:
         )
     if not output.exists(PREDICTIONS_CSV):
         raise ReviewError(f"{output / PREDICTIONS_CSV} is missing. Run the night again.")
-    waiting = by_doubt(of_rows(read_rows((output / PREDICTIONS_CSV).path), folder_at(listed_path(summary.input))))
+    rows = of_rows(read_rows((output / PREDICTIONS_CSV).path), folder_at(listed_path(summary.input)))
+    waiting = ordered(rows, None, seed=seed_of(summary))
+    params = load_params()
+
+    def accuracy(judgements: Judgements) -> str:
+        found = write_accuracy(output, judgements, params.batch)
+        return found.sentence if found else ""
+
+    def arranged(folder: Path) -> list[Waiting]:
+        return ordered(rows, embeddings_of(rows, folder, params.compute), seed=seed_of(summary))
+
     model = proposer(summary.model_name, summary.model_version, summary.contract_hash)
     return Opened(
         name=f"night {output.absolute()}",
@@ -42,8 +57,10 @@ def open_night(output: Folder) -> Opened:
         f"{summary.model_version} ({as_typed(output)})",
         waiting=tuple(waiting),
         labels=_labels(summary, waiting, model),
-        images=model.images if model else load_params().images,
+        images=model.images if model else params.images,
         model=model.folder if model else None,
+        accuracy=accuracy,
+        arranged=partial(arranged, model.folder) if model else None,
     )
 
 
@@ -69,11 +86,6 @@ def _waiting(row: Row, source: Folder, folder: str) -> Waiting:
         model_version=row["model_version"],
         folder=folder,
     )
-
-
-def by_doubt(waiting: Iterable[Waiting]) -> list[Waiting]:
-    """The least certain first."""
-    return sorted(waiting, key=lambda one: 1.0 if one.confidence is None else one.confidence)
 
 
 def _labels(summary: NightSummary, waiting: Iterable[Waiting], model: Proposer | None) -> tuple[str, ...]:

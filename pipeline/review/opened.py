@@ -4,11 +4,12 @@ A night, the suspects and a folder of new images each make one of these; the pag
 them. What a kind of review adds of its own (its routes, its part of the page) is a `Part`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.data.judgements import Judgements
 from pipeline.params.data import Images
 from pipeline.review.waiting import Waiting
 
@@ -51,3 +52,5 @@ class Opened:
     sweeps: bool = True  # whether a whole class can be judged at once
     may_invent: bool = False  # whether a reader makes the classes: a new label needs no second thought
     parts: tuple[Part, ...] = ()
+    accuracy: Callable[[Judgements], str] | None = None  # what judgements come to, in words; called now and then
+    arranged: Callable[[], Sequence[Waiting]] | None = None  # the same images in a better order, which takes longer

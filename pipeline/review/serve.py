@@ -9,6 +9,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.params.model import Compute
 from pipeline.review.address import LOOPBACK, Address, hosts, keep_address, last_address
 from pipeline.review.app import make_app
+from pipeline.review.background import Background
 from pipeline.review.explain import Explainer
 from pipeline.review.guard import Guard
 from pipeline.review.opened import Opened
@@ -51,4 +52,9 @@ def serve(opened: Opened, compute: Compute, port: int | None, tell: Callable[[st
         app = Guard(app_of(session, compute), found.token, hosts(found.port))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
         tell(found.page)
-        server.run(sockets=[opened_socket])
+        background = Background(session)
+        background.start()
+        try:
+            server.run(sockets=[opened_socket])
+        finally:
+            background.end()

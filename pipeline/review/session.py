@@ -55,6 +55,7 @@ class Progress:
     differing: int  # images whose readers differ
     left: Mapping[str, int]  # proposed label -> images that wait
     readers: tuple[Reader, ...]
+    accuracy: str = ""  # what the judgements come to, in words
 
 
 class Session:
@@ -62,7 +63,7 @@ class Session:
 
     def __init__(self, opened: Opened, file: Path = JUDGEMENTS, clock: Callable[[], float] = time.monotonic) -> None:
         """file: of the judgements. Raises JudgementsError, DiskError."""
-        self.opened, self.epoch = opened, secrets.token_hex(4)
+        self.opened, self.epoch, self.accuracy = opened, secrets.token_hex(4), ""
         self._file, self._clock, self._alone = file, clock, threading.RLock()
         self._known: dict[str, dict[str, Judgement]] = {}
         self._size = -1
@@ -88,6 +89,12 @@ class Session:
             self.queue.reorder(images)
             self._size = -1
             self._follow()
+
+    def rearrange(self, waiting: Sequence[Waiting]) -> None:
+        """Show the same images in this order from now on."""
+        with self._alone:
+            self._images |= {one.sha256: one for one in waiting if one.sha256 in self._images}
+            self.queue.reorder(dict.fromkeys(one.sha256 for one in waiting if one.sha256 in self._images))
 
     @property
     def images(self) -> Mapping[str, Waiting]:
@@ -195,6 +202,7 @@ class Session:
                 len(self._images), len(self._verdicts), len(compared),
                 sum(sameness(proposed) == sameness(label) for proposed, label in compared),
                 sum(of.kind == "differ" for of in self._verdicts.values()), left, self._readers(done),
+                self.accuracy,
             )  # fmt: skip
 
     def _readers(self, done: Counter[str]) -> tuple[Reader, ...]:

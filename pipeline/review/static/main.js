@@ -3,6 +3,7 @@
 import { OneByOne } from "./one.js";
 import { element, percent } from "./elements.js";
 import { Review } from "./review.js";
+import { ask, say } from "./server.js";
 import { Sweep } from "./sweep.js";
 
 const byId = (id) => document.getElementById(id);
@@ -38,6 +39,7 @@ async function begin() {
   byId("undo").onclick = undo;
   byId("reader").onclick = askReader;
   byId("keys").onclick = showKeys;
+  byId("bring").onclick = showPlan;
   document.addEventListener("keydown", onKey);
   window.addEventListener("hashchange", () => go(location.hash.slice(1)));
   drawProgress();
@@ -80,6 +82,7 @@ function drawProgress() {
   byId("progress").replaceChildren(
     element("progress", { max: Math.max(total, 1), value: done, "aria-label": "judged" }),
     element("span", { dir: "auto" }, words.filter(Boolean).join(" · ")),
+    element("span", { class: "accuracy", dir: "auto" }, review.progress.accuracy),
   );
 }
 
@@ -129,6 +132,28 @@ function showKeys() {
     element("dt", {}, ...key.split(" ").map((one) => element("kbd", {}, one))), element("dd", {}, what),
   ])));
   byId("help").showModal();
+}
+
+// What bringing the judged images into data/raw would do; and, when the person agrees, the deed.
+async function showPlan() {
+  const [dialog, lines, agree] = [byId("plan"), byId("plan-lines"), byId("plan-agree")];
+  const show = (words) => lines.replaceChildren(...words.map((line) => element("li", { dir: "auto" }, line)));
+  show(["looking …"]);
+  agree.hidden = true;
+  dialog.showModal();
+  try {
+    const { plan, lines: words, empty } = await ask("api/import");
+    show(words);
+    agree.hidden = empty;
+    agree.disabled = false;
+    agree.onclick = async () => {
+      agree.disabled = true;
+      try { show((await say("api/import", { plan })).lines); } catch (error) { show([error.message]); }
+      agree.hidden = true;
+    };
+  } catch (error) {
+    show([error.message]);
+  }
 }
 
 function onKey(event) {

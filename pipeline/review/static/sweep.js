@@ -20,7 +20,8 @@ export class Sweep {
     this.classes = element("div", { class: "classes", role: "tablist", "aria-label": "classes" });
     this.scroller = element("div", { class: "scroller", onscroll: () => this.scrolled() });
     this.grid = element("div", { class: "grid", role: "listbox", "aria-multiselectable": "true", tabindex: "0", "aria-label": "images" });
-    this.scroller.append(this.grid);
+    this.empty = element("div", { class: "nothing", hidden: true });
+    this.scroller.append(this.empty, this.grid);
     this.bar = element("div", { class: "sweepbar" });
     this.confirm = element("button", { type: "button", class: "main confirm", onclick: () => this.keep() });
     const answers = element("div", { class: "answers" });
@@ -31,7 +32,10 @@ export class Sweep {
     root.append(this.classes, this.scroller, this.bar);
     this.chooser = new Chooser(answers, review, (what) => this.mark(what));
     this.onVerdicts = ({ detail }) => this.changed(detail);
-    this.onProgress = () => this.drawClasses();
+    this.onProgress = () => {
+      this.drawClasses();
+      this.drawEmpty();
+    };
     this.onResize = () => this.lay();
     review.addEventListener("verdicts", this.onVerdicts);
     review.addEventListener("progress", this.onProgress);
@@ -125,9 +129,18 @@ export class Sweep {
     for (let index = from; index < to; index += 1) {
       if (!this.drawn.has(index)) this.drawn.set(index, this.make(index));
     }
-    if (!this.shown.length) this.grid.dataset.empty = this.tiles.length ? "All of these are judged." : "The model calls no image so.";
-    else delete this.grid.dataset.empty;
+    this.drawEmpty();
     this.drawConfirm();
+  }
+
+  drawEmpty() {
+    this.empty.hidden = this.shown.length > 0;
+    if (this.shown.length) return;
+    const next = this.largest();
+    const left = this.review.progress.left[next] ?? 0;
+    const words = !this.tiles.length ? "The model calls no image so." : this.filter ? "None of these is left." : "All of these are judged.";
+    this.empty.replaceChildren(element("p", {}, words), left && next !== this.label
+      ? element("button", { type: "button", class: "main", onclick: () => this.open(next) }, "go on with ", element("bdi", {}, next), ` (${left.toLocaleString()} left)`) : "");
   }
 
   make(index) {

@@ -1,0 +1,226 @@
+"""A person at the page, in Chromium: three ways to work, two people, a server that is killed, a telephone."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from pipeline.data.judgements import Judgement, every_judgement, read_judgements
+from pipeline.review.opened import Opened
+from tests.fixtures.browser import browser, keep_picture
+from tests.fixtures.review_server import MANY, serving, start
+from tests.fixtures.waiting import LABELS, opened
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Page]:
+    with browser("http://127.0.0.1") as page:
+        yield page
+
+
+@pytest.fixture
+def page(chromium: Page) -> Iterator[Page]:
+    """A browser of somebody who was never here."""
+    yield from _window(chromium)
+
+
+@pytest.fixture
+def other(chromium: Page) -> Iterator[Page]:
+    yield from _window(chromium)
+
+
+def _window(chromium: Page, **more: Any) -> Iterator[Page]:
+    assert chromium.context.browser
+    context = chromium.context.browser.new_context(viewport={"width": 1400, "height": 1000}, **more)
+    found, faults = context.new_page(), list[str]()
+    found.on("pageerror", lambda error: faults.append(str(error)))
+    yield found
+    context.close()
+    assert not faults
+
+
+@pytest.fixture
+def review(tmp_path: Path) -> Opened:
+    return opened(tmp_path)
+
+
+def enter(page: Page, address: str, name: str, way: str = "") -> None:
+    page.goto(address)
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Begin").click()
+    if way:
+        page.get_by_role("tab", name=way).click()
+
+
+def kept(folder: Path) -> list[Judgement]:
+    return [*every_judgement(folder / "data/labels.jsonl")]
+
+
+def is_judged(page: Page, count: int) -> None:
+    expect(page.locator("#progress")).to_contain_text(re.compile(rf"^{count} of "))
+
+
+def test_sweep_confirms_a_class_by_one_key_but_for_the_wrong_ones(page: Page, review: Opened, tmp_path: Path) -> None:
+    with serving(review, tmp_path) as address:
+        enter(page, address, "Ann")
+        expect(page.locator(".tile")).to_have_count(6)
+        page.locator(".tile").nth(1).click()
+        expect(page.locator(".tile").nth(1)).to_contain_text("dog")
+        expect(page.get_by_role("button", name=re.compile("confirm 5 shown as cat, correct 1"))).to_be_visible()
+        keep_picture(page, "review_sweep")
+        page.keyboard.press("Enter")
+        is_judged(page, 6)
+        expect(page.get_by_text("All of these are judged.")).to_be_visible()
+        page.get_by_role("tab", name=re.compile("^dog")).click()  # and now by keyboard alone
+        expect(page.get_by_role("button", name=re.compile("confirm 6 shown as dog"))).to_be_visible()
+        for key in ("ArrowRight", "3", "ArrowRight", "Delete", "ArrowRight", "Space", "Space", "Enter"):
+            page.keyboard.press(key)
+        is_judged(page, 12)
+        assert Counter((one.label or "reject", one.chosen) for one in kept(tmp_path)) == {
+            ("cat", "sweep"): 5, ("dog", "sweep"): 5, (LABELS[2], "sweep"): 1, ("reject", "sweep"): 1
+        }  # fmt: skip
+        page.keyboard.press("Control+z")
+        is_judged(page, 6)
+        expect(page.locator(".tile")).to_have_count(6)
+    assert len(read_judgements(tmp_path / "data/labels.jsonl").by_image) == 6
+
+
+def test_one_by_one_takes_digits_letters_and_the_models_word_and_goes_back(
+    page: Page, review: Opened, tmp_path: Path
+) -> None:
+    paths = [one.path for one in review.waiting]
+    with serving(review, tmp_path) as address:
+        enter(page, address, "Ann", "One by one")
+        for path, keys in zip(paths, (["Enter"], ["2"], ["d", "Enter"], ["0"], ["Backspace"]), strict=False):
+            expect(page.locator(".path")).to_have_text(path)
+            for key in keys:
+                page.keyboard.press(key)
+        is_judged(page, 5)
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator(".path")).to_have_text(paths[4])
+        expect(page.locator(".words")).to_contain_text("Judged: rejected (Ann)")
+        page.keyboard.press("1")
+        expect(page.locator(".path")).to_have_text(paths[5])
+        page.keyboard.press("Control+z")  # takes only the second word on it back
+        expect(page.locator(".path")).to_have_text(paths[4])
+        expect(page.locator(".words")).to_contain_text("Judged: rejected (Ann)")
+        is_judged(page, 5)
+        page.keyboard.press("ArrowRight")
+        page.get_by_label("label", exact=True).fill("ΣΚΎ")  # as one types it, in capitals
+        page.keyboard.press("Enter")
+        is_judged(page, 6)
+        page.reload()  # a reader who comes back goes on where they were
+        expect(page.locator(".path")).to_have_text(paths[6])
+    found = read_judgements(tmp_path / "data/labels.jsonl")
+    said = [found.of(one.sha256)[-1] for one in review.waiting[:6]]
+    assert [one.label or one.said[0] for one in said] == ["cat", "dog", "dog", "cannot_tell", "reject", LABELS[2]]
+    assert all(one.seconds is not None and one.reader == "Ann" for one in said[:4])
+
+
+def test_a_suspect_shows_its_label_and_that_it_is_a_test_image(page: Page, review: Opened, tmp_path: Path) -> None:
+    images = tuple(replace(one, source="test", label="dog") for one in review.waiting)
+    with serving(replace(review, waiting=images, sweeps=False), tmp_path) as address:
+        enter(page, address, "Ann")
+        expect(page.get_by_text("A test image.")).to_be_visible()
+        expect(page.get_by_text("Its label now: dog")).to_be_visible()
+        expect(page.get_by_role("tab", name="Sweep")).to_have_count(0)
+        page.get_by_role("button", name=re.compile("^1 ?cat")).click()
+        is_judged(page, 1)
+    assert [(one.source, one.label) for one in kept(tmp_path)] == [("test", "cat")]
+
+
+def test_two_people_get_different_images_and_see_each_other(
+    page: Page, other: Page, review: Opened, tmp_path: Path
+) -> None:
+    with serving(review, tmp_path) as address:
+        enter(page, address, "Ann", "One by one")
+        expect(page.locator(".path")).to_have_text(review.waiting[0].path)
+        enter(other, address, "Ben", "One by one")
+        expect(other.locator(".path")).to_have_text(re.compile("png"))
+        assert other.locator(".path").text_content() != page.locator(".path").text_content()
+        for number in range(3):
+            one, two = (where.locator(".path").text_content() or "" for where in (page, other))
+            assert one != two, number
+            for where, before in ((page, one), (other, two)):
+                where.keyboard.press("Enter")
+                expect(where.locator(".path")).not_to_have_text(before)
+        expect(page.locator("#progress")).to_contain_text("Ben (here): 3")
+        expect(other.locator("#progress")).to_contain_text("Ann (here): 3")
+    assert Counter(one.reader for one in kept(tmp_path)) == {"Ann": 3, "Ben": 3}
+    assert len({one.sha256 for one in kept(tmp_path)}) == 6
+
+
+def test_a_server_that_is_killed_has_every_answered_click_and_gets_the_others_later(page: Page, tmp_path: Path) -> None:
+    acknowledged = set[str]()
+    page.on("response", lambda answer: _note(answer, acknowledged))
+    process, address = start(tmp_path)
+    try:
+        enter(page, address, "Ann", "One by one")
+        expect(page.locator(".path")).to_be_visible()
+        page.evaluate(CLICK_FAST, MANY // 3)
+        process.kill()
+        process.wait()
+        assert acknowledged
+        assert acknowledged <= {str((one.model_extra or {})["click"]) for one in kept(tmp_path)}
+        page.evaluate(CLICK_FAST, 3)  # what it has at hand can still be judged
+        expect(page.get_by_role("alert")).to_contain_text("The server is gone")
+        keep_picture(page, "review_gone")
+    finally:
+        process.kill()
+        process.wait()
+    process, again = start(tmp_path)
+    try:
+        assert again == address, "the page finds it where it was"
+        expect(page.get_by_role("alert")).to_be_hidden()
+        expect(page.locator("#progress")).not_to_contain_text("on their way")
+        clicks = page.evaluate("window.clicked")
+        is_judged(page, clicks)
+    finally:
+        process.kill()
+        process.wait()
+    assert clicks >= MANY // 3
+    assert Counter(one.sha256 for one in kept(tmp_path)).most_common(1)[0][1] == 1, "none is there twice"
+
+
+CLICK_FAST = """async (count) => {
+  for (let number = 0; number < count; number += 1) {
+    const path = () => document.querySelector(".path")?.textContent;
+    const before = path();
+    if (!before) break;
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+    window.clicked = (window.clicked ?? 0) + 1;
+    for (let wait = 0; wait < 100 && path() === before; wait += 1) await new Promise((done) => setTimeout(done, 10));
+    if (path() === before) break;
+  }
+}"""
+
+
+def _note(answer: Any, acknowledged: set[str]) -> None:
+    if answer.url.endswith("/api/judgements") and answer.ok:
+        sent = answer.request.post_data_json
+        acknowledged.update(one["click"] for one in sent["clicks"])
+
+
+def test_on_a_telephone_everything_fits_and_a_tap_is_enough(chromium: Page, review: Opened, tmp_path: Path) -> None:
+    with serving(review, tmp_path) as address:
+        for page in _window(chromium, has_touch=True, color_scheme="dark"):
+            page.set_viewport_size({"width": 390, "height": 844})
+            enter(page, address, "Ann")
+            page.locator(".tile").first.tap()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            keep_picture(page, "review_phone")
+            confirm = page.get_by_role("button", name=re.compile("confirm 5 shown as cat, correct 1"))
+            confirm.tap()
+            is_judged(page, 6)
+            page.get_by_role("tab", name="One by one").tap()
+            page.get_by_role("button", name=re.compile(LABELS[2])).tap()
+            is_judged(page, 7)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert {one.label for one in kept(tmp_path)} == set(LABELS)
