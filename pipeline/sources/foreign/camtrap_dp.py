@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.core.text import counted, named, shown
 from pipeline.sources.foreign.content import Content
-from pipeline.sources.foreign.entries import At, Entry, Told, time_of
+from pipeline.sources.foreign.entries import At, Entry, Told, said, time_of
 from pipeline.sources.foreign.exported import Exported, Output, csv_rows
 from pipeline.sources.layout import Said, SourceError
 
@@ -70,9 +70,9 @@ def read(content: Content, _: str) -> Told:
         known |= {key: place[key] for key in PLACED if place.get(key)}
         rows = [one for _, one in observed.get(row["mediaID"], [])]
         labels = tuple(dict.fromkeys(label for one in rows if (label := _label(one))))
-        said = tuple(found for one in rows if (found := _said(one)))
+        people = tuple(found for one in rows if (found := _said(one)))
         name = (row["fileName"],) if row.get("fileName") else ()
-        entries.append(Entry(path, labels, "", tuple(known.items()), said if len(labels) == 1 else (), name))
+        entries.append(Entry(path, labels, "", tuple(known.items()), people if len(labels) == 1 else (), name))
     return Told(entries, tuple(_notes(content.name, of_events, videos)))
 
 
@@ -113,10 +113,10 @@ def _label(row: Row) -> str:
 
 def _said(row: Row) -> Said | None:
     """What a person has said, where the observation says who and when."""
-    when, who, label = time_of(row.get("classificationTimestamp")), row.get("classifiedBy"), _label(row)
-    if row.get("classificationMethod") != "human" or not (when and who and label):
+    who = row.get("classifiedBy")
+    if row.get("classificationMethod") != "human" or not who:
         return None
-    return Said(f"{READER}{who}", when, label)
+    return said(f"{READER}{who}", time_of(row.get("classificationTimestamp")), [_label(row)])
 
 
 def write(images: Sequence[Exported]) -> Output:

@@ -85,7 +85,7 @@ class Content:
         """The bytes of `file`, which is named here. Raises SourceError when it is not there."""
         try:
             return self.beside(file)
-        except (KeyError, OSError):
+        except (KeyError, OSError, ValueError):
             raise SourceError(
                 f"{self.name} names {shown(file)}, which is not beside it. Put it there; nothing was copied."
             ) from None

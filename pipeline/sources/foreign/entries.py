@@ -10,6 +10,7 @@ from pipeline.data import labels
 from pipeline.sources.layout import SPLIT_OF, Said, SourceError
 
 KEPT = 200  # characters of a value that a message shows
+LONGEST = 86_400.0  # seconds at one image that can be meant
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class At:
     def text(self, value: object, what: str) -> str:
         """`value`, which must be a text that is not empty."""
         if isinstance(value, str) and value:
-            return value
+            return self._unicode(value, what)
         raise self._wrong(value, what, "a text")
 
     def label(self, value: object, what: str) -> str:
@@ -123,14 +124,32 @@ class At:
         if value is None:
             return ""
         if isinstance(value, str):
-            return value
+            return self._unicode(value, what)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return str(value)
         raise self._wrong(value, what, "a text")
 
+    def _unicode(self, value: str, what: str) -> str:
+        if is_unicode(value):
+            return value
+        raise self.refused(f"{what} is {shown(value)[:KEPT]}, which is half a character of UTF-16")
+
     def _wrong(self, value: object, what: str, expected: str) -> SourceError:
         found = "missing" if value is None else f"{shown(repr(value)[:KEPT])}, but must be {expected}"
         return self.refused(f"{what} is {found}")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written: JSON can name a half of a pair of UTF-16 alone."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def said(reader: str, when: datetime | None, labels: Sequence[str], seconds: object = None) -> Said | None:
+    """What a person has said, where it is one label, and it is known who said it and when."""
+    if not (when and len(labels) == 1 and labels[0] and is_unicode(reader)):
+        return None
+    known = isinstance(seconds, int | float) and 0 <= seconds <= LONGEST
+    return Said(reader, when, labels[0], float(seconds) if known else None)  # type: ignore[arg-type]
 
 
 def time_of(value: object) -> datetime | None:
@@ -139,9 +158,9 @@ def time_of(value: object) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(value)
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def split_of(word: object) -> str:
@@ -174,4 +193,5 @@ def columns_of(values: Mapping[str, object], without: Iterable[str]) -> tuple[tu
         (key, str(value))
         for key, value in values.items()
         if key not in left and isinstance(value, str | int | float) and not isinstance(value, bool)
+        if is_unicode(key + str(value))
     )

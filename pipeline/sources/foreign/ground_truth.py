@@ -10,9 +10,8 @@ from datetime import UTC
 
 from pipeline.core.text import shown
 from pipeline.sources.foreign.content import Content
-from pipeline.sources.foreign.entries import At, Entry, Told, chosen_field, time_of
+from pipeline.sources.foreign.entries import At, Entry, Told, chosen_field, said, time_of
 from pipeline.sources.foreign.exported import Exported, Output, json_lines
-from pipeline.sources.layout import Said
 
 NAME, TITLE, FILE = "ground-truth", "SageMaker Ground Truth (manifest)", "output.manifest"
 PREFIX = "s3://"
@@ -49,11 +48,10 @@ def _entry(at: At, path: str, about: Mapping[str, object]) -> Entry:
     several = about.get("class-map")
     found = [*several.values()] if isinstance(several, dict) else [about.get("class-name")]
     labels = tuple(label for one in found if (label := at.label(one, "class-name")))
-    when = time_of(about.get("creation-date"))
-    said: tuple[Said, ...] = ()
-    if about.get("human-annotated") == "yes" and when and len(labels) == 1:
-        said = (Said(f"{READER}{about.get('job-name') or 'people'}", when, labels[0]),)
-    return Entry(path, labels, said=said)
+    by = None
+    if about.get("human-annotated") == "yes":
+        by = said(f"{READER}{about.get('job-name') or 'people'}", time_of(about.get("creation-date")), labels)
+    return Entry(path, labels, said=(by,) if by else ())
 
 
 def write(images: Sequence[Exported]) -> Output:

@@ -13,7 +13,7 @@ from pipeline.core.text import counted, named
 from pipeline.data.judgements import Judgement
 from pipeline.images.formats import has_image_extension
 from pipeline.sources.foreign.content import Content
-from pipeline.sources.foreign.entries import At, Entry, Told, chosen_field, columns_of, split_of, time_of
+from pipeline.sources.foreign.entries import At, Entry, Told, chosen_field, columns_of, said, split_of, time_of
 from pipeline.sources.foreign.exported import Exported, Output, json_list
 from pipeline.sources.layout import Said
 
@@ -101,20 +101,18 @@ def _answers(annotation: Mapping[str, object], at: At) -> tuple[list[_Answer], i
         by_question.setdefault(question, []).extend(found)
     answers = []
     for question, labels in by_question.items():
-        said = _said(annotation, annotation.get("completed_by"), labels)
-        answers.append(_Answer(question, tuple(labels), said, bool(annotation.get("ground_truth"))))
+        by = _said(annotation, annotation.get("completed_by"), labels)
+        answers.append(_Answer(question, tuple(labels), by, bool(annotation.get("ground_truth"))))
     return answers, regions
 
 
 def _said(annotation: Mapping[str, object], by: object, labels: Sequence[str]) -> Said | None:
     """What a person has said, where the annotation says who and when."""
     who = (by.get("email") or by.get("id")) if isinstance(by, dict) else by
-    when = time_of(annotation.get("updated_at")) or time_of(annotation.get("created_at"))
-    if not isinstance(who, str | int) or who == "" or when is None or len(labels) != 1:
+    if not isinstance(who, str | int) or who == "":
         return None
-    took = annotation.get("lead_time")
-    seconds = float(took) if isinstance(took, int | float) and took >= 0 else None
-    return Said(f"{READER}{who}", when, labels[0], seconds)
+    when = time_of(annotation.get("updated_at")) or time_of(annotation.get("created_at"))
+    return said(f"{READER}{who}", when, labels, annotation.get("lead_time"))
 
 
 def _image_key(tasks: Iterable[Mapping[str, object]], name: str) -> str:
@@ -167,8 +165,7 @@ def _minimal(tasks: Sequence[tuple[At, Mapping[str, object]]], name: str, field:
             several = several.get("choices")
         given = several if isinstance(several, list) else [several]
         labels = tuple(label for one in given if (label := at.label(one, question)))
-        said = _said(task, task.get("annotator"), labels)
-        answer = _Answer(question, labels, said, decides=False)
+        answer = _Answer(question, labels, _said(task, task.get("annotator"), labels), decides=False)
         data = {k: v for k, v in task.items() if k not in (*_OF_MIN, question)}
         entries.append(_entry(at.text(task.get(key), key), data, [answer], key))
     return Told(entries)

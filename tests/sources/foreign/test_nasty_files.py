@@ -1,14 +1,17 @@
 """Files that are damaged, of a wrong type, or hostile: a message that names the place, and nothing is copied."""
 
 import json
+import random
 import zipfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.core.errors import NightshiftError
 from pipeline.sources.foreign.content import opened
-from tests.fixtures.foreign import camtrap, coco, json_file, lines_file, vertex
+from tests.fixtures.foreign import annotation, camtrap, coco, ground_truth, json_file, lines_file, task, vertex
 from tests.fixtures.sources import content, take, write_files
 
 TASKS = '[{"data": {"image": "a.jpg"}, "annotations": '
@@ -145,3 +148,53 @@ def test_a_folder_without_classes_names_the_file_that_may_have_the_labels(folder
     coco(folder / "instances.json", boxes=False)
     with pytest.raises(NightshiftError, match=r"directly in .* If instances\.json has the labels, import that file\."):
         take(folder, tmp_path)
+
+
+VALUES: list[object] = [
+    None, True, 0, -1, 1.5, float("nan"), 10**400, "", "x", "\ud800", "../../x", "/etc/passwd", "\0", "a\nb", [], {},
+    [1], {"a": 1}, "0001-01-01T00:00:00+23:00", "ä" * 300, "Cat", "C:\\a.jpg", "gs://",
+]  # fmt: skip
+
+
+def changed(document: object, choose: random.Random) -> object:
+    """The document with some of its values replaced by others, or left out."""
+    found = json.loads(json.dumps(document))
+    for _ in range(choose.choice((1, 1, 2, 3))):
+        places: list[tuple[Any, Any]] = []
+        todo = [found]
+        while todo:
+            one = todo.pop()
+            keys = list(one) if isinstance(one, dict) else range(len(one))
+            places += [(one, key) for key in keys]
+            todo += [one[key] for key in keys if isinstance(one[key], dict | list)]
+        if places:
+            one, key = choose.choice(places)
+            if choose.random() < 0.2:
+                del one[key]
+            else:
+                one[key] = choose.choice(VALUES)
+    return found
+
+
+def test_whatever_stands_in_a_file_it_is_read_or_refused(folder: Path, tmp_path: Path) -> None:
+    about = {"annotation_id": 1, "annotator": 1, "created_at": "2026-01-01T00:00:00Z", "lead_time": 1.5}
+    documents: list[object] = [
+        [task(1, "a.jpg", annotation(3, "cat")), task(2, "b.jpg", annotation(4, "dog"))],
+        [{"image": "a.jpg", "id": 1, "choice": "cat", **about}],
+        [{"id": "a", "originalImageUri": "https://x/y", "tags": [{"tagName": "cat"}], "metadata": {"k": "v"}}],
+        {"file_name": "a.jpg", "label": "cat", "k": 1},
+        json.loads(coco(folder / "x.json", boxes=True).read_text()),
+        json.loads(camtrap(folder).read_text()),
+        vertex("a.jpg", "training", "cat"),
+        ground_truth("a.jpg", "golf"),
+    ]
+    ends = Counter[str]()
+    for seed in range(100):
+        choose = random.Random(seed)  # noqa: S311 - the same cases each time
+        file = json_file(folder / "x.json", changed(choose.choice(documents), choose))
+        try:
+            take(file, tmp_path / str(seed), images=str(folder))
+            ends["read"] += 1
+        except NightshiftError:
+            ends["refused"] += 1
+    assert min(ends["read"], ends["refused"]) > 20
