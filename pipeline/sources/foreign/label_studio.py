@@ -4,6 +4,7 @@ A task has `data` with the image's address, and `annotations` of people whose `r
 each question. JSON-MIN is flat: `image`, the answers by the question's name, `annotator`, `annotation_id`.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,21 +181,23 @@ def _task(image: Exported) -> dict[str, object]:
     given = [one for one in image.judgements if one.label]
     same = next((one for one in reversed(given) if one.label == image.label), None)
     others = [one for one in given if one is not same]
-    annotations = [_annotation(image.label, same, decides=True)]
-    annotations += [_annotation(one.label, one, decides=False) for one in others if one.label != image.label]
+    annotations = [_annotation(image.path, image.label, same, decides=True)]
+    annotations += [
+        _annotation(image.path, one.label, one, decides=False) for one in others if one.label != image.label
+    ]
     split = {"split": image.split} if image.split else {}
     known = {key: value for key, value in image.known if key not in (IMAGE, "split")}
     task: dict[str, object] = {"data": {IMAGE: image.address, **known, **split}, "annotations": annotations}
     if proposed := [one for one in image.judgements if one.proposed]:
         task["predictions"] = [
-            {"model_version": proposed[-1].model_version, "result": [_choice(proposed[-1].proposed)]}
+            {"model_version": proposed[-1].model_version, "result": [_choice(image.path, proposed[-1].proposed)]}
         ]
     return task
 
 
-def _annotation(label: str, judged: Judgement | None, *, decides: bool) -> dict[str, object]:
+def _annotation(path: str, label: str, judged: Judgement | None, *, decides: bool) -> dict[str, object]:
     """An annotation. Label Studio refuses a reader that it does not know, so only its own ones are named."""
-    found: dict[str, object] = {"result": [_choice(label)], "ground_truth": decides}
+    found: dict[str, object] = {"result": [_choice(path, label)], "ground_truth": decides}
     if judged:
         found["created_at"] = found["updated_at"] = judged.at.isoformat()
         if judged.seconds is not None:
@@ -205,5 +208,6 @@ def _annotation(label: str, judged: Judgement | None, *, decides: bool) -> dict[
     return found
 
 
-def _choice(label: str) -> dict[str, object]:
-    return {"from_name": QUESTION, "to_name": IMAGE, "type": "choices", "value": {"choices": [label]}}
+def _choice(path: str, label: str) -> dict[str, object]:
+    number = hashlib.sha256(f"{path}\n{label}".encode()).hexdigest()[:10]
+    return {"id": number, "from_name": QUESTION, "to_name": IMAGE, "type": "choices", "value": {"choices": [label]}}
