@@ -64,7 +64,7 @@ class Beginning:
     def start(self, images: EmbeddedFolder) -> None:
         """Learn from what is judged of these images, from now on."""
         self._images = images
-        threading.Thread(target=self._learn_all, daemon=True).start()
+        threading.Thread(target=self._learn_all, name="Learning", daemon=True).start()
 
     def stop(self) -> None:
         """Learn no more."""
@@ -73,11 +73,11 @@ class Beginning:
     def show(self, *, at_once: bool = False) -> None:
         """Tell the session of images that have come, the more at a time the more there are."""
         paths = self._images.paths if self._images else {}
-        shown = self._session.images
-        if at_once or len(paths) >= max(FIRST, GROWN * len(shown)):
-            every = [shown.get(sha256) or self._waiting(sha256, path) for sha256, path in paths.items()]
-            if len(every) > len(shown):
-                self._session.update(every)
+        with self._alone:
+            shown = self._session.images
+            new = [self._waiting(sha256, path) for sha256, path in paths.items() if sha256 not in shown]
+            if new and (at_once or len(paths) >= max(FIRST, GROWN * len(shown))):
+                self._session.update([*shown.values(), *new])
 
     def _waiting(self, sha256: str, path: str) -> Waiting:
         drawn = groups.is_drawn(sha256, self._params.seed)
@@ -157,9 +157,10 @@ class Beginning:
     def _propose(self, left: Sequence[str], features: Features, fitted: Head) -> None:
         """Say in the session what the head calls the images that wait, the least sure first."""
         said = {one.sha256: one for one in groups.proposed(left, features, fitted, self._declined)}
-        every = [_with_proposal(one, said.get(one.sha256)) for one in self._session.images.values()]
         sure = {one.sha256: one.confidence or 0.0 for one in said.values()}
-        self._session.update(sorted(every, key=lambda one: sure.get(one.sha256, 2.0)))
+        with self._alone:  # images may come meanwhile
+            every = [_with_proposal(one, said.get(one.sha256)) for one in self._session.images.values()]
+            self._session.update(sorted(every, key=lambda one: sure.get(one.sha256, 2.0)))
 
     def group(self, page: str) -> Group | None:
         """The next images for a page, which nobody else gets meanwhile; none where all is judged or with others."""

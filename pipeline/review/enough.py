@@ -56,7 +56,7 @@ def _reason(fitted: Sequence[Fitted], left: int) -> str | None:
         return "Every image is judged: train."
     known = [one.accuracy for one in fitted if one.accuracy]
     if known and known[-1].low is not None and known[-1].low > GOOD:
-        return f"That is enough to train: it is at least {GOOD:.0%}, as sure as one can be by these images."
+        return f"That is enough to train: even the lower end of that lies above {100 * GOOD:.0f} %."
     latest, before = known[-HEADS_WITHOUT_GAIN:], known[:-HEADS_WITHOUT_GAIN]
     if before and fitted[-1].measured >= LEAST_MEASURED:
         best = max(one.value for one in latest)
@@ -72,8 +72,13 @@ def measured_in_words(fitted: Sequence[Fitted]) -> str:
     """How good the latest head is; empty while nobody can tell."""
     if not fitted or (accuracy := fitted[-1].accuracy) is None:
         return ""
-    ends = "" if accuracy.low is None or accuracy.high is None else f" ({accuracy.low:.0%} to {accuracy.high:.0%})"
+    ends = (
+        ""
+        if accuracy.low is None or accuracy.high is None
+        else f" ({100 * accuracy.low:.0f} to {100 * accuracy.high:.0f})"
+    )
+    share = f"{100 * accuracy.value:.0f} %{ends}"
     return (
-        f"By {fitted[-1].measured} images drawn by chance, the proposals are right for {accuracy.value:.0%}{ends} of "
-        "a class's images, averaged over the classes."
+        f"By {fitted[-1].measured} images drawn by chance, the proposals are right for {share} of a class's images, "
+        "averaged over the classes."
     )

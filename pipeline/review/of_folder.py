@@ -1,7 +1,8 @@
 """A folder of images without labels, as a review: classes are made while looking, and similar images come together."""
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
@@ -112,7 +113,13 @@ def _below(path: str, root: Path | None) -> str:
 
 
 def _routes(session: Session, beginning: Beginning, images: EmbeddedFolder) -> APIRouter:
-    router = APIRouter()
+    @asynccontextmanager
+    async def at_work(_: object) -> AsyncIterator[None]:
+        yield
+        beginning.stop()
+        images.stop()
+
+    router = APIRouter(lifespan=at_work)
 
     @router.get("/state")
     def state() -> Response:

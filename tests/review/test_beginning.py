@@ -1,6 +1,7 @@
 """A folder of images without labels: groups, classes, heads, and when it is enough."""
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,7 +143,7 @@ def heads(*accuracies: tuple[float, float], measured: int = 80) -> list[Fitted]:
         ({"a": 30}, [], 470, False, "at least two"),
         ({"a": 30, "b": 5}, heads((0.99, 0.95)), 465, False, "too few so far: b (5)"),
         ({"a": 30, "b": 5}, heads((0.99, 0.95)), 0, False, "add images"),
-        ({"a": 30, "b": 25}, heads((0.92, 0.85)), 445, True, "92% (85% to 99%)"),
+        ({"a": 30, "b": 25}, heads((0.92, 0.85)), 445, True, "92 % (85 to 99)"),
         ({"a": 30, "b": 25}, heads((0.85, 0.75)), 445, False, "Go on"),
         ({"a": 30, "b": 25}, heads((0.7, 0.6), (0.75, 0.7), (0.75, 0.7), (0.75, 0.7), (0.755, 0.7)), 9, True, "gained"),
         ({"a": 30, "b": 25}, heads((0.7, 0.6), (0.72, 0.6), (0.75, 0.7), (0.79, 0.7)), 9, False, "Go on"),
@@ -284,6 +285,12 @@ def page_of(folder: Path, params: Params, load: Callable[[], Backbone]) -> Itera
     session = Session(opened)
     with TestClient(make_app(session, Pictures(params.images))) as client:
         yield client, session
+    assert not [thread for thread in threading.enumerate() if thread.name == "Learning" and _goes_on(thread)]
+
+
+def _goes_on(thread: threading.Thread) -> bool:
+    thread.join(PATIENCE)
+    return thread.is_alive()
 
 
 def state_when(client: TestClient, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -338,7 +345,7 @@ def test_a_folder_becomes_classes(folder: Path, params: Params, colours: Callabl
         assert {one["label"]: one["count"] for one in state["classes"]} == dict.fromkeys(COLOURS, EACH)
         assert state["enough"]
         assert "Every image is judged" in state["sentences"][-1]
-        assert "100%" in state["sentences"][0]
+        assert "100 %" in state["sentences"][0]
         assert seen[0] == "alike"
         assert {"draw", "class"} <= set(seen)
         assert len(seen) < 30
