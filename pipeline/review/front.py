@@ -5,7 +5,8 @@ A review is opened when somebody goes to it, and again when what it is of has ch
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -26,6 +27,7 @@ from pipeline.night.neighbours import MORNING
 from pipeline.night.summary import SUMMARY
 from pipeline.params.file import load_params
 from pipeline.review.answers import NEVER_STORED
+from pipeline.review.background import Background
 from pipeline.review.of_night import open_night
 from pipeline.review.of_suspects import open_suspects
 from pipeline.review.opened import Opened
@@ -44,10 +46,19 @@ OpenReview = Callable[[Path | None], Opened]  # of a night's folder, or of the s
 
 def make_front(elsewhere: Callable[[], Elsewhere], open_review: OpenReview | None = None) -> FastAPI:
     """The server, without its guard. elsewhere: asked at each visit of the page. open_review: of a night's folder."""
-    app = FastAPI(title="Nightshift", openapi_url=None)
     opener = open_review or _open
-    app.mount(f"/{NIGHTS}", Reviews(lambda name: _of_night(name, opener)))
-    app.mount(f"/{SUSPECTS}", Reviews(lambda name: _of_suspects(name, opener)))
+    nights = Reviews(lambda name: _of_night(name, opener))
+    suspects = Reviews(lambda name: _of_suspects(name, opener))
+
+    @asynccontextmanager
+    async def until_the_end(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        nights.end()
+        suspects.end()
+
+    app = FastAPI(title="Nightshift", openapi_url=None, lifespan=until_the_end)
+    app.mount(f"/{NIGHTS}", nights)
+    app.mount(f"/{SUSPECTS}", suspects)
 
     @app.get("/")
     def start() -> HTMLResponse:
@@ -118,6 +129,7 @@ def _open(folder: Path | None) -> Opened:
 class _Known(NamedTuple):
     written: float
     app: ASGIApp
+    background: Background
 
 
 class Reviews:
@@ -149,8 +161,19 @@ class Reviews:
         with self._alone:
             known = self._known.pop(name, None)
             if known is None or known.written != place.written:
-                known = _Known(place.written, app_of(Session(place.open()), load_params().compute))
+                if known:
+                    known.background.end()
+                session = Session(place.open())
+                known = _Known(place.written, app_of(session, load_params().compute), Background(session))
+                known.background.start()
             self._known[name] = known
             for oldest in [*self._known][:-OPEN]:
-                del self._known[oldest]
+                self._known.pop(oldest).background.end()
             return known.app
+
+    def end(self) -> None:
+        """End all that are open."""
+        with self._alone:
+            for known in self._known.values():
+                known.background.end()
+            self._known.clear()

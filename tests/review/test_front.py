@@ -3,6 +3,8 @@
 import csv
 import os
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,12 +56,14 @@ def asked(night: Path) -> list[Path | None]:
 
 
 @pytest.fixture
-def browser(night: Path, asked: list[Path | None], tmp_path: Path) -> TestClient:
+def browser(night: Path, asked: list[Path | None], tmp_path: Path) -> Iterator[TestClient]:
     def open_review(output: Path | None) -> Opened:
         asked.append(output)
         return opened(tmp_path / "there", 4)
 
-    return TestClient(make_front(lambda: ELSEWHERE, open_review))
+    with TestClient(make_front(lambda: ELSEWHERE, open_review)) as found:
+        yield found
+    assert "review" not in {thread.name for thread in threading.enumerate()}, "what works beside the clicks ends too"
 
 
 def test_the_page_says_how_last_night_was_what_comes_and_what_waits(browser: TestClient, night: Path) -> None:
