@@ -87,7 +87,7 @@ def classify(
     To resume an interrupted run, run the same command again.
     """
     from pipeline.night.deadline import time_of_day
-    from pipeline.night.neighbours import MORNING
+    from pipeline.night.neighbours import MORNING, as_typed
     from pipeline.night.options import Cluster, NightOptions
     from pipeline.night.outputs import folder_for
     from pipeline.night.planning import require_possible
@@ -121,6 +121,7 @@ def classify(
     typer.echo(results / PREDICTIONS_CSV)
     if summary.review and summary.review.of:
         typer.echo(results / REVIEW_PAGE)
+        typer.echo(f"To look and correct in the browser: nightshift review {as_typed(results)}")
 
 
 def _as_flow(options: "NightOptions", words: tuple[Any, ...]) -> "NightSummary":

@@ -1,0 +1,65 @@
+"""A night in the trained project as a review: what it shows of an image, and that a run again keeps judgements."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.params.file import load_params
+from pipeline.review.clicks import Click
+from pipeline.review.explain import Explainer
+from pipeline.review.of_night import ReviewError, newest_night, open_night
+from pipeline.review.pictures import Pictures
+from pipeline.review.session import Session
+from pipeline.storage.folders import folder_at
+from tests.fixtures.nights import classify
+from tests.fixtures.project import draw_shape
+
+
+@pytest.fixture
+def night(registry_project: Path) -> Path:
+    """A night over four new photographs."""
+    for number in range(4):
+        draw_shape(registry_project / f"photos/{number}.png", ("circle", "square")[number % 2], seed=900 + number)
+    classify(Path("photos"), Path("predictions/night"), load_params())
+    return Path("predictions/night")
+
+
+def test_a_night_that_runs_again_over_judged_images_keeps_their_judgements(night: Path) -> None:
+    review = open_night(folder_at(night))
+    session = Session(review)
+    judged, *_ = session.images
+    session.judge("Ann", [Click(click="1", sha256=judged, label="square")])
+    classify(Path("photos"), night, load_params())
+    classify(Path("photos"), Path("predictions/later"), load_params())
+    for output in (night, Path("predictions/later")):
+        again = Session(open_night(folder_at(output)))
+        found = again.verdict(judged)
+        assert found is not None
+        assert (found.label, found.readers, again.progress.done, again.progress.total) == ("square", ("Ann",), 1, 4)
+    [line] = Path("data/labels.jsonl").read_text().splitlines()
+    assert '"folder":"photos"' in line
+    assert newest_night(Path("predictions")) == Path("predictions/later")
+
+
+def test_an_image_has_its_training_images_and_what_the_model_looked_at(night: Path) -> None:
+    review = open_night(folder_at(night))
+    assert review.labels == ("circle", "square")
+    assert review.model
+    one, explainer = review.waiting[0], Explainer(review.model, load_params().compute)
+    picture = Pictures(review.images, Path("cache")).as_model_sees(one.sha256, one.place)
+    beside = explainer.nearest(picture)
+    assert all(Path(alike.place).is_file() for alike in beside)
+    assert {alike.label for alike in beside} <= {"circle", "square"}
+    heats = [Image.open(io.BytesIO(explainer.heat(picture, label))) for label in review.labels]
+    assert {heat.size for heat in heats} == {(512, 448)}, "in the image's shape, 80 x 70"
+    assert max(np.asarray(heat)[:, :, 3].max() for heat in heats) > 200, "what lowers one of two raises the other"
+
+
+def test_what_is_no_night_says_what_to_do(registry_project: Path) -> None:
+    with pytest.raises(ReviewError, match="holds no finished night"):
+        open_night(folder_at(Path("data")))
+    with pytest.raises(ReviewError, match="nightshift classify"):
+        newest_night(Path("nowhere"))
