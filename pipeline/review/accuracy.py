@@ -28,7 +28,6 @@ from pipeline.night.summary import NightSummary, read_summary
 from pipeline.params.night import Batch
 from pipeline.review.draw import lot, seed_of
 from pipeline.storage.folders import Folder
-from pipeline.storage.output_lock import LedgerError
 
 LEAST = 30  # images of the draw; by fewer, an interval is about as wide as a quarter
 LEVEL = 0.95
@@ -71,20 +70,16 @@ def write_accuracy(output: Folder, judgements: Judgements, batch: Batch) -> Esti
     """Bring accuracy.json, the morning page and the page of all nights up to date with the judgements; returns what
     they say. predictions.csv stays as it is. None: no finished night is there, or it has no `ok` row.
 
-    batch: the limits for the page of all nights. A night that is at work there writes its own pages: the files wait for
-    the next call. Raises SummaryError, OSError, StoreError.
+    batch: the limits for the page of all nights. It takes no lock, which would turn a night away that begins: a page is
+    replaced as a whole, and only that of the night whose rows were counted. Raises SummaryError, OSError, StoreError.
     """
     if (summary := read_summary(output)) is None:
         return None
     found = night_accuracy(read_rows(output.path / PREDICTIONS_CSV), judgements, summary)
     estimate = found if isinstance(found, Estimate) else None
-    if estimate == read_accuracy(output, summary):
+    if estimate == read_accuracy(output, summary) or read_summary(output) != summary:
         return found
-    try:
-        with output.hold():
-            _write(output, estimate)
-    except LedgerError:
-        return found
+    _write(output, estimate)
     if is_in_predictions(output):
         write_all_nights(batch)
     return found
