@@ -6,10 +6,10 @@ A night that ends without an error sends its message itself.
 from collections.abc import Callable
 from typing import Any
 
-from prefect import Flow
+from prefect import Flow, Task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
 
 from flows.cli.interrupt import is_by_a_person
 from flows.services.configuration import STOPPING
@@ -90,6 +90,11 @@ def training_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
     error = _error_of(state)
     when_a_run_ends.of_failed_training(error)
     _show(flow_run, lambda: messages.of_failed_training(error))
+
+
+def import_failed(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> None:
+    """What people have judged could not be imported, so no training began."""
+    when_a_run_ends.of_failed_training(_error_of(state))
 
 
 def training_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

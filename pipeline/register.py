@@ -9,6 +9,7 @@ from pipeline.evaluation.findings import identity
 from pipeline.evaluation.results import read_evaluation, read_training
 from pipeline.model.contract import read_contract
 from pipeline.params.file import Params, load_params
+from pipeline.registry.learnt import note_learnt
 from pipeline.registry.registration import Candidate, register
 from pipeline.registry.registration_page import write_page
 from pipeline.registry.registration_result import Registration
@@ -24,6 +25,7 @@ def register_current(params: Params, flow_run: str = "") -> Registration:
     registration = register(candidate, params)
     write_json(REGISTRATION, registration.as_json() | {"identity": identity(candidate.contract)})
     write_page()
+    note_learnt()
     return registration
 
 

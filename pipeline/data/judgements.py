@@ -10,7 +10,7 @@ an image has an answer where all its readers agree.
 
 import getpass
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -125,6 +125,17 @@ class Judgements:
     def differing(self) -> Iterator[str]:
         """SHA-256 of the images whose readers differ."""
         return (sha256 for sha256, of in self.by_image.items() if of and self.agreed(sha256) is None)
+
+
+def readers_of(judgements: Judgements, labels: Mapping[str, str]) -> dict[str, int]:
+    """Who has said of images what a dataset says, and of how many; the most first. labels: SHA-256 -> label."""
+    found = Counter(
+        one.reader
+        for sha256, label in labels.items()
+        for one in judgements.of(sha256)
+        if one.label and sameness(one.label) == sameness(label)
+    )
+    return dict(found.most_common())
 
 
 def read_judgements(file: Path = JUDGEMENTS) -> Judgements:

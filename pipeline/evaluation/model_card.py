@@ -9,8 +9,21 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from pipeline.backbones.weights import is_pretrained
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
 from pipeline.core.pages import render
-from pipeline.core.paths import DATA_REPORT, EVALUATION_REPORT, MODEL, MODEL_CARD, MODEL_CARD_PAGE, PREPARED, RAW
+from pipeline.core.paths import (
+    DATA_REPORT,
+    EVALUATION_REPORT,
+    JUDGEMENTS,
+    MODEL,
+    MODEL_CARD,
+    MODEL_CARD_PAGE,
+    PREPARED,
+    RAW,
+)
+from pipeline.core.text import shown
+from pipeline.data.judgements import read_judgements, readers_of
 from pipeline.data.prepared import SPLITS, SplitName
 from pipeline.evaluation.card_page import card_page
 from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, identity, in_words, when_sure
@@ -61,6 +74,7 @@ def write_model_card(findings: Findings, contract: Contract, params: Params) -> 
         counts=class_counts(tables, contract.class_names),
         kinds=image_kinds(tables["train"]),
         sizes=image_sizes(tables["train"]),
+        judged=judged_words(tables),
         worse=findings.worse_slices,
         slice_count=len(findings.slices),
         false_alarm=f"{FALSE_ALARM:.0%}",
@@ -129,6 +143,26 @@ def image_sizes(table: pd.DataFrame) -> dict[str, str | int]:
         return f"{side.min()} to {side.max()}" if side.min() < side.max() else str(side.min())
 
     return {**{name: span(side) for name, side in sides.items()}, "shortest": min(int(s.min()) for s in sides.values())}
+
+
+def judged_words(tables: Mapping[SplitName, pd.DataFrame]) -> str:
+    """Whose judgements the model learnt from, and how many; empty where nobody's."""
+    try:
+        judgements = read_judgements()
+    except (NightshiftError, OSError) as error:
+        log.warning("The model card does not say whose judgements the model learnt from: %s", error)
+        return ""
+    if not judgements.by_image:
+        return ""
+    table = pd.concat([tables["train"], tables["val"]])
+    labels = dict(zip(table["sha256"], table["label"], strict=True))
+    if not (readers := readers_of(judgements, labels)):
+        return ""
+    images = sum(bool(readers_of(judgements, {sha256: label})) for sha256, label in labels.items())
+    return (
+        f"People have judged {images:,} of the {len(labels):,} training and validation images as they are labelled "
+        f"here ({JUDGEMENTS.name}): {', '.join(f'{shown(reader)} {count:,}' for reader, count in readers.items())}."
+    )
 
 
 class Covered(NamedTuple):

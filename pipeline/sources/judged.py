@@ -17,6 +17,7 @@ from typing import BinaryIO, TypeVar
 from pipeline.core.cells import listed_path
 from pipeline.core.hidden import is_hidden
 from pipeline.core.paths import JUDGEMENTS, RAW, REJECTED
+from pipeline.core.terminal import show
 from pipeline.core.text import shown
 from pipeline.data import labels
 from pipeline.data.judgements import Judgement, Judgements, read_judgements
@@ -149,7 +150,7 @@ def plan_judged(project: Path = Path()) -> JudgedPlan:
     )
 
 
-def bring_in(plan: JudgedPlan) -> BroughtIn:
+def bring_in(plan: JudgedPlan, tell: dvc.Tell = show) -> BroughtIn:
     """Carry out a plan in this project and record the data version. Raises InUse, ImportingError, VersionsError.
 
     Where it fails or is killed in the middle, nothing is lost: a new plan has what is left.
@@ -157,7 +158,7 @@ def bring_in(plan: JudgedPlan) -> BroughtIn:
     dvc.require_repository()
     with working_on_images(COMMAND):
         done = carry_out(plan)
-        dvc.add_data()
+        dvc.add_data(tell)
     return done
 
 

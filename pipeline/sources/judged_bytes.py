@@ -22,6 +22,7 @@ from pipeline.storage.folders import folder_at
 class Lost:
     """A judged image that is not in data/raw, and not where it was judged."""
 
+    sha256: str
     path: str  # as it was judged
     place: str
     why: Literal["gone", "changed"]
@@ -41,7 +42,7 @@ def where_judged(wanted: Mapping[str, Sequence[Judgement]], project: Path) -> di
                 return Found(seen[place].path, place, size)
         last = wanted[sha][-1]
         why: Literal["gone", "changed"] = "changed" if any(digest for digest, _ in digests.values()) else "gone"
-        return Lost(last.path, place_of(last, project), why)
+        return Lost(sha, last.path, place_of(last, project), why)
 
     found = dict(zip(wanted, ordered_map(look, wanted, THREADS), strict=True))
     missing = {sha for sha, one in found.items() if isinstance(one, Lost)}

@@ -9,10 +9,19 @@ import pandas as pd
 import pytest
 
 from pipeline.core.paths import MODEL, MODEL_CARD
+from pipeline.data.judgements import Judgement, keep
+from pipeline.data.prepared import SplitName
 from pipeline.evaluation import model_card
 from pipeline.evaluation.findings import Findings
 from pipeline.evaluation.measure import evaluate
-from pipeline.evaluation.model_card import fragile, image_kinds, image_sizes, parameter_count, weights_licence
+from pipeline.evaluation.model_card import (
+    fragile,
+    image_kinds,
+    image_sizes,
+    judged_words,
+    parameter_count,
+    weights_licence,
+)
 from pipeline.evaluation.robustness import ROBUSTNESS_COLUMNS
 from pipeline.evaluation.slices import measure_slices
 from pipeline.model.contract import KERAS, Contract
@@ -131,3 +140,31 @@ def test_kinds_and_sizes_of_images() -> None:
     assert image_kinds(table)[0] == "JPEG RGB 8 bits a channel (50.0%)"
     assert "? L 8 bits a channel (25.0%)" in image_kinds(table)
     assert image_sizes(table) == {"width": "30 to 60", "height": "20", "shortest": 20}
+
+
+def test_the_card_counts_whose_judgements_the_model_learnt_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    images = [f"{number:064x}" for number in range(5)]
+    table = pd.DataFrame({"sha256": images, "label": ["ant", "ant", "bee", "bee", "bee"]})
+    tables: dict[SplitName, pd.DataFrame] = {"train": table[:3], "val": table[3:4], "test": table[4:]}
+    assert judged_words(tables) == ""
+    said = [
+        ("ada", 0, "Ant"),
+        ("bob", 0, "ant"),
+        ("ada", 2, "bee"),
+        ("bob", 1, "bee"),
+        ("bob", 3, ""),
+        ("cy", 4, "bee"),
+    ]
+    keep(
+        Judgement(sha256=images[number], path="x", reader=reader, source="night", label=label, reject=not label)
+        for reader, number, label in said
+    )
+    assert judged_words(tables) == (
+        "People have judged 2 of the 4 training and validation images as they are labelled here (labels.jsonl): ada 2, "
+        "bob 1."
+    )
+    Path("data/labels.jsonl").write_text("{}\n")
+    assert judged_words(tables) == "", "a damaged file costs no evaluation"

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.data.judgements import Judgement, keep
+from pipeline.registry.learnt import LEARNT
+from pipeline.storage.files import sha256_of_file
 from tests.fixtures import project as projects
 from tests.fixtures.flow_runs import left_by
 from tests.fixtures.forked import nightshift
@@ -66,6 +69,25 @@ def test_a_training_that_bad_images_stop_leaves_their_report_on_the_page(project
     assert "unreadable" in left.error
 
 
+def test_enough_judgements_start_a_training_which_tells_people_and_fewer_start_nothing(
+    project: Path, prefect_api: str, web: Web
+) -> None:
+    """The images have these labels already, but no note says that they were learnt: no stage has anything to do."""
+    (project / LEARNT).unlink()
+    for number in (3, 4):
+        file = project / f"data/raw/circle/{number:03d}.png"
+        about = {"sha256": sha256_of_file(file), "path": f"circle/{file.name}", "folder": "data/raw"}
+        said = {"label": "circle", "reader": "ada", "source": "night"}
+        keep([Judgement.model_validate(about | said)], project / "data/labels.jsonl")
+    learn = "from flows.learn import learn; print(learn(new=3), learn(new=2), learn(new=1))"
+    left = left_by(learn, project, prefect_api, NIGHTSHIFT_NOTIFY=web.json)
+    assert left.error == ""
+    assert left.flows == ["Completed"] * 4, "one that counts only, one that trains, and one that counts again"
+    assert left.runs["import labels"] == left.runs["evaluate"] == left.runs["register"] == "Completed"
+    assert [message["title"].partition(" [")[0] for message in web.messages] == ["nightshift version 1 is the champion"]
+    assert (project / LEARNT).is_file()
+
+
 def test_a_training_whose_model_is_refused_fails_and_leaves_the_reasons_on_the_page(
     registry_project: Path, prefect_api: str
 ) -> None:
@@ -82,7 +104,9 @@ def test_all_flows_are_deployments_and_the_night_has_its_hour() -> None:
     config = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())
     deployments = {deployment["name"]: deployment for deployment in config["deployments"]}
     active = {name: one["schedules"][0].get("active", True) for name, one in deployments.items()}
-    assert active == {"training": False, "nightly": True, "nights": False, "data-watch": True, "tidy": False}
+    assert active == {
+        "training": False, "learn": False, "nightly": True, "nights": False, "data-watch": True, "tidy": False,
+    }  # fmt: skip
     for deployment in deployments.values():
         flow = import_object(deployment["entrypoint"])
         assert flow.name == deployment["name"]

@@ -7,12 +7,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from pipeline.core.cells import csv_path
 from pipeline.data.judgements import Judgement, folder_as_kept, keep
 from pipeline.night.rows import Classified, Stamp, to_row, write_rows
+from pipeline.registry.learnt import note_learnt
 from pipeline.sources.judged import JudgedPlan, carry_out, plan_judged
+from pipeline.sources.news import count_news
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import folder_at
 from tests.fixtures.project import REPOSITORY
@@ -222,3 +225,37 @@ def test_a_killed_import_is_completed_by_the_same_command(project: Path, steps: 
     assert sorted(tree(RAW)) == ["K\u00e4fer/0.jpg", "K\u00e4fer/deep/1.jpg", "ants/1.jpg", "ants/deep/2.jpg"]
     assert sorted(tree(Path("data/rejected"))) == [".gitignore", "K\u00e4fer/junk.jpg", "ants/0.jpg"]
     assert plan_judged().is_empty
+
+
+def test_news_are_what_a_training_would_learn_anew(project: Path) -> None:
+    def note(**labels: str) -> None:
+        """As of a training with these images of data/raw."""
+        files = {RAW / path.replace("__", "/"): label for path, label in labels.items()}
+        for name in ("train", "val", "test"):
+            file = project / f"data/prepared/{name}.parquet"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            rows = [(sha256_of_file(of), label) for of, label in files.items()] if name == "train" else []
+            pd.DataFrame(rows, columns=["sha256", "label"], dtype="str").to_parquet(file)
+        note_learnt(project / "data/prepared")
+
+    def news() -> int:
+        return count_news(plan_judged())
+
+    (RAW / "K\u00e4fer").rename(RAW / "bees")
+    note(**{"ants__0.jpg": "ants", "ants__deep__1.jpg": "ants", "bees__junk.jpg": "bees"})
+    judge(RAW / "ants/0.jpg", "Ants")  # as it is
+    judge(Path("photos/1.jpg"), "-")  # was in no training
+    judge(Path("photos/deep/2.jpg"), "?")
+    assert news() == 0
+    judge(RAW / "ants/deep/1.jpg", "bees")
+    judge(RAW / "bees/junk.jpg", "-")
+    judge(Path("photos/deep/2.jpg"), "bees")
+    assert news() == 3
+    import_all()
+    assert news() == 3, "imported, and in no training yet"
+    note(**{"ants__0.jpg": "ants", "bees__deep__1.jpg": "bees", "bees__deep__2.jpg": "bees"})
+    assert news() == 0
+    judge(Path("photos/1.jpg"), "ants")
+    assert news() == 1
+    Path("photos/1.jpg").unlink()
+    assert news() == 0, "nothing can be learnt from bytes that are gone"

@@ -29,7 +29,7 @@ def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows
     with browser(up.prefect) as page:
         page.goto("/deployments")
         names = page.locator("a.deployment-list__name")
-        for name in ("training", "nightly", "nights", "data-watch", "tidy"):
+        for name in ("training", "learn", "nightly", "nights", "data-watch", "tidy"):
             expect(names.get_by_text(name, exact=True)).to_be_visible()
         keep_picture(page, "prefect_deployments")
         nights = {"flows": {"name": {"any_": ["nightly"]}}, "flow_runs": {"start_time": {"is_null_": False}}}

@@ -40,9 +40,11 @@ def test_one_command_starts_all_and_the_pages_show_the_projects_models_and_sched
     assert "WARNING: `nightly` will fail: photos does not exist. Put the images to classify there" in up.said
     active = {
         name: up.deployment(name)["schedules"][0]["active"]
-        for name in ("training", "nightly", "nights", "data-watch", "tidy")
+        for name in ("training", "learn", "nightly", "nights", "data-watch", "tidy")
     }
-    assert active == {"training": False, "nightly": True, "nights": False, "data-watch": True, "tidy": False}
+    assert active == {
+        "training": False, "learn": False, "nightly": True, "nights": False, "data-watch": True, "tidy": False,
+    }  # fmt: skip
     assert up.deployment("training")["global_concurrency_limit"]["limit"] == 1
     assert up.deployment("training")["concurrency_options"]["collision_strategy"] == "ENQUEUE"
     assert re.search(r"review +http://127.0.0.1:\d+  \(\d+ s\)", up.said)
