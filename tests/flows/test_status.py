@@ -47,7 +47,8 @@ def test_rows_without_a_correction_are_counted(review: Path, separator: str, enc
     with review.open(encoding="utf-8", newline="") as file:
         heading, first, *others = csv.reader(file)
     out = io.StringIO()
-    csv.writer(out, delimiter=separator).writerows([heading, [*first[:-1], "k\u00e4fer"], *others])
+    judged = [*(dict(zip(heading, first, strict=True)) | {"correct_label": "k\u00e4fer"}).values()]
+    csv.writer(out, delimiter=separator).writerows([heading, judged, *others])
     review.write_bytes(out.getvalue().encode(encoding))
     expected = f"{len(others)} rows of predictions/monday/review.csv have no correct_label yet"
     assert any(expected in line for line in status_lines())
