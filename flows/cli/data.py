@@ -89,6 +89,7 @@ def data_import(
     if yes or dry_run:
         raise typer.BadParameter("--yes and --dry-run belong to `nightshift data import labels`.")
     from flows.show_import import print_imported
+    from pipeline.night.review_labels import show_known_in_all
     from pipeline.params.file import load_params
     from pipeline.sources.copy import import_from
     from pipeline.storage.images_lock import working_on_images
@@ -102,6 +103,7 @@ def data_import(
             images=images, field=label_field,
         )  # fmt: skip
         dvc.add_data()
+    show_known_in_all()
     print_imported(done)
 
 

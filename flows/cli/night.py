@@ -173,9 +173,13 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write a night's morning.html again: is all well, what ran, what to look at, compared with earlier nights."""
+    """Write a night's morning.html again: is all well, what ran, what to look at, compared with earlier nights.
+
+    Its review.csv then shows what people have judged since.
+    """
     from flows.status import latest_night
     from pipeline.night import morning
+    from pipeline.night.review_labels import known_judgements, show_known
     from pipeline.params.file import load_params
     from pipeline.storage.folders import folder_at
 
@@ -184,4 +188,6 @@ def report(
         raise morning.MorningError(
             "predictions/ holds no finished night. Give the folder of one, or run `nightshift classify INPUT OUTPUT`."
         )
-    typer.echo(morning.draw_again(folder_at(folder), load_params()))
+    params = load_params()
+    show_known(folder_at(folder), known_judgements())
+    typer.echo(morning.draw_again(folder_at(folder), params))

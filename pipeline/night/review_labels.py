@@ -7,17 +7,19 @@ correct_label has it where all of them agree, and is empty where they differ. A 
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from pipeline.core.cells import guarded, unguarded
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.paths import PREDICTIONS
 from pipeline.core.people_tables import TableError, with_cells
 from pipeline.core.text import stripped
 from pipeline.data.judgements import Judgement, Judgements, read_judgements
 from pipeline.data.labels import clean, sameness
 from pipeline.night.review_file import REVIEW_COLUMNS
 from pipeline.night.rows import CORRECTION, JUDGED, Row
-from pipeline.storage.folders import Folder
+from pipeline.storage.folders import Folder, folder_at
 
 REVIEW = "review.csv"  # beside predictions.csv
 REJECT, CANNOT_TELL = "reject", "cannot tell"  # in a cell, instead of a label
@@ -92,3 +94,13 @@ def show_known(night: Folder, judgements: Judgements) -> bool:
         return False
     night.write(REVIEW, after)
     return True
+
+
+def show_known_in_all(predictions: Path = PREDICTIONS) -> None:
+    """`show_known` for each night in `predictions`, where this project has judgements."""
+    judgements = known_judgements()
+    for review in sorted(predictions.glob(f"*/{REVIEW}")) if judgements.by_image else ():
+        try:
+            show_known(folder_at(review.parent), judgements)
+        except OSError as error:
+            log.warning("%s does not show what was judged: %s", review, error)

@@ -10,6 +10,7 @@ from pipeline.core.text import counted
 from pipeline.data.judgements import Judgements, folder_as_kept
 from pipeline.night.neighbours import as_typed
 from pipeline.night.review import why_of
+from pipeline.night.review_labels import show_known
 from pipeline.night.rows import PREDICTIONS_CSV, Row, labels_in, read_rows
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.params.file import load_params
@@ -43,6 +44,7 @@ def open_night(output: Folder) -> Opened:
     params = load_params()
 
     def accuracy(judgements: Judgements) -> str:
+        show_known(output, judgements)
         found = write_accuracy(output, judgements, params.batch)
         return found.sentence if found else ""
 

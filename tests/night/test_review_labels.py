@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.judgements import Judgement, Judgements, counting
+from pipeline.data.judgements import Judgement, Judgements, counting, keep
 from pipeline.night.counts import feed
 from pipeline.night.kept_labels import read_kept
 from pipeline.night.review import Candidates, write_review
-from pipeline.night.review_labels import show_known, typed_in
+from pipeline.night.review_labels import show_known, show_known_in_all, typed_in
 from pipeline.night.rows import Row, read_rows
 from pipeline.storage.folders import folder_at
 from tests.fixtures.reviews import CONTRACT, image, row
@@ -126,3 +126,15 @@ def test_a_letter_that_the_files_encoding_lacks_leaves_it_alone(tmp_path: Path) 
     (tmp_path / "review.csv").write_bytes(before)
     assert not show_known(folder_at(tmp_path), judged((A, "ada", "\u4e2d")))
     assert (tmp_path / "review.csv").read_bytes() == before
+
+
+def test_all_nights_of_a_project_show_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("monday", "tuesday"):
+        night = tmp_path / "predictions" / name
+        night.mkdir(parents=True)
+        run_night(night)
+    (tmp_path / "predictions/empty").mkdir()
+    keep([one for of in SAID.by_image.values() for one in of.values()])
+    show_known_in_all()
+    assert labels(tmp_path / "predictions/monday") == labels(tmp_path / "predictions/tuesday") == ["DOG", "", "reject"]

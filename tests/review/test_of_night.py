@@ -32,6 +32,10 @@ def test_a_night_that_runs_again_over_judged_images_keeps_their_judgements(night
     session = Session(review)
     judged, *_ = session.images
     session.judge("Ann", [Click(click="1", sha256=judged, label="square")])
+    (night / "review.csv").write_text(f"path,sha256,correct_label\n0.png,{judged},\n")
+    assert review.accuracy
+    review.accuracy(session.judgements)
+    assert f'0.png,{judged},square,"{{""Ann"": ""square""}}"' in (night / "review.csv").read_text()
     classify(Path("photos"), night, load_params())
     classify(Path("photos"), Path("predictions/later"), load_params())
     for output in (night, Path("predictions/later")):
