@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.data.features import read_features
+from pipeline.data.prepared import SPLITS
 from pipeline.model.nearest import unit
 from pipeline.review import head
 from pipeline.review.order import ordered
@@ -62,9 +63,8 @@ class Rest:
 
 def of_project(project: Path) -> Case:
     """All images of a project."""
-    splits = ("train", "val", "test")
-    tables = pd.concat([pd.read_parquet(project / PREPARED / f"{name}.parquet") for name in splits])
-    features = np.concatenate([read_features(project / FEATURES, name) for name in splits])
+    tables = pd.concat([pd.read_parquet(project / PREPARED / f"{name}.parquet") for name in SPLITS])
+    features = np.concatenate([read_features(project / FEATURES, name) for name in SPLITS])
     return Case("demo", features, tables["label"].to_numpy(str), pd.factorize(tables["cluster"])[0])
 
 
@@ -171,7 +171,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     for method, colour in COLOURS.items():
         shown = (rows["set"] == "demo") & (rows["method"] == method) & (rows["labels"] <= IMAGES)
         scores = rows[shown].groupby("labels")["score"]
-        mean, error = scores.mean(), scores.std() / np.sqrt(scores.count())
+        mean, error = scores.mean(), scores.sem()
         axes.plot(mean.index, mean, color=colour, label={"ours": "this order"}.get(method, method))
         axes.fill_between(mean.index, mean - error, mean + error, color=colour, alpha=0.15, linewidth=0)
     axes.axhline(LEVELS["demo"], color="black", linewidth=0.8, linestyle=":")
