@@ -13,8 +13,7 @@ from starlette.responses import Response
 
 from pipeline.core.cells import unguarded
 from pipeline.core.errors import NightshiftError
-from pipeline.core.paths import JUDGEMENTS, RAW
-from pipeline.data.judgements import keep
+from pipeline.core.paths import RAW
 from pipeline.data.label_folders import LabelError
 from pipeline.data.labels import clean, sameness
 from pipeline.params.file import Params
@@ -33,7 +32,7 @@ from pipeline.storage.folders import Folder
 
 SCRIPT = "groups.js"
 SHOWN_UNREADABLE = 100
-NEXT = ("nightshift data import labels", "nightshift train")
+NEXT = "nightshift train"
 
 Sha256 = Annotated[str, Field(pattern=SHA256)]
 
@@ -159,8 +158,7 @@ def _routes(session: Session, beginning: Beginning, images: EmbeddedFolder) -> A
         if sameness(new) != sameness(said.old):
             new = session.spelled(new)
         changed = renamed(session.judgements, session.images, said.old, new, said.reader)
-        keep(changed, JUDGEMENTS)
-        session.recount_labels()
+        session.add(changed)
         return answers.as_json({"label": new, "images": len({one.sha256 for one in changed})})
 
     return router

