@@ -1,7 +1,7 @@
 """From images without labels to a registered model by the review page: clicks, minutes, accuracy; and what was chosen.
 
     python benchmarks/review_beginning.py clicks LABELLED [COUNT]  the person alone, by the page's own routes: a minute
-    python benchmarks/review_beginning.py model LABELLED PROJECT   and import, training, a night over the others: ten,
+    python benchmarks/review_beginning.py model LABELLED PROJECT   and import, training, a night over the others: long,
                                                                    again where it stopped
     python benchmarks/review_beginning.py groups LABELLED          sizes of groups
     python benchmarks/review_beginning.py heads LABELLED           strengths of the head
