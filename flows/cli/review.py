@@ -26,6 +26,9 @@ def review(
     suspects: Annotated[
         bool, typer.Option("--suspects", help="Images of data/raw whose labels may be wrong, instead of a night.")
     ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Begin with the random draw: 30 images say how accurate the night was.")
+    ] = False,
     proposals: Annotated[
         Path | None,
         typer.Option(
@@ -48,7 +51,7 @@ def review(
     from pipeline.review.serve import serve
 
     params = load_params()  # outside a project nothing begins
-    opened = _suspects(what) if suspects else _opened(what, params, proposals)
+    opened = _suspects(what) if suspects else _opened(what, params, proposals, measure)
 
     def tell(address: str) -> None:
         typer.echo(f"{opened.title}: {opened.about}")
@@ -63,7 +66,7 @@ def review(
         serve(opened, params.compute, port, tell)
 
 
-def _opened(what: str | None, params: "Params", proposals: Path | None) -> "Opened":
+def _opened(what: str | None, params: "Params", proposals: Path | None, measure: bool) -> "Opened":
     """What the command's words name."""
     from pipeline.core.paths import PREDICTIONS
     from pipeline.night.rows import PREDICTIONS_CSV
@@ -76,7 +79,8 @@ def _opened(what: str | None, params: "Params", proposals: Path | None) -> "Open
 
         folder = folder_at(what)
         return open_folder(folder, params, read_hints(proposals, folder) if proposals else None)
-    return of_night.open_night(folder_at(what or of_night.newest_night(PREDICTIONS)))
+    night = folder_at(what or of_night.newest_night(PREDICTIONS))
+    return of_night.open_night(night, 1.0 if measure else of_night.DRAWN)
 
 
 def _suspects(what: str | None) -> "Opened":

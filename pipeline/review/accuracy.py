@@ -50,7 +50,7 @@ class TooFew:
         """What to do, in words."""
         return (
             f"Judge about {self.more} more images at random to know how many of the night's ok rows are right "
-            f"({self.judged} of {self.judged + self.more} so far)."
+            f"({self.judged} of {self.judged + self.more} so far; `nightshift review --measure` begins with them)."
         )
 
 

@@ -23,6 +23,7 @@ from pipeline.review.proposer import Proposer, proposer
 from pipeline.review.waiting import Candidate, Waiting
 from pipeline.storage.folders import Folder, folder_at
 
+DRAWN = 0.1  # share of the random draw, which measures the night
 RANKS = ("", "_2", "_3")  # of a row's labels
 
 
@@ -30,8 +31,11 @@ class ReviewError(NightshiftError):
     """There is nothing to review; says what to do."""
 
 
-def open_night(output: Folder) -> Opened:
-    """The finished night in `output`. Raises ReviewError, SummaryError, StoreError."""
+def open_night(output: Folder, drawn: float = DRAWN) -> Opened:
+    """The finished night in `output`. drawn: share of images by the random draw, from the first one on.
+
+    Raises ReviewError, SummaryError, StoreError.
+    """
     if (summary := read_summary(output)) is None:
         raise ReviewError(
             f"{output} holds no finished night. Give the folder of one (`nightshift status` names the latest), or run "
@@ -40,7 +44,7 @@ def open_night(output: Folder) -> Opened:
     if not output.exists(PREDICTIONS_CSV):
         raise ReviewError(f"{output / PREDICTIONS_CSV} is missing. Run the night again.")
     rows = of_rows(read_rows((output / PREDICTIONS_CSV).path), folder_at(listed_path(summary.input)))
-    waiting = ordered(rows, None, seed=seed_of(summary))
+    waiting = ordered(rows, None, random_share=drawn, seed=seed_of(summary))
     params = load_params()
 
     def accuracy(judgements: Judgements) -> str:
@@ -49,7 +53,8 @@ def open_night(output: Folder) -> Opened:
         return found.sentence if found else ""
 
     def arranged(folder: Path) -> list[Waiting]:
-        return ordered(rows, embeddings_of(rows, folder, params.compute), seed=seed_of(summary))
+        embeddings = embeddings_of(rows, folder, params.compute)
+        return ordered(rows, embeddings, random_share=drawn, seed=seed_of(summary))
 
     model = proposer(summary.model_name, summary.model_version, summary.contract_hash)
     return Opened(

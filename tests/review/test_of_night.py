@@ -48,10 +48,13 @@ def test_a_night_that_runs_again_over_judged_images_keeps_their_judgements(night
     assert newest_night(Path("predictions")) == Path("predictions/later")
 
 
-def test_an_image_has_its_training_images_and_what_the_model_looked_at(night: Path) -> None:
+def test_an_image_has_its_training_images_what_the_model_looked_at_and_its_place_in_the_draw(night: Path) -> None:
     review = open_night(folder_at(night))
     assert review.labels == ("circle", "square")
     assert review.model
+    measuring = open_night(folder_at(night), drawn=1.0).waiting
+    sure = sum(one.status == "ok" for one in measuring)
+    assert [one.chosen for one in measuring] == ["random"] * sure + ["doubt"] * (len(measuring) - sure)
     one, explainer = review.waiting[0], Explainer(review.model, load_params().compute)
     picture = Pictures(review.images, Path("cache")).as_model_sees(one.sha256, one.place)
     beside = explainer.nearest(picture)
