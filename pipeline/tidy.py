@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
-from pipeline.core.paths import AUTO, CHECKPOINTS, PREDICTIONS, RAW
+from pipeline.core.paths import AUTO, CHECKPOINTS, PREDICTIONS, RAW, REJECTED
 from pipeline.core.text import named
 from pipeline.data.label_folders import LabelError, folder_of
 from pipeline.night.all_nights import write_all_nights
@@ -107,6 +107,7 @@ def taken() -> list[Taken]:
         LOCAL_STORE: "MLflow: runs",
         DVC_CACHE: "DVC: all versions of the images and of what the stages made; --cache, --prepared",
         CHECKPOINTS: "checkpoints of an unfinished training",
+        REJECTED: "images that people took out of data/raw; nothing deletes them",
         AUTO: "features of other networks, for `nightshift tune --auto`",
         SERVICES: "services: logs",
         PREFECT: "Prefect's history in this project; --prefect",

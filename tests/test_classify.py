@@ -82,9 +82,9 @@ def test_labels_filled_into_the_review_become_training_images(
     classify(tmp_path / "night", tmp_path / "out", load_params())
     review = tmp_path / "out" / "review.csv"
     heading, row = csv.reader(review.open(encoding="utf-8", newline=""))
-    assert (heading[-1], row[-1]) == ("correct_label", "")
+    assert (heading[-2], row[-2]) == ("correct_label", "")
     with review.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([heading, [*row[:-1], "square"]])
+        csv.writer(file).writerows([heading, [*row[:-2], "square", ""]])
     said = nightshift("data", "import", str(review), cwd=project).stdout
     assert "square" in said
     assert (project / "data/raw/square/=odd.png").read_bytes() == (tmp_path / "night/=odd.png").read_bytes()
@@ -98,7 +98,7 @@ def test_a_label_filled_in_between_two_runs_is_kept_and_another_input_is_refused
     review = tmp_path / "out" / "review.csv"
     heading, *lines = csv.reader(review.open(encoding="utf-8", newline=""))
     with review.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([heading, *([*line[:-1], f"label of {line[0]}"] for line in lines)])
+        csv.writer(file).writerows([heading, *([*line[:-2], f"label of {line[0]}", ""] for line in lines)])
     before = {line[0]: f"label of {line[0]}" for line in lines}
     assert "bad.png" in before
     classify(night, tmp_path / "out", here)

@@ -17,8 +17,8 @@ from pathlib import Path
 from pipeline.core.log import log
 from pipeline.core.people_tables import TableError
 from pipeline.night.review_file import REVIEW_COLUMNS, read_review
-from pipeline.night.review_labels import REVIEW, shown_in, typed_in
-from pipeline.night.rows import Row
+from pipeline.night.review_labels import REVIEW, said_by, shown_in, typed_in
+from pipeline.night.rows import JUDGED, Row
 from pipeline.storage.folders import Folder
 
 KEPT = re.compile(r"review-\d+\.csv")
@@ -55,6 +55,7 @@ def read_kept(output: Folder) -> KeptLabels:
         found[digest].add(label)
     single = {digest: label for digest, (label, *others) in found.items() if digest and not others}
     own = any(row[column] for row in rows for column in row.keys() - {*REVIEW_COLUMNS})
+    own |= any(said_by(row[JUDGED]) is None for row in rows)
     twice = sum(bool(typed_in(row)) for row in rows) > len(labels)
     shown = frozenset(row["sha256"] for row in rows if row["sha256"] and shown_in(row))
     return KeptLabels(labels, single, shown, data if own or twice else b"")

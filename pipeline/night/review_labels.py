@@ -45,13 +45,18 @@ def judged_cell(judgements: Judgements, sha256: str) -> str:
     return json.dumps(told, ensure_ascii=False) if told else ""
 
 
-def agreed_in(judged: str) -> str:
-    """What all readers of a cell `judged` say, but for those who cannot tell; empty where they differ."""
+def said_by(judged: str) -> dict[str, str] | None:
+    """Reader -> what they say, of a cell `judged`; None: a person wrote into it."""
     try:
         said = json.loads(judged or "{}")
-    except ValueError:  # a person wrote into it
-        return ""
-    every = [text for text in said.values() if isinstance(text, str)] if isinstance(said, dict) else []
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) and all(isinstance(text, str) for text in said.values()) else None
+
+
+def agreed_in(judged: str) -> str:
+    """What all readers of a cell `judged` say, but for those who cannot tell; empty where they differ."""
+    every = [*(said_by(judged) or {}).values()]
     told = [text for text in every if text != CANNOT_TELL] or every
     return told[-1] if len({*map(sameness, told)}) == 1 else ""
 

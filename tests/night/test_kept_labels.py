@@ -122,6 +122,12 @@ def test_a_persons_own_columns_are_kept_too(output: Path) -> None:
     assert "ask Anna" in (output / "review-1.csv").read_text()
 
 
+def test_what_a_person_wrote_into_the_wrong_column_is_kept_too(output: Path) -> None:
+    fill_in(output, {"a.png": "dog"}, judged="ask Anna")
+    run_night(output, [unsure("a.png")])
+    assert "ask Anna" in (output / "review-1.csv").read_text()
+
+
 def test_a_review_without_labels_leaves_nothing_behind(tmp_path: Path) -> None:
     run_night(tmp_path, [unsure("a.png")])
     run_night(tmp_path, [sure("a.png")])

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.core.cells import csv_path
 from pipeline.core.paths import JUDGEMENTS
 from pipeline.core.text import counted
-from pipeline.data.judgements import Judgement, every_judgement, keep
+from pipeline.data.judgements import Judgement, every_judgement, folder_as_kept, keep
+from pipeline.sources.layout import Found
 from pipeline.sources.relabelled import sha256_of
 from pipeline.sources.source import Source
 
@@ -22,13 +24,19 @@ def judgements_of(source: Source) -> list[Judgement]:
     items = [item for item in (*source.items, *source.differing) if item.said]
     found = [
         Judgement(
-            sha256=sha256, path=item.file.path, label=said.label, reader=said.reader, at=said.at, source="import",
-            seconds=said.seconds,
+            sha256=sha256, path=csv_path(item.file.path), folder=_folder(item.file), label=said.label,
+            reader=said.reader, at=said.at, source="import", seconds=said.seconds,
         )
         for item, sha256 in source.visit(items, sha256_of)
         for said in item.said
     ]  # fmt: skip
     return sorted(found, key=lambda one: (one.at, one.sha256, one.reader))
+
+
+def _folder(file: Found) -> str:
+    """The folder of an image, as a judgement has it; empty for one in an archive."""
+    folder = file.place.removesuffix(f"/{file.path}")
+    return "" if folder == file.place else folder_as_kept(folder)
 
 
 def keep_new(judgements: Sequence[Judgement], raw: Path) -> list[str]:

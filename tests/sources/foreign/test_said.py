@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.data.judgements import Judgement, every_judgement, keep, read_judgements
+from pipeline.data.judgements import Judgement, every_judgement, keep, place_of, read_judgements
 from pipeline.sources.foreign.export import export
 from pipeline.storage.files import sha256
 from tests.fixtures.foreign import annotation, ground_truth, json_file, lines_file, task
@@ -34,6 +34,8 @@ def test_annotators_are_readers_and_those_who_differ_are_kept_too(tmp_path: Path
     found = read_judgements(tmp_path / "data/labels.jsonl")
     assert [*found.differing()] == [sha256(content("b.jpg"))]
     assert found.of(sha256(content("a.jpg")))[0].seconds == 4.288
+    (first, _) = found.of(sha256(content("b.jpg")))
+    assert Path(place_of(first)).read_bytes() == content("b.jpg"), "so that a third reader's word can bring it in"
 
 
 def test_the_same_file_again_adds_nothing_and_a_newer_one_only_what_is_new(tmp_path: Path) -> None:
