@@ -3,7 +3,8 @@
     python benchmarks/review_beginning.py clicks LABELLED [COUNT]  the person alone, by the page's own routes: a minute
     python benchmarks/review_beginning.py model LABELLED PROJECT   and import, training, a night over the others: long,
                                                                    again where it stopped
-    python benchmarks/review_beginning.py groups LABELLED          sizes of groups
+    python benchmarks/review_beginning.py groups LABELLED          sizes of groups, and how they are made
+    python benchmarks/review_beginning.py measures LABELLED        what groups say of a head, and a fair draw
     python benchmarks/review_beginning.py heads LABELLED           strengths of the head
 
 LABELLED is a folder <class>/<image>, such as data/raw of the demo. COUNT of its images (500) are copied under other
@@ -28,6 +29,7 @@ from typing import Any
 
 import numpy as np
 from fastapi.testclient import TestClient
+from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import balanced_accuracy_score
 
 from pipeline.core.paths import JUDGEMENTS
@@ -36,7 +38,8 @@ from pipeline.data.judgements import every_judgement
 from pipeline.params.file import load_params
 from pipeline.review.app import make_app
 from pipeline.review.backbone import load_backbone
-from pipeline.review.clusters import alike
+from pipeline.review.clusters import alike, projected
+from pipeline.review.head import balanced_accuracy, fit
 from pipeline.review.of_folder import open_folder
 from pipeline.review.pictures import Pictures
 from pipeline.review.session import Session
@@ -200,10 +203,33 @@ def features_of(labelled: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, A
 def compare_groups(labelled: Path) -> None:
     """How pure groups are, and how many clicks label 500 images."""
     features, labels = (part[:COUNT] for part in features_of(labelled))
+    points = projected(features)
     for size in (6, 10, 16, 24):
-        groups = alike(features, size)
-        most = sum(max(Counter(labels[group]).values()) for group in groups)
-        print(f"{size} a group: purity {most / len(labels):.2f}, {len(groups) + len(labels) - most} clicks in one pass")
+        ward = AgglomerativeClustering(round(len(labels) / size)).fit_predict(points)
+        ways = {"k-means": alike(features, size), "Ward": [np.flatnonzero(ward == number) for number in set(ward)]}
+        for way, groups in ways.items():
+            most = sum(max(Counter(labels[group]).values()) for group in groups)
+            clicks = len(groups) + len(labels) - most
+            print(f"{way}, {size} a group: purity {most / len(labels):.2f}, {clicks} clicks in one pass")
+
+
+def compare_measures(labelled: Path) -> None:
+    """What groups say of a head, and what a fair draw says, beside the truth on other images."""
+    features, labels = features_of(labelled)
+    kept = []  # of each group those with the label of most: the others are left out, and come later
+    for group in alike(features[:COUNT]):
+        ((most, _),) = Counter(labels[group]).most_common(1)
+        kept.append(group[labels[group] == most])
+    for count in (200, 250, 300):
+        for way, some in (("groups", np.concatenate(kept)[:count]), ("a fair draw", np.arange(count))):
+            if len(set(labels[some])) < 2:
+                continue
+            said = balanced_accuracy(features[some], list(labels[some]), np.full(count, True), seed=0)
+            head = fit(features[some], list(labels[some]))
+            answers = np.array(head.labels)[head.probabilities(features[COUNT:]).argmax(axis=1)]
+            truth = balanced_accuracy_score(labels[COUNT:], answers)
+            words = f"{said.value:.2f} ({said.low:.2f} to {said.high:.2f})" if said else "nothing"
+            print(f"{count} images by {way}: they say {words}, true is {truth:.2f}")
 
 
 def compare_heads(labelled: Path) -> None:
@@ -236,6 +262,8 @@ if __name__ == "__main__":
             model(where, Path(sys.argv[3]).absolute())
         case "groups":
             compare_groups(where)
+        case "measures":
+            compare_measures(where)
         case "heads":
             compare_heads(where)
         case _:

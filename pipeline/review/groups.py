@@ -1,7 +1,7 @@
 """Which images a person sees together: groups of images that look alike, and fair draws. Pure; opens no file.
 
 Groups teach fast and say nothing of how good the model is, for they are not like images at large: on the demo they
-make a head look 98 % right that is 65 % right (benchmarks/review_beginning.py). So a share of the images, drawn by
+make a head look 100 % right that is 53 % right (benchmarks/review_beginning.py). So a share of the images, drawn by
 their content alone, is kept out of the groups and shown as it comes; only these measure.
 """
 
@@ -76,7 +76,7 @@ def by_head(
 ) -> list[Group]:
     """Groups of images that the head calls the same, class by class, the least sure first.
 
-    Of the orders that were tried it teaches most, for as many clicks (benchmarks/review_beginning.py).
+    Where the head is least sure a correction teaches most.
 
     declined: labels of which a person has said that they are wrong, by image.
     """

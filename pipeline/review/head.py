@@ -14,7 +14,7 @@ from pipeline.evaluation.results import Interval
 from pipeline.params.model import Intervals
 from pipeline.review.clusters import Features
 
-STRENGTH = 0.01  # inverse of the penalty: the best of 1e-4 to 1 for 100 to 400 images (benchmarks/review_beginning.py)
+STRENGTH = 0.01  # inverse of the penalty: the best of 1e-4 to 1 on the demo (benchmarks/review_beginning.py)
 FOLDS = 5
 LEAST_DRAWN = 20  # images, for an interval that says anything
 MOST_MEASURED = 2000  # images that are cross-validated: the time grows with their square
