@@ -35,12 +35,9 @@ def listening(port: int | None, last: int) -> socket.socket:
 
 
 def app_of(session: Session, compute: Compute) -> FastAPI:
-    """The server of a review with all that it can show, and the work beside its clicks, `state.background`."""
+    """The server of a review with all that it can show; the caller begins the work beside its clicks."""
     opened = session.opened
-    app = make_app(session, Pictures(opened.images), Explainer(opened.model, compute) if opened.model else None)
-    app.state.background = Background(session)
-    app.state.background.start()
-    return app
+    return make_app(session, Pictures(opened.images), Explainer(opened.model, compute) if opened.model else None)
 
 
 def serve(opened: Opened, compute: Compute, port: int | None, tell: Callable[[str], None]) -> None:
@@ -52,11 +49,12 @@ def serve(opened: Opened, compute: Compute, port: int | None, tell: Callable[[st
     with listening(port, last.port) as opened_socket:
         found = Address(port=opened_socket.getsockname()[1], token=last.token)
         keep_address(found)
-        app = app_of(session, compute)
-        guarded = Guard(app, found.token, hosts(found.port))
-        server = uvicorn.Server(uvicorn.Config(guarded, log_config=None, access_log=False, timeout_graceful_shutdown=2))
+        background = Background(session)
+        app = Guard(app_of(session, compute), found.token, hosts(found.port))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
         tell(found.page)
+        background.start()
         try:
             server.run(sockets=[opened_socket])
         finally:
-            app.state.background.end()
+            background.end()

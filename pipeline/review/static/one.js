@@ -6,7 +6,8 @@ import { Light } from "./light.js";
 import { ask, tab } from "./server.js";
 import { Viewer } from "./viewer.js";
 
-const AHEAD = 4; // images to take, the next ones loaded meanwhile
+const AHEAD = 8; // images to take; the next ones are loaded meanwhile
+const LOADED = 3; // pictures to load before they are wanted
 
 export class OneByOne {
   constructor(root, review) {
@@ -57,6 +58,7 @@ export class OneByOne {
       return;
     }
     let images = this.ready(this.coming ?? []);
+    if (!images.length) images = this.ready(await (this.taking ?? this.take()));
     if (!images.length) images = this.ready(await this.take());
     if (!images.length && this.skipped.size) { // all others are done: what was skipped comes again
       this.skipped.clear();
@@ -64,8 +66,18 @@ export class OneByOne {
     }
     this.coming = images.slice(1);
     this.show(images[0] ?? null);
-    if (this.coming.length < AHEAD / 2 && images.length) this.coming = this.ready(await this.take()).filter((one) => one.sha256 !== this.image?.sha256);
-    for (const one of this.coming) new Image().src = picture(one.sha256);
+    if (this.image) this.prepare();
+  }
+
+  // Take further images and load their pictures, while the reader looks at this one.
+  async prepare() {
+    if (this.coming.length <= AHEAD / 2 && !this.taking) {
+      this.taking = this.take();
+      const found = await this.taking;
+      this.taking = null;
+      this.coming = this.ready(found).filter((one) => one.sha256 !== this.image?.sha256);
+    }
+    for (const one of this.coming.slice(0, LOADED)) new Image().src = picture(one.sha256);
   }
 
   async take() {
