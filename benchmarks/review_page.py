@@ -77,9 +77,8 @@ def truth() -> dict[str, str]:
     return dict(zip(table["sha256"], table["label"], strict=True))
 
 
-def swept(page: Page, known: dict[str, str]) -> int:
-    """Sweep all classes; how many images."""
-    done = 0
+def swept(page: Page, known: dict[str, str]) -> None:
+    """Sweep all classes."""
     for label in page.eval_on_selector_all(".classes bdi", "all => all.map(one => one.textContent)"):
         page.locator(".classes button", has=page.locator("bdi", has_text=label)).click()
         page.wait_for_timeout(300)
@@ -90,9 +89,7 @@ def swept(page: Page, known: dict[str, str]) -> int:
                     time.sleep(GLANCE)
                     page.locator(f"#{tile['id']}").click()
             page.keyboard.press("Enter")
-            done += len(shown)
             page.wait_for_timeout(200)
-    return done
 
 
 ON_SCREEN = """() => {
@@ -104,8 +101,8 @@ ON_SCREEN = """() => {
 }"""
 
 
-def alone(page: Page, known: dict[str, str]) -> int:
-    """Judge ALONE images one by one; how many."""
+def alone(page: Page, known: dict[str, str]) -> None:
+    """Judge ALONE images one by one."""
     labels = page.eval_on_selector_all(".label .name", "all => all.map(one => one.textContent)")
     for _ in range(ALONE):
         path = page.locator(".path").text_content()
@@ -114,20 +111,20 @@ def alone(page: Page, known: dict[str, str]) -> int:
         image = (page.locator(".viewer .large").get_attribute("src") or "").split("/")[-1]
         page.keyboard.press(str(1 + labels.index(known[image])) if known.get(image) in labels else "Enter")
         page.wait_for_function("path => document.querySelector('.path')?.textContent !== path", arg=path)
-    return ALONE
 
 
 def with_a_person(night: Path) -> None:
     """Labels a minute by both ways."""
     known, room = truth(), Path(tempfile.mkdtemp())
     for way, work in (("Sweep", swept), ("One by one", alone)):
+        (room / way).mkdir()
         session = Session(open_night(folder_at(night)), room / way / "data/labels.jsonl")
         with serving(session, room) as address, browser(address) as page:
             enter(page, address, way)
             page.wait_for_timeout(1000)
             began = time.monotonic()
-            count = work(page, known)
-            seconds = time.monotonic() - began
+            work(page, known)
+            count, seconds = session.progress.done, time.monotonic() - began
         say(f"{way}: {count} images in {seconds:.0f} s: {60 * count / seconds:.0f} labels a minute")
 
 
