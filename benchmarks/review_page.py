@@ -81,7 +81,7 @@ def swept(page: Page, known: dict[str, str]) -> None:
     """Sweep all classes."""
     for label in page.eval_on_selector_all(".classes bdi", "all => all.map(one => one.textContent)"):
         page.locator(".classes button", has=page.locator("bdi", has_text=label)).click()
-        page.wait_for_timeout(300)
+        page.wait_for_function(IS_OPEN, arg=label)
         while shown := page.evaluate(ON_SCREEN):
             time.sleep(GLANCE * len(shown) / AT_A_GLANCE)
             for tile in shown:
@@ -92,6 +92,10 @@ def swept(page: Page, known: dict[str, str]) -> None:
             page.wait_for_timeout(200)
 
 
+IS_OPEN = """label => document.querySelector(".classes [aria-selected=true] bdi").textContent === label
+  && document.querySelector(".confirm").textContent.includes(label)
+  && [...document.querySelectorAll(".tile img")].slice(0, 20).every((one) => one.naturalWidth)
+  && document.querySelector(".tile")"""
 ON_SCREEN = """() => {
   const box = document.querySelector(".scroller").getBoundingClientRect();
   return [...document.querySelectorAll(".tile")].filter((one) => {
