@@ -5,21 +5,15 @@ it then renames: a killed import leaves no partial image and no image without a 
 """
 
 import codecs
-import errno
 import os
 import shutil
 import stat
-import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace as replaced
-from itertools import count
 from pathlib import Path
 from typing import BinaryIO
-
-from filelock import FileLock, Timeout
 
 from pipeline.core.paths import METADATA, RAW
 from pipeline.core.terminal import progress_bar
@@ -35,13 +29,12 @@ from pipeline.sources.open import open_source
 from pipeline.sources.project_labels import labels_in
 from pipeline.sources.relabelled import Moved, Moves, find_moves, move
 from pipeline.sources.source import Source
+from pipeline.sources.staging import GB, PIECE, copy_images, link_image, renamed, staging
 from pipeline.sources.typed import keep_typed
 from pipeline.storage.addresses import local_path
 from pipeline.storage.listing import in_dvc_cache, list_images
 
-PIECE = 1 << 20  # bytes read at once
 SETTLED_NS = 60_000_000_000  # more than the difference between two clocks
-GB = 1_000_000_000
 MAX_GB = 50.0
 
 
@@ -116,9 +109,9 @@ def import_images(
     moved = move({now: before for now, before in moves.items() if now in plan.new}, raw)
     if link:
         for path, item in progress_bar(todo.items(), "link", unit="image"):
-            _link(Path(item.file.place), raw / path, room)
+            link_image(Path(item.file.place), raw / path, room)
     else:
-        _copy(todo, source, raw, room, int(max_gb * GB))
+        copy_images(todo, source, raw, room, int(max_gb * GB))
     moved += move({now: before for now, before in moves.items() if now not in plan.new}, raw)
     new, replaced, there = (Counter(placed[path].label for path in paths)
                             for paths in (new_paths, plan.replaced, plan.there))  # fmt: skip
@@ -132,31 +125,6 @@ def import_images(
         moved=tuple(moved),
         notes=(*ours.said_of_new(new_labels, source.items), *source.notes),
     )
-
-
-@contextmanager
-def staging(raw: Path) -> Iterator[Path]:
-    """A folder for unfinished files, on the disk of `raw` but not among its images; for one import at a time."""
-    parent = raw.resolve().parent
-    if raw.exists() and raw.stat().st_dev != parent.stat().st_dev:  # another disk is mounted at `raw`
-        parent = raw
-    room = parent / f".{raw.name}.import.tmp"
-    room.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(room / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ImportingError(
-            f"Another import into {raw} is running. Wait until it ends, then run the same command again."
-        ) from None
-    try:
-        for left in room.iterdir():  # files of a killed import
-            if left.name != "lock":
-                left.unlink()
-        yield room
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
-        lock.release()
 
 
 def _refuse_itself(address: str, raw: Path) -> None:
@@ -287,74 +255,5 @@ def _write_rows(rows: Mapping[str, Mapping[str, str]], moves: Moves, raw: Path, 
     paths = {*rows, *(listed.path for listed in list_images(raw, in_dvc_cache))} if len(before) else set(rows)
     after = merged(moved_rows(as_named(before, paths), moves), rows)
     if not after.equals(before):
-        with _renamed(file, room) as beside:
+        with renamed(file, room) as beside:
             write_metadata(beside, after)
-
-
-def _copy(todo: Placed, source: Source, raw: Path, room: Path, max_bytes: int) -> None:
-    paths = {id(item): path for path, item in todo.items()}
-    budget = _Budget(max_bytes)
-
-    def copy(item: Item, stream: BinaryIO) -> None:
-        with _renamed(raw / paths[id(item)], room) as beside:
-            with beside.open("wb") as file:
-                while piece := stream.read(PIECE):
-                    budget.spend(len(piece))
-                    file.write(piece)
-                size = file.tell()
-            if item.file.bytes not in (None, size):
-                raise ImportingError(
-                    f"Read only {size:,} of {item.file.bytes:,} bytes of {shown(item.file.path)}: the file changed or "
-                    "is truncated. Run the same command again; if this repeats, replace the file. Copied images are "
-                    "kept."
-                )
-            if item.file.modified_ns is not None:
-                os.utime(beside, ns=(item.file.modified_ns, item.file.modified_ns))
-
-    for _ in progress_bar(source.visit(todo.values(), copy), "import", len(todo), unit="image", disable=not todo):
-        pass
-
-
-class _Budget:
-    """The number of bytes that may still be written, shared by several threads."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes, self._left, self._lock = max_bytes, max_bytes, threading.Lock()
-
-    def spend(self, size: int) -> None:
-        with self._lock:
-            self._left -= size
-            if self._left < 0:
-                raise ImportingError(
-                    f"The images are more than {self._max_bytes / GB:g} GB. The images copied so far stay. If that is "
-                    "right, set a higher limit with --max-gb and run the command again."
-                )
-
-
-def _link(source: Path, file: Path, room: Path) -> None:
-    try:
-        with _renamed(file, room) as beside:
-            beside.hardlink_to(source.resolve())
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-            raise
-        raise ImportingError(
-            f"Could not link {source}: {os.strerror(error.errno)}. Omit --link to copy the images."
-        ) from error
-
-
-_numbers = count()
-
-
-@contextmanager
-def _renamed(file: Path, room: Path) -> Iterator[Path]:
-    """A new file in `room`, which replaces `file` once it is complete and synced."""
-    beside = room / str(next(_numbers))
-    try:
-        yield beside
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -8,9 +8,10 @@ import pandas as pd
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import METADATA, RAW
-from pipeline.sources.copy import import_images, staging
+from pipeline.sources.copy import import_images
 from pipeline.sources.layout import Found, Item
 from pipeline.sources.source import Files
+from pipeline.sources.staging import staging
 
 DEFECT_CUT = 0.5  # the published benchmark's threshold between functional and defective cells
 

@@ -24,13 +24,14 @@ from pipeline.data.judgements import Judgement, Judgements, read_judgements
 from pipeline.data.label_folders import folder_of
 from pipeline.night.review_labels import said_in
 from pipeline.sources.contents import contents_of, measured_in
-from pipeline.sources.copy import NOTHING, import_images, staging
+from pipeline.sources.copy import NOTHING, import_images
 from pipeline.sources.import_plan import ImportingError
 from pipeline.sources.judged_bytes import Lost, where_judged
 from pipeline.sources.layout import Found, Item
 from pipeline.sources.project_labels import ProjectLabels, labels_in
 from pipeline.sources.reviews import named_below
 from pipeline.sources.source import Files
+from pipeline.sources.staging import staging
 from pipeline.storage.files import make_folder, replacing, sha256, sha256_of_file
 from pipeline.storage.images_lock import working_on_images
 from pipeline.versions import dvc
