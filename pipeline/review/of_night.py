@@ -43,7 +43,8 @@ def open_night(output: Folder, drawn: float = DRAWN) -> Opened:
         )
     if not output.exists(PREDICTIONS_CSV):
         raise ReviewError(f"{output / PREDICTIONS_CSV} is missing. Run the night again.")
-    rows = of_rows(read_rows((output / PREDICTIONS_CSV).path), folder_at(listed_path(summary.input)))
+    source = folder_at(listed_path(summary.input))
+    rows = of_rows(read_rows((output / PREDICTIONS_CSV).path), source)
     waiting = ordered(rows, None, random_share=drawn, seed=seed_of(summary))
     params = load_params()
 
@@ -60,7 +61,7 @@ def open_night(output: Folder, drawn: float = DRAWN) -> Opened:
     return Opened(
         name=f"night {output.absolute()}",
         title=f"Night {output.name}",
-        about=f"{counted(len(waiting), 'image')} of {listed_path(summary.input)}, by {summary.model_name} version "
+        about=f"{counted(len(waiting), 'image')} of {as_typed(source)}, by {summary.model_name} version "
         f"{summary.model_version} ({as_typed(output)})",
         waiting=tuple(waiting),
         labels=_labels(summary, waiting, model),
