@@ -1,5 +1,6 @@
 """The command `nightshift review`: a person looks at images in a browser, and judges them."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +64,7 @@ def review(
             webbrowser.open(address)
 
     with interruptible(lambda: f"Every judgement is in {JUDGEMENTS}; the same command goes on."):
-        serve(opened, params.compute, port, tell)
+        serve(opened, params.compute, port, tell, partial(typer.echo, err=True))
 
 
 def _opened(what: str | None, params: "Params", proposals: Path | None, measure: bool) -> "Opened":

@@ -28,6 +28,7 @@ from pipeline.core.paths import JUDGEMENTS
 from pipeline.data.labels import sameness
 from pipeline.storage.addresses import is_address
 
+MERGE_MARKS = (b"<<<<<<<", b"=======", b">>>>>>>", b"|||||||")  # with which git begins the lines of a conflict
 LOCK = Path(".nightshift/labels.lock")
 Source = Literal["night", "audit", "test", "import", "unlabelled"]  # what put the image before the reader
 Chosen = Literal["", "random", "doubt", "sweep"]  # how it was chosen; random: a fair draw, which measures the model
@@ -221,6 +222,11 @@ def _is_judgement(line: bytes) -> bool:
 
 
 def _parsed(line: bytes, file: Path, number: int) -> Judgement:
+    if line.startswith(MERGE_MARKS):
+        raise JudgementsError(
+            f"Line {number} of {file} is a mark of a git merge conflict ({line[:7].decode()}). Keep the lines of both "
+            "sides, in any order, and delete the marks (<<<<<<<, =======, >>>>>>>)."
+        )
     try:
         return Judgement.model_validate_json(line)
     except ValidationError as error:

@@ -1,4 +1,7 @@
-"""Where a server of this project listens, and the token that lets a browser in: the same at each start."""
+"""Where a server of this project listens, and the token that lets a browser in: the same at each start.
+
+Each review has an address of its own, so that a page that was open finds its server again, and no other review's.
+"""
 
 import json
 import os
@@ -11,7 +14,7 @@ from pipeline.storage.files import replacing
 
 LOOPBACK = "127.0.0.1"
 TOKEN = "token"  # noqa: S105 - the name of the parameter
-ADDRESS = Path(".nightshift/review.json")  # of the last review: a page that was open finds its server again
+ADDRESSES = Path(".nightshift/reviews")  # of the reviews, by their key
 
 
 class Address(BaseModel):
@@ -26,16 +29,22 @@ class Address(BaseModel):
         return f"http://{LOOPBACK}:{self.port}/?{TOKEN}={self.token}"
 
 
-def last_address(file: Path = ADDRESS) -> Address:
-    """Where the last review was; port 0 and a new token when there was none."""
+def address_of(key: str) -> Path:
+    """The file with the address of a review."""
+    return ADDRESSES / f"{key}.json"
+
+
+def last_address(file: Path) -> Address:
+    """Where it was the last time; port 0 and a new token when there was none."""
     try:
         return Address.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
         return Address(token=secrets.token_urlsafe(24))
 
 
-def keep_address(address: Address, file: Path = ADDRESS) -> None:
-    """Keep it for the next review; only its user may read it."""
+def keep_address(address: Address, file: Path) -> None:
+    """Keep it for the next time; only its user may read it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as beside:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:

@@ -12,7 +12,7 @@ from os import PathLike, stat_result
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, FastAPI, Header, HTTPException, Query
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
@@ -33,6 +33,7 @@ T = TypeVar("T")
 TEMPLATE = "review/page.html"
 STATIC = Path(__file__).with_name("static")
 FOR_EVER = "private, max-age=31536000, immutable"  # the address names the content
+REVIEW = "X-Nightshift-Review"  # the header by which a page names its review
 MOST_AHEAD = 8  # images that a page may take at once
 
 Sha256 = Annotated[str, Query(pattern=SHA256)]
@@ -56,12 +57,13 @@ def make_app(session: Session, pictures: Pictures, explainer: Explainer | None =
     """The server of this review, without its guard. explainer: None where no model is at hand."""
     app = FastAPI(title="Nightshift review", openapi_url=None)
     app.mount("/static", _Static(directory=STATIC), name="static")
-    app.include_router(_words(session))
+    same = [Depends(_same(session))]
+    app.include_router(_words(session), dependencies=same)
     app.include_router(_pictures(session, pictures))
     app.include_router(_explained(session, pictures, explainer))
-    app.include_router(bringing_in.routes())
+    app.include_router(bringing_in.routes(), dependencies=same)
     for part in session.opened.parts:
-        app.include_router(part.routes(session), prefix="/part")
+        app.include_router(part.routes(session), prefix="/part", dependencies=same)
 
     @app.get("/")
     def page(request: Request) -> HTMLResponse:
@@ -81,18 +83,41 @@ def make_app(session: Session, pictures: Pictures, explainer: Explainer | None =
         found.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         return found
 
+    @app.exception_handler(Exception)
+    def failed(_request: Request, _error: Exception) -> Response:
+        """A fault of the server: its terminal has the traceback."""
+        found = answers.as_json({"error": "The server failed at it; its terminal says how."})
+        found.status_code = HTTPStatus.INTERNAL_SERVER_ERROR
+        return found
+
     return app
+
+
+def _same(session: Session) -> Callable[[str], None]:
+    """Refuses a page of another review, which had its server at this address before."""
+
+    def check(review: Annotated[str, Header(alias=REVIEW)] = "") -> None:
+        if review not in ("", session.opened.key):
+            raise HTTPException(
+                HTTPStatus.CONFLICT,
+                f"This address now has another review: {session.opened.title}. End it with Ctrl-C, and run "
+                "`nightshift review` for the images of this page again.",
+            )
+
+    return check
 
 
 def _words(session: Session) -> APIRouter:
     router = APIRouter(prefix="/api")
+    edition = _edition(session)
 
     @router.get("/session")
     def about() -> Response:
         """What the page needs to begin."""
         opened = session.opened
         return answers.as_json({
-            "name": opened.name, "epoch": session.epoch, "labels": session.labels, "sweeps": opened.sweeps,
+            "key": opened.key, "title": opened.title, "edition": edition, "epoch": session.epoch,
+            "labels": session.labels, "sweeps": opened.sweeps,
             "invents": opened.may_invent, "reader": getpass.getuser(),
             "progress": answers.progress(session.progress),
         })  # fmt: skip
@@ -125,11 +150,13 @@ def _words(session: Session) -> APIRouter:
 
     @router.post("/judgements")
     def judge(said: Clicks) -> Response:
-        """Keep judgements; the answer says that they are on the disk."""
-        session.judge(said.reader, said.clicks)
+        """Keep judgements; the answer says which are on the disk, and why others never will be."""
+        refused = session.judge(said.reader, said.clicks)
         verdicts = {one.sha256: answers.verdict_of(session.verdict(one.sha256)) for one in said.clicks}
         return answers.as_json({
-            "kept": [one.click for one in said.clicks], "verdicts": verdicts, "labels": session.labels,
+            "kept": [one.click for one in said.clicks if one.click not in refused],
+            "refused": [{"click": click, "why": why} for click, why in refused.items() if why],
+            "verdicts": verdicts, "labels": session.labels,
             "progress": answers.progress(session.progress),
         })  # fmt: skip
 
@@ -139,12 +166,18 @@ def _words(session: Session) -> APIRouter:
         session.alive(page, reader)
         changed, now = session.changed(since) if epoch == session.epoch else ([], 0)
         return answers.as_json({
-            "epoch": session.epoch, "since": now, "labels": session.labels,
+            "epoch": session.epoch, "since": now, "labels": session.labels, "edition": edition,
+            "renewed": _edition(session) != edition,
             "verdicts": {sha256: answers.verdict_of(session.verdict(sha256)) for sha256 in changed},
             "progress": answers.progress(session.progress),
         })  # fmt: skip
 
     return router
+
+
+def _edition(session: Session) -> str:
+    """Which one of its images this is, as they are now."""
+    return session.opened.edition() if session.opened.edition else ""
 
 
 def _pictures(session: Session, pictures: Pictures) -> APIRouter:

@@ -27,6 +27,15 @@ def valid_name(typed: str) -> str:
     return label
 
 
+def why_not(typed: str) -> str | None:
+    """Why a typed text cannot be a label; None: it can."""
+    try:
+        valid_name(typed)
+    except LabelError as error:
+        return str(error)
+    return None
+
+
 def renamed(judgements: Judgements, images: Iterable[str], old: str, new: str, by: str) -> list[Judgement]:
     """Judgements that give every image of `old` the label `new`, each in the name of the reader who had judged it.
 

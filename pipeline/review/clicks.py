@@ -14,10 +14,11 @@ class Click(BaseModel):
 
     click: str = Field(min_length=1, max_length=64)  # its own name, by which a repeated one is known
     sha256: str = Field(pattern=SHA256)
-    label: str = Field(default="", max_length=200)
+    label: str = Field(default="", max_length=5000)  # the session says what a label may be
     reject: bool = False
     cannot_tell: bool = False
     withdrawn: bool = False
+    undoes: str = Field(default="", max_length=64)  # with `withdrawn`: the click of which all that it did is taken back
     seconds: float | None = Field(default=None, ge=0, le=LONGEST)
     swept: bool = False  # with others of its class at once
 

@@ -31,7 +31,7 @@ class Guard:
         """hosts: the names by which the server may be called, with their ports: `127.0.0.1:8000`."""
         self._app, self._token, self._hosts = app, token, frozenset(hosts)
         port = next(iter(sorted(self._hosts)), ":").rpartition(":")[2]
-        self._cookie = f"nightshift-{port}"  # a browser has the cookies of all ports in one jar
+        self._cookie = cookie_of(port)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
@@ -72,6 +72,11 @@ class Guard:
 
     def _knows(self, token: str) -> bool:
         return secrets.compare_digest(token.encode("utf-8", "surrogateescape"), self._token.encode())
+
+
+def cookie_of(port: int | str) -> str:
+    """The name of the cookie with the token: a browser has the cookies of all ports in one jar."""
+    return f"nightshift-{port}"
 
 
 def _cookies(headers: Headers) -> dict[str, str]:

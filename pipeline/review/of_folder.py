@@ -85,6 +85,7 @@ def open_folder(
         images = EmbeddedFolder(folder, params, store, load or (lambda: load_backbone(params)), beginning.show)
         images.start()
         beginning.start(images)
+        session.reading = lambda: images.progress.at_work
         return _routes(session, beginning, images)
 
     return Opened(

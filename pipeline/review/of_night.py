@@ -12,7 +12,7 @@ from pipeline.night.neighbours import as_typed
 from pipeline.night.review import why_of
 from pipeline.night.review_labels import show_known
 from pipeline.night.rows import PREDICTIONS_CSV, Row, labels_in, read_rows
-from pipeline.night.summary import NightSummary, read_summary
+from pipeline.night.summary import SUMMARY, NightSummary, read_summary
 from pipeline.params.file import load_params
 from pipeline.review.accuracy import write_accuracy
 from pipeline.review.draw import seed_of
@@ -58,6 +58,11 @@ def open_night(output: Folder, drawn: float = DRAWN) -> Opened:
         return ordered(rows, embeddings, random_share=drawn, seed=seed_of(summary))
 
     model = proposer(summary.model_name, summary.model_version, summary.contract_hash)
+
+    def edition() -> str:
+        file = output.local / SUMMARY if output.local else None
+        return str(file.stat().st_mtime_ns) if file and file.is_file() else ""
+
     return Opened(
         name=f"night {output.absolute()}",
         title=f"Night {output.name}",
@@ -69,6 +74,7 @@ def open_night(output: Folder, drawn: float = DRAWN) -> Opened:
         model=model.folder if model else None,
         accuracy=accuracy,
         arranged=partial(arranged, model.folder) if model else None,
+        edition=edition,
     )
 
 
@@ -105,7 +111,7 @@ def _labels(summary: NightSummary, waiting: Iterable[Waiting], model: Proposer |
 
 def newest_night(predictions: Path) -> Path:
     """The folder of the night in `predictions` that ended last. Raises ReviewError."""
-    from pipeline.night.summary import SUMMARY, summary_if_any
+    from pipeline.night.summary import summary_if_any
 
     files = sorted(predictions.glob(f"*/{SUMMARY}"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files:

@@ -4,6 +4,7 @@ A night, the suspects and a folder of new images each make one of these; the pag
 them. What a kind of review adds of its own (its routes, its part of the page) is a `Part`.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,3 +55,9 @@ class Opened:
     parts: tuple[Part, ...] = ()
     accuracy: Callable[[Judgements], str] | None = None  # what judgements come to, in words; called now and then
     arranged: Callable[[], Sequence[Waiting]] | None = None  # the same images in a better order, which takes longer
+    edition: Callable[[], str] | None = None  # of its images, as they are now; another one: they were made again
+
+    @property
+    def key(self) -> str:
+        """A short name of the review for files, headers and a browser's store: the same when it is opened again."""
+        return hashlib.sha256(self.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.core.paths import JUDGEMENTS
-from pipeline.data.judgements import Judgement, Judgements, keep, read_judgements
+from pipeline.data.judgements import Judgement, Judgements, every_judgement, keep, read_judgements
 from pipeline.data.labels import clean, sameness
+from pipeline.review.classes import why_not
 from pipeline.review.clicks import Click
 from pipeline.review.opened import Beside, Opened
 from pipeline.review.queue import Queue
+from pipeline.review.undo import history, name_of, restored
 from pipeline.review.waiting import Waiting
 
 PRESENT = 15.0  # seconds after a page's last sign of life in which its reader counts as here
@@ -64,6 +66,7 @@ class Session:
     def __init__(self, opened: Opened, file: Path = JUDGEMENTS, clock: Callable[[], float] = time.monotonic) -> None:
         """file: of the judgements. Raises JudgementsError, DiskError."""
         self.opened, self.epoch, self.accuracy = opened, secrets.token_hex(4), ""
+        self.reading: Callable[[], bool] = lambda: False  # whether further images may still come
         self._file, self._clock, self._alone = file, clock, threading.RLock()
         self._known: dict[str, dict[str, Judgement]] = {}
         self._size = -1
@@ -150,15 +153,16 @@ class Session:
         with self._alone:
             return sorted(self._known.get(sha256, {}).values(), key=lambda one: one.at)
 
-    def judge(self, reader: str, clicks: Sequence[Click]) -> None:
-        """Keep what a reader says; it is on the disk when this returns.
+    def judge(self, reader: str, clicks: Sequence[Click]) -> dict[str, str]:
+        """Keep what a reader says; it is on the disk when this returns. Returns why, for each click that is refused.
 
-        A click that came before, and whose answer was lost, is not kept twice. One on an image that is not of this
-        review is left out. Raises DiskError, and then none of them counts.
+        An empty reason: later, as its image may still come. A click that came before, and whose answer was lost, is
+        not kept twice. Raises DiskError, and then none of them counts.
         """
         with self._alone:
             self._follow()
-            new = [self._judgement(reader, click) for click in clicks if self._is_new(reader, click)]
+            refused = {one.click: why for one in clicks if (why := self._refusal(one)) is not None}
+            new = self._judgements(reader, [one for one in clicks if one.click not in refused])
             keep(new, self._file)
             if self._file.exists():
                 self._size = max(self._size, 0) + sum(len(one.line.encode()) for one in new)
@@ -167,6 +171,7 @@ class Session:
                 self._count(one)
             pace = self._pace.setdefault(reader, deque(maxlen=PACE))
             pace.extend(one.seconds for one in new if one.seconds is not None and not one.withdrawn)
+            return refused
 
     def take(self, page: str, reader: str, count: int, skipped: frozenset[str], only: str = "") -> list[Waiting]:
         """The next images for a page, which nobody else gets while it is open. only: `differ`, where readers differ."""
@@ -218,24 +223,41 @@ class Session:
         pace = self._pace.get(reader)
         return 60 * len(pace) / max(sum(pace), 0.1) if pace else None
 
-    def _judgement(self, reader: str, click: Click) -> Judgement:
-        image, before = self._images[click.sha256], self._known.get(click.sha256, {}).get(reader)
+    def _refusal(self, click: Click) -> str | None:
+        """Why a click cannot be kept; None: it can."""
+        if click.sha256 not in self._images:
+            return "" if self.reading() else "its image is not in this review"
+        return why_not(click.label) if click.label and sameness(click.label) not in self._own else None
+
+    def _judgements(self, reader: str, clicks: Sequence[Click]) -> list[Judgement]:
+        """What is new in them, in their order: one may take another of them back."""
+        found: list[Judgement] = []
+        undone = {one.sha256 for one in clicks if one.undoes}
+        every = history(every_judgement(self._file), reader, undone) if undone else {}
+        latest = {one.sha256: self._known.get(one.sha256, {}).get(reader) for one in clicks}
+        for click in clicks:
+            before = latest[click.sha256]
+            at = max(datetime.now(UTC), before.at if before else datetime.min.replace(tzinfo=UTC))  # clocks step back
+            said = [before] if before else []
+            if click.sha256 in undone:
+                said = [*every.get(click.sha256, ()), *(one for one in found if one.sha256 == click.sha256)]
+            if any(name_of(one) == click.click for one in said) or (click.withdrawn and before is None):
+                continue
+            one = restored(said, click.undoes, click.click, at) if click.undoes else self._judgement(reader, click, at)
+            if one:
+                found.append(one)
+                latest[click.sha256] = None if one.withdrawn else one
+        return found
+
+    def _judgement(self, reader: str, click: Click, at: datetime) -> Judgement:
+        image = self._images[click.sha256]
         return Judgement.model_validate({
             "sha256": click.sha256, "path": image.path, "reader": reader, "source": image.source,
             "label": self.spelled(click.label) if click.label else "", "reject": click.reject,
             "cannot_tell": click.cannot_tell, "withdrawn": click.withdrawn, "seconds": click.seconds,
             "folder": image.folder, "model_version": image.model_version, "proposed": image.proposed,
-            "chosen": "sweep" if click.swept else image.chosen, "click": click.click,
-            "at": max(datetime.now(UTC), before.at if before else datetime.min.replace(tzinfo=UTC)),  # clocks step back
+            "chosen": "sweep" if click.swept else image.chosen, "click": click.click, "at": at,
         })  # fmt: skip
-
-    def _is_new(self, reader: str, click: Click) -> bool:
-        if click.sha256 not in self._images:
-            return False
-        before = self._known.get(click.sha256, {}).get(reader)
-        if click.withdrawn:
-            return before is not None
-        return before is None or (before.model_extra or {}).get("click") != click.click
 
     def _follow(self) -> None:
         """Read the file again where somebody else has written into it."""

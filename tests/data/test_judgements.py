@@ -88,7 +88,7 @@ def test_a_line_that_a_power_cut_left_unfinished_is_not_read_and_the_next_one_is
 
 def test_a_line_that_somebody_broke_is_named(file: Path) -> None:
     keep([judged()], file)
-    file.write_text(file.read_text() + "<<<<<<< HEAD\n" + file.read_text())
+    file.write_text(file.read_text() + "HEAD\n" + file.read_text())
     with pytest.raises(JudgementsError, match=r"Line 2 of .*labels.jsonl is not a judgement"):
         read_judgements(file)
 
@@ -121,3 +121,11 @@ def test_a_full_disk_is_said_and_what_was_there_stays(tmp_path: Path) -> None:
         assert [one.sha256 for one in every_judgement(file)] == [RUST]
         keep([judged(LEAF)], file)
         assert file.read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize("mark", ["<<<<<<< HEAD", "=======", ">>>>>>> theirs"])
+def test_a_mark_of_a_merge_conflict_says_what_to_do(file: Path, mark: str) -> None:
+    keep([judged()], file)
+    file.write_text(f"{mark}\n{file.read_text()}")
+    with pytest.raises(JudgementsError, match=r"Line 1 of .* git merge conflict .* Keep the lines of both sides"):
+        read_judgements(file)

@@ -1,6 +1,7 @@
 """What the server answers, and whom: the page, its pictures, judgements; nobody without the token."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,57 @@ def test_a_click_that_says_nothing_is_refused_and_keeps_nothing(browser: TestCli
     body = {"reader": "Ann", "clicks": [{"click": "x", "sha256": "0" * 64}]}
     assert browser.post("/api/judgements", json=body).status_code == 422
     assert not (tmp_path / "data/labels.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [("x" * 220, "longer than 200"), ("界" * 150, "folder name of 450 bytes"), ("\u200b", "can be seen"),
+     ("\u00ad", "can be seen"), ("a\0b", "cannot be shown")],
+    ids=["long", "bytes", "unseen", "hyphen", "nul"],
+)  # fmt: skip
+def test_a_label_that_cannot_be_a_class_is_refused_with_a_sentence_and_the_others_are_kept(
+    browser: TestClient, session: Session, tmp_path: Path, label: str, why: str
+) -> None:
+    first, second, third, *_ = session.images
+    said = [
+        (first, {"label": "cat"}),
+        (second, {"label": label}),
+        ("0" * 64, {"reject": True}),
+        (third, {"label": "Wolf"}),
+    ]
+    clicks = [{"click": str(number), "sha256": sha256, **what} for number, (sha256, what) in enumerate(said)]
+    answer = browser.post("/api/judgements", json={"reader": "Ann", "clicks": clicks}).json()
+    assert (answer["kept"], answer["verdicts"][second]) == (["0", "3"], None)
+    one, two = answer["refused"]
+    assert (one["click"], two) == ("1", {"click": "2", "why": "its image is not in this review"})
+    assert why in one["why"]
+    assert [judged.label for judged in every_judgement(tmp_path / "data/labels.jsonl")] == ["cat", "Wolf"]
+
+
+def test_a_page_of_another_review_gets_nothing_and_nothing_of_it_is_kept(
+    browser: TestClient, session: Session, tmp_path: Path
+) -> None:
+    clicks = [{"click": "x", "sha256": next(iter(session.images)), "label": "cat"}]
+    for key, status in (("0" * 16, 409), (browser.get("/api/session").json()["key"], 200)):
+        page = {"X-Nightshift-Review": key}
+        answer = browser.post("/api/judgements", json={"reader": "Ann", "clicks": clicks}, headers=page)
+        assert (answer.status_code, browser.get("/api/news", params=READER, headers=page).status_code) == (
+            status,
+            status,
+        )
+        assert (tmp_path / "data/labels.jsonl").exists() == (status == 200)
+        assert status == 200 or "another review: Night of the test" in answer.json()["detail"]
+
+
+def test_images_that_were_made_again_are_said(tmp_path: Path) -> None:
+    file = tmp_path / "night.json"
+    file.write_text("1")
+    session = Session(replace(opened(tmp_path), edition=file.read_text), tmp_path / "data/labels.jsonl")
+    page = TestClient(make_app(session, Pictures(RULES, tmp_path / "cache")))
+    before = page.get("/api/news", params=READER).json()
+    file.write_text("2")
+    after = page.get("/api/news", params=READER).json()
+    assert [(one["edition"], one["renewed"]) for one in (before, after)] == [("1", False), ("1", True)]
 
 
 def test_tiles_are_sorted_by_doubt(browser: TestClient) -> None:

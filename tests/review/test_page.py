@@ -177,7 +177,7 @@ def test_a_server_that_is_killed_has_every_answered_click_and_gets_the_others_la
         assert acknowledged
         assert acknowledged <= {str((one.model_extra or {})["click"]) for one in kept(tmp_path)}
         page.evaluate(CLICK_FAST, 3)  # what it has at hand can still be judged
-        expect(page.get_by_role("alert")).to_contain_text("The server is gone")
+        expect(page.get_by_role("alert")).to_contain_text("is gone. Start")
         keep_picture(page, "review_gone")
     finally:
         process.kill()

@@ -68,6 +68,45 @@ def test_readers_who_differ_are_shown_and_an_undo_takes_only_ones_own_back(sessi
     assert session.take("p", "Cy", 1, NOTHING)[0].sha256 == first, "it waits again"
 
 
+def test_what_an_action_did_is_taken_back_and_nothing_that_was_said_before(session: Session, tmp_path: Path) -> None:
+    first, second, third, *_ = session.images
+    session.judge("Ann", [click(first, "1", label="dog"), click(second, "2", reject=True)])
+    again = Session(session.opened, tmp_path / "data/labels.jsonl")  # started again
+    again.judge("Ann", [click(one, f"{one[:9]} b", label="cat") for one in (first, second, third)])
+    for _ in range(2):  # the answer to the first was lost
+        again.judge(
+            "Ann", [click(one, f"{one[:9]} c", withdrawn=True, undoes=f"{one[:9]} b") for one in (first, second, third)]
+        )
+    said = [(one.label, one.said[0], one.chosen) for one in again.said(first) + again.said(second)]
+    assert said == [("dog", "label", ""), ("", "reject", "")]
+    assert again.verdict(third) is None
+    assert len(lines(session, tmp_path)) == 8
+    again.judge("Ann", [click(first, "d", withdrawn=True, undoes="1")])
+    assert again.verdict(first) is None
+
+
+def test_a_click_and_its_undo_may_come_together_and_twice(session: Session, tmp_path: Path) -> None:
+    first, *_ = session.images
+    session.judge("Ann", [click(first, "1", label="dog")])
+    for _ in range(2):
+        session.judge("Ann", [click(first, "2", label="cat"), click(first, "3", withdrawn=True, undoes="2")])
+    assert session.verdict(first).label == "dog"  # type: ignore[union-attr]
+    assert [one.label for one in lines(session, tmp_path)] == ["dog", "cat", "dog"]
+
+
+def test_an_undo_of_a_click_that_was_never_kept_leaves_what_is_there(session: Session) -> None:
+    first, *_ = session.images
+    session.judge("Ann", [click(first, "1", label="dog")])
+    session.judge("Ann", [click(first, "3", withdrawn=True, undoes="2")])
+    session.judge("Ben", [click(first, "4", withdrawn=True, undoes="1")])
+    assert session.verdict(first).label == "dog"  # type: ignore[union-attr]
+
+
+def test_a_click_whose_image_may_still_be_read_waits_and_is_not_refused(session: Session) -> None:
+    session.reading = lambda: True
+    assert session.judge("Ann", [click("0" * 64, label="cat")]) == {"1": ""}
+
+
 def test_taking_back_what_was_never_said_keeps_no_line(session: Session, tmp_path: Path) -> None:
     session.judge("Ann", [click(next(iter(session.images)), withdrawn=True), click("0" * 64, "2", label="cat")])
     assert not (tmp_path / "data/labels.jsonl").exists()

@@ -35,17 +35,21 @@ async function begin() {
   review.addEventListener("reader", drawReader);
   review.addEventListener("gone", ({ detail }) => showGone(detail));
   review.addEventListener("back", () => { byId("gone").hidden = true; });
+  review.addEventListener("refused", ({ detail }) => showRefused(detail));
+  review.addEventListener("renewed", ({ detail }) => showRenewed(detail));
   review.addEventListener("note", ({ detail }) => showNote(detail));
   byId("undo").onclick = undo;
   byId("reader").onclick = askReader;
   byId("keys").onclick = showKeys;
   byId("bring").onclick = showPlan;
+  document.addEventListener("click", leaveButton, true);
   document.addEventListener("keydown", onKey);
   window.addEventListener("hashchange", () => go(location.hash.slice(1)));
   drawProgress();
   drawReader();
   if (!review.reader) await askReader();
   review.news();
+  for (const words of await review.outbox.stranded()) warn(words);
   go(location.hash.slice(1) || [...ways.keys()][0]);
 }
 
@@ -106,11 +110,39 @@ function askReader() {
 }
 
 function showGone(words) {
-  const kept = review.outbox.size ? ` ${review.outbox.size} clicks are kept here and will be sent.` : "";
+  const { size } = review.outbox;
+  const kept = size ? ` ${size === 1 ? "1 click is" : `${size} clicks are`} kept here and will be sent.` : "";
   byId("gone").textContent = words
-    ? `The server cannot keep judgements: ${words}${kept}`
-    : `The server is gone. Start \`nightshift review\` again: this page goes on by itself.${kept}`;
+    ? `The server cannot keep judgements: ${sentence(words)}${kept}`
+    : `The server at ${location.host} is gone. Start \`nightshift review\` again: at the same address, this page goes on by itself.${kept}`;
   byId("gone").hidden = false;
+}
+
+const sentence = (words) => (/[.!?…]$/.test(words) ? words : `${words}.`);
+
+// What stays until the reader has seen it.
+function warn(words) {
+  if ([...byId("warnings").children].some((one) => one.firstChild.textContent === words)) return;
+  const line = element("p", { dir: "auto" }, element("span", {}, words), " ", element("button", { type: "button", onclick: () => line.remove() }, "Close"));
+  byId("warnings").append(line);
+}
+
+function showRefused(clicks) {
+  const [{ why, label }] = clicks;
+  const what = clicks.length === 1 ? "One click is not kept" : `${clicks.length} clicks are not kept`;
+  warn(`${what}${label ? ` (${label.length > 40 ? `${label.slice(0, 40)}…` : label})` : ""}: ${sentence(why)}`);
+}
+
+// The images are others now. isOld: the server still has those of before.
+function showRenewed(isOld) {
+  warn(isOld
+    ? "This night was run again, so these are the images and answers of before. What you judge is kept. For those of now end `nightshift review` with Ctrl-C, run it again, and load this page again."
+    : "This night was run again: load this page again to see its images and answers of now.");
+}
+
+// A button that was clicked with a pointer gives the keys back to the page: Enter shall not press it again.
+function leaveButton(event) {
+  if (event.detail) event.target.closest?.("#review button")?.blur();
 }
 
 function showNote(words) {

@@ -3,7 +3,7 @@
 import { Chooser } from "./chooser.js";
 import { element, percent, picture, thumbnail, verdictWords } from "./elements.js";
 import { Light } from "./light.js";
-import { ask, tab } from "./server.js";
+import { ask, Refused, tab } from "./server.js";
 import { Viewer } from "./viewer.js";
 
 const AHEAD = 8; // images to take; the next ones are loaded meanwhile
@@ -32,8 +32,10 @@ export class OneByOne {
     this.chooser = new Chooser(this.answers, review, (what) => this.judge(what));
     this.onVerdicts = ({ detail }) => { if (this.image && detail.includes(this.image.sha256)) this.draw(); };
     review.addEventListener("verdicts", this.onVerdicts);
-    this.restarted = () => { if (!this.image) this.next(); };
-    review.addEventListener("restarted", this.restarted);
+    this.again = () => { if (!this.image && !this.looking) this.next(); };
+    this.gone = () => { if (!this.image) this.draw(); };
+    for (const name of ["restarted", "back"]) review.addEventListener(name, this.again);
+    review.addEventListener("gone", this.gone);
     this.next();
   }
 
@@ -45,7 +47,8 @@ export class OneByOne {
 
   stop() {
     this.review.removeEventListener("verdicts", this.onVerdicts);
-    this.review.removeEventListener("restarted", this.restarted);
+    for (const name of ["restarted", "back"]) this.review.removeEventListener(name, this.again);
+    this.review.removeEventListener("gone", this.gone);
   }
 
   async next() {
@@ -57,6 +60,7 @@ export class OneByOne {
       this.show(this.after.pop());
       return;
     }
+    this.looking = true;
     let images = this.ready(this.coming ?? []);
     if (!images.length) images = this.ready(await (this.taking ?? this.take()));
     if (!images.length) images = this.ready(await this.take());
@@ -64,6 +68,7 @@ export class OneByOne {
       this.skipped.clear();
       images = this.ready(await this.take());
     }
+    this.looking = false;
     this.coming = images.slice(1);
     this.show(images[0] ?? null);
     if (this.image) this.prepare();
@@ -84,7 +89,8 @@ export class OneByOne {
     try {
       const skip = [...this.skipped].slice(-100).join(" ");
       return (await ask("api/next", { page: tab, reader: this.review.reader, count: AHEAD, skip })).images;
-    } catch {
+    } catch (error) {
+      this.review.lost(error instanceof Refused ? error.message : "");
       return [];
     }
   }
@@ -138,7 +144,7 @@ export class OneByOne {
   draw() {
     const { image } = this;
     if (!image) {
-      this.words.replaceChildren(element("h2", {}, this.review.isGone ? "The server is gone" : "All images are judged"));
+      this.words.replaceChildren(element("h2", {}, !this.review.isGone ? "All images are judged" : this.review.fault ? "The server cannot go on" : "The server is gone"));
       return;
     }
     const verdict = this.review.verdicts.has(image.sha256) ? this.review.verdicts.get(image.sha256) : image.verdict;
