@@ -47,6 +47,12 @@ def print_plan(plan: JudgedPlan) -> None:
 def lines_of(plan: JudgedPlan) -> list[str]:
     """A line for each kind of image, for a person who decides."""
     lines = []
+    if plan.new_labels:
+        counts = Counter(item.label for item in (*plan.new, *plan.moved))
+        classes = named(f"{label} ({_images(counts[label])})" for label in plan.new_labels)
+        lines.append(
+            f"New classes, which {RAW} does not have yet: {classes}. If one is a slip, judge its images again."
+        )
     if plan.new:
         lines.append(f"{_images(len(plan.new))} will be copied into {RAW}.")
     if plan.moved:
@@ -57,18 +63,45 @@ def lines_of(plan: JudgedPlan) -> list[str]:
             f"{_images(len(plan.rejected))} will be taken out of {RAW} to {REJECTED}, where nothing deletes them and "
             f"no training sees them: {names}"
         )
-    if plan.new_labels:
-        lines.append(f"New to this project: {named(plan.new_labels)}")
+    lines += taken_back_lines(plan)
     if plan.differing:
         lines.append(
             f"The readers of {_images(len(plan.differing))} differ, so these stay as they are: "
             f"{named(map(str, plan.differing))}"
         )
     lines += _lost_lines(plan.lost)
-    if plan.is_empty:
+    if plan.impossible:
+        lines.append(
+            f"Left out, as their label cannot name a folder: {_images(len(plan.impossible))}: "
+            f"{named(map(str, plan.impossible))} Judge them again."
+        )
+    if not plan.is_empty:
+        return lines
+    if not plan.judged:
+        lines.append("Nothing is judged yet: `nightshift review` shows images to judge.")
+    elif not plan.there:
+        lines.append("Nothing to bring in.")
+    else:
         lines.append(
             f"Nothing to bring in: {_images(plan.there)} with a judgement in {JUDGEMENTS} "
             f"{'has its label' if plan.there == 1 else 'have their labels'} in {RAW}."
+        )
+    return lines
+
+
+def taken_back_lines(plan: JudgedPlan) -> list[str]:
+    """What happens to images whose judgement was taken back."""
+    lines = []
+    if plan.put_back:
+        lines.append(
+            f"Of these, {_images(len(plan.put_back))} will have the label from before the judgement, which was taken "
+            f"back: {named(plan.put_back)}"
+        )
+    if plan.unknown:
+        have = "has" if len(plan.unknown) == 1 else "have"
+        lines.append(
+            f"{_images(len(plan.unknown))} in {RAW} {have} a label whose judgement was taken back: "
+            f"{named(plan.unknown)}. Move them by hand or judge them again."
         )
     return lines
 

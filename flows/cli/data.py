@@ -122,15 +122,20 @@ def _is_of_judgements(source: str) -> bool:
 def _import_judged(yes: bool, dry_run: bool) -> None:
     from flows.show_judged import print_brought_in, print_plan
     from pipeline.core.errors import NightshiftError
+    from pipeline.core.paths import RAW
     from pipeline.params.file import load_params
-    from pipeline.sources.judged import COMMAND, bring_in, plan_judged
+    from pipeline.sources.judged import COMMAND, bring_in, plan_judged, record
     from pipeline.versions import dvc
 
     load_params()  # nothing is written outside a project
     dvc.require_repository()
     plan = plan_judged()
     print_plan(plan)
-    if plan.is_empty or dry_run:
+    if dry_run:
+        return
+    if plan.is_empty:
+        if plan.judged and RAW.is_dir() and record():
+            typer.echo(f"{RAW} had changed since it was last recorded, as by an import that was stopped: recorded now.")
         return
     if not yes:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -7,11 +7,16 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from pipeline.core.disk_errors import AGAIN as ON_TERMINAL
+from pipeline.core.disk_errors import DiskError, disk_error
 from pipeline.core.paths import RAW, REJECTED
-from pipeline.core.text import counted
+from pipeline.core.text import counted, named
 from pipeline.review.answers import as_json
+from pipeline.sources.import_plan import ImportingError
 from pipeline.sources.judged import BroughtIn, JudgedPlan, bring_in, plan_judged
 from pipeline.storage.files import sha256
+
+AGAIN = "Then bring the images in again: what is done is kept."
 
 
 class Agreed(BaseModel):
@@ -36,9 +41,22 @@ def routes() -> APIRouter:
         found = plan_judged()
         if name_of(found) != agreed.plan:
             raise HTTPException(HTTPStatus.CONFLICT, "Somebody has judged images meanwhile: read the plan again.")
-        return as_json({"lines": done_lines(bring_in(found))})
+        try:
+            return as_json({"lines": done_lines(bring_in(found))})
+        except (ImportingError, DiskError, OSError) as error:
+            if words := refusal(error):
+                raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, words) from None
+            raise
 
     return router
+
+
+def refusal(error: Exception) -> str:
+    """What a page says of an import that failed, without what only a terminal can do; empty where it has no words."""
+    if isinstance(error, ImportingError):
+        return f"{error.what} {AGAIN}"
+    meant = disk_error(error) if isinstance(error, OSError) else error
+    return f"{str(meant).removesuffix(f' {ON_TERMINAL}')}. {AGAIN}" if meant else ""
 
 
 def name_of(plan: JudgedPlan) -> str:
@@ -49,12 +67,12 @@ def name_of(plan: JudgedPlan) -> str:
 
 def plan_lines(plan: JudgedPlan) -> list[str]:
     """What a plan does and leaves, in words."""
-    lines = [f"Copy {_by_label(Counter(item.label for item in plan.new))} into {RAW}." if plan.new else ""]
+    lines = [f"New classes: {', '.join(plan.new_labels)}." if plan.new_labels else ""]
+    lines += [f"Copy {_by_label(Counter(item.label for item in plan.new))} into {RAW}." if plan.new else ""]
     lines += [f"Move to their judged label: {_by_label(Counter(item.label for item in plan.moved))}."] * bool(
         plan.moved
     )
     lines += [f"Take {counted(len(plan.rejected), 'rejected image')} out, to {REJECTED}."] * bool(plan.rejected)
-    lines += [f"New classes: {', '.join(plan.new_labels)}."] * bool(plan.new_labels)
     lines += [f"{counted(plan.there, 'image has', 'images have')} the judged label already."] * bool(plan.there)
     lines += [f"Readers differ on {counted(len(plan.differing), 'image')}: they stay as they are."] * bool(
         plan.differing
@@ -62,7 +80,17 @@ def plan_lines(plan: JudgedPlan) -> list[str]:
     lines += [
         f"{counted(len(plan.lost), 'image is', 'images are')} not where they were judged, or have changed."
     ] * bool(plan.lost)
-    return [line for line in lines if line] or ["Nothing is judged yet."]
+    lines += [
+        f"The judgement of {counted(len(plan.put_back), 'image')} was taken back: the label before it counts again."
+    ] * bool(plan.put_back)
+    lines += [
+        f"{counted(len(plan.unknown), 'image')} in {RAW} {'has' if len(plan.unknown) == 1 else 'have'} a label whose "
+        f"judgement was taken back: {named(plan.unknown)}. Judge them again, or move them by hand."
+    ] * bool(plan.unknown)
+    lines += [
+        f"Left out, as their label cannot name a folder: {named(map(str, plan.impossible))} Judge them again."
+    ] * bool(plan.impossible)
+    return [line for line in lines if line] or ["Nothing to bring in." if plan.judged else "Nothing is judged yet."]
 
 
 def done_lines(done: BroughtIn) -> list[str]:

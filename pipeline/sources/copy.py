@@ -29,7 +29,7 @@ from pipeline.sources.open import open_source
 from pipeline.sources.project_labels import labels_in
 from pipeline.sources.relabelled import Moved, Moves, find_moves, move
 from pipeline.sources.source import Source
-from pipeline.sources.staging import GB, PIECE, copy_images, link_image, renamed, staging
+from pipeline.sources.staging import GB, PIECE, copy_images, link_image, renamed, size_in_words, staging
 from pipeline.sources.typed import keep_typed
 from pipeline.storage.addresses import local_path
 from pipeline.storage.listing import in_dvc_cache, list_images
@@ -236,13 +236,14 @@ def _check_room(todo: Placed, room: Path, max_gb: float) -> None:
     size = sum(item.file.bytes or 0 for item in todo.values())
     if size > max_gb * GB:
         raise ImportingError(
-            f"The images are {size / GB:.3g} GB; the limit is {max_gb:g} GB. Nothing was copied. If that is right, "
-            "set a higher limit with --max-gb."
+            f"The images are {size_in_words(size)}; the limit is {size_in_words(max_gb * GB)}. Nothing was copied.",
+            "If that is right, set a higher limit with --max-gb.",
         )
     if size > (free := shutil.disk_usage(room).free):
         raise ImportingError(
-            f"The images are {size / GB:.3g} GB; the disk of {room.parent} has {free / GB:.3g} GB free. Nothing was "
-            "copied. Make room, or add --link if they are on the same disk."
+            f"The images are {size_in_words(size)}; the disk of {room.parent} has {size_in_words(free)} free. "
+            "Nothing was copied. Make room.",
+            "Or add --link, if they are on the same disk.",
         )
 
 

@@ -15,7 +15,15 @@ State = Literal["same", "other"]  # of a file that exists already
 
 
 class ImportingError(NightshiftError):
-    """The images cannot be placed; the message says which, and what to do."""
+    """The images cannot be placed; the message says which, and what to do.
+
+    `what` is the message without what only a terminal can do.
+    """
+
+    def __init__(self, what: str, then: str = "") -> None:
+        """Say what happened; `then`: what to do in a terminal, such as to add an option."""
+        super().__init__(f"{what} {then}".rstrip())
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True)

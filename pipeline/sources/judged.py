@@ -2,12 +2,13 @@
 
 An image goes to the label on which all its readers agree: a new one is copied from where it was judged, one that has
 another label moves, one that is rejected moves to data/rejected, where nothing deletes it. Images whose readers differ
-stay as they are. The plan follows from the judgements and from what is in data/raw, so an import that was killed goes
-on where it stopped, and a second one finds nothing to do. The frozen splits stay as they are.
+stay as they are. One whose judgement was taken back gets the label that it had before, where that is known. The plan
+follows from the judgements and from what is in data/raw, so an import that was killed goes on where it stopped, and a
+second one finds nothing to do. The frozen splits stay as they are.
 """
 
 import io
-import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +21,8 @@ from pipeline.core.paths import JUDGEMENTS, RAW, REJECTED
 from pipeline.core.terminal import show
 from pipeline.core.text import shown
 from pipeline.data import labels
-from pipeline.data.judgements import Judgement, Judgements, read_judgements
-from pipeline.data.label_folders import folder_of
+from pipeline.data.judgements import Judgement, Judgements, counting, every_judgement
+from pipeline.data.label_folders import LabelError, folder_of
 from pipeline.night.review_labels import said_in
 from pipeline.sources.contents import contents_of, measured_in
 from pipeline.sources.copy import NOTHING, import_images
@@ -29,16 +30,18 @@ from pipeline.sources.import_plan import ImportingError
 from pipeline.sources.judged_bytes import Lost, where_judged
 from pipeline.sources.layout import Found, Item
 from pipeline.sources.project_labels import ProjectLabels, labels_in
+from pipeline.sources.rejected import Taken, clear_returned, known_of_rejected, place_below, take_out
 from pipeline.sources.reviews import named_below
 from pipeline.sources.source import Files
 from pipeline.sources.staging import staging
-from pipeline.storage.files import make_folder, replacing, sha256, sha256_of_file
+from pipeline.sources.taken_back import find_taken_back
+from pipeline.storage.files import sha256, sha256_of_file
 from pipeline.storage.images_lock import working_on_images
 from pipeline.versions import dvc
 
 T = TypeVar("T")
 COMMAND = "nightshift data import labels"
-IGNORE_ALL = "*\n"  # the .gitignore of data/rejected: images are no matter of git's
+AGREED_GB = 1e9  # no limit: a person has read the plan
 SHORT = 8  # hexadecimal digits that tell two images of one name apart
 
 
@@ -55,17 +58,16 @@ class Differing:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """An image that leaves data/raw."""
+class Impossible:
+    """An image with a label that cannot name a folder."""
 
-    path: str  # below data/raw
-    to: str  # below data/rejected
     sha256: str
+    path: str
+    why: str
 
-    @property
-    def label(self) -> str:
-        """The label that it had."""
-        return labels.of_folder(self.path.split("/", 1)[0])
+    def __str__(self) -> str:
+        """For a person."""
+        return f"{shown(self.path)}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,10 @@ class JudgedPlan:
     differing: tuple[Differing, ...] = ()
     lost: tuple[Lost, ...] = ()
     new_labels: tuple[str, ...] = ()
+    impossible: tuple[Impossible, ...] = ()
+    put_back: tuple[str, ...] = ()  # images of `new` and `moved` whose judgement was taken back: their label before
+    unknown: tuple[str, ...] = ()  # in data/raw; their judgement was taken back, and no label before is known
+    judged: int = 0  # images of which anybody says anything
     digests: Mapping[str, str] = field(default_factory=dict)  # place of an image of `new` or `moved` -> SHA-256
 
     @property
@@ -111,8 +117,8 @@ class JudgedFiles(Files):
             data = stream.read()
             if sha256(data) != self.digests[item.file.place]:
                 raise ImportingError(
-                    f"{shown(item.file.place)} has changed since it was judged. What was brought in so far stays; run "
-                    f"`{COMMAND}` again, which leaves this file aside."
+                    f"{shown(item.file.place)} has changed since it was judged. What was brought in so far stays; the "
+                    "next import leaves this file aside."
                 )
             return act(item, io.BytesIO(data))
 
@@ -124,12 +130,14 @@ def plan_judged(project: Path = Path()) -> JudgedPlan:
 
     Raises JudgementsError for a damaged file of judgements, LabelError for folders of data/raw that are one label.
     """
-    judgements = read_judgements(project / JUDGEMENTS)
+    every = [*every_judgement(project / JUDGEMENTS)]
+    judgements = counting(every)
     raw = project / RAW
     ours = labels_in(raw)
     there = contents_of(raw, measured_in(project))
     wanted: dict[str, Judgement] = {}  # SHA-256 of an image that needs copying or moving -> what all say of it
     rejected: list[Taken] = []
+    impossible: list[Impossible] = []
     settled = 0
     spelt = _Spelling(ours)
     for sha256_ in judgements.by_image:
@@ -139,16 +147,22 @@ def plan_judged(project: Path = Path()) -> JudgedPlan:
         paths = there.get(sha256_, [])
         if agreed.reject:
             rejected += [Taken(path, _free(project / REJECTED, path, sha256_), sha256_) for path in paths]
+        elif why := spelt.fault_of(agreed.label):
+            impossible.append(Impossible(sha256_, agreed.path, why))
         elif paths and all(_label(path) == spelt.of(agreed.label) for path in paths):
             settled += 1
         else:
             wanted[sha256_] = agreed
+    back = find_taken_back(every, judgements, there, project)
+    wanted |= back.before
     new, moved, lost, digests = _placed(wanted, judgements, there, spelt, project)
     differing = tuple(_differing(judgements, sha256_) for sha256_ in judgements.differing())
     items = (*new, *moved)
     return JudgedPlan(
-        project, new, moved, tuple(rejected), settled, differing, lost, tuple(ours.missing(items)), digests
-    )
+        project, new, moved, tuple(rejected), settled, differing, lost, tuple(ours.missing(items)), tuple(impossible),
+        tuple(item.file.path for item in items if digests[item.file.place] in back.before), back.unknown,
+        len(judgements.by_image), digests,
+    )  # fmt: skip
 
 
 def bring_in(plan: JudgedPlan, tell: dvc.Tell = show) -> BroughtIn:
@@ -163,14 +177,30 @@ def bring_in(plan: JudgedPlan, tell: dvc.Tell = show) -> BroughtIn:
     return done
 
 
+def record() -> bool:
+    """Record the data version where data/raw is not as it was recorded; whether it was not.
+
+    An import that was killed may have done all of its work but this.
+    """
+    file = RAW.with_name(f"{RAW.name}.dvc")
+    with working_on_images(COMMAND):
+        before = file.read_bytes() if file.is_file() else b""
+        dvc.add_data()
+    return file.read_bytes() != before
+
+
 def carry_out(plan: JudgedPlan) -> BroughtIn:
     """`bring_in` for a caller that keeps other commands away, and records the data version."""
     raw = plan.project / RAW
     done = NOTHING
     with staging(raw) as room:
         if items := [*plan.new, *plan.moved]:
-            done = import_images(JudgedFiles(items, 0, digests=plan.digests), raw, room)
-        rejected = [taken for taken in plan.rejected if _take_out(taken, plan.project)]
+            try:
+                done = import_images(JudgedFiles(items, 0, digests=plan.digests), raw, room, max_gb=AGREED_GB)
+            except ImportingError as error:
+                raise ImportingError(error.what, f"Then run `{COMMAND}` again.") from error
+            clear_returned(plan.new, plan.project)
+        rejected = take_out(plan.rejected, plan.project, room)
     now = Counter(_label(one.now) for one in done.moved)
     return BroughtIn(done.new, now, Counter(taken.label for taken in rejected), done.notes)
 
@@ -185,6 +215,18 @@ class _Spelling:
     def of(self, label: str) -> str:
         return self._known.setdefault(labels.sameness(label), labels.clean(label))
 
+    def fault_of(self, label: str) -> str:
+        """Why a label cannot be a class of the project; empty where it can."""
+        if labels.sameness(label) in self._known:
+            return ""
+        if any(unicodedata.category(char) == "Cc" for char in label):
+            return f"The label {shown(label[:40])} has characters that cannot be shown."
+        try:
+            folder_of(labels.clean(label))
+        except LabelError as error:
+            return str(error)
+        return ""
+
     def folder(self, label: str) -> str:
         return self.folders.get(label) or folder_of(label)
 
@@ -194,7 +236,9 @@ def _placed(
     project: Path,
 ) -> tuple[tuple[Item, ...], tuple[Item, ...], tuple[Lost, ...], dict[str, str]]:  # fmt: skip
     """The images to copy and to move, those whose bytes are nowhere, and the hash of each place."""
-    found = where_judged({sha: of for sha in wanted if sha not in there for of in [judgements.of(sha)]}, project)
+    sought = {sha: judgements.of(sha) or [agreed] for sha, agreed in wanted.items() if sha not in there}
+    found = where_judged(sought, project)
+    known = known_of_rejected(project)
     new: list[Item] = []
     moved: list[Item] = []
     lost: list[Lost] = []
@@ -216,7 +260,8 @@ def _placed(
             path = _free(project / RAW, f"{folder}/{_below(agreed)}", sha, taken)
         taken.add(path)
         digests[source.place] = sha
-        (moved if paths else new).append(Item(label, path.split("/", 1)[1], source))
+        facts = known.get(place_below(source.place, project), ())
+        (moved if paths else new).append(Item(label, path.split("/", 1)[1], source, facts))
     return tuple(new), tuple(moved), tuple(lost), digests
 
 
@@ -239,23 +284,6 @@ def _free(root: Path, path: str, sha: str, taken: Iterable[str] = (), words: str
 
 def _has_other(file: Path, sha: str) -> bool:
     return file.exists() and (not file.is_file() or sha256_of_file(file) != sha)
-
-
-def _take_out(taken: Taken, project: Path) -> bool:
-    """Move a rejected image to data/rejected; whether it was still there, with the bytes that were judged."""
-    file, to = project / RAW / taken.path, project / REJECTED / taken.to
-    if not file.is_file() or sha256_of_file(file) != taken.sha256:
-        return False
-    ignored = project / REJECTED / ".gitignore"
-    if not ignored.is_file():
-        make_folder(ignored.parent)
-        ignored.write_text(IGNORE_ALL)
-    if not to.is_file():
-        with replacing(to) as beside:  # a copy: the file may be a link into DVC's cache, which `dvc gc` empties
-            shutil.copyfile(file, beside)
-            shutil.copystat(file, beside)
-    file.unlink()
-    return True
 
 
 def _differing(judgements: Judgements, sha: str) -> Differing:

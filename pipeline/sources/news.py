@@ -12,12 +12,12 @@ from pipeline.sources.judged import JudgedPlan
 def count_news(plan: JudgedPlan, project: Path = Path()) -> int:
     """The images whose judgement would change what the last training learnt.
 
-    plan: of now. Images whose readers differ or cannot tell, and those whose bytes are lost, do not count; nor does a
-    judgement that says what the training images say already.
+    plan: of now. Images whose readers differ or cannot tell, those whose bytes are lost and those whose label names no
+    folder do not count; nor does a judgement that says what the training images say already.
     """
     learnt = read_learnt(project / LEARNT)
     judgements = read_judgements(project / JUDGEMENTS)
-    lost = {one.sha256 for one in plan.lost}
+    lost = {one.sha256 for one in (*plan.lost, *plan.impossible)}
     count = 0
     for sha256 in judgements.by_image.keys() - lost:
         agreed = judgements.agreed(sha256)

@@ -23,6 +23,7 @@ from pipeline.sources.source import Source
 
 PIECE = 1 << 20  # bytes read at once
 GB = 1_000_000_000
+MB = 1_000_000
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def staging(raw: Path) -> Iterator[Path]:
         lock.acquire(timeout=0)
     except Timeout:
         raise ImportingError(
-            f"Another import into {raw} is running. Wait until it ends, then run the same command again."
+            f"Another import into {raw} is running. Wait until it ends.", "Then run the same command again."
         ) from None
     try:
         for left in room.iterdir():  # files of a killed import
@@ -65,14 +66,22 @@ def copy_images(todo: Placed, source: Source, raw: Path, room: Path, max_bytes: 
             if item.file.bytes not in (None, size):
                 raise ImportingError(
                     f"Read only {size:,} of {item.file.bytes:,} bytes of {shown(item.file.path)}: the file changed or "
-                    "is truncated. Run the same command again; if this repeats, replace the file. Copied images are "
-                    "kept."
+                    "is truncated. Copied images are kept.",
+                    "Run the same command again; if this repeats, replace the file.",
                 )
             if item.file.modified_ns is not None:
                 os.utime(beside, ns=(item.file.modified_ns, item.file.modified_ns))
 
     for _ in progress_bar(source.visit(todo.values(), copy), "import", len(todo), unit="image", disable=not todo):
         pass
+
+
+def size_in_words(size: int | float) -> str:
+    """`12 bytes`, `0.1 MB`, `50 GB`."""
+    if size < MB / 10:
+        return f"{size:,.0f} bytes"
+    amount, unit = (size / GB, "GB") if size >= GB else (size / MB, "MB")
+    return f"{amount:,.1f}".removesuffix(".0") + f" {unit}"
 
 
 class _Budget:
@@ -86,8 +95,8 @@ class _Budget:
             self._left -= size
             if self._left < 0:
                 raise ImportingError(
-                    f"The images are more than {self._max_bytes / GB:g} GB. The images copied so far stay. If that is "
-                    "right, set a higher limit with --max-gb and run the command again."
+                    f"The images are more than {size_in_words(self._max_bytes)}. The images copied so far stay.",
+                    "If that is right, set a higher limit with --max-gb and run the command again.",
                 )
 
 

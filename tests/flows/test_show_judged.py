@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.show_judged import lines_of
 from pipeline.data.judgements import Judgement, folder_as_kept, keep
+from pipeline.sources.judged import JudgedPlan
 from pipeline.storage.files import sha256_of_file
 from tests.fixtures.project import dvc, new_data_project, nightshift
 
@@ -35,6 +37,11 @@ def judged(tmp_path: Path) -> Path:
     return project
 
 
+def test_nothing_is_judged_yet() -> None:
+    assert lines_of(JudgedPlan(Path())) == ["Nothing is judged yet: `nightshift review` shows images to judge."]
+    assert lines_of(JudgedPlan(Path(), judged=1)) == ["Nothing to bring in."]
+
+
 def import_labels(project: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     return nightshift("data", "import", "labels", *options, cwd=project, check=False)
 
@@ -50,7 +57,7 @@ def test_the_command_says_what_it_will_do_and_without_a_terminal_does_it_only_wh
         "1 image of data/raw will move to another label: dog/1.jpg -> cat",
         "1 image will be taken out of data/raw to data/rejected, where nothing deletes them and no training sees them: "
         "dog/2.jpg",
-        "New to this project: wasp",
+        "New classes, which data/raw does not have yet: wasp (1 image). If one is a slip, judge its images again.",
         "The readers of 1 image differ, so these stay as they are: two.jpg (ada: cat; bob: dog)",
         "Not brought in, as they are not where they were judged, nor in any night's folder: 1 image: photos/gone.jpg. "
         "Put the files back, then run the same command again; their judgements are kept.",
@@ -61,8 +68,11 @@ def test_the_command_says_what_it_will_do_and_without_a_terminal_does_it_only_wh
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Next: nightshift train")
     assert (judged / "data/raw.dvc").read_text() != before, "a new data version"
     assert "data/raw.dvc" not in dvc("status", "data/raw.dvc", cwd=judged).stdout
+    (judged / "data/raw.dvc").write_text(before)  # as of an import that was killed before it recorded the version
     again = import_labels(judged)
     assert again.returncode == 0, "there is nothing to ask"
+    assert "by an import that was stopped: recorded now" in again.stdout
+    assert "data/raw.dvc" not in dvc("status", "data/raw.dvc", cwd=judged).stdout
     assert "Nothing to bring in: 2 images with a judgement in data/labels.jsonl have their labels in data/raw." in (
         again.stdout
     )

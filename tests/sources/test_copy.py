@@ -198,8 +198,11 @@ def test_links_to_another_disk_are_refused_before_anything_is_done(tmp_path: Pat
 
 def test_the_limit_holds_before_anything_is_copied(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "pets", *PETS)
-    with pytest.raises(ImportingError, match=r"images are 5e-08 GB; the limit is 1e-08 GB\. Nothing was copied"):
+    with pytest.raises(ImportingError, match=r"images are 50 bytes; the limit is 10 bytes\..*--max-gb") as error:
         take(folder, tmp_path, max_gb=1e-8)
+    assert error.value.what == "The images are 50 bytes; the limit is 10 bytes. Nothing was copied.", (
+        "a page has no options"
+    )
     assert raw(tmp_path) == {}
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from flows.show_judged import lines_of
 from pipeline.core.cells import csv_path
 from pipeline.data.judgements import Judgement, folder_as_kept, keep
+from pipeline.data.side_table import read_metadata
 from pipeline.night.rows import Classified, Stamp, to_row, write_rows
 from pipeline.registry.learnt import note_learnt
 from pipeline.sources.judged import JudgedPlan, carry_out, plan_judged
@@ -101,7 +103,57 @@ def test_nothing_follows_from_who_cannot_tell_or_takes_it_back(project: Path) ->
     judge(Path("photos/1.jpg"), "?")
     judge(Path("photos/deep/2.jpg"), "ants")
     judge(Path("photos/deep/2.jpg"), "")
-    assert plan_judged() == JudgedPlan(Path())
+    assert plan_judged() == JudgedPlan(Path(), judged=1)
+
+
+def test_a_judgement_taken_back_after_an_import_is_undone_where_the_label_before_is_known(project: Path) -> None:
+    before = tree(RAW)
+    judge(RAW / "ants/deep/1.jpg", "K\u00e4fer")
+    judge(RAW / "K\u00e4fer/junk.jpg", "-")
+    judge(Path("photos/1.jpg"), "ants")
+    Path("photos/copy.jpg").write_bytes((RAW / "ants/0.jpg").read_bytes())
+    judge(Path("photos/copy.jpg"), "ants")
+    import_all()
+    for file in ("K\u00e4fer/deep/1.jpg", "ants/1.jpg", "ants/0.jpg"):
+        judge(RAW / file, "")
+    judge(Path("data/rejected/K\u00e4fer/junk.jpg"), "", folder=Path("data/rejected"))
+    plan = plan_judged()
+    assert sorted(plan.put_back) == ["K\u00e4fer/deep/1.jpg", "K\u00e4fer/junk.jpg"]
+    assert plan.unknown == ("ants/1.jpg",), "ants/0.jpg was there before it was judged"
+    assert (
+        "1 image in data/raw has a label whose judgement was taken back: ants/1.jpg. Move them by hand or judge them "
+        "again." in lines_of(plan)
+    )
+    carry_out(plan)
+    assert tree(RAW) == before | {"ants/1.jpg": content("1.jpg")}
+    assert sorted(tree(Path("data/rejected"))) == [".gitignore"]
+    assert (plan_judged().is_empty, plan_judged().unknown) == (True, ("ants/1.jpg",))
+
+
+def test_what_is_known_of_an_image_goes_with_it_to_the_rejected_ones_and_back(project: Path) -> None:
+    side = RAW / "metadata.csv"
+    side.write_text("path,group,site\nK\u00e4fer/junk.jpg,g7,=north\nants/0.jpg,g1,south\n")
+    judge(RAW / "K\u00e4fer/junk.jpg", "-")
+    import_all()
+    assert side.read_text() == "path,group,site\nants/0.jpg,g1,south\n"
+    judge(Path("data/rejected/K\u00e4fer/junk.jpg"), "ants", folder=Path("data/rejected"))
+    import_all()
+    rows = read_metadata(side).to_dict("records")
+    assert {"path": "ants/K\u00e4fer/junk.jpg", "group": "g7", "site": "=north"} in rows
+    assert len(rows) == 2
+    assert read_metadata(Path("data/rejected/metadata.csv")).empty
+
+
+@pytest.mark.parametrize("label", ["\u754c" * 150, "a\0b", "\u200b"])
+def test_an_image_whose_label_cannot_name_a_folder_is_left_out_and_named(project: Path, label: str) -> None:
+    judge(Path("photos/1.jpg"), label)
+    judge(Path("photos/deep/2.jpg"), "ants")
+    plan = import_all()
+    assert [one.path for one in plan.impossible] == ["1.jpg"]
+    assert any(line.startswith("Left out, as their label cannot name a folder: 1 image: 1.jpg: ") for line in
+               lines_of(plan))  # fmt: skip
+    assert "ants/deep/2.jpg" in tree(RAW)
+    assert count_news(plan_judged()) == 1
 
 
 def gone(file: Path) -> None:

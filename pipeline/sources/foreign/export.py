@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.core.disk_errors import WRITING
 from pipeline.core.errors import NightshiftError
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import FROZEN_SPLITS, JUDGEMENTS, METADATA, RAW
@@ -213,7 +214,12 @@ def _copy_images(images: Sequence[Exported], raw: Path, folder: Path) -> None:
         )
     for path in progress_bar(todo, "copy", unit="image", disable=not todo):
         with replacing(folder / path) as beside:
-            shutil.copyfile(raw / path, beside)
+            try:
+                shutil.copyfile(raw / path, beside)
+            except OSError as error:
+                if error.errno in WRITING:  # it names the image that was read first
+                    error.filename, error.filename2 = str(folder / path), None
+                raise
 
 
 def _record(project: Path) -> _Written:

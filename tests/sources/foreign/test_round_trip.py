@@ -1,11 +1,13 @@
 """Labels go out, come in and go out again: the same labels, splits and judgements, and the same bytes."""
 
+import resource
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from pipeline.core.disk_errors import disk_error
 from pipeline.core.errors import NightshiftError
 from pipeline.data.judgements import Judgement, keep, read_judgements
 from pipeline.data.label_folders import folder_of
@@ -121,6 +123,19 @@ def test_images_go_beside_the_file_and_another_project_needs_nothing_else(tmp_pa
     assert (out / "cat/1.jpg").read_bytes() == b"another's"
     with pytest.raises(NightshiftError, match=r"would look for them at gs://\. Omit --with-images"):
         export("vertex", project=tmp_path, with_images=True)
+
+
+def test_a_full_disk_is_said_of_the_copy_and_not_of_the_image(tmp_path: Path) -> None:
+    write_files(tmp_path / "data/raw", "cat/1.jpg")
+    (tmp_path / "data/raw/cat/1.jpg").write_bytes(bytes(4096))
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, usual[1]))  # Python ignores SIGXFSZ: the write raises EFBIG
+    try:
+        with pytest.raises(OSError, match=r"too large") as error:
+            export("coco", str(tmp_path / "out/coco.json"), project=tmp_path, with_images=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert str(tmp_path / "out/cat/1.jpg") in str(disk_error(error.value))
 
 
 def test_what_an_export_needs_is_said(tmp_path: Path) -> None:
