@@ -17,7 +17,7 @@ def count_news(plan: JudgedPlan, project: Path = Path()) -> int:
     """
     learnt = read_learnt(project / LEARNT)
     judgements = read_judgements(project / JUDGEMENTS)
-    lost = {one.sha256 for one in (*plan.lost, *plan.impossible)}
+    lost = {one.sha256 for one in plan.lost} | {one.sha256 for one in plan.impossible}
     count = 0
     for sha256 in judgements.by_image.keys() - lost:
         agreed = judgements.agreed(sha256)
