@@ -170,6 +170,7 @@ def clicks(count: int) -> None:
 NEXT_IMAGE = """async (count) => {
   const times = [];
   for (let number = 0; number < count; number += 1) {
+    while (document.querySelector(".viewer.loading")) await new Promise((done) => setTimeout(done, 5));
     const path = () => document.querySelector(".path").textContent;
     const [before, began] = [path(), performance.now()];
     document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
@@ -182,6 +183,7 @@ NEXT_IMAGE = """async (count) => {
 ON_DISK = """async (count) => {
   const times = [];
   for (let number = 0; number < count; number += 1) {
+    while (document.querySelector(".viewer.loading")) await new Promise((done) => setTimeout(done, 5));
     performance.clearResourceTimings();
     document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
     let found;

@@ -59,7 +59,7 @@ class Estimate(Part):
         """The estimate in words."""
         by = "All are judged:" if self.is_complete else f"By {counted(self.judged, 'judged image')},"
         once = "" if self.rows == self.images else " (identical files count once)"
-        said = f"{by} {self.figures} of the night's ok rows are right{once}."
+        said = f"{by} {self.figures} of the night's answers with status ok are right{once}."
         if not self.cannot_tell:
             return said
         more = "1 more has" if self.cannot_tell == 1 else f"{self.cannot_tell:,} more have"

@@ -49,8 +49,8 @@ class TooFew:
     def sentence(self) -> str:
         """What to do, in words."""
         return (
-            f"Judge about {self.more} more images at random to know how many of the night's ok rows are right "
-            f"({self.judged} of {self.judged + self.more} so far; `nightshift review --measure` begins with them)."
+            f"To know how many of the answers with status ok are right, judge {self.more:,} more of the random draw "
+            f"(One by one, order: random draw)."
         )
 
 

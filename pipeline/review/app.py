@@ -118,7 +118,7 @@ def _words(session: Session) -> APIRouter:
         return answers.as_json({
             "key": opened.key, "title": opened.title, "edition": edition, "epoch": session.epoch,
             "labels": session.labels, "sweeps": opened.sweeps,
-            "invents": opened.may_invent, "reader": getpass.getuser(),
+            "invents": opened.may_invent, "draws": bool(opened.drawn), "reader": getpass.getuser(),
             "progress": answers.progress(session.progress),
         })  # fmt: skip
 
@@ -135,7 +135,8 @@ def _words(session: Session) -> APIRouter:
     @router.get("/next")
     def next_images(
         page: Page, reader: Name, count: Annotated[int, Query(ge=1, le=MOST_AHEAD)] = 1,
-        only: Annotated[str, Query(pattern="^(differ)?$")] = "", skip: Annotated[str, Query(max_length=8000)] = "",
+        only: Annotated[str, Query(pattern="^(differ|random)?$")] = "",
+        skip: Annotated[str, Query(max_length=8000)] = "",
     ) -> Response:  # fmt: skip
         """The next images for this page, which nobody else gets while it is open."""
         found = session.take(page, reader, count, frozenset(skip.split()), only)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from pipeline.core.disk_errors import AGAIN as ON_TERMINAL
 from pipeline.core.disk_errors import DiskError, disk_error
 from pipeline.core.paths import RAW, REJECTED
-from pipeline.core.text import counted, named
+from pipeline.core.text import counted, named, shown
 from pipeline.review.answers import as_json
 from pipeline.sources.import_plan import ImportingError
 from pipeline.sources.judged import BroughtIn, JudgedPlan, bring_in, plan_judged
@@ -67,12 +67,21 @@ def name_of(plan: JudgedPlan) -> str:
 
 def plan_lines(plan: JudgedPlan) -> list[str]:
     """What a plan does and leaves, in words."""
-    lines = [f"New classes: {', '.join(plan.new_labels)}." if plan.new_labels else ""]
-    lines += [f"Copy {_by_label(Counter(item.label for item in plan.new))} into {RAW}." if plan.new else ""]
-    lines += [f"Move to their judged label: {_by_label(Counter(item.label for item in plan.moved))}."] * bool(
-        plan.moved
-    )
-    lines += [f"Take {counted(len(plan.rejected), 'rejected image')} out, to {REJECTED}."] * bool(plan.rejected)
+    lines = [f"New classes: {named(plan.new_labels)}."] * bool(plan.new_labels)
+    lines += [
+        f"{counted(of, 'image')} will be copied into {RAW} as {shown(label)}: "
+        f"{named(item.file.path for item in plan.new if item.label == label)}."
+        for label, of in sorted(Counter(item.label for item in plan.new).items())
+    ]
+    lines += [
+        f"{counted(of, 'image')} of {RAW} will move to the label {shown(label)}: "
+        f"{named(item.file.path for item in plan.moved if item.label == label)}."
+        for label, of in sorted(Counter(item.label for item in plan.moved).items())
+    ]
+    lines += [
+        f"{counted(len(plan.rejected), 'rejected image')} will leave {RAW} for {REJECTED}: "
+        f"{named(taken.path for taken in plan.rejected)}."
+    ] * bool(plan.rejected)
     lines += [f"{counted(plan.there, 'image has', 'images have')} the judged label already."] * bool(plan.there)
     lines += [f"Readers differ on {counted(len(plan.differing), 'image')}: they stay as they are."] * bool(
         plan.differing
@@ -95,7 +104,7 @@ def plan_lines(plan: JudgedPlan) -> list[str]:
 
 def done_lines(done: BroughtIn) -> list[str]:
     """What has been done, in words."""
-    parts = {"new": done.new, "moved": done.moved, "rejected": done.rejected}
+    parts = {"Copied": done.new, "Moved to another label": done.moved, "Rejected": done.rejected}
     lines = [f"{words}: {_by_label(of)}." for words, of in parts.items() if of]
     return [*lines, *done.notes, "`nightshift train` learns from them."]
 

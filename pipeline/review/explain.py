@@ -19,6 +19,7 @@ from pipeline.model.nearest import Nearest
 from pipeline.model.reference import Reference, read_reference
 from pipeline.params.model import Compute
 from pipeline.review.opened import Beside
+from pipeline.review.pictures import PictureError
 
 COUNT = 6  # training images
 SIDE = 512  # pixels of a heat map's longer side
@@ -42,13 +43,14 @@ class Explainer:
             rows, distances = (found[0] for found in self._nearest(embedding))
         about = self._reference.about
         return tuple(
-            Beside(about.sha256[row], str(RAW / about.paths[row]), about.labels[row], f"{distance:.2f} away")
+            Beside(about.sha256[row], str(RAW / about.paths[row]), about.labels[row], f"distance {distance:.2f}")
             for row, distance in zip(rows, distances, strict=True)
         )
 
     def heat(self, picture: Picture, label: str) -> bytes:
         """Where the answer `label` comes from, as a PNG in the image's shape, to lie over it: the mean fall of the
-        label's probability when a grey square covers a place (Zeiler and Fergus, 2014).
+        label's probability when a grey square covers a place (Zeiler and Fergus, 2014). Raises PictureError where no
+        place counts.
         """
         from pipeline.evaluation.saliency import occlusion
 
@@ -58,6 +60,8 @@ class Explainer:
                 names.index(label) if label in names else int(self._engine.predict(picture.pixels[None])[0].argmax())
             )
             heat = occlusion(self._engine, picture.pixels[np.newaxis], np.array([number]))[0]
+        if not heat.any():
+            raise PictureError("covering any one place does not lower the answer")
         return _as_png(_in_shape(heat, picture, self._engine.contract.images.fit))
 
     @cached_property

@@ -18,7 +18,7 @@ from pipeline.review.accuracy import write_accuracy
 from pipeline.review.draw import seed_of
 from pipeline.review.embedded import embeddings_of
 from pipeline.review.opened import Opened
-from pipeline.review.order import ordered
+from pipeline.review.order import draw_of, ordered
 from pipeline.review.proposer import Proposer, proposer
 from pipeline.review.waiting import Candidate, Waiting
 from pipeline.storage.folders import Folder, folder_at
@@ -72,6 +72,7 @@ def open_night(output: Folder, drawn: float = DRAWN) -> Opened:
         labels=_labels(summary, waiting, model),
         images=model.images if model else params.images,
         model=model.folder if model else None,
+        drawn=tuple(rows[number].sha256 for number in draw_of(rows, seed_of(summary))),
         accuracy=accuracy,
         arranged=partial(arranged, model.folder) if model else None,
         edition=edition,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CONFIDENT = 0.9  # of a mistake, where no model says which confidence it is sure at
+ISSUE = "label issue: a model that did not learn from this image expects another label"
+SURE_MISTAKE = "the model is sure of another label: its mistake, or a wrong label"
 MOST_BESIDE = 6  # near-duplicates beside one
 
 
@@ -60,7 +62,10 @@ def open_suspects() -> Opened:
             waiting[sha256] = _also(before, one) if before else _waiting(one, sha256, label)
     if not waiting:
         raise ReviewError("There are no suspects: the last training and its audit doubt no label.")
-    kinds = {"audit": "by the audit or beside a near-duplicate", "test": "confident mistakes of the test split"}
+    kinds = {
+        "audit": "with a label issue or a near-duplicate under another label",
+        "test": "of the test split, where the model is sure of another label",
+    }
     counts = {kind: sum(one.source == kind for one in waiting.values()) for kind in kinds}
     return Opened(
         name="suspects",
@@ -103,7 +108,7 @@ def _issues() -> Iterator[_Found]:
         candidates = [Candidate(row["suggested"], _number(row["suggested_confidence"]))]
         if row["label"]:
             candidates.append(Candidate(row["label"], _number(row["label_confidence"])))
-        yield _Found(row["path"], "audit", row["suggested"], tuple(candidates), "the audit doubts its label")
+        yield _Found(row["path"], "audit", row["suggested"], tuple(candidates), ISSUE)
 
 
 def _twins(found: Mapping[str, tuple[Beside, ...]]) -> Iterator[_Found]:
@@ -124,7 +129,7 @@ def _mistakes(sure: float) -> Iterator[_Found]:
     wrong = table[(table["label"] != table["predicted"]) & (table["confidence"] >= sure)]
     for row in wrong.sort_values("confidence", ascending=False, kind="stable").itertuples():
         of = Candidate(str(row.predicted), float(row.confidence))  # type: ignore[arg-type]
-        yield _Found(str(row.path), "test", of.label, (of,), "test image: a confident mistake, or a wrong label")
+        yield _Found(str(row.path), "test", of.label, (of,), SURE_MISTAKE)
 
 
 def _waiting(one: _Found, sha256: str, label: str) -> Waiting:

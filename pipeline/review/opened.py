@@ -53,6 +53,7 @@ class Opened:
     sweeps: bool = True  # whether a whole class can be judged at once
     may_invent: bool = False  # whether a reader makes the classes: a new label needs no second thought
     parts: tuple[Part, ...] = ()
+    drawn: tuple[str, ...] = ()  # SHA-256 in the order of the random draw that measures; empty: there is none
     accuracy: Callable[[Judgements], str] | None = None  # what judgements come to, in words; called now and then
     arranged: Callable[[], Sequence[Waiting]] | None = None  # the same images in a better order, which takes longer
     edition: Callable[[], str] | None = None  # of its images, as they are now; another one: they were made again

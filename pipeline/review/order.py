@@ -45,7 +45,7 @@ def ordered(
     seed: `draw.seed_of` of the night; the order depends on nothing else.
     """
     teaching = [*_teaching(waiting, embeddings or {})]
-    drawn = sorted(_draw(waiting), key=lambda number: lot(seed, waiting[number].sha256))
+    drawn = draw_of(waiting, seed)
     whys = {number: why for number, why in teaching if why}
     order = _interleaved([number for number, _ in teaching], drawn, random_share)
     return [
@@ -55,13 +55,13 @@ def ordered(
     ]
 
 
-def _draw(waiting: Sequence[Waiting]) -> list[int]:
-    """The numbers of the images that a fair draw may take: those that are `ok`, identical ones once."""
+def draw_of(waiting: Sequence[Waiting], seed: str) -> list[int]:
+    """The numbers of the images that are `ok`, identical ones once, in the order of a fair draw."""
     first: dict[str, int] = {}
     for number, one in enumerate(waiting):
         if one.status == "ok":
             first.setdefault(one.sha256, number)
-    return [*first.values()]
+    return sorted(first.values(), key=lambda number: lot(seed, waiting[number].sha256))
 
 
 def _interleaved(teaching: Sequence[int], drawn: Sequence[int], share: float) -> Iterator[tuple[int, Chosen]]:

@@ -22,18 +22,21 @@ class Queue:
         """Show them in another order from now on; leases stay."""
         self._order, self._first = list(order), 0
 
-    def take(self, page: str, count: int, is_open: Callable[[str], bool], skipped: frozenset[str]) -> list[str]:
+    def take(
+        self, page: str, count: int, is_open: Callable[[str], bool], skipped: frozenset[str],
+        order: Iterable[str] | None = None,
+    ) -> list[str]:  # fmt: skip
         """The next `count` images for `page`, which holds them from now on and gives up its others.
 
-        is_open: whether an image still waits; skipped: those that this page does not want now.
+        is_open: whether an image still waits; skipped: those that this page does not want now; order: another one.
         """
         now, found = self._clock(), list[str]()
-        for image in self._order[self._first :]:
+        for image in self._order[self._first :] if order is None else order:
             if len(found) == count:
                 break
             if is_open(image) and image not in skipped and self._is_free(image, page, now):
                 found.append(image)
-        while self._first < len(self._order) and not is_open(self._order[self._first]):
+        while order is None and self._first < len(self._order) and not is_open(self._order[self._first]):
             self._first += 1
         self._held = {image: held for image, held in self._held.items() if held[0] != page and held[1] > now}
         self._held |= dict.fromkeys(found, (page, now + LEASE))

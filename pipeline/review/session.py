@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -174,7 +174,10 @@ class Session:
             return refused
 
     def take(self, page: str, reader: str, count: int, skipped: frozenset[str], only: str = "") -> list[Waiting]:
-        """The next images for a page, which nobody else gets while it is open. only: `differ`, where readers differ."""
+        """The next images for a page, which nobody else gets while it is open.
+
+        only: `differ`, where readers differ; `random`, in the order of the draw that measures.
+        """
         with self._alone:
             self._follow()
             self._seen[page] = (reader, self._clock())
@@ -183,9 +186,12 @@ class Session:
                 found = self._verdicts.get(sha256)
                 return found is None if only != "differ" else found is not None and found.kind == "differ"
 
-            if only:
-                self.queue.reopened()
-            return [self._images[image] for image in self.queue.take(page, count, is_open, skipped)]
+            drawn = [one for one in self.opened.drawn if one in self._images]
+            orders: dict[str, Iterable[str]] = {"random": drawn, "differ": self._images}
+            taken = self.queue.take(page, count, is_open, skipped, orders.get(only))
+            if only == "random":
+                self._images |= {one: replace(self._images[one], chosen="random") for one in taken}
+            return [self._images[image] for image in taken]
 
     def alive(self, page: str, reader: str) -> None:
         """A page is open; whatever it looks at stays its own."""

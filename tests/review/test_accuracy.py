@@ -131,8 +131,8 @@ def test_images_that_nobody_can_tell_or_that_readers_see_differently_count_for_b
     assert (found.judged, found.right, found.cannot_tell, found.share) == (40, 40, 2, 1)
     assert (found.low, found.high) == (finite_ends(40, 42, 200, 0.95)[0] / 200, 1)
     assert found.sentence == (
-        "By 40 judged images, 100 % (86 to 100) of the night's ok rows are right. 2 more have no certain answer: wrong "
-        "for the lower end, right for the upper."
+        "By 40 judged images, 100 % (86 to 100) of the night's answers with status ok are right. 2 more have no "
+        "certain answer: wrong for the lower end, right for the upper."
     )
     agreed = of([*judged, *hard, says(DRAW[41], "dog")])  # ada sees it now
     assert (agreed.judged, agreed.right, agreed.cannot_tell) == (41, 40, 1)
@@ -161,7 +161,10 @@ def test_too_few_say_how_many_more_to_judge_and_a_gap_in_the_draw_ends_it() -> N
     assert by([], []) is None
     found = by([says(name) for name in DRAW[:20] + DRAW[21:100]])
     assert found == TooFew(20, 10)
-    assert found.sentence.startswith("Judge about 10 more images at random to know how many of the night's ok rows are")
+    assert found.sentence == (
+        "To know how many of the answers with status ok are right, judge 10 more of the random draw (One by one, "
+        "order: random draw)."
+    )
     assert of([says(name) for name in DRAW[:100]]).judged == 100
     assert by([says(name) for name in DRAW[:6]], ROWS[:9]) == TooFew(6, 3)
     assert by([says(DRAW[0]), says(DRAW[1], cannot_tell=True)], ROWS[:2]) != TooFew(1, 0)
@@ -184,7 +187,7 @@ def test_the_words_never_make_an_interval_narrower(share: float, low: float, hig
 
 def test_all_judged_needs_no_interval() -> None:
     found = of([says(name, "dog" if name == DRAW[3] else "cat") for name in DRAW])
-    assert found.sentence == "All are judged: 99.5 % of the night's ok rows are right."
+    assert found.sentence == "All are judged: 99.5 % of the night's answers with status ok are right."
 
 
 @pytest.fixture

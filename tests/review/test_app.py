@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -10,9 +11,12 @@ from PIL import Image
 
 from pipeline.data.judgements import every_judgement
 from pipeline.review.app import make_app
+from pipeline.review.bringing_in import plan_lines
 from pipeline.review.guard import Guard
 from pipeline.review.pictures import Pictures
 from pipeline.review.session import Session
+from pipeline.sources.judged import JudgedPlan, Taken
+from pipeline.sources.layout import Found, Item
 from tests.fixtures.waiting import RULES, opened
 
 HOST, TOKEN = "127.0.0.1:8765", "the-token"
@@ -61,6 +65,9 @@ def test_the_page_needs_nothing_from_elsewhere_and_no_text_of_it_is_markup(brows
     page = browser.get("/")
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert "//" not in page.text.replace("<!DOCTYPE html>", "").split("<style>")[0]
+    assert (
+        '<link rel="icon" href="data:,">' in page.text.split("</head>")[0]
+    )  # elsewhere a browser asks for favicon.ico
     assert browser.get("/static/main.js").headers["cache-control"] == "no-cache"
 
 
@@ -133,6 +140,36 @@ def test_images_that_were_made_again_are_said(tmp_path: Path) -> None:
     file.write_text("2")
     after = page.get("/api/news", params=READER).json()
     assert [(one["edition"], one["renewed"]) for one in (before, after)] == [("1", False), ("1", True)]
+
+
+def test_a_reader_may_follow_the_random_draw_or_look_where_readers_differ(tmp_path: Path) -> None:
+    review = opened(tmp_path)
+    drawn = tuple(review.waiting[number].sha256 for number in (7, 2, 9))
+    session = Session(replace(review, drawn=drawn), tmp_path / "data/labels.jsonl")
+    page = TestClient(make_app(session, Pictures(RULES, tmp_path / "cache")))
+    assert page.get("/api/session").json()["draws"]
+
+    def taken(reader: str, only: str) -> list[dict[str, Any]]:
+        found = page.get("/api/next", params={"page": reader, "reader": reader, "only": only, "count": 8}).json()
+        return [*found["images"]]
+
+    assert [one["sha256"] for one in taken("Ann", "random")] == [*drawn]
+    for reader, label in (("Ann", "cat"), ("Ben", "dog")):
+        body = {"reader": reader, "clicks": [{"click": reader, "sha256": drawn[0], "label": label}]}
+        assert page.post("/api/judgements", json=body).status_code == 200
+    assert [one.chosen for one in every_judgement(tmp_path / "data/labels.jsonl")] == ["random"] * 2
+    assert [one["sha256"] for one in taken("Ann", "random")] == [*drawn[1:]]
+    [differing] = taken("Ann", "differ")
+    assert [(one["reader"], one["label"]) for one in differing["said"]] == [("Ann", "cat"), ("Ben", "dog")]
+
+
+def test_the_plan_of_bringing_in_names_the_images(tmp_path: Path) -> None:
+    new = tuple(Item("cat", f"{name}.png", Found(f"{name}.png", name)) for name in "abcd")
+    plan = JudgedPlan(tmp_path, new, rejected=(Taken("dog/x.png", "dog/x.png", "0"),), new_labels=("cat",))
+    lines = plan_lines(plan)
+    assert lines[0] == "New classes: cat."
+    assert lines[1].startswith("4 images will be copied into data/raw as cat: a.png, b.png")
+    assert lines[2] == "1 rejected image will leave data/raw for data/rejected: dog/x.png."
 
 
 def test_tiles_are_sorted_by_doubt(browser: TestClient) -> None:

@@ -44,8 +44,8 @@ def test_each_look_names_its_suspects_once_and_test_images_are_marked(project: P
         ("cat/1.png", "audit", "cat", "dog"),
         ("dog/2.png", "test", "dog", "cat"),
     ]
-    assert "audit" in found.waiting[0].why
-    assert "test image" in found.waiting[0].why
+    assert "label issue" in found.waiting[0].why
+    assert "the model is sure of another label" in found.waiting[0].why
     assert found.labels == ("cat", "dog")
     assert found.waiting[0].folder == "data/raw"
 

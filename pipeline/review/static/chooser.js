@@ -40,6 +40,12 @@ export class Chooser {
     element("small", {}, percent(confidences.get(label))))));
   }
 
+  // Its key.
+  digit(label) {
+    const place = this.offered.indexOf(label);
+    return place < 0 ? "its name" : String(place + 1);
+  }
+
   choose(label) {
     this.recent = [label, ...this.recent.filter((one) => one !== label)].slice(0, DIGITS);
     this.field.value = "";
@@ -66,32 +72,47 @@ export class Chooser {
   }
 
   typed(event) {
+    const steps = { ArrowDown: 1, ArrowUp: -1 };
     if (event.key === "Escape") {
       this.field.value = "";
       this.find();
       this.field.blur();
-    } else if (event.key === "Enter" && !event.isComposing && this.matches.length) this.choose(this.matches[0]);
+    } else if (event.key in steps && this.matches.length) this.mark(Math.min(Math.max(this.picked + steps[event.key], 0), this.matches.length - 1));
+    else if (event.key === "Enter" && !event.isComposing && this.matches[this.picked]) this.choose(this.matches[this.picked].label);
     else if (event.key === "Enter" && !this.field.value) this.field.blur();
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
 
+  // What is typed may mean. Enter takes the label of exactly this name. Else: where readers make the classes, a new one;
+  // among fixed classes the first that begins so. Any other only by a click or the arrows.
   find() {
-    const typed = fold(this.field.value);
-    const same = this.review.labels.filter((label) => typed && fold(label).startsWith(typed));
-    const inside = this.review.labels.filter((label) => typed && !same.includes(label) && fold(label).includes(typed));
-    this.matches = [...same, ...inside].slice(0, FOUND);
     const own = this.field.value.trim();
-    const isNew = own && !this.review.labels.some((label) => fold(label) === fold(own));
-    this.found.replaceChildren(
-      ...this.matches.map((label, index) => element("button", {
-        type: "button", role: "option", "aria-selected": String(index === 0), dir: "auto", onclick: () => this.choose(label),
-      }, label)),
-      ...(isNew ? [element("button", { type: "button", class: "new", dir: "auto", onclick: () => this.choose(own) }, `new label “${own}”`)] : []),
-    );
-    if (isNew && this.review.invents && !this.matches.length) this.matches = [own];
+    const [typed, loose] = [same(own), found(own)];
+    const { labels, invents } = this.review;
+    const exact = labels.filter((label) => typed && same(label) === typed);
+    const begins = labels.filter((label) => typed && !exact.includes(label) && same(label).startsWith(typed));
+    const near = labels.filter((label) => loose && !exact.includes(label) && !begins.includes(label) && found(label).includes(loose));
+    const fresh = typed && !exact.length ? [{ label: own, fresh: true }] : [];
+    const known = [...exact, ...begins, ...near].slice(0, FOUND).map((label) => ({ label }));
+    this.matches = invents ? [...fresh, ...known] : [...known, ...fresh];
+    this.mark(exact.length || begins.length || (invents && fresh.length) ? 0 : -1);
+  }
+
+  mark(picked) {
+    this.picked = picked;
+    this.found.replaceChildren(...this.matches.map(({ label, fresh }, index) => element("button", {
+      type: "button", role: "option", class: fresh ? "new" : null, "aria-selected": String(index === picked), dir: "auto", onclick: () => this.choose(label),
+    }, fresh ? `new label “${label}”` : label)));
   }
 }
 
-function fold(text) { return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().trim(); }
+// Equal for two labels that are the same class, as in data/labels.py.
+function same(text) {
+  const folded = text.normalize("NFC").toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ").normalize("NFC");
+  return folded.replace(/(?![\u200c\u200d])\p{Cf}/gu, "").split(/\s+/).filter(Boolean).join(" ");
+}
+
+// For finding only: without accents.
+function found(text) { return same(text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "")); }

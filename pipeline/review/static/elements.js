@@ -12,7 +12,7 @@ export function element(name, attributes = {}, ...children) {
 }
 
 export function percent(share) {
-  return share === null || share === undefined ? "" : `${(100 * share).toFixed(share >= 0.9995 || share < 0.0995 ? 0 : 1)} %`;
+  return share === null || share === undefined ? "" : `${(100 * share).toFixed(share >= 0.9995 || share < 0.0005 ? 0 : 1)} %`;
 }
 
 export const thumbnail = (sha256) => `thumbnail/${sha256}`;

@@ -1,5 +1,5 @@
 // Groups: images of a folder without labels, those that look alike together. One key labels a group; classes are made
-// on the way. Later the head's proposals are shown, and some images drawn by chance, which measure it.
+// on the way. Later the head's proposals are shown, and a random draw, which measures it.
 
 import { Chooser } from "./chooser.js";
 import { element, percent, thumbnail } from "./elements.js";
@@ -11,8 +11,8 @@ const KINDS = {
   first: ["The first images", "Similar images come together in a moment. Label what you see already."],
   alike: ["These look alike", "Click those that do not belong, then label the others at once."],
   class: ["The same class?", "Click those that are not, then confirm."],
-  draw: ["Drawn by chance", "Only images that nobody picked can say how good the proposals are. Correct those that are wrong, then confirm."],
-  unnamed: ["Drawn by chance", "Only images that nobody picked can say how good the proposals are. Click those of other classes: they come again."],
+  draw: ["A random draw", "It measures how often the proposed labels are right. Correct those that are wrong, then confirm."],
+  unnamed: ["A random draw", "Nothing is proposed yet: choose one of these classes, click the images that are not of it, then label the others. Those you clicked come again."],
 };
 
 export async function begin(page) {
@@ -236,9 +236,9 @@ class Groups {
   undone() { this.next(); }
 
   large(index) {
-    this.focus = index;
+    [this.focus, this.touched] = [index, null];
     this.closeLarge();
-    this.overlay = element("div", { class: "overlay" }, element("button", { type: "button", class: "close", onclick: () => this.closeLarge() }, "close (Esc)"));
+    this.overlay = element("div", { class: "overlay" }, element("button", { type: "button", class: "close", onclick: () => this.closeLarge() }, "close (Enter)"));
     this.viewer = new Viewer(this.overlay);
     this.root.append(this.overlay);
     this.viewer.show(this.tiles[index].s, this.tiles[index].p);
@@ -251,7 +251,7 @@ class Groups {
 
   key(event) {
     if (event.target.tagName === "INPUT") return false;
-    if (this.viewer && event.key === "Escape") {
+    if (this.viewer && ["Escape", "Enter"].includes(event.key)) { // what it hides is never confirmed
       this.closeLarge();
       return true;
     }

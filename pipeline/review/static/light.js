@@ -12,7 +12,7 @@ export class Light {
     this.centre = number("window centre", () => this.set());
     this.width = number("window width", () => this.set());
     this.reset = element("button", { type: "button", onclick: () => this.clear() }, "as the model saw it");
-    this.root = element("details", { class: "light" }, element("summary", {}, "Light"),
+    this.root = element("details", { class: "light" }, element("summary", {}, "Brightness and contrast"),
       this.brightness.row, this.contrast.row, this.white.row, this.centre.row, this.width.row, this.reset);
     root.append(this.root);
     this.clear();

@@ -26,7 +26,7 @@ export const page = {
 
 async function begin() {
   await review.begin();
-  if (review.sweeps) page.addWay("sweep", "Sweep", (root) => new Sweep(root, review));
+  if (review.sweeps) page.addWay("sweep", "Sweep", (root, rest) => new Sweep(root, review, rest));
   page.addWay("one", "One by one", (root) => new OneByOne(root, review));
   for (const script of byId("review").dataset.scripts.split(" ").filter(Boolean)) {
     await (await import(`./${script}`)).begin(page);
@@ -77,9 +77,9 @@ function drawProgress() {
   const others = readers.filter((one) => one.name !== review.reader && (one.here || one.done));
   const words = [
     `${done.toLocaleString()} of ${total.toLocaleString()} judged, ${(total - done).toLocaleString()} left`,
-    compared && !review.invents ? `the model agrees with ${percent(agreed / compared)}` : "",
+    compared && !review.invents ? (review.sweeps ? `the model is right in ${percent(agreed / compared)} of these` : `the proposed label is right in ${percent(agreed / compared)} of these`) : "",
     own?.a_minute ? `you: ${Math.round(own.a_minute)} a minute` : "",
-    differing ? `readers differ on ${differing}` : "",
+    differing ? `readers differ on ${differing} (One by one, order: where readers differ)` : "",
     ...others.map((one) => `${one.name}${one.here ? " (here)" : ""}: ${one.done}`),
     review.outbox.size ? `${review.outbox.size} on their way` : "",
   ];

@@ -14,6 +14,7 @@ export class Review extends EventTarget {
     this.labels = found.labels;
     this.sweeps = found.sweeps;
     this.invents = found.invents;
+    this.draws = found.draws;
     this.progress = found.progress;
     this.offered = found.reader;
     this.verdicts = new Map(); // SHA-256 -> what is known, where it has changed since an answer told it

@@ -169,7 +169,7 @@ export class Sweep {
     const words = mark ? (mark.label ? `→ ${mark.label}` : (mark.reject ? "reject" : mark.cannot_tell ? "cannot tell" : "wrong: which label?"))
       : verdict ? verdictWords(verdict) : "";
     made.lastChild.replaceChildren(
-      element("b", { class: "said" }, words || percent(tile.c)), element("small", { title: tile.p }, words ? "" : tile.p.split("/").pop()));
+      element("b", { class: "said" }, words || `${percent(tile.c)}${tile.u ? " unsure" : ""}`), element("small", { title: tile.p }, words ? "" : tile.p.split("/").pop()));
   }
 
   refill(tiles) {
@@ -283,8 +283,9 @@ export class Sweep {
     this.focusOn(index);
     const tile = this.shown[this.focus];
     if (!tile) return;
+    this.touched = null;
     this.closeLarge();
-    this.overlay = element("div", { class: "overlay" }, element("button", { type: "button", class: "close", onclick: () => this.closeLarge() }, "close (Esc)"));
+    this.overlay = element("div", { class: "overlay" }, element("button", { type: "button", class: "close", onclick: () => this.closeLarge() }, "close (Enter)"));
     this.viewer = new Viewer(this.overlay);
     this.root.append(this.overlay);
     this.viewer.show(tile.s, tile.p);
@@ -297,7 +298,7 @@ export class Sweep {
 
   key(event) {
     if (event.target.tagName === "INPUT" && event.target.type !== "checkbox") return false;
-    if (this.viewer && event.key === "Escape") {
+    if (this.viewer && ["Escape", "Enter"].includes(event.key)) { // what it hides is never confirmed
       this.closeLarge();
       return true;
     }

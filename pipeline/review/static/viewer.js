@@ -4,6 +4,7 @@ import { element, heat, picture, thumbnail } from "./elements.js";
 
 const STEP = 1.4;
 const MOST = 16; // screen pixels for a picture's
+const LEGEND = "Where covering changes the answer: yellow much, dark red little, clear not at all.";
 const FOR_KEYS = 60; // pixels that a key pans
 
 export class Viewer {
@@ -12,8 +13,9 @@ export class Viewer {
     this.heat = element("img", { class: "heat", hidden: true, draggable: "false", alt: "where the answer comes from" });
     this.sheet = element("div", { class: "sheet" }, this.image, this.heat);
     this.failed = element("p", { class: "failed", hidden: true });
-    this.busy = element("p", { class: "busy", hidden: true }, "looking …");
-    this.root = element("div", { class: "viewer" }, this.sheet, this.failed, this.busy);
+    this.busy = element("p", { class: "busy", role: "status", hidden: true });
+    this.size = element("p", { class: "size" });
+    this.root = element("div", { class: "viewer" }, this.sheet, this.failed, this.size, this.busy);
     root.append(this.root);
     this.fingers = new Map();
     this.root.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
@@ -21,16 +23,18 @@ export class Viewer {
     this.root.addEventListener("pointermove", (event) => this.move(event));
     for (const end of ["pointerup", "pointercancel"]) this.root.addEventListener(end, (event) => this.fingers.delete(event.pointerId));
     this.root.addEventListener("dblclick", (event) => (this.scale > 1.01 ? this.fit() : this.zoom(3, event)));
-    this.image.addEventListener("load", () => { this.root.classList.remove("loading"); });
+    this.image.addEventListener("load", () => { this.isThere = true; this.root.classList.remove("loading"); });
     this.image.addEventListener("error", () => this.fail());
-    this.heat.addEventListener("load", () => { this.busy.hidden = true; });
-    this.heat.addEventListener("error", () => { this.busy.hidden = this.heat.hidden = true; });
     this.fit();
   }
 
   show(sha256, alt) {
     this.sha256 = sha256;
+    this.isThere = false; // whether a person sees the picture
     this.heat.hidden = this.failed.hidden = this.busy.hidden = true;
+    this.size.hidden = false;
+    this.size.textContent = "";
+    URL.revokeObjectURL(this.heat.src);
     this.heat.removeAttribute("src");
     this.image.style.filter = "";
     this.image.hidden = false;
@@ -46,6 +50,7 @@ export class Viewer {
     let words = "the server does not answer";
     try { words = JSON.parse(await (await fetch(asked)).text()).detail ?? words; } catch { /* it is gone */ }
     if (asked !== this.image.src) return;
+    this.isThere = false;
     this.image.hidden = true;
     this.root.classList.remove("loading");
     this.failed.textContent = `No picture: ${words}.`;
@@ -53,11 +58,27 @@ export class Viewer {
   }
 
   // Where the model's answer comes from, over the picture, or away again.
-  explain() {
-    this.heat.hidden = !this.heat.hidden;
-    if (this.heat.hidden || this.heat.getAttribute("src")) return;
-    this.busy.hidden = false;
-    this.heat.src = heat(this.sha256);
+  async explain() {
+    this.busy.hidden = !this.busy.hidden;
+    this.size.hidden = !this.busy.hidden;
+    this.heat.hidden = this.busy.hidden || !this.heat.getAttribute("src");
+    if (this.busy.hidden || !this.heat.hidden) return;
+    const asked = this.sha256;
+    this.busy.textContent = "looking …";
+    try {
+      const answer = await fetch(heat(asked));
+      const [picture, words] = answer.ok ? [await answer.blob(), LEGEND] : [null, (await answer.json()).detail];
+      if (asked !== this.sha256) return;
+      if (picture) this.heat.src = URL.createObjectURL(picture);
+      this.heat.hidden = this.busy.hidden || !picture;
+      this.busy.textContent = picture ? words : `No places to show: ${words}.`;
+    } catch { this.busy.textContent = "The server does not answer."; }
+  }
+
+  // How large the image is. One that is shown much larger than it is looks blurred: its pixels show it as it is.
+  about({ width, height }) {
+    const by = Math.min(this.root.clientWidth / width, this.root.clientHeight / height);
+    this.size.textContent = `${width.toLocaleString()} × ${height.toLocaleString()} pixels${by > 1.5 ? `, shown ${by.toFixed(1)} times as large` : ""}`;
   }
 
   // Lighter, or with more contrast. window: { centre, width } or { white }, of the samples themselves.
