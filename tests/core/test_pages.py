@@ -13,7 +13,9 @@ from tests.fixtures.project import REPOSITORY
 
 FRAME = REPOSITORY / "pipeline" / "core" / "base.html"
 SERVED = REPOSITORY / "pipeline" / "review"  # its pages are served, and so may have files of their own beside them
-OF_SERVED = r'<link rel="(icon" href="data:,|stylesheet" href="static/\w+\.css)">|<script type="module" src="static/\w+\.js">'
+OF_SERVED = (
+    r'<link rel="icon" href="data:,">|<(link rel="stylesheet" href|script type="module" src)="static/\w+\.(css|js)">'
+)
 TEMPLATES = sorted((REPOSITORY / "pipeline").rglob("*.html"))
 PAGES = [file for file in TEMPLATES if file != FRAME and file.name != "parts.html"]
 
