@@ -55,7 +55,7 @@ class Progress:
     compared: int  # labelled images with a proposal
     agreed: int  # of them with the model
     differing: int  # images whose readers differ
-    left: Mapping[str, int]  # proposed label -> images that wait
+    left: Mapping[str, int]  # proposed label -> images that wait, perhaps none any more
     readers: tuple[Reader, ...]
     accuracy: str = ""  # what the judgements come to, in words
 
@@ -209,7 +209,8 @@ class Session:
     def progress(self) -> Progress:
         """How far the review is now."""
         with self._alone:
-            left = Counter(one.proposed for sha256, one in self._images.items() if sha256 not in self._verdicts)
+            waiting = Counter(one.proposed for sha256, one in self._images.items() if sha256 not in self._verdicts)
+            left = {one.proposed: waiting[one.proposed] for one in self._images.values()}
             labelled = [(self._images[sha256], of) for sha256, of in self._verdicts.items() if of.kind == "label"]
             compared = [(one.proposed, of.label) for one, of in labelled if one.proposed]
             done = Counter(reader for of in self._verdicts.values() for reader in of.readers)

@@ -106,7 +106,18 @@ def test_sweep_confirms_a_class_by_one_key_but_for_the_wrong_ones(page: Page, re
         page.keyboard.press("Control+z")
         is_judged(page, 6)
         expect(page.locator(".tile")).to_have_count(6)
-    assert len(read_judgements(tmp_path / "data/labels.jsonl").by_image) == 6
+        page.get_by_role("tab", name=re.compile("^cat")).click()
+        page.reload()  # an earlier judgement, seen again and corrected: undo gives the earlier one back
+        page.get_by_label("judged ones too").check()
+        page.locator(".tile").nth(0).click()
+        page.keyboard.press("Enter")
+        expect(page.locator("#note")).to_contain_text("1 corrected")
+        page.get_by_role("button", name="Undo").click()
+        expect(page.locator("#note")).to_contain_text("Taken back")
+        expect(page.get_by_role("button", name="Undo")).not_to_be_focused()  # Enter shall not press it again
+        is_judged(page, 6)
+    found = read_judgements(tmp_path / "data/labels.jsonl")
+    assert Counter(found.label_of(sha256) for sha256 in found.by_image) == {"cat": 5, "dog": 1}
 
 
 def test_one_by_one_takes_digits_letters_and_the_models_word_and_goes_back(
@@ -143,6 +154,14 @@ def test_one_by_one_takes_digits_letters_and_the_models_word_and_goes_back(
         expect(page.locator(".path")).to_have_text(paths[9])
         page.get_by_label("order").select_option("what teaches most")
         expect(page.locator(".path")).to_have_text(paths[6])
+        page.evaluate(REFUSED)  # one that the server refuses is said, and stops no other
+        expect(page.locator("#warnings")).to_contain_text("its image is not in this review")
+        page.locator("#reader").click()  # another person at this page: what Ann did is not theirs to take back
+        page.get_by_label("Name").fill("Ben")
+        page.keyboard.press("Enter")
+        page.keyboard.press("Control+z")
+        expect(page.locator("#note")).to_contain_text("There is nothing to take back")
+        is_judged(page, 6)
     found = read_judgements(tmp_path / "data/labels.jsonl")
     said = [found.of(one.sha256)[-1] for one in review.waiting[:6]]
     assert [one.label or one.said[0] for one in said] == ["cat", "dog", "dog", "cannot_tell", "reject", LABELS[2]]
@@ -223,6 +242,10 @@ def test_a_server_that_is_killed_has_every_answered_click_and_gets_the_others_la
     assert Counter(one.sha256 for one in kept(tmp_path)).most_common(1)[0][1] == 1, "none is there twice"
 
 
+REFUSED = """async () => {
+  const { page } = await import("./static/main.js");
+  page.review.judge([{ image: { sha256: "0".repeat(64) }, label: "x".repeat(220) }], "a long name");
+}"""
 CLICK_FAST = """async ([key, count]) => {
   for (let number = 0; number < count; number += 1) {
     const path = () => document.querySelector(".path")?.textContent;
