@@ -127,9 +127,9 @@ class EmbeddedFolder:
 
     def _known(self, sha256: str) -> Mapping[str, str] | None:
         """Something where the features of these bytes are known: they need not be decoded."""
-        if sha256 not in self._features and (vector := self._store.get(sha256)) is not None:
+        if sha256 not in self._features and (found := self._store.of([sha256])):
             with self._alone:
-                self._features[sha256] = vector
+                self._features |= found
         return {"features": "known"} if sha256 in self._features else None
 
     def _take(self, reads: Sequence[Read]) -> list[str]:
@@ -152,6 +152,6 @@ class EmbeddedFolder:
             return
         found = self._backbone.network(np.stack([read.picture.pixels for read in reads]))
         vectors = {read.sha256: vector for read, vector in zip(reads, found, strict=True)}
-        self._store.add(vectors)
+        self._store.keep(vectors)
         with self._alone:
             self._features |= vectors

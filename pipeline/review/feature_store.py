@@ -1,12 +1,19 @@
-"""Features of images on disk, by content and network: each image goes through a network once. Computes nothing."""
+"""What a network has made of images, on disk: each image goes through a network once. Computes nothing.
 
+Half precision is enough, 2.5 KB for 1,280 numbers. It is a cache: a damaged file is made again, a full disk keeps
+nothing, and a kill loses at most what was not kept yet.
+"""
+
+import json
 import sqlite3
-import threading
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.core.log import log
 
 Vector = NDArray[np.float32]  # (d,)
 
@@ -14,29 +21,35 @@ FOLDER = Path(".nightshift/review/features")  # may be deleted
 
 
 class FeatureStore:
-    """The features of one network, (d,) float32 for each SHA-256. For several threads; a kill loses only the last."""
+    """The vectors (d,) by one network, by SHA-256. Each call opens the file, so any thread and process may call."""
 
     def __init__(self, key: str, folder: Path = FOLDER) -> None:
-        """key: of the network, as `Backbone.key`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._alone = threading.Lock()
-        self._table = sqlite3.connect(folder / f"{key}.sqlite", check_same_thread=False, timeout=30)
-        self._table.execute("PRAGMA journal_mode = WAL")
-        self._table.execute("CREATE TABLE IF NOT EXISTS features (sha256 TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID")
+        """key: of the network, and of how its images become pixels."""
+        self._file = folder / f"{key}.sqlite"
 
-    def get(self, sha256: str) -> Vector | None:
-        """The features of an image; None if they are not known."""
-        with self._alone:
-            found = self._table.execute("SELECT vector FROM features WHERE sha256 = ?", (sha256,)).fetchone()
-        return None if found is None else np.frombuffer(found[0], np.float32)
+    def of(self, digests: Iterable[str]) -> dict[str, Vector]:
+        """Those of these images that are known."""
+        if not self._file.is_file():
+            return {}
+        asked = "SELECT sha256, vector FROM features WHERE sha256 IN (SELECT value FROM json_each(?))"
+        try:
+            with closing(sqlite3.connect(self._file)) as table:
+                rows = table.execute(asked, (json.dumps([*digests]),)).fetchall()
+        except sqlite3.OperationalError as error:  # locked for long, or the disk does not answer
+            log.warning("%s cannot be read (%s): its images go through the network again.", self._file, error)
+            return {}
+        except sqlite3.DatabaseError:  # damaged, as after a power cut
+            self._file.unlink(missing_ok=True)
+            return {}
+        return {sha256: np.frombuffer(data, np.float16).astype(np.float32) for sha256, data in rows}
 
-    def add(self, features: Mapping[str, Vector] | Iterable[tuple[str, Vector]]) -> None:
-        """Keep features by SHA-256."""
-        rows = [(sha256, np.asarray(vector, np.float32).tobytes()) for sha256, vector in dict(features).items()]
-        with self._alone, self._table:
-            self._table.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
-
-    def close(self) -> None:
-        """Let the file go."""
-        with self._alone:
-            self._table.close()
+    def keep(self, found: Mapping[str, Vector]) -> None:
+        """Keep vectors by SHA-256."""
+        rows = [(sha256, vector.astype(np.float16).tobytes()) for sha256, vector in found.items()]
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._file)) as table, table:
+                table.execute("CREATE TABLE IF NOT EXISTS features (sha256 TEXT PRIMARY KEY, vector BLOB)")
+                table.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
+        except (OSError, sqlite3.Error) as error:
+            log.warning("%s could not be written (%s): the next review computes it again.", self._file, error)

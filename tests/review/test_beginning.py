@@ -35,12 +35,18 @@ PATIENCE = 60.0  # seconds; a busy machine computes slowly
 
 def test_features_outlive_the_process(tmp_path: Path) -> None:
     first = FeatureStore("net", tmp_path)
-    first.add({"a" * 64: np.arange(3, dtype=np.float32)})
-    first.close()
-    again = FeatureStore("net", tmp_path)
-    assert again.get("a" * 64) is not None
-    assert again.get("b" * 64) is None
-    assert FeatureStore("other", tmp_path).get("a" * 64) is None
+    first.keep({"a" * 64: np.arange(3, dtype=np.float32)})
+    found = FeatureStore("net", tmp_path).of(["a" * 64, "b" * 64])
+    assert {sha256: vector.tolist() for sha256, vector in found.items()} == {"a" * 64: [0, 1, 2]}
+    assert FeatureStore("other", tmp_path).of(["a" * 64]) == {}
+
+
+def test_a_damaged_file_of_features_costs_their_computation_and_no_review(tmp_path: Path) -> None:
+    store = FeatureStore("net", tmp_path)
+    (tmp_path / "net.sqlite").write_bytes(b"no table" * 200)
+    assert store.of(["a" * 64]) == {}
+    store.keep({"a" * 64: np.ones(2, np.float32)})
+    assert [*store.of(["a" * 64])] == ["a" * 64]
 
 
 def test_a_backbone_that_is_exported_already_loads_and_names(

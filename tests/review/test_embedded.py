@@ -10,7 +10,8 @@ from PIL import Image
 from pipeline.model.contract import read_contract
 from pipeline.params.data import Images
 from pipeline.params.model import Compute
-from pipeline.review.embedded import Kept, embeddings_of
+from pipeline.review.embedded import embeddings_of
+from pipeline.review.feature_store import FeatureStore
 from pipeline.review.waiting import Waiting
 from tests.fixtures.models import write_colour_model
 
@@ -64,16 +65,16 @@ def test_the_next_review_asks_the_model_only_about_new_images(
     assert {*again} == {one.sha256 for one in waiting[:3]}
     for sha256, embedding in first.items():
         np.testing.assert_allclose(again[sha256], embedding, atol=1e-3)  # float16 on the disk
-    kept = Kept(read_contract(model).hash, cache)
+    kept = FeatureStore(read_contract(model).hash, cache)
     assert {*kept.of([waiting[2].sha256, "f" * 64])} == {waiting[2].sha256}
-    assert Kept("another model", cache).of([waiting[2].sha256]) == {}
+    assert FeatureStore("another model", cache).of([waiting[2].sha256]) == {}
 
 
 def test_a_damaged_cache_and_one_that_cannot_be_written_cost_only_time(
     model: Path, waiting: list[Waiting], tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    kept = Kept(read_contract(model).hash, cache)
+    kept = FeatureStore(read_contract(model).hash, cache)
     embeddings_of(waiting[:1], model, CPU, cache=cache)
     (file,) = cache.iterdir()
     file.write_bytes(b"SQLite" + b"\0" * 5000)
