@@ -12,16 +12,17 @@ from flows.artifacts import data_pages, model_pages
 from flows.mlflow_pages import OF_MLFLOW_UI, address_of, model_page
 from flows.show_training import training_lines
 from pipeline.core.errors import NightshiftError
-from pipeline.core.paths import EVALUATION, FIGURES, MODEL, PREDICTIONS, REGISTRATION_PAGE
+from pipeline.core.paths import EVALUATION, FIGURES, MODEL, REGISTRATION_PAGE
 from pipeline.core.people_tables import TableError
 from pipeline.evaluation.results import read_evaluation
 from pipeline.night.accuracy import read_accuracy
 from pipeline.night.neighbours import MORNING
+from pipeline.night.outputs import latest_night
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review import REVIEW
 from pipeline.night.review_file import read_review
 from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, read_rows
-from pipeline.night.summary import SUMMARY, summary_if_any, summary_lines
+from pipeline.night.summary import summary_if_any, summary_lines
 from pipeline.registry import champions, current
 from pipeline.registry.decision import GATE_TAG, REFUSED
 from pipeline.registry.store import Store
@@ -78,12 +79,6 @@ def _other_test_images(shown: Sequence[Registered]) -> list[str]:
         f"These accuracies {are} test images: {'; '.join(groups)}. The gate compares a new version with the champion "
         f"on the same images: {REGISTRATION_PAGE}"
     ]
-
-
-def latest_night() -> Path | None:
-    """The folder of the last finished night in predictions/; None when there is none."""
-    files = sorted(PREDICTIONS.glob(f"*/{SUMMARY}"), key=lambda file: file.stat().st_mtime, reverse=True)
-    return next((file.parent for file in files if summary_if_any(folder_at(file.parent))), None)
 
 
 def status_lines(every: Sequence[Registered] = ()) -> list[str]:

@@ -177,8 +177,8 @@ def report(
 
     Its review.csv then shows what people have judged since.
     """
-    from flows.status import latest_night
     from pipeline.night import morning
+    from pipeline.night.outputs import latest_night
     from pipeline.night.review_labels import known_judgements, show_known
     from pipeline.params.file import load_params
     from pipeline.storage.folders import folder_at

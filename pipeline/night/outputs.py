@@ -14,7 +14,7 @@ from pipeline.core.paths import PREDICTIONS
 from pipeline.core.text import shown
 from pipeline.night.at_work import listing_over
 from pipeline.night.ledger import WORK, Run, RunPlan
-from pipeline.night.summary import summary_if_any
+from pipeline.night.summary import SUMMARY, summary_if_any
 from pipeline.params.file import load_params
 from pipeline.storage.folders import Folder, folder_at
 
@@ -41,6 +41,12 @@ def folder_for(source: Folder, suffix: str = "", model: str | None = None) -> Pa
 def is_in_predictions(output: Folder) -> bool:
     """Whether an output is one of the folders in this project's predictions/."""
     return output.local is not None and output.local.absolute().parent == PREDICTIONS.absolute()
+
+
+def latest_night(predictions: Path = PREDICTIONS) -> Path | None:
+    """The folder of the night in `predictions` that ended last; None when there is none."""
+    files = sorted(predictions.glob(f"*/{SUMMARY}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    return next((file.parent for file in files if summary_if_any(folder_at(file.parent))), None)
 
 
 def command_over(source: str, output: Folder) -> str:

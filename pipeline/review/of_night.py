@@ -9,6 +9,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.text import counted
 from pipeline.data.judgements import Judgements, folder_as_kept
 from pipeline.night.neighbours import as_typed
+from pipeline.night.outputs import latest_night
 from pipeline.night.review import why_of
 from pipeline.night.review_labels import show_known
 from pipeline.night.rows import PREDICTIONS_CSV, Row, labels_in, read_rows
@@ -112,12 +113,8 @@ def _labels(summary: NightSummary, waiting: Iterable[Waiting], model: Proposer |
 
 def newest_night(predictions: Path) -> Path:
     """The folder of the night in `predictions` that ended last. Raises ReviewError."""
-    from pipeline.night.summary import summary_if_any
-
-    files = sorted(predictions.glob(f"*/{SUMMARY}"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in files:
-        if summary_if_any(folder_at(file.parent)):
-            return file.parent
+    if found := latest_night(predictions):
+        return found
     raise ReviewError(
         f"{predictions}/ holds no finished night. Give the folder of one, or run `nightshift classify INPUT`."
     )

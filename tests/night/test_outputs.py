@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.status import latest_night, status_lines
+from flows.status import status_lines
 from pipeline import tidy
 from pipeline.night.ledger import Run
 from pipeline.night.morning import draw_again
 from pipeline.night.options import NightOptions
-from pipeline.night.outputs import folder_for
+from pipeline.night.outputs import folder_for, latest_night
 from pipeline.night.planning import ClassifyError, begin
 from pipeline.night.repeats import last_finished
 from pipeline.night.summary import SummaryError
