@@ -61,7 +61,7 @@ def open_suspects() -> Opened:
             before = waiting.get(sha256)
             waiting[sha256] = _also(before, one) if before else _waiting(one, sha256, label)
     if not waiting:
-        raise ReviewError("There are no suspects: the last training and its audit doubt no label.")
+        raise ReviewError("There is nothing to review: the last training found no labels that may be wrong.")
     kinds = {
         "audit": "with a label issue or a near-duplicate under another label",
         "test": "of the test split, where the model is sure of another label",

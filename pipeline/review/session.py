@@ -1,7 +1,7 @@
 """A review at work: what waits, what is judged and by whom, and how far it is. Knows no browser and no HTTP.
 
-Every judgement goes through `keep` before anybody is told of it. What others have kept meanwhile (an import, another
-server) is read when the file has grown by more than our own lines.
+`keep` has written every judgement to the disk before the session tells anybody. What others have kept meanwhile (an
+import, another server) is read when the file has grown by more than our own lines.
 """
 
 import secrets

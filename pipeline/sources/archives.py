@@ -245,7 +245,7 @@ def _explained(name: str) -> Iterator[None]:
     """Turn the errors of archive readers into SourceError with a clear message."""
     try:
         yield
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # zipfile raises it for a compression that Python does not have
         raise SourceError(f"{name} cannot be unpacked: {error}. Unpack it by hand, and import the folder.") from error
     except DAMAGE as error:
         # An error number comes from the disk or the network, except for a seek to an impossible position.

@@ -61,7 +61,7 @@ def test_without_suspects_it_says_what_finds_some(project: Path) -> None:
     LABEL_ISSUES.unlink()
     TEST_PREDICTIONS.unlink()
     pd.read_parquet(MANIFEST).assign(cluster=["a", "b", "c", "d"]).to_parquet(MANIFEST)
-    with pytest.raises(ReviewError, match="doubt no label"):
+    with pytest.raises(ReviewError, match="the last training found no labels that may be wrong"):
         open_suspects()
     MANIFEST.unlink()
     with pytest.raises(ReviewError, match="nightshift data check"):

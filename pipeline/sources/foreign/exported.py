@@ -1,4 +1,4 @@
-"""An image of the project as other tools are told of it, and the pieces of what is written. Knows no format."""
+"""An image of the project as the exports describe it, and the pieces of what they write. Independent of the format."""
 
 import csv
 import io

@@ -84,7 +84,10 @@ def _notes(name: str, regions: int, predicted: int) -> Iterator[str]:
         yield f"{counted(regions, 'task')} of {name} {'has' if regions == 1 else 'have'} regions or boxes: not used."
     if predicted:
         have = "has" if predicted == 1 else "have"
-        yield f"{counted(predicted, 'task')} of {name} {have} only predictions: a model's answers are no labels."
+        yield (
+            f"{counted(predicted, 'task')} of {name} {have} only predictions. "
+            "Nightshift imports what people chose, not what a model predicted."
+        )
 
 
 def _answers(annotation: Mapping[str, object], at: At) -> tuple[list[_Answer], int]:

@@ -49,7 +49,7 @@ class Shelf:
     images: Callable[[], Iterable[Found]]
     place: str  # for messages
     names: Collection[str] = ()  # of files that may be labels
-    packed: bool = False  # an archive: no image is elsewhere
+    packed: bool = False  # an archive, which holds all of its images itself
 
     def content(self, path: str, name: str) -> Content | None:
         """The content of the file at `path`, which messages call `name`."""
