@@ -30,7 +30,7 @@ def embeddings_of(
     waiting: Sequence[Waiting], model: Path, compute: Compute,
     progress: Callable[[int, int], object] = lambda done, of: None, cache: Path = CACHE,
 ) -> dict[str, Vector]:  # fmt: skip
-    """Embeddings of length 1 by SHA-256, of all images that can be read and have not changed: seconds a thousand images.
+    """Embeddings of length 1 by SHA-256, of all readable and unchanged images. Takes seconds a thousand images.
 
     model: its folder; progress: is told how many images are done, and of how many.
     Raises ContractError for a damaged model, and for one that does not end in a dense layer.
