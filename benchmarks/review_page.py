@@ -133,22 +133,20 @@ def with_a_person(night: Path) -> None:
 
 
 def many(folder: Path, count: int) -> Opened:
-    """A night of so many images; a few hundred files, each under many names."""
-    files, rng = [], np.random.default_rng(0)
-    for number in range(300):
-        file = folder / f"{number}.png"
-        Image.fromarray(rng.integers(0, 255, (200, 200, 3), np.uint8)).save(file)
-        files.append(file)
+    """A night of so many images: each a file with bytes of its own, as the page shows no other."""
+    rng = np.random.default_rng(0)
     labels = tuple(f"class {number}" for number in range(8))
-    waiting = tuple(
-        Waiting(
-            sha256(str(number).encode()), f"{number}.png", str(files[number % 300]), "night", "", labels[number % 8],
-            0.5 + number / (2 * count), (Candidate(labels[number % 8], 0.6), Candidate(labels[(number + 1) % 8], 0.3)),
+    waiting = []
+    for number in range(count):
+        file, label = folder / f"{number}.jpg", labels[number % 8]
+        Image.fromarray(rng.integers(0, 255, (25, 25, 3), np.uint8)).resize((200, 200)).save(file)
+        candidates = (Candidate(label, 0.6), Candidate(labels[(number + 1) % 8], 0.3))
+        confidence = 0.5 + number / (2 * count)
+        waiting.append(
+            Waiting(sha256(file.read_bytes()), file.name, str(file), "night", "", label, confidence, candidates)
         )
-        for number in range(count)
-    )  # fmt: skip
     rules = Images(width=224, height=224, fit="stretch", max_megapixels=10)
-    return Opened("many", "Many", "", waiting, labels, rules)
+    return Opened("many", "Many", "", tuple(waiting), labels, rules)
 
 
 def clicks(count: int) -> None:
