@@ -7,10 +7,12 @@ until there are as many as --count. Each copy ends with a few bytes of its own, 
 classify identical files once. Every way is a command of its own, start-up and imports included, and writes a CSV.
 
 nightshift    `nightshift classify --no-prefect`
+bare          a program of 30 lines: the same network in the same number format, Pillow, a hash of each file, a CSV
 dataset       keras.utils.image_dataset_from_directory and model.predict
 loop          the tutorials' loop: load_img, img_to_array, predict, file by file
 decode only   what nightshift would take if the model took no time, and
-model only    if reading and decoding took none: the slower one is the limit, and their sum where both need all cores
+model only    if reading and decoding took none: the limit is their sum, as both need all cores
+four          `nightshift classify --no-prefect` for four of the files: what a command costs without images
 
 --peers PYTHON: the ways of peers.py too (timm, Ultralytics), by the interpreter of an environment that has them.
 --listed N: the peak memory of a run over N small files besides.
@@ -18,15 +20,19 @@ model only    if reading and decoding took none: the slower one is the limit, an
 
 import argparse
 import csv
+import hashlib
 import io
 import itertools
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -92,7 +98,7 @@ def copy_files(source: Path, folder: Path, count: int) -> None:
         target.write_bytes(file.read_bytes() + str(number).encode())
 
 
-def keras_model() -> tuple[object, tuple[int, int], tuple[str, ...]]:
+def keras_model() -> tuple[Any, tuple[int, int], tuple[str, ...]]:
     """The current model in Keras, its image size and its classes."""
     from pipeline.backbones.keras_file import load_keras
     from pipeline.core.paths import MODEL
@@ -127,6 +133,36 @@ def by_loop(folder: Path, output: Path) -> None:
             csv.writer(out).writerow([file, names[answer[0].argmax()]])
 
 
+def bare(folder: Path, output: Path) -> None:
+    """The least that gives a row for each file: no check, no second look, no record."""
+    import openvino
+
+    from pipeline.core.paths import MODEL
+    from pipeline.model.contract import NETWORK, OPENVINO, read_contract
+
+    contract = read_contract(MODEL)
+    size, core = (contract.images.width, contract.images.height), openvino.Core()
+    threads = os.cpu_count() or 1
+    model = core.read_model(MODEL / OPENVINO / NETWORK)
+    model.reshape({0: [1, *size[::-1], 3]})
+    settings = {"INFERENCE_PRECISION_HINT": "bf16" if contract.bfloat16 else "f32", "NUM_STREAMS": threads}
+    compiled, its = core.compile_model(model, "CPU", settings), threading.local()
+
+    def classify(file: Path) -> tuple[str, str, str]:
+        if not hasattr(its, "request"):
+            its.request = compiled.create_infer_request()
+        data = file.read_bytes()
+        image = Image.open(io.BytesIO(data))
+        image.draft("RGB", size)
+        pixels = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR), np.float32)
+        its.request.infer({0: pixels[np.newaxis]})
+        best = its.request.get_output_tensor(0).data[0].argmax()
+        return str(file), hashlib.sha256(data).hexdigest(), contract.class_names[best]
+
+    with ThreadPoolExecutor(threads) as pool, output.open("w", newline="") as out:
+        csv.writer(out).writerows(pool.map(classify, sorted(folder.iterdir())))
+
+
 def decode_only(folder: Path, _output: Path) -> None:
     """Read and decode every file as the night does."""
     from pipeline.core.paths import MODEL
@@ -156,7 +192,7 @@ def model_only(folder: Path, _output: Path) -> None:
 
 
 PEERS = ("timm", "timm-bf16", "ultralytics")
-WAYS = {"dataset": by_dataset, "loop": by_loop, "decode only": decode_only, "model only": model_only}
+WAYS = {"bare": bare, "dataset": by_dataset, "loop": by_loop, "decode only": decode_only, "model only": model_only}
 
 
 def nightshift(folder: Path, output: Path) -> Measured:
@@ -188,6 +224,8 @@ def main(source: Path, count: int, without: list[str], peers: Path | None, liste
         for name in PEERS if peers else ():
             script = str(Path(__file__).with_name("peers.py").absolute())
             found[name] = measure([str(peers), script, name, str(room / "images"), str(room / "out.csv")])
+        copy_files(source, room / "four", 4)
+        four = nightshift(room / "four", room / "four-night")
         peak = memory_of(listed, room / "many", room / "many-night") if listed else 0.0
     for name, taken in found.items():
         print(f"{name:12} {taken.seconds:7.1f} s {count / taken.seconds:7.0f} images/s {taken.megabytes:7.0f} MB")
@@ -195,12 +233,12 @@ def main(source: Path, count: int, without: list[str], peers: Path | None, liste
     for name in ("dataset", "loop", *PEERS):
         if name in found:
             print(f"nightshift is {found[name].seconds / ours:.1f} times as fast as {name}")
+    if "bare" in found:
+        print(f"nightshift takes {ours / found['bare'].seconds:.2f} times as long as the bare program")
     if {"decode only", "model only"} <= found.keys():
-        limit = max(found["decode only"].seconds, found["model only"].seconds)
-        both = sum(found[name].seconds for name in ("decode only", "model only"))
-        print(
-            f"nightshift reaches {limit / ours:.0%} of the limit; on the same cores both take {both / ours:.0%} of it"
-        )
+        limit = sum(found[name].seconds for name in ("decode only", "model only"))
+        print(f"nightshift reaches {limit / ours:.0%} of the limit: decoding and the network, start-up included")
+    print(f"four files: {four.seconds:.1f} s")
     if listed:
         print(f"{listed} files: {peak:.0f} MB")
 
