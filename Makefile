@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+unexport PYTHONDONTWRITEBYTECODE  # else each of hundreds of processes compiles all modules anew
 NIGHT := predictions/demo
 EXTRAS := dask demo dev dicom heic hub s3 server tiff
 
