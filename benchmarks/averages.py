@@ -16,9 +16,10 @@ import numpy as np
 
 from pipeline.backbones.build import build_backbone
 from pipeline.model.contract import NETWORK
-from pipeline.model.engine import Numbers, has_bfloat16, openvino_network
+from pipeline.model.engine import openvino_network
 from pipeline.model.export import export_openvino
 from pipeline.model.mean_network import mean_network
+from pipeline.model.precision import Numbers, has_bfloat16
 from pipeline.params.file import Params, load_params
 from pipeline.training.recipe import assemble, head
 

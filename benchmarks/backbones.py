@@ -38,8 +38,9 @@ from sklearn.preprocessing import StandardScaler
 from pipeline.backbones.efficientnet_lite import LITES, imagenet_classifier, lite
 from pipeline.images.decode import decode
 from pipeline.model.contract import NETWORK
-from pipeline.model.engine import has_bfloat16, openvino_network
+from pipeline.model.engine import openvino_network
 from pipeline.model.export import export_openvino
+from pipeline.model.precision import has_bfloat16
 from pipeline.params.data import Images
 from pipeline.params.file import load_params
 

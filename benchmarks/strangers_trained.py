@@ -41,9 +41,10 @@ from pipeline.data.prepared import read_split
 from pipeline.images.decode import decode
 from pipeline.model.contract import read_contract
 from pipeline.model.doubt import OUTLIER
-from pipeline.model.engine import load_judging, numbers_of, probabilities
+from pipeline.model.engine import load_judging, probabilities
 from pipeline.model.false_alarms import limit
 from pipeline.model.frozen import embed, frozen_network
+from pipeline.model.precision import numbers_of
 from pipeline.night.rows import read_rows
 from pipeline.params.file import Params, load_params
 

@@ -8,6 +8,7 @@ from pipeline.core.paths import MODEL, REGISTRATION
 from pipeline.evaluation.findings import identity
 from pipeline.evaluation.results import read_evaluation, read_training
 from pipeline.model.contract import read_contract
+from pipeline.model.precision import contract_in_use
 from pipeline.params.file import Params, load_params
 from pipeline.registry.learnt import note_learnt
 from pipeline.registry.registration import Candidate, register
@@ -21,7 +22,9 @@ def register_current(params: Params, flow_run: str = "") -> Registration:
 
     Raises TrackingError when the store does not answer.
     """
-    candidate = Candidate(MODEL, read_contract(MODEL), read_evaluation(), read_training(), flow_run)
+    candidate = Candidate(
+        MODEL, contract_in_use(read_contract(MODEL), params.compute), read_evaluation(), read_training(), flow_run
+    )
     registration = register(candidate, params)
     write_json(REGISTRATION, registration.as_json() | {"identity": identity(candidate.contract)})
     write_page()

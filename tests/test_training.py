@@ -17,10 +17,12 @@ from PIL import Image
 
 from pipeline.data.prepared import read_split
 from pipeline.data.split_units import unit_numbers
-from pipeline.model.contract import Contract
+from pipeline.model.contract import Contract, read_contract
 from pipeline.model.engine import load_engine
 from pipeline.model.export import largest_difference
 from pipeline.model.nearest import unit
+from pipeline.model.precision import has_int8
+from pipeline.model.quantize import has_nncf
 from pipeline.model.reference import read_reference
 from pipeline.params.model import Compute
 from pipeline.registry import champions, versions
@@ -131,7 +133,7 @@ def test_metrics_and_plots_are_declared(project: Path) -> None:
 
 
 def test_a_change_to_the_head_reruns_from_train_only(project: Path) -> None:
-    change_params(project, {"train": {"head": {"dropout": 0.1}, "fine_tune": {"steps": 0}}})
+    change_params(project, {"train": {"head": {"dropout": 0.1}, "fine_tune": {"steps": 0}, "max_int8_loss": 1.0}})
     assert ran(dvc("repro", "--dry", cwd=project).stdout) == ["train"]
     assert "models/current" in yaml.safe_load((project / "dvc.yaml").read_text())["stages"]["evaluate"]["deps"]
     stage("train", project)
@@ -140,6 +142,7 @@ def test_a_change_to_the_head_reruns_from_train_only(project: Path) -> None:
     features = np.load(project / "data/features/train.npy")
     kept = np.load(project / "models/current/reference.npy", allow_pickle=False)
     assert (kept * features / np.linalg.norm(features, axis=1, keepdims=True)).sum(axis=1).min() > 0.99
+    assert (read_contract(project / "models/current").int8 is not None) == (has_int8() and has_nncf())
     assert_reference_is_the_networks(project, project / "models/current")
 
 

@@ -21,14 +21,30 @@ NETWORK = "model.xml"
 WEIGHTS = "model.bin"
 REFERENCE = "reference.json"  # statistics of its training and validation images, and
 EMBEDDINGS = "reference.npy"  # embeddings of training images
+INT8 = "int8"  # a folder: OPENVINO and the reference again, of the same network in int8
 LATER_FIELDS = (
     "reference_sha256", "outlier_above", "keras_sha256", "bfloat16", "candidates_above", "outlier_alarms",
-    "certificate",
+    "certificate", "int8",
 )  # fmt: skip
 
 
 class ContractError(NightshiftError):
     """A model's folder is incomplete or does not fit its contract."""
+
+
+class Int8(BaseModel):
+    """The network in int8, whose files are in INT8: the contract's fields that are fitted to its own answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights_sha256: str
+    temperature: float = Field(gt=0)
+    unsure_below: float = Field(ge=0, le=1)
+    candidates_above: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    certificate: Certificate | None
+    reference_sha256: str
+    outlier_above: float = Field(ge=0)
+    outlier_alarms: float = Field(gt=0, le=1)
 
 
 class Contract(BaseModel):
@@ -54,6 +70,7 @@ class Contract(BaseModel):
     candidates_above: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
     outlier_alarms: float | None = Field(default=None, gt=0, le=1)  # false alarms among images like the training's
     certificate: Certificate | None = None  # of `unsure_below`; None: nobody asked for one
+    int8: Int8 | None = None  # None: not tried, or validation metrics do not hold in it
 
     @model_validator(mode="after")
     def _one_threshold_a_class(self) -> Self:
@@ -63,6 +80,18 @@ class Contract(BaseModel):
                 f"{len(self.class_names)} class_names"
             )
         return self
+
+    @property
+    def in_int8(self) -> "Contract":
+        """The same contract as fitted to the int8 network, if there is one."""
+        if self.int8 is None or self.is_int8:
+            return self
+        return _InInt8(**{**dict(self), **dict(self.int8)}, registered=self.hash)
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether this is the contract as fitted to the int8 network."""
+        return isinstance(self, _InInt8)
 
     @property
     def hash(self) -> str:
@@ -76,6 +105,17 @@ class Contract(BaseModel):
     def unknown(self) -> set[str]:
         """The fields of later versions that are None."""
         return {name for name in LATER_FIELDS if getattr(self, name) is None}
+
+
+class _InInt8(Contract):
+    """A contract as fitted to its int8 network; never written. It is the same model, so it has the same hash."""
+
+    registered: str
+
+    @property
+    def hash(self) -> str:
+        """The registered contract's."""
+        return self.registered
 
 
 def weights_sha256(folder: Path) -> str:
@@ -108,6 +148,8 @@ def read_contract(folder: Path) -> Contract:
         found = weights_sha256(folder)
         keras = sha256_of_file(folder / KERAS) if contract.keras_sha256 else None
         reference = reference_sha256(folder) if contract.reference_sha256 else None
+        room, fitted = folder / INT8, contract.int8
+        in_int8 = (weights_sha256(room), reference_sha256(room)) if fitted else None
     except FileNotFoundError as error:
         raise ContractError(
             f"{error.filename} is missing: the model in {folder} is incomplete. Fetch it again (models/current: `dvc "
@@ -122,6 +164,7 @@ def read_contract(folder: Path) -> Contract:
         (f"The weights in {folder / OPENVINO}", found == contract.weights_sha256),
         (f"The weights in {folder / KERAS}", keras == contract.keras_sha256),
         (f"{folder / REFERENCE} and {EMBEDDINGS}", reference == contract.reference_sha256),
+        (f"The files in {room}", in_int8 == (fitted and (fitted.weights_sha256, fitted.reference_sha256))),
     ):
         if not is_right:
             raise ContractError(

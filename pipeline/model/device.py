@@ -78,7 +78,7 @@ def prepare_device(compute: Compute, seed: int) -> "tf.distribute.Strategy":
     # TensorFlow sets up communication between workers once, before it computes anything.
     strategy = _strategy(compute, on_gpu)
     precision = compute.precision
-    if precision == "auto":
+    if precision in ("auto", "int8"):  # int8 is for answers alone
         precision = "mixed_float16" if on_gpu else "float32"
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
@@ -100,7 +100,9 @@ def on_gpu(compute: Compute) -> bool:
         if not _tensorflow_sees_one():
             raise NightshiftError(NO_GPU)
         return True
-    if compute.device == "cpu" or not NVIDIA_DRIVER.exists():  # without a driver TensorFlow need not be imported
+    if (
+        compute.device == "cpu" or compute.precision == "int8" or not NVIDIA_DRIVER.exists()
+    ):  # without a driver TensorFlow need not be imported
         return False
     if not _tensorflow_sees_one():
         _say_why_not()

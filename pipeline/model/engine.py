@@ -7,23 +7,22 @@ The answer for an image depends only on the image, not on the others in its batc
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.backbones.keras_file import load_keras
-from pipeline.model.contract import KERAS, NETWORK, OPENVINO, Contract, ContractError, read_contract
+from pipeline.model.contract import KERAS, Contract, ContractError, read_contract
 from pipeline.model.device import on_gpu as on_gpu
+from pipeline.model.precision import Numbers, contract_in_use, network_file, numbers_of
 from pipeline.params.model import Compute
 
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, height, width, 3) -> outputs (n, d)
 # images (n, height, width, 3) -> logits (n, classes) and embeddings (n, d), computed in one go
 Judging = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 _Infer = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]  # images -> outputs (n, ...), one or two
-Numbers = Literal["f32", "bf16"]  # formats that the CPU computes in, by OpenVINO's names
 BATCH_SIZE = 32  # images in a GPU batch, unless the caller says otherwise
 
 
@@ -31,7 +30,7 @@ BATCH_SIZE = 32  # images in a GPU batch, unless the caller says otherwise
 class Engine:
     """A loaded model, ready to predict."""
 
-    contract: Contract
+    contract: Contract  # as fitted to the network below
     network: Network
     judging: Judging | None = None  # the same network with embeddings; None: loaded without them
 
@@ -69,7 +68,7 @@ def load_engine(folder: Path, compute: Compute, *, embedding: bool = False, batc
     embedding: also load what `judge` needs, if the model has a reference to compare embeddings with.
     batch_size: images in a GPU batch. Raises ContractError when the model is incomplete.
     """
-    contract = read_contract(folder)
+    contract = contract_in_use(read_contract(folder), compute)
     numbers = numbers_of(contract, compute)
     if not embedding or contract.reference_sha256 is None:
         return Engine(contract, load_network(folder, compute, numbers, batch_size))
@@ -77,31 +76,18 @@ def load_engine(folder: Path, compute: Compute, *, embedding: bool = False, batc
     return Engine(contract, lambda batch: judging(batch)[0], judging)
 
 
-def numbers_of(contract: Contract, compute: Compute) -> Numbers:
-    """The CPU's number format: bfloat16 if the model's validation metrics hold in it and the CPU supports it."""
-    return "bf16" if compute.precision == "auto" and contract.bfloat16 and has_bfloat16() else "f32"
-
-
-@cache
-def has_bfloat16() -> bool:
-    """Whether this CPU supports bfloat16, which is then about twice as fast as float32."""
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
 def load_network(folder: Path, compute: Compute, numbers: Numbers = "f32", batch_size: int = BATCH_SIZE) -> Network:
     """The network in `folder`, with or without a contract, on the device that `compute` asks for."""
     if on_gpu(compute):
         return keras_network(folder / KERAS, compute, batch_size)
-    return openvino_network(folder / OPENVINO / NETWORK, compute.threads, numbers)
+    return openvino_network(network_file(folder, numbers), compute.threads, numbers)
 
 
 def load_judging(folder: Path, compute: Compute, numbers: Numbers = "f32", batch_size: int = BATCH_SIZE) -> Judging:
     """The same network with embeddings. Raises ContractError when it does not end in a dense layer."""
     if on_gpu(compute):
         return keras_judging(folder / KERAS, compute, batch_size)
-    return openvino_judging(folder / OPENVINO / NETWORK, compute.threads, numbers)
+    return openvino_judging(network_file(folder, numbers), compute.threads, numbers)
 
 
 def openvino_network(file: Path, threads: int, numbers: Numbers = "f32") -> Network:
@@ -140,7 +126,8 @@ def _openvino(file: Path, threads: int, numbers: Numbers, *, embedding: bool) ->
     shape = model.input().partial_shape
     shape[0] = 1
     model.reshape(shape)
-    settings = {"INFERENCE_PRECISION_HINT": numbers, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
+    floats = "f32" if numbers == "int8" else numbers  # what is not quantized is not faster in bfloat16
+    settings = {"INFERENCE_PRECISION_HINT": floats, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
     queue = openvino.AsyncInferQueue(core.compile_model(model, "CPU", settings), threads)
     widths = [output.get_partial_shape()[1].get_length() for output in model.outputs]
 

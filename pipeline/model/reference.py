@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.images.measures import Light, measure_light
-from pipeline.model.contract import EMBEDDINGS, REFERENCE, Contract, ContractError, reference_sha256
+from pipeline.model.contract import EMBEDDINGS, INT8, REFERENCE, Contract, ContractError, reference_sha256
 from pipeline.model.false_alarms import limit
 from pipeline.model.nearest import Nearest, outlier_scores, unit
 from pipeline.storage.files import write_json
@@ -130,12 +130,7 @@ def make_reference(
     """
     import pandas as pd
 
-    kept = unit(embeddings).astype(np.float16)
-    nearest = Nearest(kept, NEIGHBOURS)
-    starts = range(0, len(val.embeddings), SCORED_AT_ONCE)
-    scores = np.concatenate(
-        [outlier_scores(nearest, val.embeddings[start : start + SCORED_AT_ONCE]) for start in starts]
-    )
+    kept, scores = _scored(embeddings, val)
     measures = pd.concat([_measured(train, rows), _measured(val.split, sampled(len(val.split.labels), seed))])
     table = train.table.iloc[rows]
     about = About(
@@ -148,6 +143,25 @@ def make_reference(
         validation=_validation(val, scores, class_names),
     )
     return Reference(about, kept, *limit(scores, outlier_alarms))
+
+
+def refitted(
+    reference: Reference, embeddings: NDArray[np.float32], val: ValidationAnswers, class_names: tuple[str, ...],
+    outlier_alarms: float,
+) -> Reference:  # fmt: skip
+    """The reference of the same images for another precision of the network, which gives other embeddings."""
+    kept, scores = _scored(embeddings, val)
+    about = reference.about.model_copy(update={"validation": _validation(val, scores, class_names)})
+    return Reference(about, kept, *limit(scores, outlier_alarms))
+
+
+def _scored(embeddings: NDArray[np.float32], val: ValidationAnswers) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+    """The embeddings as they are kept, and the outlier scores of the validation images with them."""
+    kept = unit(embeddings).astype(np.float16)
+    nearest = Nearest(kept, NEIGHBOURS)
+    starts = range(0, len(val.embeddings), SCORED_AT_ONCE)
+    scores = [outlier_scores(nearest, val.embeddings[start : start + SCORED_AT_ONCE]) for start in starts]
+    return kept, np.concatenate(scores)
 
 
 def _measured(split: "Split", rows: NDArray[np.int64]) -> "pd.DataFrame":
@@ -200,10 +214,11 @@ def write_reference(folder: Path, reference: Reference) -> Mapping[str, Any]:
 def read_reference(folder: Path, contract: Contract) -> Reference | None:
     """The reference in the model's `folder`, or None. The caller has read the contract, which checks the hash.
 
-    Raises ContractError when this version cannot read it.
+    contract: the model's, or that of its int8 network. Raises ContractError when this version cannot read it.
     """
     if contract.reference_sha256 is None or contract.outlier_above is None:
         return None
+    folder = folder / INT8 if contract.is_int8 else folder
     try:
         about = About.model_validate_json((folder / REFERENCE).read_bytes())
         embeddings = np.load(folder / EMBEDDINGS, allow_pickle=False)

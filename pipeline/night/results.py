@@ -13,6 +13,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.pages import Picture
 from pipeline.model.contract import Contract, read_contract
+from pipeline.model.precision import contract_in_use
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night import shadow
 from pipeline.night.counts import Counted, Counts, LabelsError, Repeats, Truth, feed, read_labels
@@ -93,7 +94,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     file = run.merge()
     started, now = datetime.datetime.fromisoformat(plan.started_at), datetime.datetime.now(datetime.UTC)
     with model_folder(output) as folder:
-        contract = read_contract(folder)
+        contract = contract_in_use(read_contract(folder), params.compute)
         reference = read_reference(folder, contract)
     known = Known(known_of(output))
     counts, repeats, candidates = Counts(run.listed()), Repeats(known), Candidates(batch.review, read_kept(output))

@@ -12,9 +12,15 @@ class Compute(Section):
     """Device, numeric precision, machines that train together, and reading threads."""
 
     device: Literal["auto", "cpu", "gpu"]
-    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16", "int8"]
     workers: int = Field(ge=0, le=1024)
     distribution: Literal["auto", "none", "mirrored", "multi_worker"] = "auto"
+
+    @model_validator(mode="after")
+    def _int8_is_for_cpus(self) -> Self:
+        if self.precision == "int8" and self.device == "gpu":
+            raise ValueError("precision int8 is for CPUs: set precision to auto, or device to auto or cpu")
+        return self
 
     @property
     def threads(self) -> int:
@@ -23,6 +29,11 @@ class Compute(Section):
         The decoders release the GIL, so one thread per core that this process may use keeps every core busy.
         """
         return self.workers or usable()
+
+    @property
+    def where_it_holds(self) -> "Compute":
+        """The same for a model that may have no int8 network."""
+        return self.model_copy(update={"precision": "auto"}) if self.precision == "int8" else self
 
     @property
     def alone(self) -> "Compute":
@@ -166,6 +177,7 @@ class Train(Section):
     target_precision: float = Field(ge=0, le=1)
     target_confidence: float | None = Field(default=0.9, ge=0.5, lt=1)  # None: the target as measured, without doubt
     max_bfloat16_loss: float = Field(ge=0, le=1)
+    max_int8_loss: float | None = Field(default=None, ge=0, le=1)  # None: int8 is not tried
     set_error: float = Field(default=0.1, gt=0, lt=1)  # of each class
     outlier_alarms: float = Field(gt=0, le=0.5)  # share of the images like the training's
 

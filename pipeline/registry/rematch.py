@@ -49,7 +49,7 @@ def contest(
     when a test image's file is not the one that was prepared.
     """
     try:
-        champion = load_engine(folder, params.compute)
+        champion = load_engine(folder, params.compute.where_it_holds)
     except ContractError as error:
         words = " ".join(str(error).replace(str(folder), "its folder").split())[:LONGEST_REASON]
         return Incomparable(version, f"this version of Nightshift cannot load it: {words}")

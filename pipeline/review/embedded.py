@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.core.log import log
-from pipeline.model.contract import NETWORK, OPENVINO, Contract, read_contract
-from pipeline.model.engine import numbers_of, openvino_judging
+from pipeline.model.contract import Contract, read_contract
+from pipeline.model.engine import openvino_judging
 from pipeline.model.nearest import unit
+from pipeline.model.precision import network_file, numbers_of
 from pipeline.night.reading import Decoded, Reading, ReadingError, read_images
 from pipeline.params.model import Compute
 from pipeline.review.feature_store import FeatureStore, Vector
@@ -44,7 +45,8 @@ def embeddings_of(
     if not missing:
         return found
     threads = max(1, compute.threads // 2)  # somebody works on the page meanwhile
-    judging = openvino_judging(model / OPENVINO / NETWORK, threads, numbers_of(contract, compute))
+    numbers = numbers_of(contract, compute)
+    judging = openvino_judging(network_file(model, numbers), threads, numbers)
     done = len(found)
     reads = _read(missing, contract, threads)
     while batch := list(itertools.islice(reads, AT_ONCE)):

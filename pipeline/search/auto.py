@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 LONGEST_FEATURES = 0.25  # share of all the time for the features of one network; the first may take all of it
 LONGEST_HEADS = 0.5  # share of all the time after which no more heads begin
 NO_MATTER = ("train.max_gap", "train.target_precision", "train.target_confidence", "train.set_error",
-             "train.outlier_alarms", "train.max_bfloat16_loss")  # fmt: skip
+             "train.outlier_alarms", "train.max_bfloat16_loss", "train.max_int8_loss")  # fmt: skip
 
 
 def run_auto(params: Params, minutes: float) -> AutoResult:

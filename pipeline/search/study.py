@@ -73,7 +73,7 @@ def study_key(params: Params, mode: Mode, names: list[str], dataset_sha256: str)
     whole = dict.fromkeys(("seed", "images", "model", "augment", "embed", "train"), True)
     said = params.model_dump(mode="json", include={**whole, "compute": {"precision"}})
     fixed = flat({**said, "train": {name: of for name, of in said["train"].items() if name not in UNUSED[mode]}})
-    for name in (*names, "train.max_gap", "train.target_precision", "train.target_confidence"):
+    for name in (*names, "train.max_gap", "train.target_precision", "train.target_confidence", "train.max_int8_loss"):
         fixed.pop(name, None)
     ranges = {name: params.tune.ranges[name].model_dump() for name in names}
     known = [mode, fixed, ranges, params.tune.metric, dataset_sha256, code_of("pipeline.embed", "pipeline.train")]

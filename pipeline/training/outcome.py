@@ -1,6 +1,7 @@
 """Write a fitted network as a model: its files, contract and reference; metrics, curves, figures."""
 
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from pipeline.data.prepared import Split
 from pipeline.data.split_units import unit_numbers
 from pipeline.evaluation.results import TrainingResult, write_training
 from pipeline.model.answers import in_batches, judged_of
-from pipeline.model.contract import KERAS, OPENVINO, Contract, weights_sha256, write_contract
-from pipeline.model.engine import Judging, Numbers, has_bfloat16, load_judging, on_gpu, probabilities
+from pipeline.model.contract import INT8, KERAS, OPENVINO, Contract, Int8, weights_sha256, write_contract
+from pipeline.model.engine import Judging, load_judging, on_gpu, probabilities
 from pipeline.model.export import compute_in_float32, export_openvino
-from pipeline.model.reference import Reference, ValidationAnswers, make_reference, sampled, write_reference
+from pipeline.model.precision import Numbers, has_bfloat16, has_int8, numbers_of
+from pipeline.model.quantize import has_nncf, quantize
+from pipeline.model.reference import Reference, ValidationAnswers, make_reference, refitted, sampled, write_reference
 from pipeline.params.file import Params
 from pipeline.storage.files import replacing, sha256_of_file
 from pipeline.training.augment import draw_augmented
@@ -27,6 +30,7 @@ from pipeline.training.conformal import candidates_above, fewest_images
 from pipeline.training.curves import write_curves
 from pipeline.training.inputs import Data
 from pipeline.training.recipe import Trained
+from pipeline.training.strangers import strangers_seen
 from pipeline.versions.dvc import git_commit
 
 JUDGED_AT_ONCE = 32  # images
@@ -41,8 +45,9 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
         beside.mkdir()
         trained.model.save(beside / KERAS)
         export_openvino(trained.model, beside / OPENVINO)
-        asked, in_bfloat16 = ask(beside, data.val, params)
-        reference = write_reference(beside, reference_of(params, data, trained, asked))
+        plain, asked, in_bfloat16 = ask(beside, data.val, params)
+        reference = reference_of(params, data, trained, asked)
+        in_int8 = ask_in_int8(beside, data, plain, Fitted(asked, reference), params)
         found = asked.calibration
         contract = Contract(
             class_names=dataset.class_names,
@@ -57,9 +62,12 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
             bfloat16=in_bfloat16,
             candidates_above=candidates_of(asked, data, params.train.set_error),
             certificate=found.certificate,
-            **reference,
+            int8=write_int8(beside / INT8, in_int8, data, params.train.set_error) if in_int8 else None,
+            **write_reference(beside, reference),
         )
         write_contract(beside, contract)
+    if in_int8 and numbers_of(contract, params.compute) == "int8":
+        found = in_int8.asked.calibration  # nights on this machine go by it
     result = TrainingResult(
         **found.metrics,
         temperature=found.temperature,
@@ -113,14 +121,27 @@ class Asked:
     calibration: Calibration
 
 
-def ask(folder: Path, val: Split, params: Params) -> tuple[Asked, bool | None]:
-    """Run the network in `folder` in bfloat16 if its metrics hold there, and return whether they do; None: not tried.
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A network as the night may run it, with the reference for its embeddings."""
 
-    Only a CPU with bfloat16 tries it. Temperature and threshold are fitted to the outputs of the chosen format.
+    asked: Asked
+    reference: Reference
+
+    def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The outlier scores of `images` (n, height, width, 3)."""
+        return self.reference.scores(self.asked.judging(images)[1])
+
+
+def ask(folder: Path, val: Split, params: Params) -> tuple[Asked, Asked, bool | None]:
+    """Run the network in `folder` in float32, and in bfloat16 if its metrics hold there: the second is the night's.
+
+    Also returns whether they hold; None: not tried. Only a CPU with bfloat16 tries it. Temperature and threshold are
+    fitted to the outputs of each.
     """
     plain = ask_in("f32", folder, val, params)
     if on_gpu(params.compute) or not has_bfloat16():
-        return plain, None
+        return plain, plain, None
     short = ask_in("bf16", folder, val, params)
     holds = answers_hold(plain.calibration.metrics, short.calibration.metrics, params.train.max_bfloat16_loss)
     log.info(
@@ -130,7 +151,59 @@ def ask(folder: Path, val: Split, params: Params) -> tuple[Asked, bool | None]:
         "So nights compute in bfloat16" if holds else
         "That is a loss of more than train.max_bfloat16_loss, so nights compute in float32",
     )  # fmt: skip
-    return (short if holds else plain), holds
+    return plain, (short if holds else plain), holds
+
+
+def ask_in_int8(folder: Path, data: Data, plain: Asked, float_: Fitted, params: Params) -> Fitted | None:
+    """Quantize the network in `folder` and ask it; None, and no files, if its metrics do not hold in int8.
+
+    They are those of bfloat16, compared with `plain`, and how well outlier scores see strangers, compared with
+    `float_`, which nights would otherwise run. Only a CPU that is fast in int8 tries it.
+    """
+    limit, compute = params.train.max_int8_loss, params.compute
+    if limit is None or on_gpu(compute):
+        return None
+    if not (has_int8() and has_nncf()):
+        log.info(
+            "int8 was not tried (train.max_int8_loss): %s.", "the extra int8 is missing, `pip install "
+            "'nightshift[int8]'` adds it" if has_int8() else "this processor has no instructions for it",
+        )  # fmt: skip
+        return None
+    quantize(folder, folder / INT8, data.train.images)
+    short = ask_in("int8", folder, data.val, params)
+    kept = float_.reference
+    embeddings = embeddings_of(short, data, sampled(len(data.train.labels), params.seed))
+    fitted = Fitted(
+        short,
+        refitted(kept, embeddings, answers_for(data, short), data.dataset.class_names, params.train.outlier_alarms),
+    )
+    seen, seen_before = (strangers_seen(one.scores, data.val.images, params.seed) for one in (fitted, float_))
+    now, before = short.calibration.metrics, plain.calibration.metrics
+    holds = answers_hold(before, now, limit) and seen_before - seen <= limit
+    log.info(
+        "In int8, on validation images: accuracy %.3f (in float32 %.3f), balanced accuracy %.3f (%.3f), calibration "
+        "error %.3f (%.3f), AUROC of strangers %.3f (%.3f). %s.",
+        *(one[name] for name in HELD for one in (now, before)), seen, seen_before,
+        "So nights compute in int8" if holds else
+        "That is a loss of more than train.max_int8_loss, so they do not compute in int8",
+    )  # fmt: skip
+    if not holds:
+        shutil.rmtree(folder / INT8)
+        return None
+    return fitted
+
+
+def write_int8(folder: Path, fitted: Fitted, data: Data, error: float) -> Int8:
+    """Write the reference of the int8 network in `folder`; returns the contract's part about that network."""
+    asked = fitted.asked
+    return Int8(
+        weights_sha256=weights_sha256(folder),
+        temperature=asked.calibration.temperature,
+        unsure_below=asked.calibration.unsure_below,
+        candidates_above=candidates_above(asked.probabilities, data.val.labels, unit_numbers(data.val.table), error),
+        certificate=asked.calibration.certificate,
+        **write_reference(folder, fitted.reference),
+    )
 
 
 def ask_in(numbers: Numbers, folder: Path, val: Split, params: Params) -> Asked:
@@ -161,9 +234,8 @@ def reference_of(params: Params, data: Data, trained: Trained, asked: Asked) -> 
     if trained.is_frozen and data.train_features is not None and asked.numbers == "f32":
         embeddings = data.train_features[rows]
     else:
-        batches = (data.train.images[part] for part in in_batches(rows, JUDGED_AT_ONCE, "reference"))
-        _, embeddings = judged_of(asked.judging, batches)
-    val = ValidationAnswers(data.val, asked.embeddings, asked.probabilities)
+        embeddings = embeddings_of(asked, data, rows)
+    val = answers_for(data, asked)
     names, alarms = data.dataset.class_names, params.train.outlier_alarms
     reference = make_reference(data.train, rows, embeddings, val, names, alarms, params.seed)
     if reference.outlier_alarms != alarms:
@@ -173,3 +245,14 @@ def reference_of(params: Params, data: Data, trained: Trained, asked: Asked) -> 
             len(data.val.labels), alarms, math.ceil(1 / alarms - 1), reference.outlier_alarms,
         )  # fmt: skip
     return reference
+
+
+def embeddings_of(asked: Asked, data: Data, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The embeddings of these training images, (len(rows), d)."""
+    batches = (data.train.images[part] for part in in_batches(rows, JUDGED_AT_ONCE, "reference"))
+    return judged_of(asked.judging, batches)[1]
+
+
+def answers_for(data: Data, asked: Asked) -> ValidationAnswers:
+    """The network's answers for the validation images, as a reference takes them."""
+    return ValidationAnswers(data.val, asked.embeddings, asked.probabilities)

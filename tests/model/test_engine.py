@@ -13,7 +13,6 @@ from pipeline.model.engine import (
     Engine,
     Numbers,
     load_engine,
-    numbers_of,
     openvino_judging,
     openvino_network,
     probabilities,
@@ -124,24 +123,6 @@ def test_who_asks_at_once_gets_each_his_own(tmp_path: Path) -> None:
 
 def test_no_images_have_no_answers(tmp_path: Path) -> None:
     assert openvino_network(exported(tmp_path), 2)(IMAGES[:0]).shape == (0, 2)
-
-
-@pytest.mark.parametrize(
-    ("precision", "holds", "cpu_has_it", "expected"),
-    [
-        ("auto", True, True, "bf16"),
-        ("auto", True, False, "f32"),
-        ("auto", False, True, "f32"),
-        ("auto", None, True, "f32"),
-        ("float32", True, True, "f32"),
-    ],
-)
-def test_bfloat16_is_used_only_where_it_was_seen_to_hold(
-    precision: str, holds: bool | None, cpu_has_it: bool, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.model.engine.has_bfloat16", lambda: cpu_has_it)
-    compute = CPU.model_copy(update={"precision": precision})
-    assert numbers_of(contract().model_copy(update={"bfloat16": holds}), compute) == expected
 
 
 @pytest.mark.parametrize("end", ["softmax", "two branches", "no dense layer", "a map"])
