@@ -28,10 +28,8 @@ PIECE = 1 << 14  # compressed bytes inflated at a time; deflate expands them a t
 
 
 def refuse_damaged(data: bytes, kind: str) -> None:
-    """Raise UnreadableImage when pixels are missing or changed. kind: Pillow's name of the format."""
+    """Raise UnreadableImage when pixels are missing or changed; of a JPEG, `jpeg_end` tells. kind: Pillow's name."""
     match kind:
-        case "JPEG" | "MPO" if jpeg_end(data) is None:  # also a file whose end is zeros: it was never written
-            raise UnreadableImage(CUT_OFF)
         case "JPEG2000" if END_OF_CODESTREAM not in data[data.find(START_OF_TILE) :]:  # OpenJPEG paints them black
             raise UnreadableImage(CUT_OFF)
         case "PNG":

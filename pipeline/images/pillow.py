@@ -73,7 +73,8 @@ def read_picture(data: bytes, rules: Images) -> Frame:
         tile = _tag(image, TILE_WIDTH) * _tag(image, TILE_LENGTH)
         if tile > 4 * max(image.width * image.height, LARGEST_TILE):  # Pillow allocates memory for a whole tile
             raise UnreadableImage("damaged image: its tiles are larger than the picture")
-        if image.format in ("JPEG", "MPO") and jpeg_end(data) is None:
+        end = jpeg_end(data) if image.format in ("JPEG", "MPO") else 0
+        if end is None:
             return read_picture(_with_its_end(data), rules)
         refuse_damaged(data, image.format or "")
         bits = _bits(image, data)
@@ -81,7 +82,7 @@ def read_picture(data: bytes, rules: Images) -> Frame:
         target = DRAFT_MARGIN * max(rules.width, rules.height)
         image.draft(None, (target, target))  # None keeps the mode; only JPEG supports a draft
         frame = _upright(image, size, bits, rules, data)
-        _refuse_early_end(image, data, target)
+        _refuse_early_end(image, data, target, end)
         return frame
 
 
@@ -117,18 +118,18 @@ def _opened(data: bytes) -> Image.Image:
         raise
 
 
-def _refuse_early_end(image: Image.Image, data: bytes, target: int) -> None:
+def _refuse_early_end(image: Image.Image, data: bytes, target: int, end: int) -> None:
     """Raise UnreadableImage when a PNG or JPEG ends before its last pixel. Its missing pixels are black or mid-grey.
 
-    A complete image may end in that colour too, so a second check decides: it counts a PNG's pixels, and inserts bytes
-    before a JPEG's end marker, which do not change a complete one.
+    end: where a JPEG's end marker is; 0 for other formats. A complete image may end in that colour too, so a second
+    check decides: it counts a PNG's pixels, and inserts bytes before a JPEG's end marker, which do not change a
+    complete one.
     """
     last = image.getpixel((image.width - 1, image.height - 1))
     values = last if isinstance(last, tuple) else (last,)
     if image.format == "PNG" and not any(values) and png_lacks_pixels(data):
         raise UnreadableImage(CUT_OFF)
-    end = jpeg_end(data) if image.format in ("JPEG", "MPO") and all(value in MISSING for value in values) else None
-    if end is None:
+    if not end or any(value not in MISSING for value in values):
         return
     with Image.open(io.BytesIO(data[:end] + bytes(range(200)) + data[end:]), formats=("JPEG",)) as longer:
         longer.draft(None, (target, target))
@@ -214,7 +215,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     """Convert a mode of 8 bits to RGB: transparent pixels over white."""
     if image.has_transparency_data:
         return _over_white(image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
 
 
 def _over_white(image: Image.Image) -> Image.Image:
