@@ -1,6 +1,7 @@
 """Files -> pictures, in order, read and decoded ahead on threads. A file that hangs costs only itself.
 
-Knows no model. What it yields for a path depends on that path alone.
+From a slow disk or a store more files are read than decoded at a time: it answers several in the time of one, and the
+processors stay busy. Knows no model. What it yields for a path depends on that path alone.
 """
 
 import errno
@@ -18,11 +19,15 @@ from pipeline.images.decode import Picture, UnreadableImage, decode
 from pipeline.images.measures import Light, measure_light
 from pipeline.night.repeats import Answer
 from pipeline.night.rows import Repeated, Unreadable
+from pipeline.night.turns import Turns
 from pipeline.params.data import Images
 from pipeline.storage.files import sha256
 from pipeline.storage.folders import Folder, UnfitFile
 
 BYTES_A_PIXEL, HEADER_BYTES = 16, 64_000_000  # largest size of a file with the largest allowed image, uncompressed
+READERS = 8  # of a slow disk, for each that decodes: with 20 ms a file, four keep a core busy (benchmarks/slow_disk.py)
+SLOW = 0.005  # seconds for a file's bytes; where they come sooner, more readers only cost: 5 to 10 % of decoding
+BYTES_AHEAD = 128_000_000  # of large files fewer are read ahead, so that they are held in no more memory than this
 MOST_HANGING = 8  # files in a row; then the disk or the network hangs, not a file
 
 
@@ -45,10 +50,13 @@ Lookup = Callable[[str], Answer | None]  # SHA-256 of a file's content -> its kn
 Decoder = Callable[[bytes, Images], Picture]  # may raise UnreadableImage
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
     path: str
-    started: float = 0.0  # 0: not started
+    started: float = 0.0  # 0: not started, or waiting for its turn to be decoded
+    bytes: int = 0  # once they are read
+    reading: float = 0.0  # seconds until then
+    decoding: bool = False
     future: "Future[Read]" = field(default_factory=Future)
 
 
@@ -61,7 +69,7 @@ def nothing_known(_sha256: str) -> Answer | None:
 class Reading:
     """How files are read: by how many threads, how far ahead, and how long to wait."""
 
-    threads: int
+    threads: int  # that decode at a time; as many read, and more from a store or a slow disk
     ahead: int  # files to read ahead
     timeout: float  # seconds for one file
     decoder: Decoder = decode
@@ -74,23 +82,24 @@ def read_images(source: Folder, paths: Iterable[str], rules: Images, how: Readin
     Raises ReadingError when `source` is gone or `MOST_HANGING` files in a row hang, StoreError when a store does not
     answer.
     """
-    pool, timeout = ThreadPoolExecutor(how.threads, "read"), how.timeout
-
-    def work(job: _Job) -> Read:
-        job.started = time.monotonic()
-        return read_image(source, job.path, rules, how.decoder, how.known)
+    readers, timeout, turns = max(how.threads, source.threads), how.timeout, Turns(how.threads)
+    pool = ThreadPoolExecutor(readers, "read")
 
     def submit(job: _Job) -> _Job:
-        job.future = pool.submit(work, job)
+        job.future = pool.submit(_read, job, source, rules, how, turns)
         return job
 
-    coming, hanging = iter(paths), 0
-    waiting = deque(submit(_Job(path)) for path in islice(coming, how.ahead))
+    coming, hanging, largest, pace = iter(paths), 0, 0, 0.0
+    waiting = deque(submit(_Job(path)) for path in islice(coming, min(how.threads, how.ahead)))
     try:
         while waiting:
             job = waiting.popleft()
-            found = _result(job, timeout)
-            waiting.extend(submit(_Job(path)) for path in islice(coming, 1))
+            found = _result(job, timeout, turns)
+            largest = max(job.bytes, largest * 9 // 10)  # of the latest files
+            ahead = min(how.ahead, max(how.threads, BYTES_AHEAD // max(largest, 1)))
+            waiting.extend(submit(_Job(path)) for path in islice(coming, max(0, ahead - len(waiting))))
+            pace += (job.reading - pace) / 8  # a mean of the latest files
+            is_slow = pace > SLOW and readers < READERS * how.threads
             hanging = 0 if found else hanging + 1
             if not found:
                 source.require_answer()
@@ -99,21 +108,49 @@ def read_images(source: Folder, paths: Iterable[str], rules: Images, how: Readin
                         f"{hanging} files in a row of {source} could not be read within {timeout:g} s each, the last "
                         f"is {job.path}: the disk or the network hangs. When it answers, run the same command again."
                     )
-                # Its thread is lost. A new pool takes the jobs that have not started; started ones keep running.
+                if job.decoding:
+                    job.decoding = False
+                    turns.give_back()
+                for other in waiting:  # perhaps the disk hung, and not the file: those begun have all their time again
+                    other.started = time.monotonic() if other.started else 0.0
+            elif isinstance(found, Unreadable) and not found.sha256 and not source.exists():
+                raise ReadingError(f"{source} is gone. When it is there again, run the same command again.")
+            if is_slow or not found:  # a new pool, as a file that hangs keeps its thread; started jobs keep running
+                readers = READERS * how.threads if is_slow else readers
                 pool.shutdown(wait=False)
-                pool = ThreadPoolExecutor(how.threads, "read")
+                pool = ThreadPoolExecutor(readers, "read")
                 for other in waiting:
                     if other.future.cancel():
                         submit(other)
-            elif isinstance(found, Unreadable) and not found.sha256 and not source.exists():
-                raise ReadingError(f"{source} is gone. When it is there again, run the same command again.")
             yield found or Unreadable(job.path, f"the file could not be read within {timeout:g} s")
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _result(job: _Job, timeout: float) -> Read | None:
-    """What the job found, or None after the timeout."""
+def _read(job: _Job, source: Folder, rules: Images, how: Reading, turns: Turns) -> Read:
+    """What a thread does: read the job's file, then decode it when its turn comes."""
+
+    def known(sha256: str) -> Answer | None:
+        job.reading = time.monotonic() - job.started
+        return how.known(sha256)
+
+    def in_turn(data: bytes, rules: Images) -> Picture:
+        job.bytes, job.started = len(data), 0.0
+        turns.take(job)
+        job.started, job.decoding = time.monotonic() - job.reading, True
+        try:
+            return how.decoder(data, rules)
+        finally:
+            if job.decoding:  # not given up
+                turns.give_back()
+
+    job.started = time.monotonic()
+    return read_image(source, job.path, rules, in_turn, known)
+
+
+def _result(job: _Job, timeout: float, turns: Turns) -> Read | None:
+    """What the job found, or None after the timeout. It waits for no turn: files after it may hang in theirs."""
+    turns.let_in(job)
     while True:
         left = timeout if not job.started else timeout - (time.monotonic() - job.started)
         try:

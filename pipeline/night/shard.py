@@ -64,9 +64,8 @@ def classify_here(
         engine, reference = _engine(run.output, params.compute, size, run.plan.contract_hash)
     known = Known(known_of(run.output))
     paths = (path for number in numbers for path in run.shard(number))
-    # Two batches in flight bound the memory. Threads mostly wait for a store.
-    threads = max(params.compute.threads, source.threads)
-    how = Reading(threads, 2 * size, params.batch.file_timeout, decoder, known.get)
+    # Two batches in flight bound the memory.
+    how = Reading(params.compute.threads, 2 * size, params.batch.file_timeout, decoder, known.get)
     reads = read_images(source, paths, engine.contract.images, how)
     begun = itertools.chain(list(itertools.islice(reads, 1)), reads)
     with turn:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pipeline.night.reading import MOST_HANGING, Decoded, Read, Reading, Reading
 from pipeline.night.rows import Unreadable
 from pipeline.params.data import Images
 from pipeline.storage.folders import folder_at
+from pipeline.storage.local_folder import LocalFolder
 from tests.fixtures.images import save_image
 
 TIMEOUT = 0.3
@@ -82,6 +84,81 @@ def test_a_slow_file_is_no_hanging_one(folder: Path, rules: Images) -> None:
 
     found = read_images(folder_at(folder), names(folder), rules, Reading(1, 20, TIMEOUT, slow))
     assert all(isinstance(read, Decoded) for read in found), "waiting for others is not its own time"
+
+
+@dataclass(frozen=True)
+class SlowDisk(LocalFolder):
+    """A disk that takes 10 ms to find a file, or longer; it counts how many it looks for at a time."""
+
+    longer: dict[str, float] = field(default_factory=dict)  # name -> seconds
+    now: list[str] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    def read_at_most(self, name: str, most: int) -> bytes:
+        self.now.append(name)
+        self.counts.append(len(self.now))
+        time.sleep(self.longer.get(name, 0.01))
+        self.now.remove(name)
+        return super().read_at_most(name, most)
+
+
+class Shared(SlowDisk):
+    """The same, asked for four files at a time from the start."""
+
+    threads = 4
+
+
+@dataclass
+class Counted:
+    """A decoder that counts how many files it decodes at a time."""
+
+    now: int = 0
+    most: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, data: bytes, rules: Images) -> Picture:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(0.003)
+        with self.lock:
+            self.now -= 1
+        return decode(data, rules)
+
+
+def test_a_slow_disk_is_asked_for_more_files_than_are_decoded(folder: Path, rules: Images) -> None:
+    disk, decoder, paths = SlowDisk(folder), Counted(), names(folder) * 4
+    found = list(read_images(disk, paths, rules, Reading(1, 64, 10, decoder)))
+    assert [read.path for read in found if isinstance(read, Decoded)] == paths
+    assert 1 < max(disk.counts) <= reading.READERS + 1, "the first pool's thread ends its file"
+    assert decoder.most <= 2, "the file that is wanted next does not wait for its turn"
+
+
+def test_a_disk_that_answers_at_once_is_asked_by_those_who_decode(
+    folder: Path, rules: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "SLOW", 60.0)
+    disk = SlowDisk(folder)
+    list(read_images(disk, names(folder), rules, Reading(2, 64, 10)))
+    assert max(disk.counts) <= 2
+
+
+def test_of_large_files_only_those_that_are_decoded_are_held(
+    folder: Path, rules: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BYTES_AHEAD", 100)
+    disk = SlowDisk(folder)
+    list(read_images(disk, names(folder), rules, Reading(2, 64, 10)))
+    assert max(disk.counts) <= 2
+
+
+def test_a_file_waits_for_none_after_it_that_hangs(folder: Path, rules: Images) -> None:
+    until, paths = threading.Event(), names(folder)
+    decoder = hanging_in(contents(folder, paths[1:3]), until)
+    disk = Shared(folder, {paths[0]: TIMEOUT / 2})  # the others take both turns meanwhile
+    found = list(read_images(disk, paths, rules, Reading(2, 20, TIMEOUT, decoder)))
+    until.set()
+    assert [read.path for read in found if isinstance(read, Unreadable)] == paths[1:3]
 
 
 def test_where_nothing_answers_the_run_ends_and_says_so(folder: Path, rules: Images) -> None:
