@@ -16,12 +16,14 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.registry import succession, versions
 from pipeline.registry.decision import GATE_TAG, REFUSED, from_tags
-from pipeline.registry.store import Store
+from pipeline.registry.store import Store, refusals
 from pipeline.registry.succession import CHAMPION, PREVIOUS
 from pipeline.registry.versions import Registered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from pipeline.registry.direct import Direct
 
 CHALLENGER = "challenger"
 SINCE_TAG = "nightshift.champion_since"  # on a version: when it was last made champion, if known
@@ -49,7 +51,7 @@ def crown(client: "MlflowClient", name: str, version: int) -> None:
         _record_new(client, name, succession.with_champion(history, version))
 
 
-def reconcile(client: "MlflowClient", name: str) -> tuple[int, ...]:
+def reconcile(client: "MlflowClient | Direct", name: str) -> tuple[int, ...]:
     """The versions that were champion, the champion last; empty when there is none.
 
     When a person has moved `@champion`, record that, and let `@previous` name the one before.
@@ -66,14 +68,14 @@ def reconcile(client: "MlflowClient", name: str) -> tuple[int, ...]:
     if before[-1:] == (champion,):
         succession.record(client, name, history)
         return history
+    _record_new(client, name, history)
     if before:
         undo = f"; `nightshift rollback` returns to version {history[-2]}" if len(history) > 1 else ""
         log.info("Somebody made version %d the @champion in MLflow%s.", champion, undo)
-    _record_new(client, name, history)
     return history
 
 
-def _record_new(client: "MlflowClient", name: str, history: tuple[int, ...]) -> None:
+def _record_new(client: "MlflowClient | Direct", name: str, history: tuple[int, ...]) -> None:
     client.set_model_version_tag(name, str(history[-1]), SINCE_TAG, _now())
     succession.record(client, name, history)
 
@@ -100,8 +102,9 @@ def challenge(client: "MlflowClient", name: str, version: int, *, promote_it: bo
 
 def already_champion(name: str) -> int | None:
     """The challenger's version when it is the champion as well: no newer one has passed."""
-    with Store.of_project().connected() as client:
-        champion, challenger = (versions.by_alias(client, name, alias) for alias in (CHAMPION, CHALLENGER))
+    champion, challenger = Store.of_project().ask(
+        lambda client: (versions.by_alias(client, name, CHAMPION), versions.by_alias(client, name, CHALLENGER))
+    )
     return champion.version if champion and challenger and champion.version == challenger.version else None
 
 
@@ -186,17 +189,18 @@ def without_champion(name: str, every: Sequence[Registered]) -> str:
 
 def champion(name: str) -> Registered:
     """The version the night uses, whoever chose it. Raises NightshiftError when there is none."""
-    from mlflow import MlflowException
 
-    history: tuple[int, ...] = ()
-    with Store.of_project().connected() as client:
+    def asked(client: "MlflowClient | Direct") -> tuple[Registered, tuple[int, ...]]:
         found = versions.by_alias(client, name, CHAMPION)
         if found is None:
             raise NightshiftError(without_champion(name, versions.versions(client, name)))
         try:
-            history = reconcile(client, name)
-        except MlflowException as error:  # a read-only store is enough for a night
+            return found, reconcile(client, name)
+        except refusals() as error:  # a read-only store is enough for a night
             log.warning("Could not record in MLflow that version %d is the champion: %s", found.version, error)
+            return found, ()
+
+    found, history = Store.of_project().ask(asked)
     if words := warning(found, history[-2] if len(history) > 1 else None):
         log.warning("%s", words)
     return found
@@ -204,23 +208,20 @@ def champion(name: str) -> Registered:
 
 def challenger(name: str) -> Registered | None:
     """The newest version that passed the gate, if there is one."""
-    with Store.of_project().connected() as client:
-        return versions.by_alias(client, name, CHALLENGER)
+    return Store.of_project().ask(lambda client: versions.by_alias(client, name, CHALLENGER))
 
 
 def previous(name: str) -> int | None:
     """The version that the next rollback returns to, if there is one."""
-    with Store.of_project().connected() as client:
-        found = versions.by_alias(client, name, PREVIOUS)
-        return found.version if found else None
+    found = Store.of_project().ask(lambda client: versions.by_alias(client, name, PREVIOUS))
+    return found.version if found else None
 
 
 def numbered(name: str, version: int) -> Registered:
     """The version of this number. Raises NightshiftError when there is none."""
-    with Store.of_project().connected() as client:
-        if (found := versions.find(client, name, version)) is None:
-            raise NightshiftError(_missing(name, f"version {version}"))
-        return found
+    if (found := Store.of_project().ask(lambda client: versions.find(client, name, version))) is None:
+        raise NightshiftError(_missing(name, f"version {version}"))
+    return found
 
 
 def _missing(name: str, what: str) -> str:
@@ -229,9 +230,12 @@ def _missing(name: str, what: str) -> str:
 
 def known_versions(name: str) -> list[Registered]:
     """All versions, the newest first, after completing a person's moves in the MLflow UI."""
-    with Store.of_project().connected() as client:
+
+    def asked(client: "MlflowClient | Direct") -> list[Registered]:
         reconcile(client, name)
         return versions.versions(client, name)
+
+    return Store.of_project().ask(asked)
 
 
 def reasons(model: Registered) -> tuple[str, ...]:

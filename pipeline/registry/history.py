@@ -3,16 +3,22 @@
 import datetime
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.params.file import Params
 from pipeline.registry import versions
+from pipeline.registry.direct import Direct, FoundRun, NewRun
+from pipeline.registry.direct_run import require_plain, surroundings
 from pipeline.registry.runs import CONTRACT_TAG, DESCRIPTION_TAG, flat
 from pipeline.registry.store import Store
 from pipeline.storage.folders import Folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 EXPERIMENT = "nights"  # after the model's name
 STARTED_TAG = "nightshift.started_at"  # with the name of its folder it identifies a night in the history
@@ -37,39 +43,49 @@ class Finished:
 
 def record(output: Folder, night: Finished, params: Params, flow_run: str = "") -> None:
     """Record a night's model, parameters, numbers and review; if the store does not answer, only log a warning."""
+    tags = {
+        CONTRACT_TAG: night.contract_hash,
+        DESCRIPTION_TAG: night.words,
+        "nightshift.model_version": night.model_version,
+        "nightshift.input": night.input,
+        STARTED_TAG: night.started_at,
+        "nightshift.drifted": " ".join(night.drifted),
+        "prefect.flow_run_id": flow_run,
+    }
+    run = NewRun(
+        f"{night.model_name}-{EXPERIMENT}", output.name, {name: value for name, value in tags.items() if value},
+        {name: str(value) for name, value in _params_of(night, params).items()}, dict(night.numbers),
+    )  # fmt: skip
+    try:
+        store = Store.of_project()
+        store.ask(lambda client: _record(store, client, run, night, output))
+    except NightshiftError as error:
+        log.warning("predictions.csv is complete, but the night could not be recorded in MLflow: %s", error)
+
+
+def _record(store: Store, client: "MlflowClient | Direct", run: NewRun, night: Finished, output: Folder) -> None:
+    model = versions.find(client, night.model_name, int(night.model_version))
+    used = model.model_id if model else ""  # empty for a version that MLflow 2 registered
+    files = ((name, output.read(name)) for name in FILES if output.exists(name))
+    if isinstance(client, Direct):
+        whole = replace(run, tags={**surroundings(run.name), **run.tags}, model_id=used, files=dict(files))
+        require_plain(whole)
+        client.record(whole)
+        return
     import mlflow
     from mlflow.entities import LoggedModelInput
 
-    try:
-        store = Store.of_project()
-        with store.connected() as client:
-            tags = {
-                CONTRACT_TAG: night.contract_hash,
-                DESCRIPTION_TAG: night.words,
-                "nightshift.model_version": night.model_version,
-                "nightshift.input": night.input,
-                STARTED_TAG: night.started_at,
-                "nightshift.drifted": " ".join(night.drifted),
-                "prefect.flow_run_id": flow_run,
-            }
-            with mlflow.start_run(
-                experiment_id=store.experiment(client, f"{night.model_name}-{EXPERIMENT}"),
-                run_name=output.name,
-                tags={name: value for name, value in tags.items() if value},
-            ) as active:
-                model = versions.find(client, night.model_name, int(night.model_version))
-                if model and model.model_id:  # not of versions that MLflow 2 registered
-                    client.log_inputs(active.info.run_id, models=[LoggedModelInput(model.model_id)])
-                mlflow.log_params(_params_of(night, params))
-                mlflow.log_metrics(dict(night.numbers))
-                for name in FILES:
-                    if output.exists(name):
-                        with tempfile.TemporaryDirectory() as room:
-                            copy = Path(room) / name
-                            copy.write_bytes(output.read(name))
-                            mlflow.log_artifact(str(copy))
-    except NightshiftError as error:
-        log.warning("predictions.csv is complete, but the night could not be recorded in MLflow: %s", error)
+    experiment = store.experiment(client, run.experiment)
+    with mlflow.start_run(experiment_id=experiment, run_name=run.name, tags=dict(run.tags)) as active:
+        if used:
+            client.log_inputs(active.info.run_id, models=[LoggedModelInput(used)])
+        mlflow.log_params(dict(run.params))
+        mlflow.log_metrics(dict(run.metrics))
+        for name, content in files:
+            with tempfile.TemporaryDirectory() as room:
+                copy = Path(room) / name
+                copy.write_bytes(content)
+                mlflow.log_artifact(str(copy))
 
 
 def _params_of(night: Finished, params: Params) -> dict[str, object]:
@@ -97,23 +113,31 @@ def earlier(night: Finished, name: str, most: int) -> list[Night]:
 
     Read-only: it does not create a missing experiment.
     """
-    with Store.of_project().connected() as client:
-        experiment = client.get_experiment_by_name(f"{night.model_name}-{EXPERIMENT}")
-        if experiment is None:
-            return []
-        # A night's run starts after the night's end, which is in whole seconds.
-        end = datetime.datetime.fromisoformat(night.finished_at) + datetime.timedelta(seconds=1)
-        found = client.search_runs(
-            [experiment.experiment_id],
-            f"attributes.status = 'FINISHED' and attributes.start_time < {int(end.timestamp() * 1000)}",
-            max_results=most + 1,  # this one may be among them
-            order_by=["attributes.start_time DESC"],
-        )
-    names = [(run.data.tags.get(STARTED_TAG), run.info.run_name) for run in found]
+    # A night's run starts after the night's end, which is in whole seconds.
+    end = datetime.datetime.fromisoformat(night.finished_at) + datetime.timedelta(seconds=1)
+    experiment, milliseconds = f"{night.model_name}-{EXPERIMENT}", int(end.timestamp() * 1000)
+    # This one may be among them.
+    found = Store.of_project().ask(lambda client: _runs_before(client, experiment, milliseconds, most + 1)) or []
+    names = [(run.tags.get(STARTED_TAG), run.name) for run in found]
     own = (night.started_at, name)  # already recorded: what is newer ended within the same second
     first = names.index(own) + 1 if own in names else 0
     return [
-        Night(run.info.run_name, run.data.tags.get("nightshift.model_version", ""), run.data.metrics)
+        Night(run.name, run.tags.get("nightshift.model_version", ""), run.metrics)
         for run in found[first:]
-        if run.data.metrics.get("listed")
+        if run.metrics.get("listed")
     ][:most]
+
+
+def _runs_before(client: "MlflowClient | Direct", experiment: str, end: int, most: int) -> list[FoundRun] | None:
+    """As `Direct.runs_before`."""
+    if isinstance(client, Direct):
+        return client.runs_before(experiment, end, most)
+    if (known := client.get_experiment_by_name(experiment)) is None:
+        return None
+    found = client.search_runs(
+        [known.experiment_id],
+        f"attributes.status = 'FINISHED' and attributes.start_time < {end}",
+        max_results=most,
+        order_by=["attributes.start_time DESC"],
+    )
+    return [FoundRun(run.info.run_name, run.data.tags, run.data.metrics) for run in found]

@@ -4,23 +4,26 @@ import logging
 import os
 import socket
 import sqlite3
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import without_password
-from pipeline.registry import relocation
+from pipeline.registry import direct, direct_file, relocation
+from pipeline.registry.direct import Direct, Missing, Unanswered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+T = TypeVar("T")
 ADDRESS = "MLFLOW_TRACKING_URI"  # names another store than this project's own
 LOCAL_STORE = Path("mlflow.db")
 LOCAL_ARTIFACTS = Path(relocation.ARTIFACTS)
@@ -110,6 +113,30 @@ class Store:
         except sqlite3.Error:  # a new or damaged file, or another version's: MLflow says more
             return True
 
+    def ask(self, question: Callable[["MlflowClient | Direct"], T]) -> T:
+        """The answer to `question`: without MLflow where that is possible and sure, else through its client.
+
+        The question may be asked twice, so it changes nothing before it is through. Raises TrackingError.
+        """
+        self.follow()
+        try:
+            with self._direct() as way:
+                return question(way)
+        except (Unanswered, Missing, OSError) as why:  # of an OSError, too, MLflow's way makes a TrackingError
+            log.debug("MLflow itself is asked: %s.", why)
+        with self.connected() as client:
+            return question(client)
+
+    def _direct(self) -> AbstractContextManager[Direct]:
+        direct.require_possible()
+        if self.is_file:
+            return direct_file.opened(self._file)
+        if self.is_server:
+            from pipeline.registry import direct_server
+
+            return direct_server.opened(self.address, self.timeout)
+        raise Unanswered("the store is neither a SQLite database nor a server")
+
     @contextmanager
     def connected(self) -> Iterator["MlflowClient"]:
         """A client of the store. Raises TrackingError for any failure of the store or the network."""
@@ -168,6 +195,12 @@ class Store:
             return str(found.experiment_id)
         place = (LOCAL_ARTIFACTS / name).absolute().as_uri() if self.address == _local_address() else None
         return str(client.create_experiment(name, artifact_location=place))
+
+
+def refusals(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What to catch: `others`, and MLflow's exceptions if it was imported, as it raises none before."""
+    found = getattr(sys.modules.get("mlflow"), "MlflowException", None)
+    return (*others, found) if found else others
 
 
 def _local_address() -> str:

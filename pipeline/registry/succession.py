@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import RegisteredModel
 
+    from pipeline.registry.direct import Direct, Model
+
 CHAMPION, PREVIOUS = "champion", "previous"
 CHAMPIONS_TAG = "nightshift.champions"  # on the registered model: numbers of versions, the last one is the champion
 KNOWN_TAG = "nightshift.champion"  # the same in stores of earlier releases: the champion alone, beside `@previous`
 MOST = 100  # versions that are remembered
 
 
-def champions_of(model: "RegisteredModel") -> tuple[int, ...]:
+def champions_of(model: "RegisteredModel | Model") -> tuple[int, ...]:
     """The versions that were champion, as far as they are recorded; the last one is the last known champion."""
     if CHAMPIONS_TAG in model.tags:
         return tuple(int(word) for word in model.tags[CHAMPIONS_TAG].split() if word.isdecimal())
@@ -32,12 +34,12 @@ def with_champion(history: Sequence[int], version: int) -> tuple[int, ...]:
     return (*(one for one in history if one != version), version)[-MOST:]
 
 
-def without_deleted(client: "MlflowClient", name: str, history: Sequence[int]) -> tuple[int, ...]:
+def without_deleted(client: "MlflowClient | Direct", name: str, history: Sequence[int]) -> tuple[int, ...]:
     """The history without the versions just before the champion that were deleted in MLflow."""
     return (*still_there(client, name, history[:-1]), *history[-1:])
 
 
-def still_there(client: "MlflowClient", name: str, history: Sequence[int]) -> tuple[int, ...]:
+def still_there(client: "MlflowClient | Direct", name: str, history: Sequence[int]) -> tuple[int, ...]:
     """The history without the versions at its end that were deleted in MLflow."""
     left = list(history)
     while left and versions.find(client, name, left[-1]) is None:
@@ -45,7 +47,7 @@ def still_there(client: "MlflowClient", name: str, history: Sequence[int]) -> tu
     return tuple(left)
 
 
-def record(client: "MlflowClient", name: str, history: Sequence[int]) -> None:
+def record(client: "MlflowClient | Direct", name: str, history: Sequence[int]) -> None:
     """Write the history, and let `@previous` name the version that the next rollback returns to, if there is one."""
     client.set_registered_model_tag(name, CHAMPIONS_TAG, " ".join(map(str, history)))
     if len(history) > 1:

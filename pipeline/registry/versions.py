@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.core.disk_errors import refusal_in
 from pipeline.core.paths import MODEL, MODEL_CARD
+from pipeline.registry.direct import Direct, Missing, Model, Version
 from pipeline.registry.runs import CARD_FOLDER, CONTRACT_TAG
-from pipeline.registry.store import Store, TrackingError
+from pipeline.registry.store import Store, TrackingError, refusals
 from pipeline.registry.training_images import TRAINING_IMAGES
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ class Registered:
     created: int = 0  # milliseconds since 1970
 
 
-def registered_model(client: "MlflowClient", name: str) -> "RegisteredModel | None":
+def registered_model(client: "MlflowClient | Direct", name: str) -> "RegisteredModel | Model | None":
     """What MLflow knows of the model as a whole: its tags, and which version each alias names."""
     return if_exists(lambda: client.get_registered_model(name))
 
 
-def versions(client: "MlflowClient", name: str) -> list[Registered]:
+def versions(client: "MlflowClient | Direct", name: str) -> list[Registered]:
     """All versions, the newest first, in two requests: MLflow's search does not return aliases."""
     model = registered_model(client, name)
     if model is None:
@@ -51,7 +52,8 @@ def versions(client: "MlflowClient", name: str) -> list[Registered]:
     held: dict[int, list[str]] = {}
     for alias, version in model.aliases.items():
         held.setdefault(int(version), []).append(alias)
-    found = [_registered(one) for one in client.search_model_versions(f"name='{name}'")]
+    every = client.versions_of(name) if isinstance(client, Direct) else client.search_model_versions(f"name='{name}'")
+    found = [_registered(one) for one in every]
     found = [replace(one, aliases=tuple(sorted(held.get(one.version, ())))) for one in found]
     return sorted(found, key=lambda one: one.version, reverse=True)
 
@@ -62,34 +64,32 @@ def by_contract(client: "MlflowClient", name: str, contract_hash: str) -> Regist
     return by_number(client, name, min(int(one.version) for one in found)) if found else None
 
 
-def by_alias(client: "MlflowClient", name: str, alias: str) -> Registered | None:
+def by_alias(client: "MlflowClient | Direct", name: str, alias: str) -> Registered | None:
     """The version that has this alias."""
     return if_exists(lambda: _registered(client.get_model_version_by_alias(name, alias)))
 
 
-def by_number(client: "MlflowClient", name: str, version: int) -> Registered:
+def by_number(client: "MlflowClient | Direct", name: str, version: int) -> Registered:
     """The version of this number, which must exist."""
     return _registered(client.get_model_version(name, str(version)))
 
 
-def find(client: "MlflowClient", name: str, version: int) -> Registered | None:
+def find(client: "MlflowClient | Direct", name: str, version: int) -> Registered | None:
     """The version of this number, if it exists."""
     return if_exists(lambda: by_number(client, name, version))
 
 
 def if_exists(ask: Callable[[], T]) -> T | None:
     """What `ask` finds; None when MLflow says that it does not exist."""
-    from mlflow import MlflowException
-
     try:
         return ask()
-    except MlflowException as error:
-        if error.error_code in MISSING:
+    except refusals(Missing) as error:
+        if getattr(error, "error_code", "") in MISSING:
             return None
         raise
 
 
-def _registered(found: "ModelVersion") -> Registered:
+def _registered(found: "ModelVersion | Version") -> Registered:
     aliases, tags = tuple(sorted(found.aliases)), dict(found.tags)
     return Registered(
         found.name, int(found.version), found.run_id or "", aliases, found.description or "", tags,
@@ -97,7 +97,7 @@ def _registered(found: "ModelVersion") -> Registered:
     )  # fmt: skip
 
 
-def _model_id(found: "ModelVersion") -> str:
+def _model_id(found: "ModelVersion | Version") -> str:
     """The logged model that a version was made of: its source is `models:/m-…`; in older stores it is an address."""
     source = re.search(r"(?:^models:|/models)/(m-[0-9a-f]{32})(?:/|$)", found.source or "")
     return found.model_id or (source[1] if source else "")
@@ -120,32 +120,41 @@ def create(client: "MlflowClient", name: str, address: str, contract_hash: str, 
 
 def fetch_model(model: Registered, folder: Path) -> Path:
     """Copy a version's model into `folder`, without the code that serves it; returns the folder for `load_engine`."""
-    import mlflow
+    inner = f"{ARTIFACTS}/{MODEL.name}"
+
+    def fetch(client: "MlflowClient | Direct") -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(client, Direct):
+            client.fetch_folder(model.name, model.version, inner, folder / inner)
+            return folder / inner
+        import mlflow
+
+        address = f"models:/{model.name}/{model.version}/{inner}"
+        return Path(mlflow.artifacts.download_artifacts(address, dst_path=str(folder)))
 
     try:
-        with Store.of_project().connected():
-            folder.mkdir(parents=True, exist_ok=True)
-            address = f"models:/{model.name}/{model.version}/{ARTIFACTS}/{MODEL.name}"
-            copy = mlflow.artifacts.download_artifacts(address, dst_path=str(folder))
+        return Store.of_project().ask(fetch)
     except TrackingError as error:
         if number := refusal_in(str(error)):  # our disk failed, not the store
             raise OSError(number, os.strerror(number), str(folder)) from error
         raise
-    return Path(copy)
 
 
 def fetch_card(model: Registered) -> str:
     """The model card in Markdown that the version's run has; empty when it has none. Raises TrackingError."""
-    import mlflow
-    from mlflow import MlflowException
+    card = f"{CARD_FOLDER}/{MODEL_CARD.name}"
 
-    if not model.run_id:
-        return ""
-    with Store.of_project().connected():
+    def fetch(client: "MlflowClient | Direct") -> str:
         try:
-            return str(mlflow.artifacts.load_text(f"runs:/{model.run_id}/{CARD_FOLDER}/{MODEL_CARD.name}"))
-        except (OSError, MlflowException):  # a version by other means has no such file
+            if isinstance(client, Direct):
+                return client.text_of(model.run_id, card) or ""
+            import mlflow
+
+            return str(mlflow.artifacts.load_text(f"runs:/{model.run_id}/{card}"))
+        except refusals(OSError, Missing):  # a version by other means has no such file
             return ""
+
+    return Store.of_project().ask(fetch) if model.run_id else ""
 
 
 def fetch_training_images(model: Registered, folder: Path) -> "pd.DataFrame | None":

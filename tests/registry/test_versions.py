@@ -14,7 +14,7 @@ from mlflow.tracking._model_registry.client import ModelRegistryClient
 
 from flows.status import versions_table
 from pipeline.core.errors import NightshiftError
-from pipeline.registry import champions, versions
+from pipeline.registry import champions, direct_file, versions
 from pipeline.registry.decision import DECISION_TAG, GATE_TAG, Check, Decision
 from pipeline.registry.runs import CONTRACT_TAG
 from pipeline.registry.store import Store
@@ -75,7 +75,12 @@ def test_all_versions_with_their_aliases_cost_two_requests(seven: Store, request
         assert found == [versions.by_number(client, NAME, one.version) for one in found]
 
 
-def test_the_list_that_people_see_costs_three(requests: Counter[str]) -> None:
+def test_the_list_that_people_see_costs_three_where_mlflow_is_asked(
+    requests: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(champions.known_versions(NAME)) == COUNT
+    assert not requests, "a database that we know"
+    monkeypatch.setattr(direct_file, "KNOWN", set())
     assert len(champions.known_versions(NAME)) == COUNT
     assert requests == {"get_registered_model": 2, "search_model_versions": 1}, "the first sees whether one was moved"
 

@@ -1,0 +1,377 @@
+"""What is asked without MLflow is what MLflow answers, and what is recorded without it is what MLflow records."""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import shutil
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from pipeline.core.errors import NightshiftError
+from pipeline.params.file import load_params
+from pipeline.registry import champions, direct, direct_file, history, versions
+from pipeline.registry.direct import Unanswered
+from pipeline.registry.history import Finished
+from pipeline.registry.store import Store, TrackingError
+from pipeline.registry.versions import Registered
+from pipeline.storage.folders import folder_at
+from tests.fixtures.project import REPOSITORY
+
+NAMES = ("shapes", "Möwen & co 50%?", "a#b;c+d [1]")  # of registered models; the second has no champion, ...
+CARD = "# The card\nÄpfel\n"
+
+
+@pytest.fixture(scope="module")
+def filled(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store: models with moved, deleted and missing champions, and a model's files."""
+    folder = tmp_path_factory.mktemp("filled")
+    shutil.copy(empty_store, folder)
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patched:
+        patched.delenv("MLFLOW_TRACKING_URI", raising=False)
+        store = Store.of_project()
+        with store.connected() as client:
+            fill(client, store.experiment(client, "shapes"))
+    return folder
+
+
+def fill(client: MlflowClient, experiment: str) -> None:
+    run = client.create_run(experiment)
+    client.log_text(run.info.run_id, CARD, "evaluation/model_card.md")
+    for file, text in (("contract.json", "{}"), ("openvino/model.bin", "weights"), ("a b/ü?.txt", "more")):
+        client.log_text(run.info.run_id, text, f"model/artifacts/current/{file}")
+    for name in NAMES:
+        client.create_registered_model(name, tags={"of": name}, description=f"all of {name}")
+        for number in range(4):
+            tags = {"nightshift.gate": "passed", "empty": "", "number": str(number)}
+            place, about = f"{run.info.artifact_uri}/model", f"the {number}th"
+            client.create_model_version(name, place, run.info.run_id, tags, description=about)
+        client.set_registered_model_alias(name, "challenger", "3")
+    client.create_registered_model("without versions")
+    champions.crown(client, NAMES[0], 1)
+    champions.crown(client, NAMES[0], 2)
+    champions.crown(client, NAMES[2], 4)
+    client.delete_model_version(NAMES[2], "4")  # the champion
+    client.delete_model_version(NAMES[0], "4")
+
+
+@pytest.fixture(scope="module")
+def address(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """MLflow's own server over such a store, which keeps the files of runs: a fork, as a new process takes seconds."""
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copy(empty_store, folder)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = multiprocessing.get_context("fork").Process(target=serve, args=(listening, folder))
+        serving.start()
+        found = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        try:
+            with Store(found).connected() as client:
+                fill(client, client.create_experiment("shapes"))
+            yield found
+        finally:
+            serving.kill()
+            serving.join()
+
+
+def serve(listening: socket.socket, folder: Path) -> None:
+    from mlflow.server import app, constants
+    from werkzeug.serving import make_server
+
+    os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = f"sqlite:///{folder}/mlflow.db"
+    os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = "mlflow-artifacts:/"
+    os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR] = str(folder / "files")
+    os.environ[constants.SERVE_ARTIFACTS_ENV_VAR] = "true"
+    logging.getLogger("werkzeug").disabled = True
+    make_server("127.0.0.1", 0, app, threaded=True, fd=listening.fileno()).serve_forever()
+
+
+@pytest.fixture(params=["database", "server"])
+def project(request: pytest.FixtureRequest, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The store of the current folder: a copy of `filled`, or the server."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
+    if request.param == "server":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("address"))
+    Store.of_project().follow()
+    return Store.of_project()
+
+
+@pytest.fixture
+def database(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of such a store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
+    Store.of_project().follow()
+    return tmp_path / "mlflow.db"
+
+
+def both(ask: Callable[[], Any]) -> tuple[Any, Any]:
+    """What `ask` gives without MLflow, which must not be asked, and what it gives with it only."""
+    found = []
+    for where, name in ((Store, "connected"), (direct, "require_possible")):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(where, name, _not_asked if where is Store else _not_possible)
+            try:
+                found.append(ask())
+            except (NightshiftError, direct.Missing) as error:
+                found.append((type(error), str(error)))
+    return found[0], found[1]
+
+
+def _not_asked(_store: Store) -> None:
+    raise AssertionError("MLflow was asked")
+
+
+def _not_possible() -> None:
+    raise Unanswered("not in this test")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "without versions", "unknown", "Shapes"])
+def test_every_answer_about_versions_is_mlflows(project: Store, name: str) -> None:
+    for ask in (
+        lambda: champions.champion(name), lambda: champions.challenger(name), lambda: champions.previous(name),
+        lambda: champions.already_champion(name), lambda: champions.known_versions(name),
+        *(lambda number=number: champions.numbered(name, number) for number in (1, 4, 5)),
+        lambda: project.ask(lambda client: versions.by_alias(client, name, "nobody")),
+        lambda: about(project.ask(lambda client: versions.registered_model(client, name))),
+    ):  # fmt: skip
+        ours, theirs = both(ask)
+        assert ours == theirs
+    assert both(lambda: champions.champion(NAMES[0]).version) == (2, 2)
+
+
+def about(model: Any) -> tuple[Any, ...]:
+    """What is asked of a model as a whole; servers give numbers as text."""
+    numbers = {alias: int(version) for alias, version in model.aliases.items()} if model else {}
+    return (numbers, model.tags, model.description or "") if model else ()
+
+
+def test_a_champion_that_a_person_moved_is_recorded_through_mlflow(project: Store) -> None:
+    with project.connected() as client:
+        client.set_registered_model_alias(NAMES[0], "champion", "1")
+    try:
+        assert champions.champion(NAMES[0]).version == 1
+        assert champions.previous(NAMES[0]) == 2, "reconciled"
+    finally:
+        champions.promote(NAMES[0], 2)
+
+
+def test_a_versions_files_are_mlflows(project: Store, tmp_path: Path) -> None:
+    places = iter((tmp_path / "ours", tmp_path / "theirs"))
+    model = Registered(NAMES[0], 2, champions.numbered(NAMES[0], 2).run_id, ())
+
+    def fetch() -> tuple[Path, dict[str, bytes]]:
+        place = next(places)
+        copy = versions.fetch_model(model, place)
+        assert copy.is_dir()
+        files = [file for file in place.rglob("*") if file.is_file()]
+        return copy.relative_to(place), {str(file.relative_to(place)): file.read_bytes() for file in files}
+
+    ours, theirs = both(fetch)
+    assert ours == theirs
+    assert ours[1]["artifacts/current/openvino/model.bin"] == b"weights"
+    assert both(lambda: versions.fetch_card(model)) == (CARD, CARD)
+
+
+def test_what_is_not_there_is_said_in_mlflows_words(project: Store, tmp_path: Path) -> None:
+    gone = Registered(NAMES[0], 4, "0" * 32, ())
+    assert versions.fetch_card(gone) == ""
+    with pytest.raises(TrackingError, match="version=4"):
+        versions.fetch_model(gone, tmp_path / "copy")
+
+
+@pytest.fixture
+def outside_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The program is in no git repository."""
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "nightshift"), "classify"])
+
+
+def record(name: str, finished_at: str, **numbers: float) -> None:
+    """Record a finished night in the folder `name`."""
+    shutil.copy(REPOSITORY / "params.yaml", ".")
+    folder = Path(name)
+    folder.mkdir(exist_ok=True)
+    (folder / "summary.json").write_text("{}")
+    (folder / "review.html").write_text("<p>Ä", encoding="utf-8")
+    about = {
+        "model_name": NAMES[0],
+        "model_version": "2",
+        "contract_hash": "abc",
+        "input": "./=odd",
+        "started_at": finished_at,
+    }
+    night = Finished(
+        **about, finished_at=finished_at, drifted=("width", "height"), words="4 images\n\nÄpfel: 1",
+        numbers={"listed": 4.0, "third": 1 / 3, "share.Äpfel": 0.0, "share._b": 1e-300, **numbers},
+    )  # fmt: skip
+    history.record(folder_at(folder), night, load_params(), "a flow")
+
+
+def rows_of(database: Path) -> dict[str, set[tuple[Any, ...]]]:
+    """Every row of every table."""
+    with contextlib.closing(sqlite3.connect(database)) as store:
+        tables = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: set(store.execute(f"SELECT * FROM {table}")) for table in tables}
+
+
+def added(database: Path, change: Callable[[], None]) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows that `change` adds or changes, without times and ids made at random."""
+    before = rows_of(database)
+    change()
+    after = rows_of(database)
+    new = {table: rows - before[table] for table, rows in after.items()}
+    assert not [table for table, rows in before.items() if rows - after[table]], "no row is changed or gone"
+    ((run_id,),) = [{row[0] for row in new["runs"]}]
+
+    def plain(cell: Any) -> Any:
+        if isinstance(cell, str):
+            return "random" if len(cell) == 32 and cell != run_id else cell.replace(run_id, "RUN")
+        return "now" if isinstance(cell, int) and cell > 10**12 else cell
+
+    return {table: sorted([tuple(map(plain, row)) for row in rows], key=str) for table, rows in new.items() if rows}
+
+
+@pytest.mark.usefixtures("outside_git")
+def test_a_recorded_night_is_row_by_row_mlflows(database: Path) -> None:
+    with Store.of_project().connected() as client:
+        Store.of_project().experiment(client, f"{NAMES[0]}-nights")
+        model = client.create_logged_model("1", "model", params={}).model_id
+    with contextlib.closing(sqlite3.connect(database)) as opened, opened:
+        opened.execute(
+            "UPDATE model_versions SET source = ? WHERE name = ? AND version = 2", (f"models:/{model}", NAMES[0])
+        )
+    ours, theirs = both(lambda: added(database, lambda: record("2026-11-26", "2026-11-26T05:00:00+00:00")))
+    assert ours == theirs
+    assert {"runs", "tags", "params", "metrics", "latest_metrics", "inputs"} <= set(ours)
+    kept = [
+        sorted(file.name for file in folder.rglob("*")) for folder in Path(f"mlartifacts/{NAMES[0]}-nights").iterdir()
+    ]
+    assert kept == [["artifacts", "review.html", "summary.json"]] * 2
+
+
+def test_a_night_recorded_at_a_server_is_mlflows(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outside_git: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    store = Store.of_project()
+    with store.connected() as client:
+        experiment = store.experiment(client, f"{NAMES[0]}-nights")
+
+    def made() -> dict[str, Any]:
+        record("night", "2026-11-26T05:00:00+00:00")
+        client = MlflowClient(address)
+        run = client.search_runs([experiment])[0]
+        names = [file.path for file in client.list_artifacts(run.info.run_id)]
+        files = {name: Path(client.download_artifacts(run.info.run_id, name)).read_bytes() for name in names}
+        found, ids = run.to_dictionary(), ("run_id", "run_uuid", "start_time", "end_time", "artifact_uri")
+        info = {key: value for key, value in found["info"].items() if key not in ids}
+        return {**found, "info": info, "files": files}
+
+    ours, theirs = both(made)
+    assert ours == theirs
+    assert set(ours["files"]) == {"summary.json", "review.html"}
+
+
+@pytest.mark.usefixtures("outside_git", "project")
+def test_earlier_nights_are_mlflows() -> None:
+    assert both(lambda: earlier("2030-01-01T00:00:00+00:00", 9, "unknown")) == ([], [])
+    for number in range(4):
+        record(f"night {number}", f"2026-11-2{number}T05:00:00+00:00", listed=float(number))
+    ours, theirs = both(lambda: earlier("2030-01-01T00:00:00+00:00", 2))
+    assert ours == theirs
+    assert [night.numbers["listed"] for night in ours] == [3, 2]
+    assert both(lambda: earlier("2020-01-01T00:00:00+00:00", 9)) == ([], [])
+
+
+def earlier(finished_at: str, most: int, name: str = NAMES[0]) -> list[history.Night]:
+    night = Finished(name, "2", "abc", "in", finished_at, finished_at, (), {})
+    return history.earlier(night, "tonight", most)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("UPDATE alembic_version SET version_num = 'a later one'", "the version a later one, which is not a known one"),
+        ("DELETE FROM alembic_version", "the version none"),
+        ("INSERT INTO registered_models (name, workspace) VALUES ('x', 'theirs')", "workspaces"),
+        ("DROP TABLE registered_model_aliases", "no such table"),
+    ],
+    ids=["unknown tables", "no version", "workspaces", "damaged"],
+)  # fmt: skip
+def test_a_database_that_is_not_known_is_left_to_mlflow(database: Path, change: str, why: str) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as opened, opened:
+        opened.execute(change)
+    with pytest.raises(Unanswered, match=why), direct_file.opened(database) as way:
+        way.get_model_version_by_alias(NAMES[0], "champion")
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(Unanswered, match="unable to open"), direct_file.opened(tmp_path / "mlflow.db"):
+        pass
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_database_that_another_program_holds_is_left_to_mlflow(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct_file, "WAIT", 0.1)
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Unanswered, match="locked"), direct_file.opened(database):
+            pass
+
+
+def test_a_database_with_a_log_of_changes_shows_the_newest(database: Path) -> None:
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute(
+            "UPDATE registered_model_aliases SET version = 1 WHERE name = ? AND alias = 'champion'", NAMES[:1]
+        )
+        with direct_file.opened(database) as way:
+            assert way.get_model_version_by_alias(NAMES[0], "champion").version == 1
+
+
+def test_a_record_that_fails_halfway_leaves_nothing(
+    database: Path, outside_git: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.of_project().connected() as client:
+        Store.of_project().experiment(client, f"{NAMES[0]}-nights")
+    before = rows_of(database)
+    with contextlib.closing(sqlite3.connect(database)) as opened, opened:
+        opened.execute("CREATE TRIGGER full BEFORE INSERT ON latest_metrics BEGIN SELECT raise(ABORT, 'full'); END")
+    monkeypatch.setattr(Store, "connected", _not_asked)
+    with pytest.raises(AssertionError, match="MLflow was asked"):
+        record("night", "2026-11-26T05:00:00+00:00")
+    assert rows_of(database) == before
+    assert not [*Path(f"mlartifacts/{NAMES[0]}-nights").glob("*")]
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_WORKSPACE", "MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_AUTH", "MLFLOW_RUN_ID"])
+def test_a_setting_that_only_mlflow_follows_is_left_to_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    direct.require_possible()
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(Unanswered, match=name):
+        direct.require_possible()
+
+
+def test_whatever_else_a_client_can_do_only_mlflows_does(database: Path) -> None:
+    with pytest.raises(Unanswered, match="set_registered_model_alias"), direct_file.opened(database) as way:
+        champions.crown(way, NAMES[0], 1)
+
+
+def test_the_tables_of_the_mlflow_that_is_installed_are_known(empty_store: Path) -> None:
+    """Read its migrations, run this file's tests with it, and add its version to `direct_file.KNOWN`."""
+    with contextlib.closing(sqlite3.connect(empty_store)) as opened:
+        assert {
+            version for (version,) in opened.execute("SELECT version_num FROM alembic_version")
+        } <= direct_file.KNOWN
