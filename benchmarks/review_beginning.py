@@ -2,7 +2,8 @@
 
     python benchmarks/review_beginning.py clicks LABELLED [COUNT]  the person alone, by the page's own routes: a minute
     python benchmarks/review_beginning.py model LABELLED PROJECT   and import, training, a night over the others: long,
-                                                                   again where it stopped
+                                                                   again where it stopped;
+                                                                   review_beginning_page.py does it in Chromium
     python benchmarks/review_beginning.py groups LABELLED          sizes of groups, and how they are made
     python benchmarks/review_beginning.py measures LABELLED        what groups say of a head, and a fair draw
     python benchmarks/review_beginning.py heads LABELLED           strengths of the head
@@ -163,6 +164,11 @@ def model(labelled: Path, project: Path) -> None:
         print(run(*words, cwd=Path()).strip().splitlines()[-1])
         print(f"  nightshift {' '.join(words)}: {(time.monotonic() - begun) / 60:.1f} minutes")
     print(json.loads(Path("reports/metrics.json").read_text()))
+    try_on(rest)
+
+
+def try_on(rest: list[Path]) -> None:
+    """A night over the images that nobody has labelled."""
     new, known = Path("new"), {}
     new.mkdir(exist_ok=True)
     for file in rest:

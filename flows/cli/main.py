@@ -71,3 +71,7 @@ def _log_all(command: Any, names: list[str]) -> None:
         _log_all(one, [*names, name])
     if not hasattr(command, "commands"):
         command.callback = log_file.opened("-".join(names))(command.callback)
+
+
+if __name__ == "__main__":
+    main()

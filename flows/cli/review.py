@@ -47,9 +47,11 @@ def review(
     The page is for this machine only, and needs no account. Ctrl-C ends it.
     """
     from flows.cli.interrupt import interruptible
+    from flows.train_apart import TRAIN
     from pipeline.core.paths import JUDGEMENTS
     from pipeline.params.file import load_params
     from pipeline.review.serve import serve
+    from pipeline.review.training_process import Trainer
 
     params = load_params()  # outside a project nothing begins
     opened = _suspects(what) if suspects else _opened(what, params, proposals, measure)
@@ -64,7 +66,7 @@ def review(
             webbrowser.open(address)
 
     with interruptible(lambda: f"Every judgement is in {JUDGEMENTS}; the same command goes on."):
-        serve(opened, params.compute, port, tell, partial(typer.echo, err=True))
+        serve(opened, params.compute, port, tell, partial(typer.echo, err=True), Trainer(TRAIN))
 
 
 def _opened(what: str | None, params: "Params", proposals: Path | None, measure: bool) -> "Opened":

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from flows.mlflow_pages import address_of
 from flows.services.configuration import START, Addresses
 from flows.services.processes import addresses
+from flows.train_apart import TRAIN
 from pipeline.core.pages import Link
 from pipeline.core.text import named, shown
 from pipeline.params.file import load_params
@@ -23,6 +24,7 @@ from pipeline.review.address import LOOPBACK, hosts, last_address
 from pipeline.review.front import HEALTH, make_front
 from pipeline.review.guard import Guard
 from pipeline.review.start import Card, Elsewhere
+from pipeline.review.training_process import Trainer
 
 PATIENCE = 3.0  # seconds for each question: the page is there also when a server is not
 NIGHTS = ("nightly", "nights")  # the deployments that classify
@@ -36,7 +38,7 @@ def main() -> None:
     if where is None:
         raise SystemExit("`nightshift up` starts this service.")
     address = last_address(START)
-    guarded = Guard(make_front(lambda: elsewhere(where)), address.token, hosts(address.port))
+    guarded = Guard(make_front(lambda: elsewhere(where), trainer=Trainer(TRAIN)), address.token, hosts(address.port))
     uvicorn.run(
         _with_health(guarded), host=LOOPBACK, port=address.port, access_log=False, log_level="warning",
         timeout_graceful_shutdown=2,

@@ -33,7 +33,7 @@ def write_page(champion: int | None = None) -> None:
 
 def page_of(found: dict[str, Any]) -> str:
     """The page. found: as reports/registration.json holds it."""
-    registration = _read(found)
+    registration = registration_in(found)
     pages = [(one.words, one.file) for one in REPORTS if one.file != REGISTRATION_PAGE]
     nights = sorted(PREDICTIONS.glob("*/morning.html"), key=lambda file: file.stat().st_mtime)
     others = [("Automatic training", AUTO_REPORT), *(("Latest night", night) for night in nights[-1:])]
@@ -57,6 +57,7 @@ def _headline(registration: Registration, *, in_use: bool) -> str:
     return "refused by the gate, in use all the same" if in_use else "refused by the gate, not in use"
 
 
-def _read(found: dict[str, Any]) -> Registration:
+def registration_in(found: dict[str, Any]) -> Registration:
+    """The registration that reports/registration.json holds. Raises KeyError, TypeError or ValueError."""
     model = Registered(found["name"], found["version"], found["run_id"], ())
     return Registration(model, decision_in(found), found.get("champion"), found.get("accuracy", ""))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,13 +21,16 @@ from starlette.types import Scope
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.pages import render
+from pipeline.core.paths import REPORTS_INDEX
 from pipeline.images.decode import Picture
-from pipeline.review import answers, bringing_in
+from pipeline.review import answers, bringing_in, training_button
 from pipeline.review.clicks import SHA256, Clicks
 from pipeline.review.explain import Explainer
 from pipeline.review.opened import Beside
 from pipeline.review.pictures import PictureError, Pictures, View
 from pipeline.review.session import Session
+from pipeline.review.shown_files import shown_file
+from pipeline.review.training_process import Trainer
 
 T = TypeVar("T")
 TEMPLATE = "review/page.html"
@@ -53,8 +56,13 @@ class _Static(StaticFiles):
         return found
 
 
-def make_app(session: Session, pictures: Pictures, explainer: Explainer | None = None) -> FastAPI:
-    """The server of this review, without its guard. explainer: None where no model is at hand."""
+def make_app(
+    session: Session, pictures: Pictures, explainer: Explainer | None = None, trainer: Trainer | None = None
+) -> FastAPI:
+    """The server of this review, without its guard. explainer: None where no model is at hand.
+
+    trainer: None where the page cannot train.
+    """
     app = FastAPI(title="Nightshift review", openapi_url=None)
     app.mount("/static", _Static(directory=STATIC), name="static")
     same = [Depends(_same(session))]
@@ -62,6 +70,9 @@ def make_app(session: Session, pictures: Pictures, explainer: Explainer | None =
     app.include_router(_pictures(session, pictures))
     app.include_router(_explained(session, pictures, explainer))
     app.include_router(bringing_in.routes(), dependencies=same)
+    if trainer:
+        app.include_router(training_button.routes(trainer), dependencies=same)
+        app.include_router(_reports())
     for part in session.opened.parts:
         app.include_router(part.routes(session), prefix="/part", dependencies=same)
 
@@ -71,7 +82,7 @@ def make_app(session: Session, pictures: Pictures, explainer: Explainer | None =
         return HTMLResponse(
             render(
                 TEMPLATE, title=opened.title, about=opened.about, scripts=[part.script for part in opened.parts],
-                name=opened.name, start="../../" if request.scope.get("root_path") else "",
+                name=opened.name, start="../../" if request.scope.get("root_path") else "", trains=trainer is not None,
             ),
             headers=answers.NEVER_STORED,
         )  # fmt: skip
@@ -236,6 +247,19 @@ def _explained(session: Session, pictures: Pictures, explainer: Explainer | None
         label = session.images[sha256].proposed if sha256 in session.images else ""
         data = await _made(pictures, lambda: explainer.heat(pictures.as_model_sees(sha256, place), label))
         return Response(data, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+    return router
+
+
+def _reports() -> APIRouter:
+    router = APIRouter(prefix=f"/{REPORTS_INDEX.parent}")
+
+    @router.get("/{path:path}")
+    def report(path: str) -> Response:
+        """A page of the last training."""
+        if (file := shown_file(REPORTS_INDEX.parent, path)) is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return FileResponse(file, headers=answers.NEVER_STORED)
 
     return router
 

@@ -106,7 +106,7 @@ def done_lines(done: BroughtIn) -> list[str]:
     """What has been done, in words."""
     parts = {"Copied": done.new, "Moved to another label": done.moved, "Rejected": done.rejected}
     lines = [f"{words}: {_by_label(of)}." for words, of in parts.items() if of]
-    return [*lines, *done.notes, "`nightshift train` learns from them."]
+    return [*lines, *done.notes, "The next training learns from them."]
 
 
 def _by_label(counts: Counter[str]) -> str:

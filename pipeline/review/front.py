@@ -33,7 +33,9 @@ from pipeline.review.of_suspects import open_suspects
 from pipeline.review.opened import Opened
 from pipeline.review.serve import app_of
 from pipeline.review.session import Session
+from pipeline.review.shown_files import shown_file
 from pipeline.review.start import ALL, NIGHTS, SUSPECTS, Elsewhere, review_of, start_page
+from pipeline.review.training_process import Trainer
 from pipeline.storage.folders import folder_at
 
 OPEN = 4  # reviews: each holds its night's rows
@@ -44,11 +46,16 @@ MARK = b"<!-- review -->"  # where a morning page may have its link to the revie
 OpenReview = Callable[[Path | None], Opened]  # of a night's folder, or of the suspects; raises NightshiftError
 
 
-def make_front(elsewhere: Callable[[], Elsewhere], open_review: OpenReview | None = None) -> FastAPI:
-    """The server, without its guard. elsewhere: asked at each visit of the page. open_review: of a night's folder."""
+def make_front(
+    elsewhere: Callable[[], Elsewhere], open_review: OpenReview | None = None, trainer: Trainer | None = None
+) -> FastAPI:
+    """The server, without its guard. elsewhere: asked at each visit of the page. open_review: of a night's folder.
+
+    trainer: of the button in each review; None: there is no button.
+    """
     opener = open_review or _open
-    nights = Reviews(lambda name: _of_night(name, opener))
-    suspects = Reviews(lambda name: _of_suspects(name, opener))
+    nights = Reviews(lambda name: _of_night(name, opener), trainer)
+    suspects = Reviews(lambda name: _of_suspects(name, opener), trainer)
 
     @asynccontextmanager
     async def until_the_end(_: FastAPI) -> AsyncIterator[None]:
@@ -75,13 +82,11 @@ def make_front(elsewhere: Callable[[], Elsewhere], open_review: OpenReview | Non
 
 
 def _serve(app: FastAPI, name: str, folder: Path) -> None:
-    """Show the files of a folder: nothing that is hidden, and nothing outside of it."""
+    """Show the files of a folder."""
 
     @app.get(f"/{name}/{{path:path}}")
     def file(path: str) -> Response:
-        place = folder / path
-        hidden = any(part.startswith(".") for part in Path(path).parts)
-        if hidden or not place.is_file() or not place.resolve().is_relative_to(folder.resolve()):
+        if (place := shown_file(folder, path)) is None:
             return PlainTextResponse(f"There is no {name}/{shown(path)}.", HTTPStatus.NOT_FOUND)
         if place.name == MORNING and place.parent.parent == PREDICTIONS:
             return HTMLResponse(with_review(place.read_bytes(), place.parent.name), headers=NEVER_STORED)
@@ -135,9 +140,9 @@ class _Known(NamedTuple):
 class Reviews:
     """Reviews below `/<name>/`, each a server of its own."""
 
-    def __init__(self, place: Callable[[str], Place]) -> None:
+    def __init__(self, place: Callable[[str], Place], trainer: Trainer | None) -> None:
         """place: of a name; raises NightshiftError."""
-        self._place, self._alone = place, threading.Lock()
+        self._place, self._trainer, self._alone = place, trainer, threading.Lock()
         self._known: dict[str, _Known] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -164,7 +169,8 @@ class Reviews:
                 if known:
                     known.background.end()
                 session = Session(place.open())
-                known = _Known(place.written, app_of(session, load_params().compute), Background(session))
+                app = app_of(session, load_params().compute, self._trainer)
+                known = _Known(place.written, app, Background(session))
                 known.background.start()
             self._known[name] = known
             for oldest in [*self._known][:-OPEN]:

@@ -22,6 +22,7 @@ from pipeline.review.guard import Guard, cookie_of
 from pipeline.review.opened import Opened
 from pipeline.review.pictures import Pictures
 from pipeline.review.session import Session
+from pipeline.review.training_process import Trainer
 
 Tell = Callable[[str], None]
 
@@ -73,16 +74,20 @@ def _fault(error: OSError) -> str:
     return words.get(error.errno or 0, f"cannot be used: {os.strerror(error.errno or 0)}")
 
 
-def app_of(session: Session, compute: Compute) -> FastAPI:
+def app_of(session: Session, compute: Compute, trainer: Trainer | None = None) -> FastAPI:
     """The server of a review with all that it can show; the caller begins the work beside its clicks."""
     opened = session.opened
-    return make_app(session, Pictures(opened.images), Explainer(opened.model, compute) if opened.model else None)
+    explainer = Explainer(opened.model, compute) if opened.model else None
+    return make_app(session, Pictures(opened.images), explainer, trainer)
 
 
-def serve(opened: Opened, compute: Compute, port: int | None, tell: Tell, warn: Tell = log.warning) -> None:
+def serve(
+    opened: Opened, compute: Compute, port: int | None, tell: Tell, warn: Tell = log.warning,
+    trainer: Trainer | None = None,
+) -> None:  # fmt: skip
     """Serve a review until Ctrl-C. compute: for the model. tell: is given the address when it listens.
 
-    warn: is told that the port of the last time is taken. Raises ServeError.
+    warn: is told that the port of the last time is taken; trainer: of the page's button. Raises ServeError.
     """
     import uvicorn
 
@@ -100,7 +105,7 @@ def serve(opened: Opened, compute: Compute, port: int | None, tell: Tell, warn: 
             )
         keep_address(found, file)
         background = Background(session)
-        app = Guard(app_of(session, compute), found.token, hosts(found.port))
+        app = Guard(app_of(session, compute, trainer), found.token, hosts(found.port))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
         tell(found.page)
         background.start()

@@ -54,7 +54,8 @@ def lives_since(number: int, seen: float) -> bool:
     import psutil
 
     try:
-        return bool(psutil.Process(number).create_time() < seen + SLACK)
+        one = psutil.Process(number)
+        return bool(one.create_time() < seen + SLACK and one.status() != psutil.STATUS_ZOMBIE)  # which has ended
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:  # there, and another user's

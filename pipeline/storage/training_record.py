@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.core.paths import CHECKPOINTS
+from pipeline.core.text import about
 from pipeline.storage.files import read_json, write_json
 from pipeline.storage.process import Process, process_of, this_process
 
@@ -35,6 +36,15 @@ class TrainingRecord:
     def seconds_left(self) -> float | None:
         """Seconds until the last step, as of now."""
         return None if self.left is None else max(0.0, self.left - (time.time() - self.process.seen))
+
+    @property
+    def far(self) -> str:
+        """Such as `fine-tuning, step 120 of 300, about 4 min left`."""
+        if not self.steps:
+            return self.doing
+        left = self.seconds_left
+        said = f", {about(left)} left" if left is not None and self.step < self.steps else ""
+        return f"{self.doing}, step {self.step:,} of {self.steps:,}{said}"
 
 
 @dataclass(slots=True)
@@ -81,3 +91,14 @@ def last_training(root: Path = CHECKPOINTS) -> TrainingRecord | None:
 def phases_kept(record: TrainingRecord, root: Path = CHECKPOINTS) -> Iterator[Path]:
     """The checkpoints of an interrupted training."""
     return (root / record.key).glob("*.npz")
+
+
+def interrupted(record: TrainingRecord, again: str) -> str:
+    """Where a training was, and where the next one goes on, if from somewhere. again: what starts that."""
+    at = f", at step {record.step:,} of {record.steps:,}" if record.steps else ""
+    said = f"The last training was interrupted while {record.doing}{at}."
+    if not any(phases_kept(record)):
+        return f"{said} {again} starts it again."
+    of_steps = f"step {record.kept:,}" if record.kept else "the first step of that"
+    place = of_steps if record.steps else "there"
+    return f"{said} {again} goes on from {place}, if images, parameters and Nightshift are as they were."

@@ -10,17 +10,21 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from pipeline.core.paths import CHECKPOINTS
 from pipeline.data.judgements import Judgement, every_judgement, read_judgements
 from pipeline.model.engine import openvino_network
 from pipeline.params.file import load_params
 from pipeline.review.backbone import Backbone
 from pipeline.review.of_folder import open_folder
 from pipeline.review.opened import Opened
+from pipeline.review.training_process import Trainer
 from pipeline.storage.folders import folder_at
+from pipeline.storage.images_lock import working_on_images
+from pipeline.storage.training_record import Recorder
 from tests.fixtures.browser import browser, keep_picture
 from tests.fixtures.colours import SIDE, draw_folder, label_of, write_network
 from tests.fixtures.project import REPOSITORY
-from tests.fixtures.review_server import MANY, serving, start
+from tests.fixtures.review_server import COMMAND, MANY, serving, start, training_is_quick
 from tests.fixtures.waiting import LABELS, opened
 
 pytestmark = pytest.mark.browser
@@ -285,6 +289,60 @@ def test_on_a_telephone_everything_fits_and_a_tap_is_enough(chromium: Page, revi
             is_judged(page, 7)
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert {one.label for one in kept(tmp_path)} == set(LABELS)
+
+
+def test_a_training_is_started_followed_and_told_on_the_page(
+    page: Page, chromium: Page, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    review = opened(project)
+    review = replace(review, waiting=tuple(replace(one, folder="photos") for one in review.waiting))
+    strip, dialog = page.locator("#training"), page.locator("#training-plan")
+    with training_is_quick(), serving(review, project, Trainer(COMMAND)) as address:
+        enter(page, address, "Ann")
+        page.get_by_role("button", name="Train", exact=True).focus()
+        expect(strip).to_be_hidden()  # the project's last training is known, and was not begun here
+        with working_on_images("nightshift train"):  # of a person at a terminal
+            recorder = Recorder(CHECKPOINTS, "key")
+            recorder.note("fine-tuning", 120, 300, 90, 250.0)
+            expect(strip).to_contain_text(": fine-tuning, step 120 of 300, about 4 min left (stage 5 of 7).")
+            assert page.locator("#training progress").evaluate("bar => bar.value") == pytest.approx(4.4 / 7)
+            for phone in _window(chromium, has_touch=True, color_scheme="dark"):
+                phone.set_viewport_size({"width": 390, "height": 844})
+                enter(phone, address, "Ben")
+                expect(phone.locator("#training")).to_contain_text("step 120 of 300")
+                phone.get_by_role("button", name="Details").tap()
+                expect(phone.locator("#training-plan")).to_contain_text("may be closed")
+                assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+                keep_picture(phone, "review_training_phone")
+            recorder.forget()
+        expect(strip).to_be_hidden()  # it ended without a version
+        page.keyboard.press("Enter")
+        expect(dialog).to_contain_text("60 labelled images of 2 classes in data/raw: circle 30, square 30")
+        keep_picture(page, "review_training_plan")
+        dialog.get_by_role("button", name=re.compile("^Train")).press("Enter")
+        expect(dialog).to_contain_text("by Ann")
+        page.keyboard.press("Escape")
+        expect(strip).to_contain_text("nightshift version 1 is registered. It passed the gate, and it is the champion")
+        page.get_by_role("button", name="Details").click()
+        expect(dialog).to_contain_text("balanced accuracy 100.0 % (")
+        keep_picture(page, "review_training_done")
+        with page.expect_popup() as card:
+            page.get_by_role("link", name="Model card").click()
+        expect(card.value.get_by_role("heading", level=1)).to_be_visible()
+        page.keyboard.press("Escape")
+        page.locator(".tile").first.click()
+        page.keyboard.press("Enter")
+        is_judged(page, 6)
+        page.get_by_role("button", name="Bring in").click()
+        page.locator("#plan-agree").click()
+        page.get_by_role("button", name="Train …").click()  # the next step
+        expect(dialog).to_contain_text("66 labelled images of 4 classes")
+        page.keyboard.press("Escape")
+        strip.get_by_role("button", name="Close").click()
+        page.reload()
+        expect(page.get_by_role("button", name="Train", exact=True)).to_be_visible()
+        expect(strip).to_be_hidden()
 
 
 def test_images_without_labels_become_classes(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

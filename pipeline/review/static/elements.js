@@ -11,6 +11,9 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+// Words with commands between backticks.
+export const withCode = (words) => words.split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part));
+
 export function percent(share) {
   return share === null || share === undefined ? "" : `${(100 * share).toFixed(share >= 0.9995 || share < 0.0005 ? 0 : 1)} %`;
 }

@@ -200,13 +200,14 @@ class Groups {
   drawAbout() {
     const { classes, sentences, enough, next, unreadable, unreadable_files: files, faults, at_work: atWork } = this.state;
     const open = this.about.querySelector("details")?.open;
+    const train = document.getElementById("train");
     this.about.replaceChildren(
       atWork ? element("p", { class: "quiet" }, readingWords(this.state)) : "",
       ...faults.map((words) => element("p", { class: "bad", role: "alert" }, words)),
       element("h2", {}, "Classes"),
       element("ul", {}, ...classes.map(({ label, count }) => element("li", {}, element("bdi", {}, label), ` ${count.toLocaleString()} `, element("button", { type: "button", title: "another name, or merge with another class", onclick: () => this.rename(label) }, "rename")))),
       ...sentences.map((words) => element("p", {}, words)),
-      enough ? element("div", { class: "next" }, element("b", {}, "Next"), element("button", { type: "button", onclick: () => document.getElementById("bring").click() }, "Bring them into data/raw"), "then, in a terminal:", element("code", {}, next)) : "",
+      enough ? element("div", { class: "next" }, element("b", {}, "Next"), element("button", { type: "button", onclick: () => document.getElementById("bring").click() }, "Bring them into data/raw"), ...(train ? [element("button", { type: "button", onclick: () => train.click() }, "Train a model")] : ["then, in a terminal:", element("code", {}, next)])) : "",
       unreadable ? element("details", { open }, element("summary", {}, unreadable === 1 ? "1 file cannot be read" : `${unreadable.toLocaleString()} files cannot be read`), element("ul", {}, ...files.map(([path, reason]) => element("li", {}, element("bdi", {}, path), `: ${reason}`)))) : "",
     );
   }

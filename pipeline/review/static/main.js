@@ -5,6 +5,7 @@ import { element, percent } from "./elements.js";
 import { Review } from "./review.js";
 import { ask, say } from "./server.js";
 import { Sweep } from "./sweep.js";
+import { Training } from "./training.js";
 
 const byId = (id) => document.getElementById(id);
 const NOTE = 4000; // milliseconds that a note stays
@@ -42,6 +43,7 @@ async function begin() {
   byId("reader").onclick = askReader;
   byId("keys").onclick = showKeys;
   byId("bring").onclick = showPlan;
+  if (byId("train")) page.training = new Training(review);
   document.addEventListener("click", leaveButton, true);
   document.addEventListener("keydown", onKey);
   window.addEventListener("hashchange", () => go(location.hash.slice(1)));
@@ -172,6 +174,7 @@ async function showPlan() {
   const show = (words) => lines.replaceChildren(...words.map((line) => element("li", { dir: "auto" }, line)));
   show(["looking …"]);
   agree.hidden = true;
+  page.training?.offer(false);
   dialog.showModal();
   try {
     const { plan, lines: words, empty } = await ask("api/import");
@@ -180,7 +183,10 @@ async function showPlan() {
     agree.disabled = false;
     agree.onclick = async () => {
       agree.disabled = true;
-      try { show((await say("api/import", { plan })).lines); } catch (error) { show([error.message]); }
+      try {
+        show((await say("api/import", { plan })).lines);
+        page.training?.offer();
+      } catch (error) { show([error.message]); }
       agree.hidden = true;
     };
   } catch (error) {
