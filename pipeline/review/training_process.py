@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from pipeline.storage.training_record import last_training
 STARTED = Path(".nightshift/training.json")
 SAID = Path(".nightshift/logs/training.log")  # what the last one said to a person; its own log file is beside it
 LOCK = Path(".nightshift/training.lock")  # while one is being started
+
+_watched: set[int] = set()  # processes whose end this server notes: until it has, it is not known how they ended
 
 
 class Busy(NightshiftError):  # noqa: N818 - a state, not a fault
@@ -51,8 +54,8 @@ class Started:
 
     @property
     def is_at_work(self) -> bool:
-        """Whether it still runs."""
-        return self.status is None and self.process.is_alive
+        """Whether it still runs, as far as this server knows."""
+        return self.status is None and (self.process.number in _watched or self.process.is_alive)
 
 
 class Trainer:
@@ -70,6 +73,7 @@ class Trainer:
                 if words := at_work():
                     raise Busy(f"{words}. Nothing was started: only one command at a time works with the images.")
                 process, began = self._begin(), time.time()
+                _watched.add(process.pid)
                 me = this_process()
                 started = Started(Process(process.pid, me.host, me.folder, began), reader)
                 write_json(STARTED, asdict(started))
@@ -132,12 +136,11 @@ def said() -> list[terminal.Said]:
 def _wait(process: "subprocess.Popen[bytes]", started: Started) -> None:
     """Note how it ends: while this server is there, nobody else can."""
     status = process.wait()
-    if last_started() == started:  # no other one meanwhile
-        ended = replace(started, status=status, seconds=time.time() - started.process.seen)
-        try:
+    ended = replace(started, status=status, seconds=time.time() - started.process.seen)
+    with suppress(OSError):  # the page then knows a little less
+        if last_started() == started:  # no other one meanwhile
             write_json(STARTED, asdict(ended))
-        except OSError:  # the page then knows a little less
-            return
+    _watched.discard(process.pid)
 
 
 def _clock(when: float) -> str:
