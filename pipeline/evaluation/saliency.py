@@ -1,7 +1,8 @@
 """Evidence maps: for each image, how much each place supports the class of the answer. Draws nothing.
 
-Grad-CAM (Selvaraju et al., 2017) on the Keras model, from its last feature map. Networks of tokens have none: for
-them, occlusion (Zeiler and Fergus, 2014): how far the probability falls when a part is covered. Imports TensorFlow.
+Grad-CAM (Selvaraju et al., 2017), from the network's last feature map: on the exported network where its logits are
+linear in the mean of that map, else on the Keras model, with TensorFlow. Networks of tokens have no such map: for them,
+occlusion (Zeiler and Fergus, 2014): how far the probability falls when a part is covered.
 """
 
 import itertools
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from pipeline.backbones.keras_file import load_keras
 from pipeline.core.terminal import progress_bar
 from pipeline.model.answers import Judged
-from pipeline.model.contract import KERAS
+from pipeline.model.class_maps import class_map
+from pipeline.model.contract import KERAS, NETWORK, OPENVINO
 from pipeline.model.engine import Engine
 from pipeline.model.mean_network import members
 
@@ -43,7 +45,10 @@ def explain(folder: Path, engine: Engine, judged: Judged, images: NDArray[np.uin
     """
     rows = chosen(judged, each)
     shown, classes = images[rows], judged.answers.predicted[rows]
-    if (heat := grad_cam(folder / KERAS, shown, classes)) is not None:
+    heat = activation(folder / OPENVINO / NETWORK, shown, classes)
+    if heat is None:
+        heat = grad_cam(folder / KERAS, shown, classes)
+    if heat is not None:
         return Evidence("Grad-CAM", rows, heat)
     return Evidence("occlusion", rows, occlusion(engine, shown, classes))
 
@@ -59,6 +64,16 @@ def chosen(judged: Judged, each: int) -> NDArray[np.int64]:
         hits = right[np.linspace(0, len(right) - 1, min(each - len(mistakes), len(right)), dtype=int)]
         found += [*hits.tolist(), *mistakes.tolist()]
     return np.array(found[:MOST_IMAGES], np.int64)
+
+
+def activation(file: Path, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """The maps of `grad_cam` from the exported network; None if its logits are not linear in the mean of a map."""
+    if (found := class_map(file)) is None:
+        return None
+    height, width = images.shape[1:3]
+    pairs = zip(progress_bar(images, "evidence", unit="image"), classes.tolist(), strict=True)
+    maps = [_as_heat(found(image, number), height, width) for image, number in pairs]
+    return np.stack(maps) if maps else np.empty((0, height, width), np.float32)
 
 
 def grad_cam(file: Path, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32] | None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.evaluation.saliency import chosen, explain, grad_cam, occlusion
-from pipeline.model.contract import Contract
+from pipeline.evaluation.saliency import activation, chosen, explain, grad_cam, occlusion
+from pipeline.model.contract import NETWORK, OPENVINO, Contract
 from pipeline.model.engine import Engine, load_engine
+from pipeline.model.export import export_openvino
 from pipeline.model.mean_network import mean_network
 from pipeline.params.data import Images
 from pipeline.params.model import Compute
@@ -67,6 +68,7 @@ def saved(build: Callable[[Any, Any], Any], file: Path) -> Path:
     model = build(layers, keras)
     model.set_weights([np.eye(3, dtype=np.float32)[None, None], 20 * np.eye(3, dtype=np.float32)])
     model.save(file)
+    export_openvino(model, file.parent / OPENVINO)
     return file
 
 
@@ -85,6 +87,35 @@ def test_grad_cam_is_warm_where_the_class_is(build: Callable[[Any, Any], Any], t
     assert all(map(is_warm_at_the_square, heat))
 
 
+@pytest.mark.parametrize("build", [flat, nested, sequential])
+def test_the_exported_network_gives_the_maps_of_grad_cam(build: Callable[[Any, Any], Any], tmp_path: Path) -> None:
+    images = np.stack([coloured(colour, seed=colour) for colour in range(3)])
+    by_gradient = grad_cam(saved(build, tmp_path / "model.keras"), images, np.arange(3))
+    heat = activation(tmp_path / OPENVINO / NETWORK, images, np.arange(3))
+    assert by_gradient is not None
+    assert heat is not None
+    assert heat == pytest.approx(by_gradient, abs=1e-5)
+
+
+def test_an_exported_network_gives_no_map_where_its_logits_are_not_linear_in_the_mean_of_one(tmp_path: Path) -> None:
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((SIDE, SIDE, 3))
+    grid = layers.Conv2D(3, 1)(inputs)
+    mean = layers.GlobalAveragePooling2D()(grid)
+    for number, embedding in enumerate(
+        (
+            layers.Dense(3, activation="relu")(mean),
+            layers.Flatten()(layers.MaxPooling2D()(grid)),
+            layers.GlobalMaxPooling2D()(grid),
+            layers.GlobalAveragePooling2D()(layers.AveragePooling2D(SIDE)(grid)),  # of one place
+        )
+    ):
+        export_openvino(keras.Model(inputs, layers.Dense(3)(embedding)), tmp_path / str(number))
+        assert activation(tmp_path / str(number) / NETWORK, coloured(0, 1)[None], np.array([0])) is None, number
+
+
 def test_evidence_in_a_mirror_image_is_mirrored_back_and_that_of_several_networks_added(tmp_path: Path) -> None:
     import keras
     from keras import layers
@@ -95,8 +126,11 @@ def test_evidence_in_a_mirror_image_is_mirrored_back_and_that_of_several_network
         found.set_weights([np.eye(3)[None, None], 20 * np.eye(3), np.zeros(3)])
         return found
 
-    mean_network([one(), one()], flips=True).save(tmp_path / "model.keras")
+    model = mean_network([one(), one()], flips=True)
+    model.save(tmp_path / "model.keras")
+    export_openvino(model, tmp_path)
     images = np.stack([coloured(colour, seed=colour) for colour in range(3)])
+    assert activation(tmp_path / NETWORK, images, np.arange(3)) is None
     heat = grad_cam(tmp_path / "model.keras", images, np.arange(3))
     assert heat is not None
     assert all(map(is_warm_at_the_square, heat))
@@ -113,7 +147,9 @@ def test_the_map_is_of_the_class_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_network_of_tokens_has_no_feature_map(tmp_path: Path) -> None:
-    assert grad_cam(saved(tokens, tmp_path / "model.keras"), coloured(0, 1)[None], np.array([0])) is None
+    asked = coloured(0, 1)[None], np.array([0])
+    assert grad_cam(saved(tokens, tmp_path / "model.keras"), *asked) is None
+    assert activation(tmp_path / OPENVINO / NETWORK, *asked) is None
 
 
 def test_a_network_that_flattens_its_map_has_one(tmp_path: Path) -> None:
@@ -148,12 +184,16 @@ def test_occlusion_is_warm_where_covering_costs_the_class() -> None:
     assert (images == before).all()
 
 
-def test_evidence_is_by_grad_cam_and_by_occlusion_where_there_is_no_map(tmp_path: Path) -> None:
+def test_evidence_is_by_grad_cam_and_by_occlusion_where_there_is_no_map(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_colour_model(tmp_path / "model", unsure_below=0.5)
     engine = load_engine(tmp_path / "model", CPU)
     images = np.stack([coloured(colour, seed=colour) for colour in range(3)])
     judged = judge([0, 1, 2], engine.predict(images))
-    found = explain(tmp_path / "model", engine, judged, images, each=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.evaluation.saliency.grad_cam", None)  # TensorFlow is not needed
+        found = explain(tmp_path / "model", engine, judged, images, each=1)
     assert (found.method, found.rows.tolist()) == ("Grad-CAM", [0, 1, 2])
     assert all(map(is_warm_at_the_square, found.heat))
     saved(tokens, tmp_path / "model" / "model.keras")
