@@ -299,7 +299,11 @@ def test_lineage_leads_from_the_version_to_run_data_and_code(trained: Path) -> N
 
 def test_the_exported_network_answers_as_keras_does(trained: Path) -> None:
     images = read_split(trained / "data/prepared", "test").images
-    assert largest_difference(trained / "models/current", images) < 1e-4
+    model = trained / "models/current"
+    contract = read_contract(model)
+    assert largest_difference(model, images, contract.temperature) < 1e-4
+    assert contract.export_difference is not None
+    assert 0 < contract.export_difference < 1e-4
 
 
 @pytest.mark.services

@@ -45,7 +45,8 @@ def class_map(file: Path) -> ClassMap | None:
 
     def found(image: NDArray[np.uint8], number: int) -> NDArray[np.float32]:
         *_, activation = ready(image[np.newaxis].astype(np.float32)).values()
-        return np.maximum(activation[0].transpose(PLACES[places]) @ weights[number], 0)
+        evidence = activation[0].transpose(PLACES[places]) @ weights[number]
+        return np.asarray(np.maximum(evidence, 0), np.float32)
 
     return found
 

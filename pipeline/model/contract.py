@@ -24,7 +24,7 @@ EMBEDDINGS = "reference.npy"  # embeddings of training images
 INT8 = "int8"  # a folder: OPENVINO and the reference again, of the same network in int8
 LATER_FIELDS = (
     "reference_sha256", "outlier_above", "keras_sha256", "bfloat16", "candidates_above", "outlier_alarms",
-    "certificate", "int8",
+    "certificate", "int8", "export_difference",
 )  # fmt: skip
 
 
@@ -71,6 +71,8 @@ class Contract(BaseModel):
     outlier_alarms: float | None = Field(default=None, gt=0, le=1)  # false alarms among images like the training's
     certificate: Certificate | None = None  # of `unsure_below`; None: nobody asked for one
     int8: Int8 | None = None  # None: not tried, or validation metrics do not hold in it
+    # The largest one in any class probability, Keras against OpenVINO in float32; None: registration measures it.
+    export_difference: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _one_threshold_a_class(self) -> Self:
@@ -96,8 +98,9 @@ class Contract(BaseModel):
     @property
     def hash(self) -> str:
         """This contract's identity: models share it only if network, settings and origin are the same."""
-        # Keras writes the time into its file, so the same network has another hash each time.
-        left_out = {*self.unknown, "keras_sha256"}
+        # Keras writes the time into its file, so the same network has another hash each time. What was measured of the
+        # network is none of its settings.
+        left_out = {*self.unknown, "keras_sha256", "export_difference"}
         unused: dict[str, Any] = {"images": self.images.unused, **dict.fromkeys(left_out, True)}
         return sha256(self.model_dump_json(exclude=unused).encode())
 

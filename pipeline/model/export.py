@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.model.contract import KERAS, NETWORK, OPENVINO, read_contract
+from pipeline.model.contract import KERAS, NETWORK, OPENVINO
 from pipeline.model.engine import keras_network, openvino_network, probabilities
 from pipeline.params.model import Compute
 
 if TYPE_CHECKING:
     import keras
+
+COMPARED_IMAGES = 64  # validation images on which the exported network must answer as Keras does
 
 
 def compute_in_float32(model: "keras.Model") -> None:
@@ -49,10 +51,12 @@ def export_openvino(model: "keras.Model", folder: Path) -> None:
     openvino.serialize(openvino.convert_model(traced), folder / NETWORK)
 
 
-def largest_difference(folder: Path, batch: NDArray[np.uint8]) -> float:
-    """The largest difference in any class probability between Keras and OpenVINO over `batch` (n, height, width, 3)."""
-    contract = read_contract(folder)
+def largest_difference(folder: Path, batch: NDArray[np.uint8], temperature: float) -> float:
+    """The largest difference in any class probability between Keras and OpenVINO over `batch` (n, height, width, 3).
+
+    folder: the model's, with or without its contract.
+    """
     cpu = Compute(device="cpu", precision="float32", workers=0)
     networks = (keras_network(folder / KERAS, cpu), openvino_network(folder / OPENVINO / NETWORK, cpu.threads))
-    ours, theirs = (probabilities(network(batch), contract.temperature) for network in networks)
+    ours, theirs = (probabilities(network(batch), temperature) for network in networks)
     return float(np.abs(ours - theirs).max())

@@ -19,7 +19,7 @@ from pipeline.evaluation.headlines import in_percent
 from pipeline.evaluation.results import Evaluation, TrainingResult
 from pipeline.model.contract import Contract
 from pipeline.model.engine import load_engine
-from pipeline.model.export import largest_difference
+from pipeline.model.export import COMPARED_IMAGES, largest_difference
 from pipeline.params.file import Params
 from pipeline.params.gate import Gate
 from pipeline.registry import champions, versions
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-COMPARED_IMAGES = 64  # validation images on which the exported network must answer as Keras does
 ABOUT = (  # MLflow shows it above the versions
     "An image classifier, trained by Nightshift: one version for each training, with what the gate said of it. The "
     "nights use the version with the alias @champion; @challenger is the newest one that passed the gate; `nightshift "
@@ -137,8 +136,7 @@ class _Registrar:
 
     def _judge(self, model: Registered | None) -> tuple[Registered, Decision]:
         """Make a new decision, and store it on the version: the existing one, or a new one."""
-        candidate = self.candidate
-        difference = largest_difference(candidate.folder, read_split(PREPARED, "val").images[:COMPARED_IMAGES])
+        candidate, difference = self.candidate, self._export_difference()
         champion, level = self._champion(model), self.params.evaluate.interval_level
         decision = decide(candidate.evaluation, difference, champion, self.gate, level)
         if certificate := candidate.contract.certificate:
@@ -150,6 +148,14 @@ class _Registrar:
         run_id, address = self._log_run(difference)
         tag_run(self.client, run_id, self._of_run(decision))
         return versions.create(self.client, self.name, address, candidate.contract.hash, tags), decision
+
+    def _export_difference(self) -> float:
+        """As the training measured it; it left that to us on a GPU, where TensorFlow could not use the CPU as well."""
+        found = self.candidate.contract
+        if found.export_difference is not None:
+            return found.export_difference
+        images = read_split(PREPARED, "val").images[:COMPARED_IMAGES]
+        return largest_difference(self.candidate.folder, images, found.temperature)
 
     def _champion(self, model: Registered | None) -> Contest | Incomparable | None:
         """The champion on today's test images; None when no other version is in production."""

@@ -18,7 +18,7 @@ from pipeline.evaluation.results import TrainingResult, write_training
 from pipeline.model.answers import in_batches, judged_of
 from pipeline.model.contract import INT8, KERAS, OPENVINO, Contract, Int8, weights_sha256, write_contract
 from pipeline.model.engine import Judging, load_judging, on_gpu, probabilities
-from pipeline.model.export import compute_in_float32, export_openvino
+from pipeline.model.export import COMPARED_IMAGES, compute_in_float32, export_openvino, largest_difference
 from pipeline.model.precision import Numbers, has_bfloat16, has_int8, numbers_of
 from pipeline.model.quantize import has_nncf, quantize
 from pipeline.model.reference import Reference, ValidationAnswers, make_reference, refitted, sampled, write_reference
@@ -63,6 +63,7 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
             candidates_above=candidates_of(asked, data, params.train.set_error),
             certificate=found.certificate,
             int8=write_int8(beside / INT8, in_int8, data, params.train.set_error) if in_int8 else None,
+            export_difference=export_difference(beside, data.val, found.temperature, params),
             **write_reference(beside, reference),
         )
         write_contract(beside, contract)
@@ -83,6 +84,13 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
     with replacing(AUGMENTED_FIGURE) as beside:
         draw_augmented(data.train.images, params.augment, params.seed).savefig(beside)
     return contract, result
+
+
+def export_difference(folder: Path, val: Split, temperature: float, params: Params) -> float | None:
+    """How far the exported network's answers are from Keras', while TensorFlow is imported; None on a GPU."""
+    if on_gpu(params.compute):
+        return None  # TensorFlow cannot hide the GPU again
+    return largest_difference(folder, val.images[:COMPARED_IMAGES], temperature)
 
 
 def report_threshold(found: Calibration) -> None:

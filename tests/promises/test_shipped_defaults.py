@@ -46,7 +46,7 @@ def test_a_project_as_it_is_shipped_trains_and_has_its_night(
     assert (contract["images"]["width"], contract["images"]["height"]) == (224, 224)
     images = read_split(project / "data/prepared", "test").images
     assert np.load(project / "data/features/test.npy").shape == (len(images), 1280)
-    assert largest_difference(project / "models/current", images) < 1e-4
+    assert largest_difference(project / "models/current", images, contract["temperature"]) < 1e-4
     evaluation = json.loads((project / "reports/evaluation.json").read_text())
     assert evaluation["accuracy"]["value"] >= 0.7
     assert "corrupted_balanced_accuracy" in evaluation
