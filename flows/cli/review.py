@@ -54,6 +54,11 @@ def review(
     from pipeline.review.training_process import Trainer
 
     params = load_params()  # outside a project nothing begins
+    if not (port or measure or proposals) and (address := _served(what, suspects)):
+        typer.echo(f"`nightshift up` serves it already:\n{address}")
+        if browser:
+            _browse(address)
+        return
     opened = _suspects(what) if suspects else _opened(what, params, proposals, measure)
 
     def tell(address: str) -> None:
@@ -61,12 +66,39 @@ def review(
         typer.echo(address)
         typer.echo("Ctrl-C ends it; nothing is lost.")
         if browser:
-            import webbrowser
-
-            webbrowser.open(address)
+            _browse(address)
 
     with interruptible(lambda: f"Every judgement is in {JUDGEMENTS}; the same command goes on."):
         serve(opened, params.compute, port, tell, partial(typer.echo, err=True), Trainer(TRAIN))
+
+
+def _browse(address: str) -> None:
+    import webbrowser
+
+    webbrowser.open(address)
+
+
+def _served(what: str | None, suspects: bool) -> str:
+    """Where `nightshift up` serves this review now, with the token; empty where it does not."""
+    from flows.services import configuration, listening, processes
+    from pipeline.core.paths import PREDICTIONS
+    from pipeline.night.outputs import latest_night
+    from pipeline.night.summary import SUMMARY
+    from pipeline.review.address import last_address
+    from pipeline.review.front import HEALTH
+    from pipeline.review.start import ALL, SUSPECTS, review_of
+
+    if not processes.is_up():
+        return ""
+    if suspects:
+        path = "" if what else f"{SUSPECTS}/{ALL}/"
+    else:
+        night = Path(what) if what else latest_night()
+        is_listed = night and night.parent.absolute() == PREDICTIONS.absolute() and (night / SUMMARY).is_file()
+        path = review_of(night.name) if night and is_listed else ""
+    address = last_address(configuration.START)
+    is_there = path and listening.answers(f"http://{configuration.LOOPBACK}:{address.port}{HEALTH}")
+    return address.page_at(path) if is_there else ""
 
 
 def _opened(what: str | None, params: "Params", proposals: Path | None, measure: bool) -> "Opened":

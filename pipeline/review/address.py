@@ -26,7 +26,11 @@ class Address(BaseModel):
     @property
     def page(self) -> str:
         """The address with its token, for a browser."""
-        return f"http://{LOOPBACK}:{self.port}/?{TOKEN}={self.token}"
+        return self.page_at("")
+
+    def page_at(self, path: str) -> str:
+        """The same of a page below it."""
+        return f"http://{LOOPBACK}:{self.port}/{path}?{TOKEN}={self.token}"
 
 
 def address_of(key: str) -> Path:

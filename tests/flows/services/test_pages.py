@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -60,6 +61,12 @@ def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows
     nightshift("classify", "photos", "predictions/next", cwd=up.project, PREFECT_API_URL=f"{up.prefect}/api")
     assert version_of(up.project / "predictions/next") == "2"
     assert version_of(night) == "1", "what was answered stays answered"
+    served, address = nightshift("review", "--no-browser", cwd=up.project).stdout.splitlines()
+    assert served == "`nightshift up` serves it already:"
+    with httpx.Client(follow_redirects=True, timeout=60) as person:
+        page_of_night = person.get(address)
+    assert page_of_night.url.path == "/night/next/"
+    assert 'id="train"' in page_of_night.text
     said = nightshift("status", cwd=up.project).stdout
     assert re.search(r"last: \d{4}-\d\d-\d\d \d\d:\d\d UTC, Completed", said)
     assert re.search(r"^  2 +@challenger @champion", said, re.MULTILINE)
