@@ -7,9 +7,9 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.prefect_hooks import import_failed
-from flows.show_judged import lines_of
 from flows.training import tell, training
 from pipeline.sources.judged import bring_in, plan_judged
+from pipeline.sources.judged_words import plan_lines
 from pipeline.sources.news import count_news
 
 NEW = 50  # images with a new judgement
@@ -25,7 +25,7 @@ def count_new() -> int:
 def import_labels() -> None:
     """Bring the judged images into data/raw."""
     plan = plan_judged()
-    for line in lines_of(plan):
+    for line in plan_lines(plan):
         get_run_logger().info(line)
     if not plan.is_empty:
         bring_in(plan, tell)

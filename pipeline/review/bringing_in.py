@@ -9,11 +9,10 @@ from starlette.responses import Response
 
 from pipeline.core.disk_errors import AGAIN as ON_TERMINAL
 from pipeline.core.disk_errors import DiskError, disk_error
-from pipeline.core.paths import RAW, REJECTED
-from pipeline.core.text import counted, named, shown
 from pipeline.review.answers import as_json
 from pipeline.sources.import_plan import ImportingError
 from pipeline.sources.judged import BroughtIn, JudgedPlan, bring_in, plan_judged
+from pipeline.sources.judged_words import plan_lines
 from pipeline.storage.files import sha256
 
 AGAIN = "Then bring the images in again: what is done is kept."
@@ -63,43 +62,6 @@ def name_of(plan: JudgedPlan) -> str:
     """Equal for equal plans."""
     items = [(item.file.place, item.label) for item in (*plan.new, *plan.moved)]
     return sha256(repr((items, plan.rejected)).encode())
-
-
-def plan_lines(plan: JudgedPlan) -> list[str]:
-    """What a plan does and leaves, in words."""
-    lines = [f"New classes: {named(plan.new_labels)}."] * bool(plan.new_labels)
-    lines += [
-        f"{counted(of, 'image')} will be copied into {RAW} as {shown(label)}: "
-        f"{named(item.file.path for item in plan.new if item.label == label)}."
-        for label, of in sorted(Counter(item.label for item in plan.new).items())
-    ]
-    lines += [
-        f"{counted(of, 'image')} of {RAW} will move to the label {shown(label)}: "
-        f"{named(item.file.path for item in plan.moved if item.label == label)}."
-        for label, of in sorted(Counter(item.label for item in plan.moved).items())
-    ]
-    lines += [
-        f"{counted(len(plan.rejected), 'rejected image')} will leave {RAW} for {REJECTED}: "
-        f"{named(taken.path for taken in plan.rejected)}."
-    ] * bool(plan.rejected)
-    lines += [f"{counted(plan.there, 'image has', 'images have')} the judged label already."] * bool(plan.there)
-    lines += [f"Readers differ on {counted(len(plan.differing), 'image')}: they stay as they are."] * bool(
-        plan.differing
-    )
-    lines += [
-        f"{counted(len(plan.lost), 'image is', 'images are')} not where they were judged, or have changed."
-    ] * bool(plan.lost)
-    lines += [
-        f"The judgement of {counted(len(plan.put_back), 'image')} was taken back: the label before it counts again."
-    ] * bool(plan.put_back)
-    lines += [
-        f"{counted(len(plan.unknown), 'image')} in {RAW} {'has' if len(plan.unknown) == 1 else 'have'} a label whose "
-        f"judgement was taken back: {named(plan.unknown)}. Judge them again, or move them by hand."
-    ] * bool(plan.unknown)
-    lines += [
-        f"Left out, as their label cannot name a folder: {named(map(str, plan.impossible))} Judge them again."
-    ] * bool(plan.impossible)
-    return [line for line in lines if line] or ["Nothing to bring in." if plan.judged else "Nothing is judged yet."]
 
 
 def done_lines(done: BroughtIn) -> list[str]:

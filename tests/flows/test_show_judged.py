@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.show_judged import lines_of
 from pipeline.data.judgements import Judgement, folder_as_kept, keep
-from pipeline.sources.judged import JudgedPlan
 from pipeline.storage.files import sha256_of_file
 from tests.fixtures.project import dvc, new_data_project, nightshift
 
@@ -37,11 +35,6 @@ def judged(tmp_path: Path) -> Path:
     return project
 
 
-def test_nothing_is_judged_yet() -> None:
-    assert lines_of(JudgedPlan(Path())) == ["Nothing is judged yet: `nightshift review` shows images to judge."]
-    assert lines_of(JudgedPlan(Path(), judged=1)) == ["Nothing to bring in."]
-
-
 def import_labels(project: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     return nightshift("data", "import", "labels", *options, cwd=project, check=False)
 
@@ -53,14 +46,14 @@ def test_the_command_says_what_it_will_do_and_without_a_terminal_does_it_only_wh
     assert refused.stdout == shown.stdout
     assert refused.stderr.endswith("Nothing was changed. If this is right: nightshift data import labels --yes\n")
     for line in (
-        "1 image will be copied into data/raw.",
+        "1 image will be copied into data/raw as wasp: new.jpg",
         "1 image of data/raw will move to another label: dog/1.jpg -> cat",
-        "1 image will be taken out of data/raw to data/rejected, where nothing deletes them and no training sees them: "
-        "dog/2.jpg",
+        "1 rejected image will be taken out of data/raw to data/rejected, where nothing deletes them and no training "
+        "sees them: dog/2.jpg",
         "New classes, which data/raw does not have yet: wasp (1 image). If one is a slip, judge its images again.",
         "The readers of 1 image differ, so these stay as they are: two.jpg (ada: cat; bob: dog)",
         "Not brought in, as they are not where they were judged, nor in any night's folder: 1 image: photos/gone.jpg. "
-        "Put the files back, then run the same command again; their judgements are kept.",
+        "Put the files back, then bring in again; their judgements are kept.",
     ):
         assert line in shown.stdout.splitlines(), line
     assert (judged / "data/raw.dvc").read_text() == before

@@ -11,12 +11,9 @@ from PIL import Image
 
 from pipeline.data.judgements import every_judgement
 from pipeline.review.app import make_app
-from pipeline.review.bringing_in import plan_lines
 from pipeline.review.guard import Guard
 from pipeline.review.pictures import Pictures
 from pipeline.review.session import Session
-from pipeline.sources.judged import JudgedPlan, Taken
-from pipeline.sources.layout import Found, Item
 from tests.fixtures.waiting import RULES, opened
 
 HOST, TOKEN = "127.0.0.1:8765", "the-token"
@@ -161,15 +158,6 @@ def test_a_reader_may_follow_the_random_draw_or_look_where_readers_differ(tmp_pa
     assert [one["sha256"] for one in taken("Ann", "random")] == [*drawn[1:]]
     [differing] = taken("Ann", "differ")
     assert [(one["reader"], one["label"]) for one in differing["said"]] == [("Ann", "cat"), ("Ben", "dog")]
-
-
-def test_the_plan_of_bringing_in_names_the_images(tmp_path: Path) -> None:
-    new = tuple(Item("cat", f"{name}.png", Found(f"{name}.png", name)) for name in "abcd")
-    plan = JudgedPlan(tmp_path, new, rejected=(Taken("dog/x.png", "dog/x.png", "0"),), new_labels=("cat",))
-    lines = plan_lines(plan)
-    assert lines[0] == "New classes: cat."
-    assert lines[1].startswith("4 images will be copied into data/raw as cat: a.png, b.png")
-    assert lines[2] == "1 rejected image will leave data/raw for data/rejected: dog/x.png."
 
 
 def test_tiles_are_sorted_by_doubt(browser: TestClient) -> None:

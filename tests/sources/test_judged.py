@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flows.show_judged import lines_of
 from pipeline.core.cells import csv_path
 from pipeline.data.judgements import Judgement, folder_as_kept, keep
 from pipeline.data.side_table import read_metadata
 from pipeline.night.rows import Classified, Stamp, to_row, write_rows
 from pipeline.registry.learnt import note_learnt
 from pipeline.sources.judged import JudgedPlan, carry_out, plan_judged
+from pipeline.sources.judged_words import plan_lines
 from pipeline.sources.news import count_news
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import folder_at
@@ -122,7 +122,7 @@ def test_a_judgement_taken_back_after_an_import_is_undone_where_the_label_before
     assert plan.unknown == ("ants/1.jpg",), "ants/0.jpg was there before it was judged"
     assert (
         "1 image in data/raw has a label whose judgement was taken back: ants/1.jpg. Move them by hand or judge them "
-        "again." in lines_of(plan)
+        "again." in plan_lines(plan)
     )
     carry_out(plan)
     assert tree(RAW) == before | {"ants/1.jpg": content("1.jpg")}
@@ -151,7 +151,7 @@ def test_an_image_whose_label_cannot_name_a_folder_is_left_out_and_named(project
     plan = import_all()
     assert [one.path for one in plan.impossible] == ["1.jpg"]
     assert any(line.startswith("Left out, as their label cannot name a folder: 1 image: 1.jpg: ") for line in
-               lines_of(plan))  # fmt: skip
+               plan_lines(plan))  # fmt: skip
     assert "ants/deep/2.jpg" in tree(RAW)
     assert count_news(plan_judged()) == 1
 
