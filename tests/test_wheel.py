@@ -58,5 +58,5 @@ def test_the_wheel_holds_every_file(tmp_path: Path) -> None:
         [entries] = [name for name in file.namelist() if name.endswith(".dist-info/entry_points.txt")]
         for name in SHIPPED:
             assert file.read(f"{data}/{name}") == (REPOSITORY / name).read_bytes()
-        assert "nightshift = flows.cli.main:main" in file.read(entries).decode()
+        assert "nightshift = flows.cli.start:main" in file.read(entries).decode()
     assert names == {*tracked(), *(f"{data}/{name}" for name in SHIPPED)}

@@ -86,6 +86,11 @@ def classify(
 
     To resume an interrupted run, run the same command again.
     """
+    flow = is_a_flow(prefect)
+    if runner is Runner.HERE and not flow:
+        from pipeline.night.worker import warm_up
+
+        warm_up()  # before all that this process imports: it takes as long
     from pipeline.night.deadline import time_of_day
     from pipeline.night.neighbours import MORNING, as_typed
     from pipeline.night.options import Cluster, NightOptions
@@ -104,7 +109,7 @@ def classify(
         time_of_day(until)  # a mistake at the keyboard is told here, and to nobody else
 
     results = folder_at(output or folder_for(folder_at(source), model=model))
-    flow, cluster = is_a_flow(prefect), Cluster(dask_address, workers) if runner is Runner.DASK else None
+    cluster = Cluster(dask_address, workers) if runner is Runner.DASK else None
     options = NightOptions(folder_at(source), results, labels, since_last, until, shadow, model, cluster)
 
     with interruptible(lambda: messages.to_go_on(results)):

@@ -60,6 +60,12 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+def prepare(*templates: str) -> None:
+    """Compile templates that `render` will be asked for: each takes some hundredths of a second."""
+    for template in templates:
+        _environment().get_template(template)
+
+
 @cache
 def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape

@@ -10,9 +10,10 @@ import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 MARK = "\x1e"  # the record separator: it begins a line of ours in the output of a process that DVC runs
 MARKED = "NIGHTSHIFT_MARKED"  # environment variable: the command that started this process waits for marked lines
@@ -84,8 +85,16 @@ def say(level: int, text: str) -> None:
     elif level >= logging.ERROR or (level >= logging.INFO and not _screen.follows_log):
         _clear_bar()
         before = {logging.WARNING: "Warning: ", logging.ERROR: "Error: "}.get(level, "")
-        tqdm.write(f"{before}{text}", file=stream())
-        stream().flush()
+        _write(f"{before}{text}")
+
+
+def _write(text: str) -> None:
+    """Write a line above the progress bars; there are none before their library is imported."""
+    if bars := sys.modules.get("tqdm"):
+        bars.tqdm.write(text, file=stream())
+    else:
+        stream().write(f"{text}\n")
+    stream().flush()
 
 
 def of_stage(name: str, words: str) -> Said:
@@ -139,6 +148,8 @@ def progress_bar(
     over: Iterable[Any] | None = None, /, desc: str = "", total: int | None = None, **options: Any
 ) -> "tqdm[Any]":
     """A progress bar, as tqdm makes it: only where somebody sees it move, and gone when it has ended."""
+    from tqdm import tqdm
+
     hidden, marked = options.pop("disable", False) or not shows_bars(), is_marked()
     return tqdm(
         over, desc, total, leave=False, disable=hidden, file=_MarkedBar() if marked else stream(),

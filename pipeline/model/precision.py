@@ -23,6 +23,8 @@ NOT_HERE = (
 
 def contract_in_use(contract: Contract, compute: Compute) -> Contract:
     """The contract with the temperature, thresholds and reference of the network that answers on this machine."""
+    if contract.int8 is None and compute.precision != "int8":  # the usual answer, without importing OpenVINO
+        return contract
     return contract.in_int8 if numbers_of(contract, compute) == "int8" else contract
 
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import datetime
+import importlib
 import itertools
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from pipeline.core.cells import csv_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.pages import Picture
+from pipeline.core.pages import prepare as prepare_pages
 from pipeline.model.contract import Contract, read_contract
 from pipeline.model.precision import contract_in_use
 from pipeline.model.reference import Reference, read_reference
@@ -19,11 +22,13 @@ from pipeline.night import shadow
 from pipeline.night.counts import Counted, Counts, LabelsError, Repeats, Truth, feed, read_labels
 from pipeline.night.kept_labels import read_kept
 from pipeline.night.ledger import Run, known_of
+from pipeline.night.morning import TEMPLATE as MORNING_TEMPLATE
 from pipeline.night.morning import draw_safely
 from pipeline.night.neighbours import as_typed, neighbours
 from pipeline.night.planning import ClassifyError
 from pipeline.night.repeats import Known
 from pipeline.night.review import PAGE as REVIEW_PAGE
+from pipeline.night.review import TEMPLATE as REVIEW_TEMPLATE
 from pipeline.night.review import About, Candidates, on_page, thumbnails, write_review
 from pipeline.night.review_labels import known_judgements
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
@@ -35,6 +40,9 @@ from pipeline.storage.folders import folder_at
 
 if TYPE_CHECKING:
     from pipeline.night.drift import Tonight
+
+
+COMPARED = 30  # files; fewer are not compared with training
 
 
 class TooManyUnreadable(NightshiftError):  # noqa: N818 - what happened
@@ -50,6 +58,17 @@ class Results:
     summary: NightSummary
     pictures: Mapping[str, Picture]  # as `review.thumbnails` gives them
     sure: Mapping[str, list[Row]]  # as `SureAnswers` draws them
+
+
+def prepare(run: Run) -> None:
+    """Import and compile what `finish` needs, in another thread: this one waits while images are classified."""
+
+    def work() -> None:
+        prepare_pages(REVIEW_TEMPLATE, MORNING_TEMPLATE)
+        if run.plan.files >= COMPARED:
+            importlib.import_module("scipy.special")  # for the drift of so many
+
+    threading.Thread(target=work, name="prepare", daemon=True).start()
 
 
 def finish(run: Run, params: Params, labels: Path | None = None) -> Results:
@@ -141,7 +160,7 @@ def _truth(labels: Path | None) -> Truth | None:
 def _outlier_test(counted: Counted, reference: Reference | None) -> OutlierTest | None:
     if not reference:
         return None
-    from pipeline.night.outliers import outlier_test  # imports SciPy, as the next one does
+    from pipeline.night.outliers import outlier_test
 
     return outlier_test(counted.outliers, sum(counted.labels.values()), reference)
 

@@ -19,7 +19,8 @@ from pipeline.night.options import NightOptions
 from pipeline.night.results import Results
 from pipeline.night.shadow import NoShadow
 from pipeline.night.summary import NightSummary
-from pipeline.night.workers import Classifier, classify_shards, warm_up
+from pipeline.night.worker import warm_up
+from pipeline.night.workers import Classifier, classify_shards
 from pipeline.params.file import Params
 from pipeline.registry import history
 from pipeline.storage.folders import Folder
@@ -78,6 +79,7 @@ def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightS
         began = time.perf_counter()
         run = steps.begin(options, params)
         at_work.note(options, run.counted())
+        results.prepare(run)
         beside = steps.begin_shadow(run) if options.with_shadow else None
         _classify_left(run, params, deadline, steps)
         found = steps.finish(run, params, options.labels)

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
-
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-from upath import UPath
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import shown
 from pipeline.storage.stores import Place, backend_errors
+
+if TYPE_CHECKING:  # only addresses need them, and they are slow to import
+    import fsspec
 
 EXTRAS = {"s3": "nightshift[s3]", "s3a": "nightshift[s3]"}  # protocol -> what to install
 CREDENTIALS = (
@@ -32,11 +31,13 @@ def is_address(source: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
 
 
-def filesystem(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
+def filesystem(address: str) -> "tuple[fsspec.AbstractFileSystem, str]":
     """The fsspec file system for `address`, and the path within it.
 
     Raises AddressError for an unknown protocol, or one whose package is not installed.
     """
+    import fsspec
+
     protocol = address.partition("://")[0]
     if "::" in address and "://" in address.rpartition("::")[2]:
         raise AddressError(
@@ -63,6 +64,8 @@ def local_path(source: str) -> Path | None:
     if not is_address(source):
         return Path(source).expanduser()
     if source.partition("://")[0] in ("file", "local"):
+        from fsspec.implementations.local import LocalFileSystem
+
         return Path(LocalFileSystem._strip_protocol(source))
     return None
 
@@ -72,6 +75,8 @@ def place(source: str | Path) -> Place:
     file = local_path(str(source))
     if file is not None:
         return file
+    from upath import UPath
+
     filesystem(str(source))
     # Others write there too, so a cached listing may be out of date.
     return UPath(str(source).rstrip("/"), use_listings_cache=False)

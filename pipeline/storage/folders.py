@@ -166,8 +166,11 @@ class Folder(ABC):
 
 def folder_at(where: str | Place) -> Folder:
     """The folder of a path or an address. Raises AddressError for a protocol whose package is not installed."""
-    from pipeline.storage.local_folder import LocalFolder  # they import this module
+    found = place(where) if isinstance(where, str) else where
+    if isinstance(found, Path):
+        from pipeline.storage.local_folder import LocalFolder  # it imports this module
+
+        return LocalFolder(found)
     from pipeline.storage.store_folder import StoreFolder
 
-    found = place(where) if isinstance(where, str) else where
-    return LocalFolder(found) if isinstance(found, Path) else StoreFolder(found)
+    return StoreFolder(found)

@@ -8,14 +8,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
-
-from upath import UPath
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from pipeline.core.errors import NightshiftError
 
+if TYPE_CHECKING:
+    from upath import UPath
+
+    Place: TypeAlias = Path | UPath  # local; remote
+else:
+    Place = Path  # whoever has a remote one has imported its class, which takes a while
+
 T = TypeVar("T")
-Place = Path | UPath  # local; remote
 
 PAUSES = (1.0, 4.0)  # seconds before each retry; the libraries below have already retried for about 10 seconds
 THREADS = 16  # parallel requests: a store answers each in 10 to 100 ms, and many at a time
@@ -54,17 +58,17 @@ def attempt(place: object, action: Callable[[], T]) -> T:
     raise AssertionError("the last try returns or raises")
 
 
-def read_bytes(place: UPath) -> bytes:
+def read_bytes(place: "UPath") -> bytes:
     """The bytes of an object. Raises OSError, StoreError."""
     return attempt(place, lambda: bytes(place.fs.cat_file(place.path)))
 
 
-def write_bytes(place: UPath, data: bytes) -> None:
+def write_bytes(place: "UPath", data: bytes) -> None:
     """Write an object: whole or not at all. Raises OSError, StoreError."""
     attempt(place, lambda: place.fs.pipe_file(place.path, data))
 
 
-def upload(file: Path, place: UPath) -> None:
+def upload(file: Path, place: "UPath") -> None:
     """Copy a local file, or a folder with its content, to `place`. Each object is written whole or not at all.
 
     Raises OSError, StoreError.
@@ -75,7 +79,7 @@ def upload(file: Path, place: UPath) -> None:
             attempt(place, lambda one=one, target=target: place.fs.put_file(str(one), target))  # type: ignore[misc]
 
 
-def download(place: UPath, folder: Path) -> None:
+def download(place: "UPath", folder: Path) -> None:
     """Copy everything below `place` into `folder`. Raises OSError, StoreError."""
     for path in attempt(place, lambda: place.fs.find(place.path)):
         target = folder / path.removeprefix(place.path).lstrip("/")
@@ -83,7 +87,7 @@ def download(place: UPath, folder: Path) -> None:
         attempt(place, lambda path=path, target=target: place.fs.get_file(path, str(target)))  # type: ignore[misc]
 
 
-def names(folder: UPath) -> list[str]:
+def names(folder: "UPath") -> list[str]:
     """The names in a folder, unordered; empty if the folder does not exist. Raises OSError, StoreError."""
     try:
         found: list[str] = attempt(folder, lambda: folder.fs.ls(folder.path, detail=False))
@@ -92,7 +96,7 @@ def names(folder: UPath) -> list[str]:
     return [name.rstrip("/").rpartition("/")[2] for name in found]
 
 
-def exists(place: UPath) -> bool:
+def exists(place: "UPath") -> bool:
     """Whether this object or folder exists and is readable. Raises StoreError."""
     try:
         return attempt(place, lambda: bool(place.fs.exists(place.path)))
@@ -100,13 +104,13 @@ def exists(place: UPath) -> bool:
         return False
 
 
-def delete(place: UPath) -> None:
+def delete(place: "UPath") -> None:
     """Delete an object, if it exists. Raises OSError, StoreError."""
     with contextlib.suppress(FileNotFoundError):
         attempt(place, lambda: place.fs.rm_file(place.path))
 
 
-def delete_tree(place: UPath) -> None:
+def delete_tree(place: "UPath") -> None:
     """Delete a folder with its content, if it exists. Raises OSError, StoreError."""
     if exists(place):
         attempt(place, lambda: place.fs.rm(place.path, recursive=True))
