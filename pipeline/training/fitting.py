@@ -161,7 +161,8 @@ def fit(
         if on_epoch:
             on_epoch(task.phase, epoch)
     iterator = None
-    with Progress(task, pace, pace.judgements if finished else len(history), checkpoints) as progress:
+    made, rows = pace.judgements if finished else len(history), len(task.val.labels) + len(sample.labels)
+    with Progress(task, pace, made, checkpoints, rows) as progress:
         while not finished:
             started, number = time.monotonic(), len(history)
             count = pace.until(number + 1) - pace.until(number)

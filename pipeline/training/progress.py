@@ -10,21 +10,32 @@ from pipeline.core.terminal import progress_bar, shows_bars
 from pipeline.core.text import about
 from pipeline.training.batches import Task
 from pipeline.training.checkpoints import Checkpoints
-from pipeline.training.pace import Pace
+from pipeline.training.pace import FORWARD, Pace
 
 SAID_EVERY = 60.0  # seconds between two lines, at least
+TIMED = 3  # steps, after the first one, which also makes the graph
+
+
+def say_how_long(task: Task, pace: Pace, seconds: float) -> None:
+    """The line that says about how many seconds the phase takes."""
+    shorter = f"; train.budget_minutes shortens it from {task.pace.steps} steps" if pace.steps < task.pace.steps else ""
+    log.info(
+        "%s takes %s on this machine, as busy as it is now: %d steps of %d images, judged %d times%s.",
+        task.doing.capitalize(), about(seconds), pace.steps, pace.batch_size, pace.judgements, shorter,
+    )  # fmt: skip
 
 
 class Progress:
     """One phase's; a context in which its bar is shown."""
 
-    def __init__(self, task: Task, pace: Pace, judgements: int, checkpoints: Checkpoints | None) -> None:
-        """judgements: those that an earlier process has made."""
+    def __init__(self, task: Task, pace: Pace, judgements: int, checkpoints: Checkpoints | None, rows: int) -> None:
+        """judgements: those that an earlier process has made; rows: so many are looked at in each."""
         self._task, self._pace = task, pace
         self._recorder, network = (checkpoints.recorder, checkpoints.network) if checkpoints else (None, 1)
         self._doing = f"{task.doing} of network {network}" if network > 1 else task.doing
         self._first = self._step = self._kept = pace.until(judgements)
-        self._began = self._said = time.monotonic()
+        self._began = self._said = self._timed = time.monotonic()
+        self._rows = rows
         self._bar = progress_bar(
             desc=task.phase, total=pace.steps, initial=self._first, unit="step",
             disable=not task.slow or judgements >= pace.judgements,
@@ -44,6 +55,17 @@ class Progress:
         self._step += count
         self._bar.update(count)
         self._record(now=False)
+        if self._task.slow and self._task.seconds is None and not self._first:
+            self._time()
+
+    def _time(self) -> None:
+        """Say once how long the phase takes. With a time of its own it has been rehearsed, and this is known."""
+        if self._step == 1:
+            self._timed = time.monotonic()
+        elif self._step == 1 + TIMED:
+            step = (time.monotonic() - self._timed) / TIMED
+            judging = step / self._pace.batch_size * FORWARD * self._rows
+            say_how_long(self._task, self._pace, self._pace.seconds(step, judging))
 
     def judged(self, epoch: dict[str, float], *, kept: bool, finished: bool) -> None:
         """A judgement is made. kept: it has a checkpoint; finished: it is the phase's last."""

@@ -10,31 +10,29 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.core.log import log
-from pipeline.core.text import about
 from pipeline.training.batches import Examples, Task, batches
 from pipeline.training.pace import Pace
+from pipeline.training.progress import TIMED, say_how_long
 from pipeline.training.state import State
-
-TIMED = 3  # steps
 
 Steps = Callable[[Any, int], tf.Tensor]  # train on so many batches of an iterator; the sum of their losses
 Judge = Callable[[Examples], NDArray[np.float32]]  # logits (n, classes), without random changes
 
 
 def paced(task: Task, state: State, steps: Steps, judge: Judge, sample: int) -> Pace:
-    """The pace that the task's time allows, by the time that some steps and judgements take; a line about it."""
-    if not task.slow or not task.pace.steps:
+    """The pace that the task's time allows, by the time that some steps and judgements take; a line about it.
+
+    Where any time is allowed nothing is rehearsed: `Progress` says after the first steps how long it takes.
+    """
+    if task.seconds is None or not task.pace.steps:
         return task.pace
     started, strategy = time.monotonic(), state.model.distribute_strategy
     step, judging = _rehearse(task, state, steps, judge)
     judging *= len(task.val.labels) + sample
     step, judging = mean_over_replicas(step, strategy), mean_over_replicas(judging, strategy)
-    pace = task.pace
-    if task.seconds is not None:
-        allowed = pace.within(task.seconds - (time.monotonic() - started), step, judging)
-        count, judgements = (int(mean_over_replicas(one, strategy)) for one in (allowed.steps, allowed.judgements))
-        pace = replace(pace, steps=count, judgements=judgements)
-    shorter = f"; train.budget_minutes shortens it from {task.pace.steps} steps" if pace.steps < task.pace.steps else ""
+    allowed = task.pace.within(task.seconds - (time.monotonic() - started), step, judging)
+    count, judgements = (int(mean_over_replicas(one, strategy)) for one in (allowed.steps, allowed.judgements))
+    pace = replace(task.pace, steps=count, judgements=judgements)
     if not pace.steps:
         log.warning(
             "%s is left out: train.budget_minutes leaves %.1f minutes, and a step of %d images takes %.1f s. Raise it, "
@@ -42,11 +40,7 @@ def paced(task: Task, state: State, steps: Steps, judge: Judge, sample: int) -> 
             task.doing.capitalize(), max(task.seconds or 0, 0) / 60, pace.batch_size, step,
         )  # fmt: skip
     else:
-        log.info(
-            "%s takes %s on this machine, as busy as it is now: %d steps of %d images, judged %d times%s.",
-            task.doing.capitalize(), about(pace.seconds(step, judging)), pace.steps, pace.batch_size, pace.judgements,
-            shorter,
-        )  # fmt: skip
+        say_how_long(task, pace, pace.seconds(step, judging))
     return pace
 
 
