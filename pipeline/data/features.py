@@ -32,6 +32,11 @@ class TrainingRows:
         views, count, width = self.views.shape
         return (1 + views) * count, width
 
+    @property
+    def dtype(self) -> np.dtype[np.float32]:
+        """Of each row."""
+        return self.images.dtype
+
     def __len__(self) -> int:
         """Rows."""
         return self.shape[0]

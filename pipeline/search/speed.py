@@ -72,5 +72,5 @@ def measure_speed(params: Params, data: Data, strategy: Any) -> Speed:
     judge(some)
     of_image = (time.monotonic() - began) / len(some.labels)
     judged = len(data.val.labels) + gap_sample(data.val.labels)
-    # A training also rehearses some steps, to say how long it takes.
+    # A training within a budget also rehearses some steps, to know what the budget allows.
     return Speed(start + (1 + TIMED) * step, step, of_image * judged)

@@ -6,6 +6,7 @@ the same way, whatever was drawn in between. Changing one parameter does not cha
 
 from collections.abc import Callable
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -24,6 +25,23 @@ ERASED_AREA = (0.02, 0.33)  # shares of the image, as in Zhong et al., Random Er
 ERASED_COLOUR = 127.0  # grey: drawing noise for every pixel, erased or not, costs three times as much
 SAMPLES = 4  # rows of the figure
 VARIANTS = 4  # augmented ones in each row
+
+
+class RandomFlip(layers.RandomFlip):  # type: ignore[misc] # Keras has no types
+    """Keras' flips, a fourth of the work: only images that are flipped are moved, and as they are read, in uint8.
+
+    Keras draws once for each image, so with both axes an image is flipped along both or neither.
+    """
+
+    _AXES = MappingProxyType({"horizontal": [2], "vertical": [1], "horizontal_and_vertical": [1, 2]})
+
+    def transform_images(self, images: tf.Tensor, transformation: dict[str, Any], training: bool = True) -> tf.Tensor:
+        """Flip, then convert."""
+        if training:
+            chosen = tf.where(tf.reshape(transformation["flips"], [-1]))  # (k, 1), numbers of images
+            flipped = tf.reverse(tf.gather_nd(images, chosen), self._AXES[self.mode])
+            images = tf.tensor_scatter_nd_update(images, chosen, flipped)
+        return tf.cast(images, self.compute_dtype)
 
 
 class RandAugment(layers.RandAugment):  # type: ignore[misc] # Keras has no types
@@ -55,11 +73,12 @@ class RandAugment(layers.RandAugment):  # type: ignore[misc] # Keras has no type
 
 
 def random_change(augment: Augment, seed: int) -> Change:
-    """Augmentation, then mixing, of a batch of images and its targets."""
+    """Augmentation, then mixing, of a batch of images, uint8 or float32, and its targets."""
     layers_, mix = augmentation(augment, seed), mixing(augment, seed)
+    flips = augment.horizontal_flip or augment.vertical_flip  # they come first, and convert; other layers need floats
 
     def change(images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        changed = layers_(images, training=True)
+        changed = layers_(images if flips else tf.cast(images, tf.float32), training=True)
         return mix(changed, targets) if mix else (changed, targets)
 
     return change
@@ -83,7 +102,7 @@ def augmentation(augment: Augment, seed: int) -> keras.Sequential:
     flips = {(True, True): "horizontal_and_vertical", (True, False): "horizontal", (False, True): "vertical"}
     chosen: list[keras.Layer] = []
     if axes := flips.get((augment.horizontal_flip, augment.vertical_flip)):
-        chosen.append(layers.RandomFlip(axes, seed=flip, dtype="float32"))
+        chosen.append(RandomFlip(axes, seed=flip, dtype="float32"))
     if augment.rotation:
         chosen.append(layers.RandomRotation(augment.rotation, seed=turn, **moved))
     if augment.zoom:

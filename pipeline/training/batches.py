@@ -85,12 +85,15 @@ def batches(task: Task, pace: Pace, judged: int, until: int, together: bool = Fa
         found = tf.ensure_shape(tf.numpy_function(order, [judgement], tf.int64, stateful=False), (None,))
         return tf.data.Dataset.from_tensor_slices(found).batch(pace.batch_size, drop_remainder=together)
 
-    def gather(index: NDArray[np.int64]) -> NDArray[np.float32]:
-        return rows[index].astype(np.float32)
+    def gather(index: NDArray[np.int64]) -> NDArray[np.generic]:
+        return rows[index]
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        found = tf.numpy_function(gather, [index], tf.float32, stateful=False)
+        found = tf.numpy_function(gather, [index], rows.dtype, stateful=False)
         return tf.ensure_shape(found, shape), tf.gather(targets, index)
+
+    def convert(found: tf.Tensor, shares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(found, tf.float32), shares
 
     def weigh(found: tf.Tensor, shares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return found, shares, tf.linalg.matvec(shares, weights)
@@ -98,5 +101,5 @@ def batches(task: Task, pace: Pace, judged: int, until: int, together: bool = Fa
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     read = tf.data.Dataset.range(judged, until).flat_map(choose).map(load, num_parallel_calls=1)
-    changed = read if task.change is None else read.map(task.change(seed))
+    changed = read.map(convert if task.change is None else task.change(seed))
     return changed.map(weigh).prefetch(2).with_options(options)

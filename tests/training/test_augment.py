@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.params.model import Augment
-from pipeline.training.augment import augmentation, changes_images, draw_augmented, mixing
+from pipeline.training.augment import augmentation, changes_images, draw_augmented, mixing, random_change
 from tests.fixtures.images import noise
 
 OFF = Augment(
@@ -67,6 +67,31 @@ def test_a_change_happens_in_training_only_stays_in_range_and_follows_from_the_s
         assert np.isfinite(result).all()
         assert result.min() >= 0
         assert result.max() <= 255
+
+
+@pytest.mark.parametrize(
+    ("horizontal", "vertical", "mode"),
+    [(True, False, "horizontal"), (False, True, "vertical"), (True, True, "horizontal_and_vertical")],
+)
+def test_flips_of_uint8_and_float32_are_those_of_keras(horizontal: bool, vertical: bool, mode: str) -> None:
+    flips = OFF.model_copy(update={"horizontal_flip": horizontal, "vertical_flip": vertical})
+    ours = augmentation(flips, 1)
+    keras_own = keras.layers.RandomFlip(mode, seed=ours.layers[0].seed)
+    expected = keras_own(images(), training=True)
+    assert not np.array_equal(expected, images())
+    np.testing.assert_array_equal(ours(images(), training=True), expected)
+    again = augmentation(flips, 1)(images().astype(np.uint8), training=True)
+    assert again.dtype == tf.float32
+    np.testing.assert_array_equal(again, expected)
+
+
+@pytest.mark.parametrize("augment", [EVERY, only("brightness", 0.3), OFF], ids=["every", "brightness", "none"])
+def test_images_are_changed_as_they_are_read_like_floats(augment: Augment) -> None:
+    of_bytes, of_floats = (
+        random_change(augment, 1)(tf.constant(batch), tf.eye(8))[0] for batch in (images().astype(np.uint8), images())
+    )
+    assert of_bytes.dtype == tf.float32
+    np.testing.assert_array_equal(of_bytes, of_floats)
 
 
 def test_nothing_chosen_is_the_identity() -> None:
