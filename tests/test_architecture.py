@@ -190,7 +190,9 @@ def test_plumbing_that_a_stage_imports_computes_nothing() -> None:
     assert not {module: used for module in plumbing if (used := imports_outside(module) & COMPUTES)}
 
 
-@pytest.mark.parametrize("module", ["pipeline.classify", "flows.cli.main"])
+@pytest.mark.parametrize(
+    "module", ["flows.cli.main", "pipeline.classify", "pipeline.night.results", "pipeline.night.shard", "pipeline.tidy"]
+)
 def test_importing_what_must_start_fast_imports_nothing_heavy(module: str) -> None:
     assert not imported_with(module) & SLOW_TO_IMPORT
 

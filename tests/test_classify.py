@@ -24,7 +24,7 @@ from pipeline.storage.folders import folder_at
 from pipeline.storage.output_lock import LedgerError
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import begun, classify, rows
-from tests.fixtures.project import NIGHTSHIFT, nightshift
+from tests.fixtures.project import NIGHTSHIFT, REPOSITORY, nightshift
 
 
 def test_good_and_bad_files_each_have_their_right_row(trained: Path, tmp_path: Path) -> None:
@@ -223,6 +223,27 @@ def test_the_command_starts_in_well_under_a_second() -> None:
         after = os.times()
         times.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert min(times) < 1, "seconds of processor time"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_small_night_imports_nothing_that_it_does_not_need(night: Path, tmp_path: Path) -> None:
+    words = ["nightshift", "classify", str(night), str(tmp_path / "out"), "--no-prefect"]
+    code = (
+        f"import atexit, sys; sys.argv = {words}; atexit.register(lambda: print(*sys.modules)); "
+        "from flows.cli.start import main; main()"
+    )
+    around = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, env=around)
+    assert (tmp_path / "out/morning.html").is_file()
+    found = {name.partition(".")[0] for name in run.stdout.splitlines()[-1].split()}
+    assert {"numpy", "PIL", "jinja2"} <= found, "for the counts, the pictures and the pages"
+    unneeded = (
+        "faiss fsspec keras mlflow openvino pandas prefect pyarrow pydicom requests scipy sklearn sqlalchemy upath"
+    )
+    assert not found & set(unneeded.split())
+    client = MlflowClient(Store.of_project().address)
+    experiment = client.get_experiment_by_name("nightshift-nights")
+    assert "out" in [one.info.run_name for one in client.search_runs([experiment.experiment_id])], "it is recorded"
 
 
 def test_a_night_by_a_model_of_another_name(trained: Path, night: Path, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def surroundings(name: str) -> dict[str, str]:
 
 def _is_in_git(program: Path) -> bool:
     """Whether the program's folder is in a git repository that does not ignore it."""
+    if not program.exists():
+        return False
     folder = program.parent if program.is_file() else program
     if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
         return False

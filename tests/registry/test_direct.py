@@ -8,16 +8,18 @@ import shutil
 import socket
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
+from mlflow import MlflowClient, MlflowException
 
 from pipeline.core.errors import NightshiftError
 from pipeline.params.file import load_params
-from pipeline.registry import champions, direct, direct_file, history, versions
+from pipeline.registry import champions, direct, direct_file, direct_server, history, versions
 from pipeline.registry.direct import Unanswered
 from pipeline.registry.history import Finished
 from pipeline.registry.store import Store, TrackingError
@@ -375,3 +377,67 @@ def test_the_tables_of_the_mlflow_that_is_installed_are_known(empty_store: Path)
         assert {
             version for (version,) in opened.execute("SELECT version_num FROM alembic_version")
         } <= direct_file.KNOWN
+
+
+@pytest.fixture(scope="module")
+def odd() -> Iterator[tuple[str, list[str | None]]]:
+    """A server that answers as its address says, and what it was told of the one who asks."""
+    told: list[str | None] = []
+
+    class Odd(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.append(self.headers.get("Authorization"))
+            kind = self.path.split("/")[1]
+            body = {"page": b"<html>", "list": b"[]", "other": b"{}"}.get(
+                kind, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}'
+            )
+            self.send_response({"moved": 302, "down": 503, "refused": 401, "gone": 404}.get(kind, 200))
+            if kind == "moved":
+                self.send_header("Location", "/other")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Odd) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", told
+        server.shutdown()
+
+
+@pytest.mark.parametrize("kind", ["moved", "down", "refused", "page", "list", "other"])
+def test_what_a_server_answers_oddly_is_mlflows_to_ask(kind: str, odd: tuple[str, list[str | None]]) -> None:
+    with pytest.raises(Unanswered), direct_server.opened(f"{odd[0]}/{kind}", 5) as way:
+        way.get_registered_model(NAMES[0])
+
+
+def test_what_a_server_does_not_have_is_missing(odd: tuple[str, list[str | None]]) -> None:
+    with (
+        pytest.raises(direct.Missing, match="RESOURCE_DOES_NOT_EXIST"),
+        direct_server.opened(f"{odd[0]}/gone", 5) as way,
+    ):
+        way.get_registered_model(NAMES[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "header"),
+    [
+        ({}, None),
+        ({"TOKEN": "abc"}, "Bearer abc"),
+        ({"USERNAME": "me", "PASSWORD": "ü:1", "TOKEN": "abc"}, "Basic bWU6w7w6MQ=="),
+        ({"USERNAME": "me"}, None),
+    ],
+    ids=["nobody", "token", "password before token", "name alone"],
+)
+def test_who_asks_is_told_as_mlflow_tells_it(
+    settings: dict[str, str], header: str | None, odd: tuple[str, list[str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+    with pytest.raises(direct.Missing), direct_server.opened(f"{odd[0]}/gone", 5) as way:
+        way.get_registered_model(NAMES[0])
+    with pytest.raises(MlflowException):
+        MlflowClient(f"{odd[0]}/gone").get_registered_model(NAMES[0])
+    assert odd[1][-2:] == [header, header]
