@@ -11,8 +11,6 @@ from pipeline.model.precision import network_file
 from pipeline.model.quantize import quantize
 from tests.fixtures.models import write_seeing_network
 
-pytest.importorskip("nncf")
-
 
 def test_a_quantized_network_answers_nearly_alike_and_is_the_same_each_time(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -16,7 +16,6 @@ from pipeline.model import precision
 from pipeline.model.certificate import Certificate
 from pipeline.model.contract import INT8, Contract, ContractError, read_contract, weights_sha256, write_contract
 from pipeline.model.engine import load_engine
-from pipeline.model.quantize import has_nncf
 from pipeline.model.reference import make_reference, read_reference, sampled, write_reference
 from pipeline.params.data import Images
 from pipeline.params.file import Params
@@ -121,7 +120,6 @@ def fitted(folder: Path, params: Params) -> tuple[Asked, Fitted]:
     return plain, Fitted(asked, made)
 
 
-@pytest.mark.skipif(not has_nncf(), reason="the extra int8 is not installed")
 def test_int8_has_thresholds_and_a_reference_of_its_own_and_nights_go_by_them(
     params: Callable[[float | None], Params], tmp_path: Path
 ) -> None:
@@ -153,7 +151,6 @@ def test_int8_has_thresholds_and_a_reference_of_its_own_and_nights_go_by_them(
         read_contract(tmp_path)
 
 
-@pytest.mark.skipif(not has_nncf(), reason="the extra int8 is not installed")
 def test_a_network_that_loses_too_much_in_int8_stays_without_it(
     params: Callable[[float | None], Params], tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
