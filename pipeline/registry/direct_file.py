@@ -3,6 +3,7 @@
 Tests compare every answer, and a recorded run row by row, with what MLflow does itself.
 """
 
+import os
 import shutil
 import sqlite3
 import time
@@ -120,9 +121,10 @@ class Database(Direct):
         place = _local(found[0][0] or found[0][1]) if found else None
         if place is None or not (place / folder).is_dir():
             raise Unanswered(f"the files of {name} version {version} are not a folder on this machine")
+        self._end()
         try:
-            shutil.copytree(place / folder, into)
-        except (OSError, shutil.Error) as error:
+            _copy(place / folder, into)
+        except OSError as error:
             shutil.rmtree(into, ignore_errors=True)
             raise Unanswered(f"its files could not be copied: {error}") from error
 
@@ -140,25 +142,32 @@ class Database(Direct):
 
     def record(self, run: NewRun) -> None:
         """Record a finished run whole: its files, then its rows in one transaction."""
-        with closing(_connection(self._file, "rw")) as store:
-            self._store.execute("COMMIT")  # an open read may keep others from writing
-            store.execute("PRAGMA foreign_keys = ON")
-            store.execute("BEGIN IMMEDIATE")
-            _require_known(store)
-            query = "SELECT experiment_id, artifact_location FROM experiments WHERE name = ? AND lifecycle_stage = ?"
-            known = store.execute(query, (run.experiment, "active")).fetchone()
-            if known is None or (place := _local(known[1])) is None:
-                raise Unanswered(f"the experiment {run.experiment} is not there yet, or its files are elsewhere")
-            run_id = uuid.uuid4().hex
-            try:
-                _write_files(place / run_id / "artifacts", run)
-                _write_rows(store, run_id, known, run)
+        known = self._all(EXPERIMENT, run.experiment)
+        if not known or (place := _local(known[0][1])) is None:
+            raise Unanswered(f"the experiment {run.experiment} is not there yet, or its files are elsewhere")
+        self._end()
+        run_id = uuid.uuid4().hex
+        try:
+            _write_files(place / run_id / "artifacts", run)
+            with closing(_connection(self._file, "rw")) as store:
+                store.execute("PRAGMA foreign_keys = ON")
+                store.execute("BEGIN IMMEDIATE")
+                _require_known(store)
+                if store.execute(EXPERIMENT, (run.experiment,)).fetchall() != known:
+                    raise Unanswered(f"the experiment {run.experiment} has just changed")
+                _write_rows(store, run_id, known[0], run)
                 store.execute("COMMIT")
-            except BaseException:
+        except BaseException:
+            if not self._all("SELECT 1 FROM runs WHERE run_uuid = ?", run_id):  # a signal may come after the COMMIT
                 shutil.rmtree(place / run_id, ignore_errors=True)
-                raise
+            raise
+
+    def _end(self) -> None:
+        """End the transaction: others can write only then, and wait for some seconds only."""
+        self._store.execute("COMMIT")
 
 
+EXPERIMENT = "SELECT experiment_id, artifact_location FROM experiments WHERE name = ? AND lifecycle_stage = 'active'"
 NOT_DELETED = "current_stage <> 'Deleted_Internal'"
 OF_VERSION = f"name = ? AND version = ? AND {NOT_DELETED}"
 
@@ -169,6 +178,15 @@ def _local(address: str | None) -> Path | None:
     if parts.scheme != "file" or parts.netloc or parts.query or parts.fragment:
         return None
     return Path(unquote(parts.path))
+
+
+def _copy(folder: Path, into: Path) -> None:
+    """Copy files only: a copied folder that nobody may write into could not be moved or deleted."""
+    for root, _, names in os.walk(folder, followlinks=True):
+        place = into / Path(root).relative_to(folder)
+        place.mkdir(parents=True)
+        for name in names:
+            shutil.copyfile(Path(root) / name, place / name)
 
 
 def _write_files(place: Path, run: NewRun) -> None:

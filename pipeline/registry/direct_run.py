@@ -13,6 +13,7 @@ from pipeline.registry.direct import CREDENTIALS, NewRun, Unanswered
 KEY = re.compile(r"[\w.\- ]{1,250}")  # narrower than MLflow's own rule for names
 LONGEST_TAG, LONGEST_PARAM = 5000, 500  # characters; MLflow cuts or refuses what is a good deal longer
 LONGEST_NAME = 250  # of a run
+MOST_PARAMS, MOST = 100, 1000  # in one request: params, and all together; MLflow's client sends several
 
 
 def surroundings(name: str) -> dict[str, str]:
@@ -46,6 +47,8 @@ def require_plain(run: NewRun) -> None:
     texts = [(run.tags, LONGEST_TAG), (run.params, LONGEST_PARAM)]
     if any(len(value) > most for pairs, most in texts for value in pairs.values()):
         raise Unanswered("a value is long")
+    if len(run.params) > MOST_PARAMS or len(run.params) + len(run.metrics) > MOST:
+        raise Unanswered("it has many values")
     if not all(KEY.fullmatch(key) for pairs in (run.tags, run.params, run.metrics) for key in pairs):
         raise Unanswered("a name has unusual letters")
     if not all(math.isfinite(value) for value in run.metrics.values()):

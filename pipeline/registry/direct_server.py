@@ -37,7 +37,6 @@ API, FILES = "/api/2.0/mlflow/", "/api/2.0/mlflow-artifacts/artifacts"
 PROXIED = "mlflow-artifacts"  # the scheme of files that the server passes on
 NO_EXPERIMENT = "RESOURCE_DOES_NOT_EXIST"
 MOST_VERSIONS = 10_000  # as MLflow's client asks for
-LARGEST = 2**31  # bytes of a file
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -84,7 +83,7 @@ class Server(Direct):
         asked = Request(f"{self._address}{path}", body, headers, method=method)  # noqa: S310 - http or https
         try:
             with self._opener.open(asked, timeout=self._timeout) as answer:
-                return bytes(answer.read(LARGEST))
+                return bytes(answer.read())  # with a limit it would not say that the connection broke off
         except HTTPError as error:
             _refuse(error)
         except (OSError, HTTPException, ValueError) as error:
@@ -175,9 +174,9 @@ class Server(Direct):
             known = self._get("experiments/get-by-name", experiment_name=run.experiment)["experiment"]
         except Missing as error:
             raise Unanswered(str(error)) from error
-        # Only an experiment of the same server's other runs shows where it keeps files before there is a run.
-        if known["lifecycle_stage"] != "active" or urlsplit(known["artifact_location"]).scheme != PROXIED:
-            raise Unanswered(f"the experiment {run.experiment} is deleted, or its files are not kept by the server")
+        _within(known["artifact_location"])  # the run's files will be below it
+        if known["lifecycle_stage"] != "active":
+            raise Unanswered(f"the experiment {run.experiment} is deleted")
         begun = self._post(
             "runs/create", experiment_id=known["experiment_id"], user_id=run.tags["mlflow.user"], run_name=run.name,
             start_time=_now(), tags=_listed(run.tags),
@@ -232,9 +231,14 @@ class _Answer(dict[str, Any]):
         raise Unanswered(f"the server's answer has no {key}")
 
 
+def _given(pairs: list[tuple[str, Any]]) -> _Answer:
+    """An object without its nulls, which say no more than what is left out."""
+    return _Answer((key, value) for key, value in pairs if value is not None)
+
+
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data, object_hook=_Answer)
+        found = json.loads(data, object_pairs_hook=_given)
     except ValueError as error:
         raise Unanswered("the server's answer is not JSON") from error
     if not isinstance(found, _Answer):

@@ -52,23 +52,23 @@ def record(output: Folder, night: Finished, params: Params, flow_run: str = "") 
         "nightshift.drifted": " ".join(night.drifted),
         "prefect.flow_run_id": flow_run,
     }
-    run = NewRun(
-        f"{night.model_name}-{EXPERIMENT}", output.name, {name: value for name, value in tags.items() if value},
-        {name: str(value) for name, value in _params_of(night, params).items()}, dict(night.numbers),
-    )  # fmt: skip
     try:
+        run = NewRun(
+            f"{night.model_name}-{EXPERIMENT}", output.name, {name: value for name, value in tags.items() if value},
+            {name: str(value) for name, value in _params_of(night, params).items()}, dict(night.numbers),
+            files={name: output.read(name) for name in FILES if output.exists(name)},
+        )  # fmt: skip
         store = Store.of_project()
-        store.ask(lambda client: _record(store, client, run, night, output))
-    except NightshiftError as error:
+        store.ask(lambda client: _record(store, client, run, night))
+    except (NightshiftError, OSError) as error:
         log.warning("predictions.csv is complete, but the night could not be recorded in MLflow: %s", error)
 
 
-def _record(store: Store, client: "MlflowClient | Direct", run: NewRun, night: Finished, output: Folder) -> None:
+def _record(store: Store, client: "MlflowClient | Direct", run: NewRun, night: Finished) -> None:
     model = versions.find(client, night.model_name, int(night.model_version))
     used = model.model_id if model else ""  # empty for a version that MLflow 2 registered
-    files = ((name, output.read(name)) for name in FILES if output.exists(name))
     if isinstance(client, Direct):
-        whole = replace(run, tags={**surroundings(run.name), **run.tags}, model_id=used, files=dict(files))
+        whole = replace(run, tags={**surroundings(run.name), **run.tags}, model_id=used)
         require_plain(whole)
         client.record(whole)
         return
@@ -81,7 +81,7 @@ def _record(store: Store, client: "MlflowClient | Direct", run: NewRun, night: F
             client.log_inputs(active.info.run_id, models=[LoggedModelInput(used)])
         mlflow.log_params(dict(run.params))
         mlflow.log_metrics(dict(run.metrics))
-        for name, content in files:
+        for name, content in run.files.items():
             with tempfile.TemporaryDirectory() as room:
                 copy = Path(room) / name
                 copy.write_bytes(content)

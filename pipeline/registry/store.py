@@ -28,6 +28,8 @@ ADDRESS = "MLFLOW_TRACKING_URI"  # names another store than this project's own
 LOCAL_STORE = Path("mlflow.db")
 LOCAL_ARTIFACTS = Path(relocation.ARTIFACTS)
 LONGEST_CAUSE = 500  # characters
+# What an answer of another form than MLflow's, a setting that is not a number or a user without a name raises.
+UNFORESEEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 RESTARTS = (0, 1, 2)  # seconds before each look for a server
 
 
@@ -71,7 +73,7 @@ class Store:
 
     @property
     def _file(self) -> Path:
-        return Path(self.address.removeprefix("sqlite:///"))
+        return Path(self.address.removeprefix("sqlite:///").partition("?")[0])  # the rest are SQLAlchemy's options
 
     @property
     def is_server(self) -> bool:
@@ -122,8 +124,8 @@ class Store:
         try:
             with self._direct() as way:
                 return question(way)
-        except (Unanswered, Missing, OSError) as why:  # of an OSError, too, MLflow's way makes a TrackingError
-            log.debug("MLflow itself is asked: %s.", why)
+        except (Unanswered, Missing, OSError, *UNFORESEEN) as why:  # MLflow's way has the words for them
+            log.debug("MLflow itself is asked: %r.", why)
         with self.connected() as client:
             return question(client)
 

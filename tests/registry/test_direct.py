@@ -21,6 +21,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.params.file import load_params
 from pipeline.registry import champions, direct, direct_file, direct_server, history, versions
 from pipeline.registry.direct import Unanswered
+from pipeline.registry.direct_run import require_plain
 from pipeline.registry.history import Finished
 from pipeline.registry.store import Store, TrackingError
 from pipeline.registry.versions import Registered
@@ -358,6 +359,32 @@ def test_a_record_that_fails_halfway_leaves_nothing(
     assert not [*Path(f"mlartifacts/{NAMES[0]}-nights").glob("*")]
 
 
+def test_others_can_write_while_a_versions_files_are_copied(database: Path, tmp_path: Path) -> None:
+    with direct_file.opened(database) as way, contextlib.closing(sqlite3.connect(database, timeout=0.1)) as other:
+        way.fetch_folder(NAMES[0], 2, "artifacts/current", tmp_path / "copy")
+        with other:
+            other.execute("UPDATE registered_models SET description = 'changed'")
+
+
+def test_a_copied_model_can_be_deleted_though_the_store_is_read_only(database: Path, tmp_path: Path) -> None:
+    (kept,) = [found for found in tmp_path.rglob("openvino") if found.is_dir()]
+    for place in (kept / "model.bin", kept):
+        place.chmod(place.stat().st_mode & ~0o222)
+    with direct_file.opened(database) as way:
+        way.fetch_folder(NAMES[0], 2, "artifacts/current", tmp_path / "copy")
+    assert all(copy.stat().st_mode & 0o200 for copy in (tmp_path / "copy").rglob("*"))
+
+
+@pytest.mark.parametrize(("params", "metrics"), [(101, 1), (1, 1000)])
+def test_a_run_of_several_requests_is_left_to_mlflow(params: int, metrics: int) -> None:
+    run = direct.NewRun(
+        "nights", "a night", {}, {f"p{number}": "" for number in range(params)},
+        {f"m{number}": 0.0 for number in range(metrics)},
+    )  # fmt: skip
+    with pytest.raises(Unanswered, match="many values"):
+        require_plain(run)
+
+
 @pytest.mark.parametrize("name", ["MLFLOW_WORKSPACE", "MLFLOW_REGISTRY_URI", "MLFLOW_TRACKING_AUTH", "MLFLOW_RUN_ID"])
 def test_a_setting_that_only_mlflow_follows_is_left_to_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     direct.require_possible()
@@ -379,6 +406,17 @@ def test_the_tables_of_the_mlflow_that_is_installed_are_known(empty_store: Path)
         } <= direct_file.KNOWN
 
 
+BODIES = {
+    "page": b"<html>",
+    "list": b"[]",
+    "other": b"{}",
+    "half": b'{"model_version": {"name": "shapes", "version": "2"}}',
+    "nulls": b'{"model_version": {"name": "shapes", "version": 2, "run_id": null, "tags": null}}',
+    "words": b'{"model_version": {"name": "shapes", "version": "newest"}}',
+    "far": b'{"experiment": {"artifact_location": "mlflow-artifacts://far:1/x", "lifecycle_stage": "active"}}',
+}
+
+
 @pytest.fixture(scope="module")
 def odd() -> Iterator[tuple[str, list[str | None]]]:
     """A server that answers as its address says, and what it was told of the one who asks."""
@@ -388,13 +426,11 @@ def odd() -> Iterator[tuple[str, list[str | None]]]:
         def do_GET(self) -> None:
             told.append(self.headers.get("Authorization"))
             kind = self.path.split("/")[1]
-            body = {"page": b"<html>", "list": b"[]", "other": b"{}"}.get(
-                kind, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}'
-            )
+            body = BODIES.get(kind, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}')
             self.send_response({"moved": 302, "down": 503, "refused": 401, "gone": 404}.get(kind, 200))
             if kind == "moved":
                 self.send_header("Location", "/other")
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) + (kind == "half")))
             self.end_headers()
             self.wfile.write(body)
 
@@ -411,6 +447,31 @@ def odd() -> Iterator[tuple[str, list[str | None]]]:
 def test_what_a_server_answers_oddly_is_mlflows_to_ask(kind: str, odd: tuple[str, list[str | None]]) -> None:
     with pytest.raises(Unanswered), direct_server.opened(f"{odd[0]}/{kind}", 5) as way:
         way.get_registered_model(NAMES[0])
+
+
+def test_an_answer_that_breaks_off_is_none(odd: tuple[str, list[str | None]]) -> None:
+    with pytest.raises(Unanswered, match="1 more expected"), direct_server.opened(f"{odd[0]}/half", 5) as way:
+        way.get_model_version("shapes", "2")
+
+
+def test_a_server_may_name_what_a_version_does_not_have(odd: tuple[str, list[str | None]]) -> None:
+    with direct_server.opened(f"{odd[0]}/nulls", 5) as way:
+        found = way.get_model_version("shapes", "2")
+    assert (found.version, found.run_id, found.tags) == (2, "", {})
+
+
+def test_an_answer_of_another_form_is_left_to_mlflow(
+    odd: tuple[str, list[str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "connected", _not_asked)
+    with pytest.raises(AssertionError, match="MLflow was asked"):
+        Store(f"{odd[0]}/words").ask(lambda client: versions.by_number(client, "shapes", 2))
+
+
+def test_a_server_whose_files_are_elsewhere_gets_no_run(odd: tuple[str, list[str | None]]) -> None:
+    run = direct.NewRun("nights", "a night", {"mlflow.user": "me"}, {}, {})
+    with pytest.raises(Unanswered, match="not kept by the server"), direct_server.opened(f"{odd[0]}/far", 5) as way:
+        way.record(run)
 
 
 def test_what_a_server_does_not_have_is_missing(odd: tuple[str, list[str | None]]) -> None:

@@ -41,6 +41,11 @@ def test_only_a_projects_own_store_keeps_files_in_the_project(folder: Path, monk
         assert client.get_experiment(store.experiment(client, "shapes")).artifact_location != own
 
 
+def test_a_database_with_options_in_its_address_is_there(folder: Path) -> None:
+    assert Store(f"sqlite:///{folder}/mlflow.db?timeout=30").is_there
+    assert not Store(f"sqlite:///{folder}/nothing.db?timeout=30").is_there
+
+
 def test_an_experiment_that_somebody_deleted_in_mlflow_comes_back_with_its_runs(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
