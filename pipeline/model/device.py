@@ -125,6 +125,16 @@ def _say_why_not() -> None:
     )
 
 
+def uses_xla() -> bool:
+    """Whether XLA compiles networks for prediction: on a GPU, where it makes one kernel of many small ones.
+
+    On a CPU its convolutions are 20 times slower than TensorFlow's (benchmarks/gpu.py).
+    """
+    import tensorflow as tf
+
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
 def _limit_threads() -> None:
     """Give TensorFlow as many threads as a container's quota allows: it counts processors only, and would thrash."""
     import tensorflow as tf

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.backbones.keras_file import load_keras
 from pipeline.model.contract import KERAS, Contract, ContractError, read_contract
 from pipeline.model.device import on_gpu as on_gpu
+from pipeline.model.keras_engine import BATCH_SIZE, keras_judging, keras_network
 from pipeline.model.precision import Numbers, contract_in_use, network_file, numbers_of
 from pipeline.params.model import Compute
 
@@ -23,7 +23,6 @@ Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, heigh
 # images (n, height, width, 3) -> logits (n, classes) and embeddings (n, d), computed in one go
 Judging = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 _Infer = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]  # images -> outputs (n, ...), one or two
-BATCH_SIZE = 32  # images in a GPU batch, unless the caller says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +78,14 @@ def load_engine(folder: Path, compute: Compute, *, embedding: bool = False, batc
 def load_network(folder: Path, compute: Compute, numbers: Numbers = "f32", batch_size: int = BATCH_SIZE) -> Network:
     """The network in `folder`, with or without a contract, on the device that `compute` asks for."""
     if on_gpu(compute):
-        return keras_network(folder / KERAS, compute, batch_size)
+        return keras_network(folder / KERAS, compute, batch_size, numbers)
     return openvino_network(network_file(folder, numbers), compute.threads, numbers)
 
 
 def load_judging(folder: Path, compute: Compute, numbers: Numbers = "f32", batch_size: int = BATCH_SIZE) -> Judging:
     """The same network with embeddings. Raises ContractError when it does not end in a dense layer."""
     if on_gpu(compute):
-        return keras_judging(folder / KERAS, compute, batch_size)
+        return keras_judging(folder / KERAS, compute, batch_size, numbers)
     return openvino_judging(network_file(folder, numbers), compute.threads, numbers)
 
 
@@ -186,53 +185,6 @@ def _is_constant(node: Any) -> bool:
             return False
         node = node.input_value(0).get_node()
     return bool(node.get_type_name() == "Constant")
-
-
-def keras_network(file: Path, compute: Compute, batch_size: int = BATCH_SIZE) -> Network:
-    """The Keras model on the device that TensorFlow sees."""
-    model = _keras_model(file, compute)
-    infer = _in_full_batches(lambda batch: [model.predict_on_batch(batch)], batch_size)
-    return lambda batch: infer(batch)[0]
-
-
-def keras_judging(file: Path, compute: Compute, batch_size: int = BATCH_SIZE) -> Judging:
-    """The same model with embeddings: the inputs of its last layer."""
-    import keras
-
-    model = _keras_model(file, compute)
-    both: Any = keras.Model(model.input, [model.output, model.layers[-1].input])
-    infer = _in_full_batches(both.predict_on_batch, batch_size)
-
-    def judging(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        logits, embeddings = infer(batch)
-        return logits, embeddings
-
-    return judging
-
-
-def _in_full_batches(predict: Callable[[NDArray[np.float32]], list[Any]], size: int) -> _Infer:
-    """Predict in batches of exactly `size` images: black images fill the last one, and their outputs are dropped.
-
-    A network may round differently for another batch size.
-    """
-
-    def infer(images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        parts = []
-        for start in range(0, len(images), size):
-            part = images[start : start + size]
-            batch = np.zeros((size, *part.shape[1:]), np.float32)
-            batch[: len(part)] = part
-            parts.append([np.asarray(output, np.float32)[: len(part)] for output in predict(batch)])
-        return [np.concatenate(output) for output in zip(*parts, strict=True)]
-
-    return infer
-
-
-def _keras_model(file: Path, compute: Compute) -> Any:
-    from pipeline.model.device import prepare_device
-
-    prepare_device(compute.alone, seed=0)  # prediction draws nothing at random
-    return load_keras(file)
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model.contract import KERAS, NETWORK, OPENVINO
-from pipeline.model.engine import keras_network, openvino_network, probabilities
+from pipeline.model.engine import openvino_network, probabilities
+from pipeline.model.keras_engine import compute_in, keras_network
 from pipeline.params.model import Compute
 
 if TYPE_CHECKING:
@@ -21,10 +22,7 @@ def compute_in_float32(model: "keras.Model") -> None:
 
     OpenVINO cannot read the casts of mixed precision, and the outputs of Keras and OpenVINO would differ.
     """
-    import keras
-
-    for layer in model._flatten_layers():  # nested ones too; Keras has no public way
-        layer.dtype_policy = keras.DTypePolicy("float32")
+    compute_in(model, "float32")
 
 
 def export_openvino(model: "keras.Model", folder: Path) -> None:

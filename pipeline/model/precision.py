@@ -9,7 +9,9 @@ from pipeline.model.device import on_gpu
 from pipeline.params.model import Compute
 
 INT8_INSTRUCTIONS = {"avx_vnni", "avx512_vnni", "amx_int8"}  # as Linux names them
-Numbers = Literal["f32", "bf16", "int8"]  # formats that the CPU computes in; int8 is a network of its own
+# Formats to compute in: a CPU has no f16, a GPU no int8, which is a network of its own.
+Numbers = Literal["f32", "f16", "bf16", "int8"]
+ON_CARDS: dict[str, Numbers] = {"mixed_float16": "f16", "mixed_bfloat16": "bf16"}
 NO_INT8 = (
     "compute.precision is int8, but this model has no int8 network: train.max_int8_loss was null, the extra int8 was "
     "missing, or validation metrics did not hold in int8. Set compute.precision to auto; or install the extra (`pip "
@@ -29,17 +31,21 @@ def contract_in_use(contract: Contract, compute: Compute) -> Contract:
 
 
 def numbers_of(contract: Contract, compute: Compute) -> Numbers:
-    """The CPU's number format: the fastest that it supports and that the model's validation metrics hold in.
+    """The number format: the fastest that the device supports and that the model's validation metrics hold in.
 
-    A GPU has formats of its own. Raises ContractError when `compute` asks for int8, and the model or the CPU lacks it.
+    On a GPU that is float16 where they hold in bfloat16, which is 8 times coarser. Raises ContractError when `compute`
+    asks for int8, and the model or the CPU lacks it.
     """
+    if on_gpu(compute):
+        holds = compute.precision == "auto" and contract.bfloat16
+        return "f16" if holds else ON_CARDS.get(compute.precision, "f32")
     if compute.precision == "int8":
         if contract.int8 is None or not has_int8():
             raise ContractError(NO_INT8 if contract.int8 is None else NOT_HERE)
         return "int8"
     if compute.precision != "auto":
         return "f32"
-    if contract.int8 is not None and not on_gpu(compute) and has_int8():
+    if contract.int8 is not None and has_int8():
         return "int8"
     return "bf16" if contract.bfloat16 and has_bfloat16() else "f32"
 

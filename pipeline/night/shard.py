@@ -2,7 +2,9 @@
 
 import itertools
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +20,8 @@ from pipeline.model.doubt import reasons
 from pipeline.model.engine import Engine, load_engine
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night.ledger import Done, Run, known_of, model_of
+from pipeline.night.processes import pays as processes_pay
+from pipeline.night.processes import read_by_processes
 from pipeline.night.reading import Decoded, Decoder, Read, Reading, read_images
 from pipeline.night.repeats import Known
 from pipeline.night.rows import COLUMNS, RANKS, Classified, FileOutcome, answer_of, to_row
@@ -27,6 +31,9 @@ from pipeline.storage.folders import Folder, folder_at
 
 _one_at_a_time = threading.Lock()  # one network, so one shard at a time
 ALWAYS = nullcontext()
+AT_THE_MODEL = 2  # batches: one is computed, while the next is stacked and copied to a card
+_Answers = tuple[Sequence[NDArray[np.float32]] | NDArray[np.float32], NDArray[np.float32] | None]
+_Asked = tuple[list[Read], list[str], "Future[_Answers]"]  # a batch, its different contents, their answers
 
 
 class OtherModelError(NightshiftError):
@@ -66,13 +73,14 @@ def classify_here(
     paths = (path for number in numbers for path in run.shard(number))
     # Two batches in flight bound the memory.
     how = Reading(params.compute.threads, 2 * size, params.batch.file_timeout, decoder, known.get)
-    reads = read_images(source, paths, engine.contract.images, how)
+    read = read_by_processes if decoder is decode and processes_pay(params.compute) else read_images
+    reads = read(source, paths, engine.contract.images, how)
     begun = itertools.chain(list(itertools.islice(reads, 1)), reads)
     with turn:
+        outcomes = judge(begun, engine, size, reference)
         for number in numbers:
             files = len(run.shard(number))
-            outcomes = judge(itertools.islice(begun, files), engine, size, reference)
-            rows = (to_row(outcome, run.plan.stamp) for outcome in outcomes)
+            rows = (to_row(outcome, run.plan.stamp) for outcome in itertools.islice(outcomes, files))
             run.write_part(number, _remembered(rows, known))
             yield number, files
     known.close()
@@ -92,18 +100,41 @@ def judge(
 ) -> Iterator[FileOutcome]:
     """One outcome per file, in order; unreadable files never reach the model.
 
-    reference: what to compare the images with; None: no outlier scores and no flags.
+    reference: what to compare the images with; None: no outlier scores and no flags. The model has the next batch
+    before the outcomes of one are used, so that it never waits for them.
     """
-    while batch := list(itertools.islice(reads, size)):
-        # Classify identical bytes once.
-        pictures = {read.sha256: read.picture.pixels for read in batch if isinstance(read, Decoded)}
-        asked = _ask(list(pictures.values()), engine, reference) if pictures else ()
-        answers = dict(zip(pictures, asked, strict=True))
-        for read in batch:
-            if isinstance(read, Decoded):
-                yield _outcome(read, *answers[read.sha256], engine.contract, reference)
-            else:
-                yield read
+    asked: deque[_Asked] = deque()
+    with ThreadPoolExecutor(AT_THE_MODEL, "model") as model:
+        try:
+            while batch := list(itertools.islice(reads, size)):
+                # Classify identical bytes once.
+                pictures = {read.sha256: read.picture.pixels for read in batch if isinstance(read, Decoded)}
+                asked.append((batch, [*pictures], model.submit(_ask, [*pictures.values()], engine, reference)))
+                if len(asked) == AT_THE_MODEL:
+                    yield from _outcomes(*asked.popleft(), engine.contract, reference)
+        except (NightshiftError, OSError):  # nothing more can be read: what was read has its outcomes all the same
+            for one in asked:
+                yield from _outcomes(*one, engine.contract, reference)
+            raise
+        for one in asked:
+            yield from _outcomes(*one, engine.contract, reference)
+
+
+def _ask(pictures: list[NDArray[np.uint8]], engine: Engine, reference: Reference | None) -> _Answers:
+    """Probabilities, and embeddings if they are needed, of each of `pictures`."""
+    if not pictures:
+        return (), None
+    return (engine.predict(np.stack(pictures)), None) if reference is None else engine.judge(np.stack(pictures))
+
+
+def _outcomes(
+    batch: list[Read], digests: list[str], answers: "Future[_Answers]", contract: Contract, reference: Reference | None
+) -> Iterator[FileOutcome]:
+    rows, embeddings = answers.result()
+    scores = [None] * len(rows) if reference is None or embeddings is None else reference.scores(embeddings).tolist()
+    found = {digest: (row, score) for digest, row, score in zip(digests, rows, scores, strict=True)}
+    for read in batch:
+        yield _outcome(read, *found[read.sha256], contract, reference) if isinstance(read, Decoded) else read
 
 
 def _remembered(rows: Iterable[list[str]], known: Known) -> Iterator[list[str]]:
@@ -127,13 +158,3 @@ def _outcome(
     names = tuple(contract.class_names[number] for number in numbers)
     flags = why + odd
     return Classified(read.path, read.sha256, width, height, ranked, bool(why), score, flags, read.light, names)
-
-
-def _ask(
-    pictures: list[NDArray[np.uint8]], engine: Engine, reference: Reference | None
-) -> Iterator[tuple[NDArray[np.float32], float | None]]:
-    """Probabilities and outlier score of each of `pictures`."""
-    if reference is None:
-        return ((row, None) for row in engine.predict(np.stack(pictures)))
-    rows, embeddings = engine.judge(np.stack(pictures))
-    return zip(rows, reference.scores(embeddings).tolist(), strict=True)

@@ -106,7 +106,7 @@ LOAD = """
 import sys
 import numpy as np
 from pathlib import Path
-from pipeline.model.engine import keras_network
+from pipeline.model.keras_engine import keras_network
 from pipeline.params.model import Compute
 
 cpu = Compute(device="cpu", precision="float32", workers=1)

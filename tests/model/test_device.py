@@ -18,8 +18,9 @@ from pipeline.core.errors import NightshiftError
 from pipeline.model import device
 from pipeline.model.contract import KERAS, NETWORK
 from pipeline.model.device import CLUSTER, EXAMPLE, prepare_device
-from pipeline.model.engine import keras_judging, keras_network, openvino_judging, openvino_network, probabilities
+from pipeline.model.engine import openvino_judging, openvino_network, probabilities
 from pipeline.model.export import compute_in_float32, export_openvino
+from pipeline.model.keras_engine import keras_judging, keras_network
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.params.model import Compute, Model

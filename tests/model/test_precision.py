@@ -46,6 +46,22 @@ def test_auto_takes_the_fastest_that_the_processor_has_and_that_was_seen_to_hold
     assert numbers_of(contract, compute("float32")) == "f32"
 
 
+@pytest.mark.parametrize(
+    ("asked", "holds", "expected"),
+    [
+        ("auto", True, "f16"), ("auto", False, "f32"), ("auto", None, "f32"), ("float32", True, "f32"),
+        ("mixed_float16", None, "f16"), ("mixed_bfloat16", None, "bf16"),
+    ],
+)  # fmt: skip
+def test_a_card_computes_in_float16_where_bfloat16_holds_and_where_it_is_asked_for(
+    asked: str, holds: bool | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "on_gpu", lambda _: True)
+    contract = WITH_INT8.model_copy(update={"bfloat16": holds})
+    assert numbers_of(contract, compute(asked)) == expected
+    assert contract_in_use(contract, compute(asked)) == contract, "int8 and its thresholds are a CPU's"
+
+
 def test_int8_that_is_asked_for_and_cannot_be_had_is_refused_with_what_to_do(has: list[str]) -> None:
     with pytest.raises(ContractError, match=r"train\.max_int8_loss was null.*Set compute\.precision to auto; or"):
         numbers_of(CONTRACT, compute("int8"))
