@@ -3,7 +3,6 @@
 Tests compare every answer, and a recorded run row by row, with what MLflow does itself.
 """
 
-import os
 import shutil
 import sqlite3
 import time
@@ -182,11 +181,12 @@ def _local(address: str | None) -> Path | None:
 
 def _copy(folder: Path, into: Path) -> None:
     """Copy files only: a copied folder that nobody may write into could not be moved or deleted."""
-    for root, _, names in os.walk(folder, followlinks=True):
-        place = into / Path(root).relative_to(folder)
-        place.mkdir(parents=True)
-        for name in names:
-            shutil.copyfile(Path(root) / name, place / name)
+    into.mkdir(parents=True)
+    for one in folder.iterdir():
+        if one.is_dir():
+            _copy(one, into / one.name)
+        else:
+            shutil.copyfile(one, into / one.name)
 
 
 def _write_files(place: Path, run: NewRun) -> None:

@@ -11,7 +11,7 @@ import shutil
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any, Never
@@ -184,9 +184,10 @@ class Server(Direct):
         try:
             self._fill(begun["run_id"], _within(begun["artifact_uri"]), run)
             self._end(begun["run_id"], "FINISHED")
-        except (Unanswered, Missing) as error:
-            self._end(begun["run_id"], "FAILED")
-            raise Unanswered(str(error)) from error
+        except BaseException:  # a person's Ctrl-C, too
+            with suppress(Unanswered, Missing):
+                self._end(begun["run_id"], "FAILED")
+            raise
 
     def _fill(self, run_id: str, place: str, run: NewRun) -> None:
         if run.model_id:

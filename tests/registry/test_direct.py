@@ -285,6 +285,16 @@ def test_a_night_recorded_at_a_server_is_mlflows(
     assert set(ours["files"]) == {"summary.json", "review.html"}
 
 
+def test_a_run_that_a_server_has_only_half_is_marked_as_failed(address: str) -> None:
+    client = MlflowClient(address)
+    experiment = client.create_experiment("half-nights")
+    odd: Any = object()  # which JSON does not have
+    run = direct.NewRun("half-nights", "a night", {"mlflow.user": "me"}, {}, {"listed": odd})
+    with pytest.raises(TypeError, match="object"), direct_server.opened(address, 5) as way:
+        way.record(run)
+    assert [one.info.status for one in client.search_runs([experiment])] == ["FAILED"]
+
+
 @pytest.mark.usefixtures("outside_git", "project")
 def test_earlier_nights_are_mlflows() -> None:
     assert both(lambda: earlier("2030-01-01T00:00:00+00:00", 9, "unknown")) == ([], [])
