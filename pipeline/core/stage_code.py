@@ -13,6 +13,7 @@ import yaml
 from pipeline.core.code import code_of
 from pipeline.core.errors import NightshiftError
 from pipeline.core.shipped import DVC_YAML, shipped
+from pipeline.core.yaml_values import parsed
 
 CODE = Path("code.yaml")
 HEAD = """\
@@ -27,7 +28,7 @@ class StaleCodeError(NightshiftError):
 
 def code_of_stages(*asked: str) -> dict[str, str]:
     """The code of each stage that this version of Nightshift has, or of those asked for."""
-    stages = yaml.safe_load(shipped(DVC_YAML))["stages"]
+    stages = parsed(shipped(DVC_YAML))["stages"]
     return {name: _code_of(name, stage["deps"]) for name, stage in stages.items() if not asked or name in asked}
 
 
@@ -82,7 +83,7 @@ def _follows_it() -> bool:
 
 def _known() -> dict[str, str]:
     try:
-        found = yaml.safe_load(CODE.read_text(encoding="utf-8"))
+        found = parsed(CODE.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -7,10 +7,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.core.cells import csv_path, guarded, unguarded
-from pipeline.images.measures import Light
 from pipeline.storage.stores import Place
+
+if TYPE_CHECKING:  # its module imports NumPy, which who only reads rows need not
+    from pipeline.images.measures import Light
 
 PREDICTIONS_CSV = "predictions.csv"
 COLUMNS = (
@@ -49,7 +52,7 @@ class Classified:
     unsure: bool
     outlier_score: float | None = None  # 0 to 2; None: the model has no training images to compare with
     flags: tuple[str, ...] = ()  # words on how it differs from them
-    light: Light | None = None  # as the model saw it
+    light: "Light | None" = None  # as the model saw it
     candidates: tuple[str, ...] = ()  # labels that cannot be excluded, the most probable first; empty: not known
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PARAMS
 from pipeline.core.shipped import is_checkout
+from pipeline.core.yaml_values import parsed
 from pipeline.params.data import Audit, Images, Preprocess, Section, Validate
 from pipeline.params.model import Augment, Compute, Embed, Evaluate, Model, Train, Tune
 from pipeline.params.night import Batch
@@ -58,7 +59,7 @@ def load_params(path: Path = PARAMS) -> Params:
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} cannot be read: {error}.") from error
     try:
-        values = _parsed(text)
+        values = parsed(text)
     except yaml.YAMLError as error:
         raise ParamsError(f"{path} is not valid YAML: {_words_of(error)}") from error
     if not isinstance(values, dict):
@@ -70,14 +71,6 @@ def load_params(path: Path = PARAMS) -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         raise ParamsError("\n".join(_lines(path, error.errors()))) from error
-
-
-def _parsed(text: str) -> Any:
-    """The values in YAML; read by the C library where it is there, as the Python one takes a tenth of a second."""
-    try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-    except yaml.YAMLError:
-        return yaml.safe_load(text)  # its errors show the line
 
 
 def _words_of(error: yaml.YAMLError) -> str:

@@ -19,6 +19,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import RAW
 from pipeline.core.stage_code import follow_package
+from pipeline.core.yaml_values import parsed
 
 PROGRESS_SECONDS = 5  # between two lines of a progress bar that goes to a log
 
@@ -37,7 +38,7 @@ Tell = Callable[[terminal.Said], object]  # gets what a stage says
 def stages() -> list[str]:
     """The training graph's stages, in the order of `dvc.yaml`. Raises VersionsError when it cannot be read."""
     try:
-        return list(yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
+        return list(parsed(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         what = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
         raise VersionsError(
@@ -191,7 +192,7 @@ def _locked_stages() -> dict[str, dict[str, list[dict[str, str]]]]:
     """What `dvc.lock` says of each stage that has run."""
     lock = Path("dvc.lock")
     found: dict[str, dict[str, list[dict[str, str]]]] = {}
-    return yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else found
+    return parsed(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else found
 
 
 @contextmanager
