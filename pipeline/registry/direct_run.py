@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.registry.direct import CREDENTIALS, NewRun, Unanswered
+from pipeline.registry.direct import CREDENTIALS, NewRun, Unanswered, require_no_passwords
 
 KEY = re.compile(r"[\w.\- ]{1,250}")  # narrower than MLflow's own rule for names
 LONGEST_TAG, LONGEST_PARAM = 5000, 500  # characters; MLflow cuts or refuses what is a good deal longer
@@ -18,6 +18,7 @@ MOST_PARAMS, MOST = 100, 1000  # in one request: params, and all together; MLflo
 
 def surroundings(name: str) -> dict[str, str]:
     """The tags of a run by this program. Raises Unanswered where MLflow would add those of a git repository."""
+    require_no_passwords()  # the file names the user, too
     program = sys.argv[0] if sys.argv else ""
     if program and _is_in_git(Path(os.path.abspath(program))):  # noqa: PTH100 - without `..`, as MLflow does
         raise Unanswered(f"{program} is in a git repository")

@@ -21,7 +21,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.params.file import load_params
 from pipeline.registry import champions, direct, direct_file, direct_server, history, versions
 from pipeline.registry.direct import Unanswered
-from pipeline.registry.direct_run import require_plain
+from pipeline.registry.direct_run import require_plain, surroundings
 from pipeline.registry.history import Finished
 from pipeline.registry.store import Store, TrackingError
 from pipeline.registry.versions import Registered
@@ -401,6 +401,16 @@ def test_a_setting_that_only_mlflow_follows_is_left_to_it(name: str, monkeypatch
     monkeypatch.setenv(name, "x")
     with pytest.raises(Unanswered, match=name):
         direct.require_possible()
+
+
+@pytest.mark.usefixtures("outside_git")
+def test_a_user_whom_mlflows_file_names_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert surroundings("a night")["mlflow.runName"] == "a night"
+    (tmp_path / ".mlflow").mkdir()
+    (tmp_path / ".mlflow/credentials").write_text("[mlflow]\nmlflow_tracking_username = somebody\n")
+    with pytest.raises(Unanswered, match="credentials"):
+        surroundings("a night")
 
 
 def test_whatever_else_a_client_can_do_only_mlflows_does(database: Path) -> None:
