@@ -20,11 +20,15 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 from review_beginning import COUNT, READER, Person, run, try_on, unlabelled
 
-MOST = 90 * 60_000  # milliseconds for one answer of the page
+from pipeline.data.judgements import every_judgement
+
+MOST = 5 * 60_000  # milliseconds for one answer of the page
 READY = """() => (document.querySelector(".groupgrid .tile") && !document.querySelector(".classes-made .quiet"))
   || /^(\\d[\\d,]*) of \\1 judged/.test(document.querySelector("#progress").textContent)"""
 TILES = """() => [...document.querySelectorAll(".groupgrid .tile")].map(
   (tile) => [tile.querySelector("img").alt, tile.querySelector(".said").textContent])"""
+ARE_SHOWN = """(paths) => JSON.stringify(paths)
+  === JSON.stringify([...document.querySelectorAll(".groupgrid .tile img")].map((image) => image.alt))"""
 
 
 def main(labelled: Path, project: Path) -> None:
@@ -42,6 +46,8 @@ def main(labelled: Path, project: Path) -> None:
             at_the_page(address, truth)
         finally:
             server.terminate()
+    given = {one.path: one.label for one in every_judgement()}
+    print(f"labels given: {sum(given.get(path) == label for path, label in truth.items())} of {len(truth)} right")
     try_on(rest)
 
 
@@ -77,8 +83,10 @@ def judge_all(page: Page, person: Person) -> None:
         if not (tiles := page.evaluate(TILES)):
             return
         person.glances += len(tiles)
-        with page.expect_response("**/part/group?**"):
+        with page.expect_response("**/part/group?**") as asked:
             answer(page, person, tiles)
+        group = asked.value.json()["group"]
+        page.wait_for_function(ARE_SHOWN, arg=[tile["p"] for tile in group["tiles"]] if group else [])
         if not said_enough and page.locator(".classes-made .next").count():
             said_enough = True
             words = " ".join(page.locator(".classes-made > p:not(.quiet)").all_text_contents())

@@ -35,7 +35,10 @@ class FeatureStore:
         try:
             with closing(sqlite3.connect(self._file)) as table:
                 rows = table.execute(asked, (json.dumps([*digests]),)).fetchall()
-        except sqlite3.OperationalError as error:  # locked for long, or the disk does not answer
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):  # another thread is making it
+                return {}
+            # Locked for long, or the disk does not answer.
             log.warning("%s cannot be read (%s): its images go through the network again.", self._file, error)
             return {}
         except sqlite3.DatabaseError:  # damaged, as after a power cut
