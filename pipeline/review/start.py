@@ -18,6 +18,7 @@ from pipeline.night.all_nights import PAGE, Entry, entries_of
 from pipeline.night.review_file import read_review
 from pipeline.night.review_labels import REVIEW
 from pipeline.params.file import load_params
+from pipeline.review.training_state import training_now
 
 TEMPLATE = "review/start.html"
 NIGHTS, SUSPECTS = "night", "suspects"  # the first part of a review's address
@@ -64,6 +65,7 @@ def start_page(elsewhere: Elsewhere) -> str:
         TEMPLATE,
         project=shown(Path.cwd().name),
         last=nights[0] if nights else None,
+        training=training_now(),
         coming=elsewhere.coming,
         champion=elsewhere.champion,
         judged=len(judgements.by_image),

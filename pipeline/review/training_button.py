@@ -103,7 +103,7 @@ def labelled() -> Counter[str]:
 
 def _how_long() -> str:
     started = last_started()
-    if started and started.status == 0 and started.seconds:
+    if started and started.seconds and training_now().kind in ("done", "refused"):  # and not by a mistake at once
         return f"The last one took {about(started.seconds)}. This page shows how far it is; it may be closed meanwhile."
     return "While it learns, this page says how long it still takes. The page may be closed meanwhile."
 

@@ -41,7 +41,7 @@ AT = {  # stage -> what a person sees it do
 }
 AGAIN = "Train again goes on from there: finished stages are kept."
 
-Kind = Literal["none", "running", "done", "failed", "killed"]
+Kind = Literal["none", "running", "done", "refused", "failed", "killed"]  # refused: by the gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,9 @@ def _done(started: Started | None) -> Training:
     model = found.model
     is_champion = found.champion == model.version
     links = links_from(Path(), [(one.words, one.file) for one in REPORTS])
+    kind: Kind = "done" if found.decision.passed else "refused"
     return Training(
-        "done", f"{model.name} {model.version} {_registered()}", started is not None,
+        kind, f"{model.name} {model.version} {_registered()}", started is not None,
         f"{model.name} version {model.version} is registered. {found.state}",
         tuple(filter(None, [_on_test_images(), *_of_gate(found), *(found.next_steps if not is_champion else [])])),
         links=tuple(links),

@@ -18,6 +18,7 @@ from pipeline.review.front import make_front
 from pipeline.review.opened import Opened
 from pipeline.review.start import Card, Elsewhere
 from pipeline.storage.folders import folder_at
+from pipeline.storage.images_lock import working_on_images
 from tests.fixtures.project import REPOSITORY
 from tests.fixtures.reviews import image, row
 from tests.fixtures.summaries import summary_of
@@ -74,6 +75,9 @@ def test_the_page_says_how_last_night_was_what_comes_and_what_waits(browser: Tes
         assert words in page
     assert '<a href="night/2026-01-02%20%26%20%C3%A4/">Night 2026-01-02 &amp; ä</a>' in page
     assert [page.count(words) for words in ("to look at </span>1<", "judged </span>1<")] == [1, 1]
+    assert "Training since" not in page
+    with working_on_images("nightshift train"):
+        assert "<p>Training since " in browser.get("/").text
     shutil.rmtree(night)
     assert "There is no night yet." in browser.get("/").text
 

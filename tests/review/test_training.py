@@ -150,6 +150,19 @@ def test_nothing_begins_while_another_command_works_with_the_images_nor_for_a_st
     assert not STARTED.exists()
 
 
+def test_a_version_that_the_gate_refused_is_told_with_the_reasons(
+    three_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(three_versions)
+    state = page_of(tmp_path, COMMAND).get("/api/training").json()
+    assert state["kind"] == "refused"
+    assert state["headline"] == (
+        "nightshift version 3 is registered. The gate refused it. The champion is version 1: nights use that."
+    )
+    assert any(line.startswith("Refused: ") for line in state["lines"])
+    assert "`nightshift promote 3 --force` makes it the champion anyway." in state["lines"]
+
+
 def test_a_command_that_cannot_say_why_it_ended_shows_where_its_words_are(data: Path, tmp_path: Path) -> None:
     page = page_of(tmp_path / "one", Command((TRAIN.words[0], "-c", "import nothing_of_that_name")))
     assert begin(page).status_code == 200

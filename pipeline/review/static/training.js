@@ -5,7 +5,7 @@ import { ask, say } from "./server.js";
 
 const LOOK = 2000; // milliseconds between two looks
 const SEEN = "nightshift-training-seen"; // the end of a training that this browser has put away
-const CLASSES = { running: "", done: "good", failed: "bad", killed: "bad" };
+const CLASSES = { running: "", done: "good", refused: "doubt", failed: "bad", killed: "bad" };
 const byId = (id) => document.getElementById(id);
 
 export class Training {
@@ -81,7 +81,7 @@ export class Training {
   // How it is, above the plan of another one.
   drawNow() {
     const { headline, lines, links, kind, share } = this.state;
-    byId("training-now").replaceChildren(...(this.isRunning || this.isShown ? [element("div", { class: `verdict plain ${{ done: "", running: "now" }[kind] ?? "stop"}` },
+    byId("training-now").replaceChildren(...(this.isRunning || this.isShown ? [element("div", { class: `verdict plain ${{ done: "", refused: "look", running: "now" }[kind] ?? "stop"}` },
       element("p", { dir: "auto" }, ...withCode(headline)),
       this.isRunning ? element("progress", { max: 1, value: share ?? 0, "aria-label": "training" }) : "",
       ...lines.map((line) => element("p", { dir: "auto" }, ...withCode(line))),
