@@ -104,20 +104,35 @@ def judge(
     before the outcomes of one are used, so that it never waits for them.
     """
     asked: deque[_Asked] = deque()
+    batch: list[Read] = []
+    ended: list[Exception] = []
     with ThreadPoolExecutor(AT_THE_MODEL, "model") as model:
-        try:
-            while batch := list(itertools.islice(reads, size)):
-                # Classify identical bytes once.
-                pictures = {read.sha256: read.picture.pixels for read in batch if isinstance(read, Decoded)}
-                asked.append((batch, [*pictures], model.submit(_ask, [*pictures.values()], engine, reference)))
-                if len(asked) == AT_THE_MODEL:
-                    yield from _outcomes(*asked.popleft(), engine.contract, reference)
-        except (NightshiftError, OSError):  # nothing more can be read: what was read has its outcomes all the same
-            for one in asked:
-                yield from _outcomes(*one, engine.contract, reference)
-            raise
+        for read in _until_an_error(reads, ended):
+            batch.append(read)
+            if len(batch) == size:
+                asked.append(_submit(batch, model, engine, reference))
+                batch = []
+            if len(asked) == AT_THE_MODEL:
+                yield from _outcomes(*asked.popleft(), engine.contract, reference)
+        asked.append(_submit(batch, model, engine, reference))
         for one in asked:
             yield from _outcomes(*one, engine.contract, reference)
+    for error in ended:
+        raise error
+
+
+def _until_an_error(reads: Iterator[Read], ended: list[Exception]) -> Iterator[Read]:
+    """What was read, also where the disk is gone then: the caller raises that error when all of it has its outcome."""
+    try:
+        yield from reads
+    except (NightshiftError, OSError) as error:
+        ended.append(error)
+
+
+def _submit(batch: list[Read], model: ThreadPoolExecutor, engine: Engine, reference: Reference | None) -> _Asked:
+    """Hand a batch over to a thread that asks the model, about identical bytes once."""
+    pictures = {read.sha256: read.picture.pixels for read in batch if isinstance(read, Decoded)}
+    return batch, [*pictures], model.submit(_ask, [*pictures.values()], engine, reference)
 
 
 def _ask(pictures: list[NDArray[np.uint8]], engine: Engine, reference: Reference | None) -> _Answers:
