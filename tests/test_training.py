@@ -29,10 +29,12 @@ from pipeline.registry.decision import from_tags
 from pipeline.registry.store import Store
 from pipeline.training.conformal import candidates_above
 from pipeline.versions import remote
+from tests.fixtures import forked
 from tests.fixtures.forked import fork
 from tests.fixtures.in_process import QUICK
 from tests.fixtures.project import (
     REPOSITORY,
+    change_contract,
     change_params,
     draw_shape,
     dvc,
@@ -303,6 +305,15 @@ def test_the_exported_network_answers_as_keras_does(trained: Path) -> None:
     assert largest_difference(model, images, contract.temperature) < 1e-4
     assert contract.export_difference is not None
     assert 0 < contract.export_difference < 1e-4
+
+
+def test_evaluation_and_registration_need_no_tensorflow(project: Path) -> None:
+    change_params(project, {"evaluate": {"explained": 1}})
+    change_contract(project, code_commit="the next one")
+    both = "from pipeline import evaluate, register; evaluate.main(); register.main()"
+    said = forked.run("-c", f"import sys; {both}; print('tensorflow' in sys.modules)", cwd=project)
+    assert said.stdout.splitlines()[-1] == "False"
+    assert (project / "reports/figures/evidence.png").is_file()
 
 
 @pytest.mark.services

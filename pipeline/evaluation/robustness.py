@@ -59,9 +59,10 @@ def light(pixels: Pixels, change: float, _: np.random.Generator) -> Pixels:
 
 def contrast(pixels: Pixels, share: float, _: np.random.Generator) -> Pixels:
     """Keep this share of each channel's distance to its mean."""
-    values = pixels / 255
-    mean = values.mean(axis=(0, 1), keepdims=True)
-    return _as_pixels((values - mean) * share + mean)
+    mean = (pixels / 255).mean(axis=(0, 1))
+    levels = np.arange(256)[:, np.newaxis] / 255
+    table = _as_pixels((levels - mean) * share + mean)  # (256, 3): what becomes of each value
+    return np.asarray(cv2.LUT(pixels, table[np.newaxis]), np.uint8)
 
 
 def _as_pixels(values: NDArray[np.floating]) -> Pixels:
