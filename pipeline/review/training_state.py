@@ -39,6 +39,7 @@ AT = {  # stage -> what a person sees it do
     "evaluate": "trying the model on the test images",
     REGISTER: "putting the model before the gate",
 }
+SHORT = "fitting the head"  # a part of the stage `train` that takes seconds, before the long one
 AGAIN = "Train again goes on from there: finished stages are kept."
 
 Kind = Literal["none", "running", "done", "refused", "failed", "killed"]  # refused: by the gate
@@ -80,7 +81,8 @@ def _running(started: Started | None, doing: str) -> Training:
     place = stages.index(stage) if stage in stages else None
     words, within = AT.get(stage, stage) or "it begins", 0.0
     if record and is_at_step:
-        words, within = record.far, record.step / record.steps if record.steps else 0.0
+        is_long = record.steps and not record.doing.startswith(SHORT)
+        words, within = record.far, record.step / record.steps if is_long else 0.0
     of = f" (stage {place + 1} of {len(stages)})" if place is not None else ""
     name, by = _name_of(started) if started else "elsewhere", f" by {started.reader}" if started else ""
     since = started.process if started else _process_elsewhere()

@@ -10,7 +10,7 @@ const byId = (id) => document.getElementById(id);
 
 export class Training {
   constructor(review) {
-    [this.review, this.state, this.sawRunning, this.before] = [review, { kind: "none" }, false, null];
+    [this.review, this.state, this.share, this.sawRunning, this.before] = [review, { kind: "none" }, 0, false, null];
     byId("train").onclick = () => this.open();
     byId("plan-train").onclick = () => {
       byId("plan").close();
@@ -32,6 +32,7 @@ export class Training {
 
   show(state) {
     const isNew = state.name !== this.state.name || state.kind !== this.state.kind;
+    this.share = Math.max(isNew ? 0 : this.share, state.share ?? 0); // a bar does not go back
     this.state = state;
     if (state.kind === "running") this.sawRunning = true;
     else if (!this.sawRunning) this.before = state.name;
@@ -64,7 +65,7 @@ export class Training {
       strip.replaceChildren(this.isRunning ? this.bar : "", this.words, element("button", { type: "button", onclick: () => this.open() }, "Details"), this.isRunning ? "" : away);
     }
     this.words.textContent = this.state.headline;
-    this.bar.value = this.state.share ?? 0;
+    this.bar.value = this.share;
   }
 
   putAway() {
@@ -80,10 +81,10 @@ export class Training {
 
   // How it is, above the plan of another one.
   drawNow() {
-    const { headline, lines, links, kind, share } = this.state;
+    const { headline, lines, links, kind } = this.state;
     byId("training-now").replaceChildren(...(this.isRunning || this.isShown ? [element("div", { class: `verdict plain ${{ done: "", refused: "look", running: "now" }[kind] ?? "stop"}` },
       element("p", { dir: "auto" }, ...withCode(headline)),
-      this.isRunning ? element("progress", { max: 1, value: share ?? 0, "aria-label": "training" }) : "",
+      this.isRunning ? element("progress", { max: 1, value: this.share, "aria-label": "training" }) : "",
       ...lines.map((line) => element("p", { dir: "auto" }, ...withCode(line))),
       links.length ? element("p", { class: "reports" }, ...links.map(({ words, address }) => element("a", { href: address, target: "_blank", rel: "noopener" }, words))) : "",
     )] : []));
