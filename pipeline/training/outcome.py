@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.core.log import log
@@ -63,7 +64,7 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
             candidates_above=candidates_of(asked, data, params.train.set_error),
             certificate=found.certificate,
             int8=write_int8(beside / INT8, in_int8, data, params.train.set_error) if in_int8 else None,
-            export_difference=export_difference(beside, data.val, found.temperature, params),
+            export_difference=export_difference(beside, data.val, found.temperature),
             **write_reference(beside, reference),
         )
         write_contract(beside, contract)
@@ -86,10 +87,10 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
     return contract, result
 
 
-def export_difference(folder: Path, val: Split, temperature: float, params: Params) -> float | None:
+def export_difference(folder: Path, val: Split, temperature: float) -> float | None:
     """How far the exported network's answers are from Keras', while TensorFlow is imported; None on a GPU."""
-    if on_gpu(params.compute):
-        return None  # TensorFlow cannot hide the GPU again
+    if tf.config.get_visible_devices("GPU"):
+        return None  # TensorFlow cannot hide it again
     return largest_difference(folder, val.images[:COMPARED_IMAGES], temperature)
 
 
