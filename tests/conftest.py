@@ -22,6 +22,7 @@ from tests.fixtures.project import REPOSITORY, copy_of
 
 pytest_plugins = [
     "tests.fixtures.stores",
+    "tests.fixtures.filled_store",
     "tests.fixtures.prefect_server",
     "tests.fixtures.undisturbed",
     "tests.fixtures.up",

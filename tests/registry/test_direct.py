@@ -8,14 +8,12 @@ import shutil
 import socket
 import sqlite3
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient, MlflowException
+from mlflow import MlflowClient
 
 from pipeline.core.errors import NightshiftError
 from pipeline.params.file import load_params
@@ -26,43 +24,8 @@ from pipeline.registry.history import Finished
 from pipeline.registry.store import Store, TrackingError
 from pipeline.registry.versions import Registered
 from pipeline.storage.folders import folder_at
+from tests.fixtures.filled_store import CARD, NAMES, fill
 from tests.fixtures.project import REPOSITORY
-
-NAMES = ("shapes", "Möwen & co 50%?", "a#b;c+d [1]")  # of registered models; the second has no champion, ...
-CARD = "# The card\nÄpfel\n"
-
-
-@pytest.fixture(scope="module")
-def filled(empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store: models with moved, deleted and missing champions, and a model's files."""
-    folder = tmp_path_factory.mktemp("filled")
-    shutil.copy(empty_store, folder)
-    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patched:
-        patched.delenv("MLFLOW_TRACKING_URI", raising=False)
-        store = Store.of_project()
-        with store.connected() as client:
-            fill(client, store.experiment(client, "shapes"))
-    return folder
-
-
-def fill(client: MlflowClient, experiment: str) -> None:
-    run = client.create_run(experiment)
-    client.log_text(run.info.run_id, CARD, "evaluation/model_card.md")
-    for file, text in (("contract.json", "{}"), ("openvino/model.bin", "weights"), ("a b/ü?.txt", "more")):
-        client.log_text(run.info.run_id, text, f"model/artifacts/current/{file}")
-    for name in NAMES:
-        client.create_registered_model(name, tags={"of": name}, description=f"all of {name}")
-        for number in range(4):
-            tags = {"nightshift.gate": "passed", "empty": "", "number": str(number)}
-            place, about = f"{run.info.artifact_uri}/model", f"the {number}th"
-            client.create_model_version(name, place, run.info.run_id, tags, description=about)
-        client.set_registered_model_alias(name, "challenger", "3")
-    client.create_registered_model("without versions")
-    champions.crown(client, NAMES[0], 1)
-    champions.crown(client, NAMES[0], 2)
-    champions.crown(client, NAMES[2], 4)
-    client.delete_model_version(NAMES[2], "4")  # the champion
-    client.delete_model_version(NAMES[0], "4")
 
 
 @pytest.fixture(scope="module")
@@ -96,25 +59,17 @@ def serve(listening: socket.socket, folder: Path) -> None:
 
 
 @pytest.fixture(params=["database", "server"])
-def project(request: pytest.FixtureRequest, filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def project(
+    request: pytest.FixtureRequest, filled_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Store:
     """The store of the current folder: a copy of `filled`, or the server."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(filled_store, tmp_path, dirs_exist_ok=True)
     if request.param == "server":
         monkeypatch.setenv("MLFLOW_TRACKING_URI", request.getfixturevalue("address"))
     Store.of_project().follow()
     return Store.of_project()
-
-
-@pytest.fixture
-def database(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of such a store."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
-    Store.of_project().follow()
-    return tmp_path / "mlflow.db"
 
 
 def both(ask: Callable[[], Any]) -> tuple[Any, Any]:
@@ -244,15 +199,15 @@ def added(database: Path, change: Callable[[], None]) -> dict[str, list[tuple[An
 
 
 @pytest.mark.usefixtures("outside_git")
-def test_a_recorded_night_is_row_by_row_mlflows(database: Path) -> None:
+def test_a_recorded_night_is_row_by_row_mlflows(filled_database: Path) -> None:
     with Store.of_project().connected() as client:
         Store.of_project().experiment(client, f"{NAMES[0]}-nights")
         model = client.create_logged_model("1", "model", params={}).model_id
-    with contextlib.closing(sqlite3.connect(database)) as opened, opened:
+    with contextlib.closing(sqlite3.connect(filled_database)) as opened, opened:
         opened.execute(
             "UPDATE model_versions SET source = ? WHERE name = ? AND version = 2", (f"models:/{model}", NAMES[0])
         )
-    ours, theirs = both(lambda: added(database, lambda: record("2026-11-26", "2026-11-26T05:00:00+00:00")))
+    ours, theirs = both(lambda: added(filled_database, lambda: record("2026-11-26", "2026-11-26T05:00:00+00:00")))
     assert ours == theirs
     assert {"runs", "tags", "params", "metrics", "latest_metrics", "inputs"} <= set(ours)
     kept = [
@@ -311,80 +266,6 @@ def earlier(finished_at: str, most: int, name: str = NAMES[0]) -> list[history.N
     return history.earlier(night, "tonight", most)
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ("UPDATE alembic_version SET version_num = 'a later one'", "the version a later one, which is not a known one"),
-        ("DELETE FROM alembic_version", "the version none"),
-        ("INSERT INTO registered_models (name, workspace) VALUES ('x', 'theirs')", "workspaces"),
-        ("DROP TABLE registered_model_aliases", "no such table"),
-    ],
-    ids=["unknown tables", "no version", "workspaces", "damaged"],
-)  # fmt: skip
-def test_a_database_that_is_not_known_is_left_to_mlflow(database: Path, change: str, why: str) -> None:
-    with contextlib.closing(sqlite3.connect(database)) as opened, opened:
-        opened.execute(change)
-    with pytest.raises(Unanswered, match=why), direct_file.opened(database) as way:
-        way.get_model_version_by_alias(NAMES[0], "champion")
-
-
-def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(Unanswered, match="unable to open"), direct_file.opened(tmp_path / "mlflow.db"):
-        pass
-    assert not [*tmp_path.iterdir()]
-
-
-def test_a_database_that_another_program_holds_is_left_to_mlflow(
-    database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(direct_file, "WAIT", 0.1)
-    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(Unanswered, match="locked"), direct_file.opened(database):
-            pass
-
-
-def test_a_database_with_a_log_of_changes_shows_the_newest(database: Path) -> None:
-    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("PRAGMA journal_mode = WAL")
-        other.execute(
-            "UPDATE registered_model_aliases SET version = 1 WHERE name = ? AND alias = 'champion'", NAMES[:1]
-        )
-        with direct_file.opened(database) as way:
-            assert way.get_model_version_by_alias(NAMES[0], "champion").version == 1
-
-
-def test_a_record_that_fails_halfway_leaves_nothing(
-    database: Path, outside_git: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Store.of_project().connected() as client:
-        Store.of_project().experiment(client, f"{NAMES[0]}-nights")
-    before = rows_of(database)
-    with contextlib.closing(sqlite3.connect(database)) as opened, opened:
-        opened.execute("CREATE TRIGGER full BEFORE INSERT ON latest_metrics BEGIN SELECT raise(ABORT, 'full'); END")
-    monkeypatch.setattr(Store, "connected", _not_asked)
-    with pytest.raises(AssertionError, match="MLflow was asked"):
-        record("night", "2026-11-26T05:00:00+00:00")
-    assert rows_of(database) == before
-    assert not [*Path(f"mlartifacts/{NAMES[0]}-nights").glob("*")]
-
-
-def test_others_can_write_while_a_versions_files_are_copied(database: Path, tmp_path: Path) -> None:
-    with direct_file.opened(database) as way, contextlib.closing(sqlite3.connect(database, timeout=0.1)) as other:
-        way.fetch_folder(NAMES[0], 2, "artifacts/current", tmp_path / "copy")
-        with other:
-            other.execute("UPDATE registered_models SET description = 'changed'")
-
-
-def test_a_copied_model_can_be_deleted_though_the_store_is_read_only(database: Path, tmp_path: Path) -> None:
-    (kept,) = [found for found in tmp_path.rglob("openvino") if found.is_dir()]
-    for place in (kept / "model.bin", kept):
-        place.chmod(place.stat().st_mode & ~0o222)
-    with direct_file.opened(database) as way:
-        way.fetch_folder(NAMES[0], 2, "artifacts/current", tmp_path / "copy")
-    assert all(copy.stat().st_mode & 0o200 for copy in (tmp_path / "copy").rglob("*"))
-
-
 @pytest.mark.parametrize(("params", "metrics"), [(101, 1), (1, 1000)])
 def test_a_run_of_several_requests_is_left_to_mlflow(params: int, metrics: int) -> None:
     run = direct.NewRun(
@@ -413,8 +294,23 @@ def test_a_user_whom_mlflows_file_names_is_left_to_it(tmp_path: Path, monkeypatc
         surroundings("a night")
 
 
-def test_whatever_else_a_client_can_do_only_mlflows_does(database: Path) -> None:
-    with pytest.raises(Unanswered, match="set_registered_model_alias"), direct_file.opened(database) as way:
+def test_a_record_that_fails_halfway_leaves_nothing(
+    filled_database: Path, outside_git: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.of_project().connected() as client:
+        Store.of_project().experiment(client, f"{NAMES[0]}-nights")
+    before = rows_of(filled_database)
+    with contextlib.closing(sqlite3.connect(filled_database)) as opened, opened:
+        opened.execute("CREATE TRIGGER full BEFORE INSERT ON latest_metrics BEGIN SELECT raise(ABORT, 'full'); END")
+    monkeypatch.setattr(Store, "connected", _not_asked)
+    with pytest.raises(AssertionError, match="MLflow was asked"):
+        record("night", "2026-11-26T05:00:00+00:00")
+    assert rows_of(filled_database) == before
+    assert not [*Path(f"mlartifacts/{NAMES[0]}-nights").glob("*")]
+
+
+def test_whatever_else_a_client_can_do_only_mlflows_does(filled_database: Path) -> None:
+    with pytest.raises(Unanswered, match="set_registered_model_alias"), direct_file.opened(filled_database) as way:
         champions.crown(way, NAMES[0], 1)
 
 
@@ -424,101 +320,3 @@ def test_the_tables_of_the_mlflow_that_is_installed_are_known(empty_store: Path)
         assert {
             version for (version,) in opened.execute("SELECT version_num FROM alembic_version")
         } <= direct_file.KNOWN
-
-
-BODIES = {
-    "page": b"<html>",
-    "list": b"[]",
-    "other": b"{}",
-    "half": b'{"model_version": {"name": "shapes", "version": "2"}}',
-    "nulls": b'{"model_version": {"name": "shapes", "version": 2, "run_id": null, "tags": null}}',
-    "words": b'{"model_version": {"name": "shapes", "version": "newest"}}',
-    "far": b'{"experiment": {"artifact_location": "mlflow-artifacts://far:1/x", "lifecycle_stage": "active"}}',
-}
-
-
-@pytest.fixture(scope="module")
-def odd() -> Iterator[tuple[str, list[str | None]]]:
-    """A server that answers as its address says, and what it was told of the one who asks."""
-    told: list[str | None] = []
-
-    class Odd(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            told.append(self.headers.get("Authorization"))
-            kind = self.path.split("/")[1]
-            body = BODIES.get(kind, b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}')
-            self.send_response({"moved": 302, "down": 503, "refused": 401, "gone": 404}.get(kind, 200))
-            if kind == "moved":
-                self.send_header("Location", "/other")
-            self.send_header("Content-Length", str(len(body) + (kind == "half")))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Odd) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", told
-        server.shutdown()
-
-
-@pytest.mark.parametrize("kind", ["moved", "down", "refused", "page", "list", "other"])
-def test_what_a_server_answers_oddly_is_mlflows_to_ask(kind: str, odd: tuple[str, list[str | None]]) -> None:
-    with pytest.raises(Unanswered), direct_server.opened(f"{odd[0]}/{kind}", 5) as way:
-        way.get_registered_model(NAMES[0])
-
-
-def test_an_answer_that_breaks_off_is_none(odd: tuple[str, list[str | None]]) -> None:
-    with pytest.raises(Unanswered, match="1 more expected"), direct_server.opened(f"{odd[0]}/half", 5) as way:
-        way.get_model_version("shapes", "2")
-
-
-def test_a_server_may_name_what_a_version_does_not_have(odd: tuple[str, list[str | None]]) -> None:
-    with direct_server.opened(f"{odd[0]}/nulls", 5) as way:
-        found = way.get_model_version("shapes", "2")
-    assert (found.version, found.run_id, found.tags) == (2, "", {})
-
-
-def test_an_answer_of_another_form_is_left_to_mlflow(
-    odd: tuple[str, list[str | None]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Store, "connected", _not_asked)
-    with pytest.raises(AssertionError, match="MLflow was asked"):
-        Store(f"{odd[0]}/words").ask(lambda client: versions.by_number(client, "shapes", 2))
-
-
-def test_a_server_whose_files_are_elsewhere_gets_no_run(odd: tuple[str, list[str | None]]) -> None:
-    run = direct.NewRun("nights", "a night", {"mlflow.user": "me"}, {}, {})
-    with pytest.raises(Unanswered, match="not kept by the server"), direct_server.opened(f"{odd[0]}/far", 5) as way:
-        way.record(run)
-
-
-def test_what_a_server_does_not_have_is_missing(odd: tuple[str, list[str | None]]) -> None:
-    with (
-        pytest.raises(direct.Missing, match="RESOURCE_DOES_NOT_EXIST"),
-        direct_server.opened(f"{odd[0]}/gone", 5) as way,
-    ):
-        way.get_registered_model(NAMES[0])
-
-
-@pytest.mark.parametrize(
-    ("settings", "header"),
-    [
-        ({}, None),
-        ({"TOKEN": "abc"}, "Bearer abc"),
-        ({"USERNAME": "me", "PASSWORD": "ü:1", "TOKEN": "abc"}, "Basic bWU6w7w6MQ=="),
-        ({"USERNAME": "me"}, None),
-    ],
-    ids=["nobody", "token", "password before token", "name alone"],
-)
-def test_who_asks_is_told_as_mlflow_tells_it(
-    settings: dict[str, str], header: str | None, odd: tuple[str, list[str | None]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in settings.items():
-        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
-    with pytest.raises(direct.Missing), direct_server.opened(f"{odd[0]}/gone", 5) as way:
-        way.get_registered_model(NAMES[0])
-    with pytest.raises(MlflowException):
-        MlflowClient(f"{odd[0]}/gone").get_registered_model(NAMES[0])
-    assert odd[1][-2:] == [header, header]
