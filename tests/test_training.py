@@ -20,9 +20,7 @@ from pipeline.data.split_units import unit_numbers
 from pipeline.model.contract import Contract, read_contract
 from pipeline.model.engine import load_engine
 from pipeline.model.export import largest_difference
-from pipeline.model.nearest import unit
 from pipeline.model.precision import has_int8
-from pipeline.model.reference import read_reference
 from pipeline.params.model import Compute
 from pipeline.registry import champions, versions
 from pipeline.registry.decision import from_tags
@@ -44,6 +42,7 @@ from tests.fixtures.project import (
     run,
     stage,
 )
+from tests.fixtures.references import assert_reference_is_the_networks
 
 STAGES = ["validate", "preprocess", "embed", "audit", "train", "evaluate"]
 
@@ -145,26 +144,6 @@ def test_a_change_to_the_head_reruns_from_train_only(project: Path) -> None:
     assert (kept * features / np.linalg.norm(features, axis=1, keepdims=True)).sum(axis=1).min() > 0.99
     assert (read_contract(project / "models/current").int8 is not None) == has_int8()
     assert_reference_is_the_networks(project, project / "models/current")
-
-
-def assert_reference_is_the_networks(project: Path, folder: Path) -> None:
-    """What a model keeps of its training images is what its network makes of them; and so it is for scores."""
-    train, val = read_split(project / "data/prepared", "train"), read_split(project / "data/prepared", "val")
-    engine = load_engine(folder, Compute(device="cpu", precision="auto", workers=1), embedding=True)
-    found = read_reference(folder, engine.contract)
-    assert found is not None
-    assert found.about.paths == train.table["path"].tolist()
-    assert found.about.sha256 == train.table["sha256"].tolist()
-    np.testing.assert_allclose(found.embeddings, unit(engine.judge(np.asarray(train.images))[1]), atol=1e-3)
-    rows, distances = found.nearest(engine.judge(np.asarray(train.images[:8]))[1])
-    assert distances[:, 0].max() < 1e-3
-    assert rows[:, 0].tolist() == [*range(8)]
-    answers, embeddings = engine.judge(np.asarray(val.images))
-    scores = found.scores(embeddings)
-    assert scores.max() <= found.about.validation.outlier_score_quantiles[-1] + 1e-5
-    assert found.outlier_above <= scores.max() + 1e-5
-    assert sum(found.about.validation.answers.values()) == len(val.labels)
-    np.testing.assert_allclose(found.about.validation.confidence_quantiles[100], answers.max(axis=1).max(), atol=1e-5)
 
 
 def test_the_candidates_thresholds_are_those_of_the_validation_images_and_a_warning_names_who_has_none(

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pipeline.core.paths import CHECKPOINTS
-from pipeline.data.judgements import Judgement, every_judgement, read_judgements
+from pipeline.data.judgements import read_judgements
 from pipeline.model.engine import openvino_network
 from pipeline.params.file import load_params
 from pipeline.review.backbone import Backbone
@@ -24,6 +24,7 @@ from pipeline.storage.training_record import Recorder
 from tests.fixtures.browser import browser, keep_picture
 from tests.fixtures.colours import SIDE, draw_folder, label_of, write_network
 from tests.fixtures.project import REPOSITORY
+from tests.fixtures.reader import CLICK_FAST, REFUSED, enter, is_judged, is_shown, kept, window
 from tests.fixtures.review_server import COMMAND, MANY, serving, start, training_is_quick
 from tests.fixtures.waiting import LABELS, opened
 
@@ -39,48 +40,17 @@ def chromium() -> Iterator[Page]:
 @pytest.fixture
 def page(chromium: Page) -> Iterator[Page]:
     """A browser of somebody who was never here."""
-    yield from _window(chromium)
+    yield from window(chromium)
 
 
 @pytest.fixture
 def other(chromium: Page) -> Iterator[Page]:
-    yield from _window(chromium)
-
-
-def _window(chromium: Page, **more: Any) -> Iterator[Page]:
-    assert chromium.context.browser
-    context = chromium.context.browser.new_context(viewport={"width": 1400, "height": 1000}, **more)
-    found, faults = context.new_page(), list[str]()
-    found.on("pageerror", lambda error: faults.append(str(error)))
-    yield found
-    context.close()
-    assert not faults
+    yield from window(chromium)
 
 
 @pytest.fixture
 def review(tmp_path: Path) -> Opened:
     return opened(tmp_path)
-
-
-def enter(page: Page, address: str, name: str, way: str = "") -> None:
-    page.goto(address)
-    page.get_by_label("Name").fill(name)
-    page.get_by_role("button", name="Begin").click()
-    if way:
-        page.get_by_role("tab", name=way).click()
-
-
-def kept(folder: Path) -> list[Judgement]:
-    return [*every_judgement(folder / "data/labels.jsonl")]
-
-
-def is_shown(page: Page) -> None:
-    """One by one, the picture is there."""
-    expect(page.locator(".viewer.loading")).to_have_count(0)
-
-
-def is_judged(page: Page, count: int) -> None:
-    expect(page.locator("#progress")).to_contain_text(re.compile(rf"^{count} of "))
 
 
 def test_sweep_confirms_a_class_by_one_key_but_for_the_wrong_ones(page: Page, review: Opened, tmp_path: Path) -> None:
@@ -246,25 +216,6 @@ def test_a_server_that_is_killed_has_every_answered_click_and_gets_the_others_la
     assert Counter(one.sha256 for one in kept(tmp_path)).most_common(1)[0][1] == 1, "none is there twice"
 
 
-REFUSED = """async () => {
-  const { page } = await import("./static/main.js");
-  page.review.judge([{ image: { sha256: "0".repeat(64) }, label: "x".repeat(220) }], "a long name");
-}"""
-CLICK_FAST = """async ([key, count]) => {
-  for (let number = 0; number < count; number += 1) {
-    const path = () => document.querySelector(".path")?.textContent;
-    const before = path();
-    if (!before) break;
-    const isLoading = () => key === "Enter" && document.querySelector(".viewer.loading");
-    for (let wait = 0; wait < 100 && isLoading(); wait += 1) await new Promise((done) => setTimeout(done, 10));
-    document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-    window.clicked = (window.clicked ?? 0) + 1;
-    for (let wait = 0; wait < 100 && path() === before; wait += 1) await new Promise((done) => setTimeout(done, 10));
-    if (path() === before) break;
-  }
-}"""
-
-
 def _note(answer: Any, acknowledged: set[str]) -> None:
     if answer.url.endswith("/api/judgements") and answer.ok:
         sent = answer.request.post_data_json
@@ -273,7 +224,7 @@ def _note(answer: Any, acknowledged: set[str]) -> None:
 
 def test_on_a_telephone_everything_fits_and_a_tap_is_enough(chromium: Page, review: Opened, tmp_path: Path) -> None:
     with serving(review, tmp_path) as address:
-        for page in _window(chromium, has_touch=True, color_scheme="dark"):
+        for page in window(chromium, has_touch=True, color_scheme="dark"):
             page.set_viewport_size({"width": 390, "height": 844})
             enter(page, address, "Ann")
             page.locator(".tile").first.tap()
@@ -307,7 +258,7 @@ def test_a_training_is_started_followed_and_told_on_the_page(
             recorder.note("fine-tuning", 120, 300, 90, 250.0)
             expect(strip).to_contain_text(": fine-tuning, step 120 of 300, about 4 min left (stage 5 of 7).")
             assert page.locator("#training progress").evaluate("bar => bar.value") == pytest.approx(4.4 / 7)
-            for phone in _window(chromium, has_touch=True, color_scheme="dark"):
+            for phone in window(chromium, has_touch=True, color_scheme="dark"):
                 phone.set_viewport_size({"width": 390, "height": 844})
                 enter(phone, address, "Ben")
                 expect(phone.locator("#training")).to_contain_text("step 120 of 300")
