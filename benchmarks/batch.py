@@ -96,6 +96,7 @@ def copy_files(source: Path, folder: Path, count: int) -> None:
     for number, file in enumerate(itertools.islice(itertools.cycle(files), count)):
         target = folder / f"{number:06d}{file.suffix.lower()}"
         target.write_bytes(file.read_bytes() + str(number).encode())
+    os.sync()  # else the first way is measured while the disk is still written
 
 
 def keras_model() -> tuple[Any, tuple[int, int], tuple[str, ...]]:
