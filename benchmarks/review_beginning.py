@@ -1,21 +1,18 @@
-"""From images without labels to a registered model by the review page: clicks, minutes, accuracy; and what was chosen.
+"""Images without labels, labelled at the review page: clicks and minutes; and how what it does was chosen.
 
     python benchmarks/review_beginning.py clicks LABELLED [COUNT]  the person alone, by the page's own routes: a minute
-    python benchmarks/review_beginning.py model LABELLED PROJECT   and import, training, a night over the others: long,
-                                                                   again where it stopped;
-                                                                   review_beginning_page.py does it in Chromium
     python benchmarks/review_beginning.py groups LABELLED          sizes of groups, and how they are made
     python benchmarks/review_beginning.py measures LABELLED        what groups say of a head, and a fair draw
     python benchmarks/review_beginning.py heads LABELLED           strengths of the head
 
 LABELLED is a folder <class>/<image>, such as data/raw of the demo. COUNT of its images (500) are copied under other
-names into a folder without labels; PROJECT is made. A script answers as a person would who knows the truth: it looks
-at each image for GLANCE seconds, clicks those that are wrong, and presses one key for the rest.
+names into a folder without labels. A script answers as a person would who knows the truth: it looks at each image for
+GLANCE seconds, clicks those that are wrong, and presses one key for the rest. review_beginning_page.py goes all the way
+to a registered model, in Chromium.
 """
 
 import csv
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -33,9 +30,7 @@ from fastapi.testclient import TestClient
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import balanced_accuracy_score
 
-from pipeline.core.paths import JUDGEMENTS
 from pipeline.core.shipped import shipped
-from pipeline.data.judgements import every_judgement
 from pipeline.params.file import load_params
 from pipeline.review.app import make_app
 from pipeline.review.backbone import load_backbone
@@ -147,26 +142,6 @@ def clicks(labelled: Path, count: int) -> None:
         review(folder, truth)
 
 
-def model(labelled: Path, project: Path) -> None:
-    """All the way, in a new project."""
-    if not project.exists():
-        run("init", str(project), cwd=Path.cwd())
-    os.chdir(project)
-    folder = Path("photos")
-    folder.mkdir(exist_ok=True)
-    truth, rest = unlabelled(labelled, folder, COUNT)
-    if not JUDGEMENTS.exists():
-        review(folder, truth)
-    given = {one.path: one.label for one in every_judgement()}
-    print(f"labels given: {sum(given.get(path) == label for path, label in truth.items())} of {len(truth)} right")
-    for words in (("data", "import", "labels", "--yes"), ("train",)):
-        begun = time.monotonic()
-        print(run(*words, cwd=Path()).strip().splitlines()[-1])
-        print(f"  nightshift {' '.join(words)}: {(time.monotonic() - begun) / 60:.1f} minutes")
-    print(json.loads(Path("reports/metrics.json").read_text()))
-    try_on(rest)
-
-
 def try_on(rest: list[Path]) -> None:
     """A night over the images that nobody has labelled."""
     new, known = Path("new"), {}
@@ -264,8 +239,6 @@ if __name__ == "__main__":
     match what:
         case "clicks":
             clicks(where, int(sys.argv[3]) if len(sys.argv) > 3 else COUNT)
-        case "model":
-            model(where, Path(sys.argv[3]).absolute())
         case "groups":
             compare_groups(where)
         case "measures":
