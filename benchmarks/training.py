@@ -76,7 +76,7 @@ def new_project(folder: Path) -> None:
     """The files of this project, the demo images, and the split."""
     for name in ("pipeline", "flows"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".gitignore", "data/.gitignore", "models/.gitignore", "reports/.gitignore"):
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", "data/.gitignore", "models/.gitignore", "reports/.gitignore"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, folder / name)
     write_params(folder, learning_rate=None)
