@@ -89,10 +89,10 @@ class Server(Direct):
         except (OSError, HTTPException, ValueError) as error:
             raise Unanswered(f"{path}: {error}") from error
 
-    def _get(self, what: str, **asked: str | int) -> dict[str, Any]:
+    def _get(self, what: str, **asked: str | int) -> "_Answer":
         return _object(self._send("GET", f"{API}{what}?{urlencode(asked)}"))
 
-    def _post(self, what: str, **said: object) -> dict[str, Any]:
+    def _post(self, what: str, **said: object) -> "_Answer":
         return _object(self._send("POST", f"{API}{what}", json.dumps(said).encode()))
 
     def get_registered_model(self, name: str) -> Model:
@@ -226,7 +226,7 @@ def _refuse(error: HTTPError) -> Never:
 
 
 class _Answer(dict[str, Any]):
-    """An answer, without what we look for: another server, or another version of it."""
+    """An object of a server's answer. One without what we look for comes from another program or version."""
 
     def __missing__(self, key: str) -> Never:
         raise Unanswered(f"the server's answer has no {key}")
@@ -237,7 +237,7 @@ def _given(pairs: list[tuple[str, Any]]) -> _Answer:
     return _Answer((key, value) for key, value in pairs if value is not None)
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def _object(data: bytes) -> _Answer:
     try:
         found = json.loads(data, object_pairs_hook=_given)
     except ValueError as error:

@@ -1,5 +1,6 @@
 """The page that says whether the newest version is better, from reports/registration.json. Decides nothing."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.core.errors import NightshiftError
@@ -57,7 +58,7 @@ def _headline(registration: Registration, *, in_use: bool) -> str:
     return "refused by the gate, in use all the same" if in_use else "refused by the gate, not in use"
 
 
-def registration_in(found: dict[str, Any]) -> Registration:
+def registration_in(found: Mapping[str, Any]) -> Registration:
     """The registration that reports/registration.json holds. Raises KeyError, TypeError or ValueError."""
     model = Registered(found["name"], found["version"], found["run_id"], ())
     return Registration(model, decision_in(found), found.get("champion"), found.get("accuracy", ""))

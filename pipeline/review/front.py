@@ -51,7 +51,7 @@ def make_front(
 ) -> FastAPI:
     """The server, without its guard. elsewhere: asked at each visit of the page. open_review: of a night's folder.
 
-    trainer: of the button in each review; None: there is no button.
+    trainer: what the button in each review starts; None leaves the button out.
     """
     opener = open_review or _open
     nights = Reviews(lambda name: _of_night(name, opener), trainer)

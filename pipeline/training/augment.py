@@ -4,7 +4,7 @@ The result depends only on (images, parameters, seed): layers built again with t
 the same way, whatever was drawn in between. Changing one parameter does not change the draws of the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +25,7 @@ ERASED_AREA = (0.02, 0.33)  # shares of the image, as in Zhong et al., Random Er
 ERASED_COLOUR = 127.0  # grey: drawing noise for every pixel, erased or not, costs three times as much
 SAMPLES = 4  # rows of the figure
 VARIANTS = 4  # augmented ones in each row
+Drawn = Mapping[str, tf.Tensor]  # what a layer of Keras has drawn for a batch, by name
 
 
 class RandomFlip(layers.RandomFlip):  # type: ignore[misc] # Keras has no types
@@ -35,7 +36,9 @@ class RandomFlip(layers.RandomFlip):  # type: ignore[misc] # Keras has no types
 
     _AXES = MappingProxyType({"horizontal": [2], "vertical": [1], "horizontal_and_vertical": [1, 2]})
 
-    def transform_images(self, images: tf.Tensor, transformation: dict[str, Any], training: bool = True) -> tf.Tensor:
+    def transform_images(
+        self, images: tf.Tensor, transformation: Drawn, training: bool = True
+    ) -> tf.Tensor:
         """Flip, then convert."""
         if training:
             chosen = tf.where(tf.reshape(transformation["flips"], [-1]))  # (k, 1), numbers of images
@@ -59,7 +62,9 @@ class RandAugment(layers.RandAugment):  # type: ignore[misc] # Keras has no type
         bits = 8 - round(4 * magnitude)  # the paper's table goes from 8 to 4
         self.random_posterization = layers.RandomPosterization(bits, value_range=COLOURS, **options)
 
-    def transform_images(self, images: tf.Tensor, transformation: dict[str, Any], training: bool = True) -> tf.Tensor:
+    def transform_images(
+        self, images: tf.Tensor, transformation: Drawn, training: bool = True
+    ) -> tf.Tensor:
         """Apply the drawn operations, one after the other."""
         if not training:
             return images

@@ -25,7 +25,7 @@ BODIES = {
 
 @pytest.fixture(scope="module")
 def odd() -> Iterator[tuple[str, list[str | None]]]:
-    """A server that answers as its address says, and what it was told of the one who asks."""
+    """A server whose address chooses its answer, and the credentials that each request has brought."""
     told: list[str | None] = []
 
     class Odd(BaseHTTPRequestHandler):

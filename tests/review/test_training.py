@@ -1,4 +1,4 @@
-"""The button that trains: a real training of a real project, as a process of its own; what a page is told of it."""
+"""The button that trains starts a real training as a process of its own, and the page shows how far it is."""
 
 import os
 import shutil
