@@ -36,9 +36,7 @@ class RandomFlip(layers.RandomFlip):  # type: ignore[misc] # Keras has no types
 
     _AXES = MappingProxyType({"horizontal": [2], "vertical": [1], "horizontal_and_vertical": [1, 2]})
 
-    def transform_images(
-        self, images: tf.Tensor, transformation: Drawn, training: bool = True
-    ) -> tf.Tensor:
+    def transform_images(self, images: tf.Tensor, transformation: Drawn, training: bool = True) -> tf.Tensor:
         """Flip, then convert."""
         if training:
             chosen = tf.where(tf.reshape(transformation["flips"], [-1]))  # (k, 1), numbers of images
@@ -62,9 +60,7 @@ class RandAugment(layers.RandAugment):  # type: ignore[misc] # Keras has no type
         bits = 8 - round(4 * magnitude)  # the paper's table goes from 8 to 4
         self.random_posterization = layers.RandomPosterization(bits, value_range=COLOURS, **options)
 
-    def transform_images(
-        self, images: tf.Tensor, transformation: Drawn, training: bool = True
-    ) -> tf.Tensor:
+    def transform_images(self, images: tf.Tensor, transformation: Drawn, training: bool = True) -> tf.Tensor:
         """Apply the drawn operations, one after the other."""
         if not training:
             return images
