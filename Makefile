@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 unexport PYTHONDONTWRITEBYTECODE  # else each of hundreds of processes compiles all modules anew
 NIGHT := predictions/demo
-EXTRAS := dask demo dev dicom heic hub int8 s3 server tiff
+EXTRAS := cameras dask demo dev dicom heic hub int8 s3 server slides tiff
 
 .DEFAULT_GOAL := help
 .PHONY: help install run quick test system lint lock audit up down clean
