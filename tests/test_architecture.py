@@ -46,6 +46,7 @@ MAY_REACH = {
     "evaluation": {*MODEL, "versions", "evaluation"},
     "registry": REGISTRY,
     "training": {*MODEL, "versions", "evaluation", "training"},
+    "collect": {"core", "params", "images", "storage", "collect"},
     "night": {*REGISTRY, "night"},
     "search": {*REGISTRY, "training", "search"},
     "sources": {*REGISTRY, "night", "sources"},
