@@ -20,6 +20,7 @@ from PIL import Image
 
 from pipeline.images.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
 from pipeline.images.orientation import exif_number, turned_upright, upright_size
+from pipeline.images.taken_exif import taken_of_tiff
 from pipeline.params.data import Images
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def read_bands(data: bytes, rules: Images) -> Frame:
         bits, orientation = int(page.bitspersample), _orientation(page)
     image = turned_upright(Image.fromarray(np.dstack([channels[number] for number in wanted])), orientation)
     width, height = upright_size(width, height, orientation)
-    return Frame(image, width, height, "TIFF", f"{samples} x {dtype.name}", bits, orientation)
+    return Frame(image, width, height, "TIFF", f"{samples} x {dtype.name}", bits, orientation, taken_of_tiff(data))
 
 
 def _refuse_cut_tags(tiff: "TiffFile", data: bytes) -> None:

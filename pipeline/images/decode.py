@@ -18,6 +18,7 @@ from pipeline.images.frame import Frame
 from pipeline.images.frame import UnreadableImage as UnreadableImage  # whoever decodes finds it here
 from pipeline.images.in_flight import IN_FLIGHT
 from pipeline.images.pillow import is_heif, is_plain_tiff, is_tiff, read_heif, read_picture
+from pipeline.images.taken_values import UNKNOWN, Taken
 from pipeline.params.data import Images
 
 MOST_WORDS = 300  # characters kept of a decoder's message, which may quote a hostile file
@@ -35,6 +36,7 @@ class Picture:
     mode: str  # Pillow's name, e.g. RGB, L, I;16; DICOM's photometric interpretation; of many bands, `5 x uint16`
     bits: int  # of one sample as stored, e.g. 1, 8, 12, 16, 32
     orientation: int  # EXIF's number, 1 to 8, already applied; 1 where the file names none
+    taken: Taken = UNKNOWN  # when, where and by which camera
 
 
 def without_enhancement(rules: Images, side: int) -> Images:
@@ -70,7 +72,9 @@ def decode(data: bytes, rules: Images) -> Picture:
 def _decode(data: bytes, rules: Images) -> Picture:
     frame = _first_frame(data, rules)
     pixels = np.asarray(_resize(frame.image, rules))
-    return Picture(pixels, frame.width, frame.height, frame.format, frame.mode, frame.bits, frame.orientation)
+    return Picture(
+        pixels, frame.width, frame.height, frame.format, frame.mode, frame.bits, frame.orientation, frame.taken
+    )
 
 
 def _first_frame(data: bytes, rules: Images) -> Frame:

@@ -1,4 +1,4 @@
-"""DICOM bytes -> an upright 8-bit frame, read with pydicom (the extra `dicom`). Reads no data about patients.
+"""DICOM bytes -> an upright 8-bit frame, read with pydicom (the extra `dicom`). Reads nothing about patients.
 
 Stored values become real ones (modality LUT or rescale), then grey through a window: the window in the rules, else the
 file's first VOI LUT or window, else the full range of values. MONOCHROME1 is inverted; colour images have no window.
@@ -10,6 +10,7 @@ import re
 import struct
 import warnings
 import zlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from PIL import Image
 from pipeline.images.dicom_codestream import first_codestream
 from pipeline.images.formats import DICOM_PREFIX, DICOM_PREFIX_AT
 from pipeline.images.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
+from pipeline.images.taken_dicom import ELEMENTS as TAKEN
+from pipeline.images.taken_dicom import taken_of_dataset
+from pipeline.images.taken_values import UNKNOWN, Taken
 from pipeline.params.data import Images
 
 if TYPE_CHECKING:
@@ -54,14 +58,12 @@ def is_dicom(data: bytes) -> bool:
 def read_dicom(data: bytes, rules: Images) -> Frame:
     """Read the first frame of a DICOM file. Raises UnreadableImage, or any error of pydicom on a damaged file."""
     try:
-        import pydicom
+        import pydicom  # noqa: F401 - `read_elements` needs it
         from pydicom.pixels.decoders.base import get_decoder
         from pydicom.uid import RLELossless
     except ImportError:
         raise missing_extra("DICOM images", "pydicom", "dicom") from None
-    _quieten()
-    _refuse_to_inflate(data, rules)
-    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=list(ELEMENTS))
+    dataset = read_elements(data, (*ELEMENTS, *TAKEN), rules.max_megapixels)
     if not any(element in dataset for element in PIXEL_ELEMENTS):
         raise UnreadableImage("this DICOM file holds no pixel data (a report, or it is cut off)")
     width, height = int(dataset.Columns), int(dataset.Rows)
@@ -77,11 +79,28 @@ def read_dicom(data: bytes, rules: Images) -> Frame:
     pixels = _colour(values, dataset) if photometric in COLOURS else _grey(values, dataset, rules, photometric)
     bits = int(dataset.get("BitsStored") or dataset.get("BitsAllocated"))
     return Frame(
-        Image.fromarray(pixels).convert("RGB"), width, height, "DICOM", str(dataset.PhotometricInterpretation), bits, 1
-    )
+        Image.fromarray(pixels).convert("RGB"), width, height, "DICOM", str(dataset.PhotometricInterpretation), bits, 1,
+        _taken(dataset),
+    )  # fmt: skip
 
 
 COLOURS = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+
+def read_elements(data: bytes, names: Iterable[str], megapixels: float, *, pixels: bool = True) -> "Dataset":
+    """The elements of these names. megapixels: of the largest allowed image. Raises any error of pydicom."""
+    import pydicom
+
+    _quieten()
+    _refuse_to_inflate(data, megapixels)
+    return pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=[*names], stop_before_pixels=not pixels)
+
+
+def _taken(dataset: "Dataset") -> Taken:
+    try:
+        return taken_of_dataset(dataset)
+    except Exception:  # noqa: BLE001 - as in `decode`, pydicom can raise any error; a note never costs the pixels
+        return UNKNOWN
 
 
 def _quieten() -> None:
@@ -92,7 +111,7 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", module="pydicom")
 
 
-def _refuse_to_inflate(data: bytes, rules: Images) -> None:
+def _refuse_to_inflate(data: bytes, megapixels: float) -> None:
     """Raise UnreadableImage when a deflated file would inflate to more than the largest allowed image needs."""
     if not (found := DEFLATED.search(data)):
         return
@@ -101,9 +120,9 @@ def _refuse_to_inflate(data: bytes, rules: Images) -> None:
     if start <= found.end():
         raise UnreadableImage("damaged DICOM image: its header does not say where its pixels start")
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflater.decompress(data[start:], int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES)
+    inflater.decompress(data[start:], int(megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES)
     if inflater.unconsumed_tail:
-        raise UnreadableImage(f"inflated, it is more than images.max_megapixels ({rules.max_megapixels:g}) allows")
+        raise UnreadableImage(f"inflated, it is more than images.max_megapixels ({megapixels:g}) allows")
 
 
 def _plain_syntax(dataset: "Dataset") -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from pipeline.images.in_flight import IN_FLIGHT
+from pipeline.images.taken_values import UNKNOWN, Taken
 from pipeline.params.data import Images
 
 
@@ -26,6 +27,7 @@ class Frame:
     mode: str  # how the pixels are stored: Pillow's name, DICOM's photometric interpretation, or `5 x uint16`
     bits: int  # of one sample, as stored
     orientation: int  # EXIF's number, already applied; 1 where the file names none
+    taken: Taken = UNKNOWN
 
 
 def refuse_too_large(width: int, height: int, rules: Images) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import math
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
@@ -16,6 +17,8 @@ from pipeline.images.formats import AVIF_BRANDS, HEIF_BRANDS, OPEN_BRANDS, TIFF_
 from pipeline.images.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
 from pipeline.images.integrity import CUT_OFF, jpeg_end, png_lacks_pixels, refuse_damaged, whole_jpeg, without_notes
 from pipeline.images.orientation import exif_number, turned_upright, upright_size
+from pipeline.images.taken_exif import taken_of
+from pipeline.images.taken_values import UNKNOWN
 from pipeline.params.data import Images
 
 # Readers that stay inside this process: no EPS (it starts Ghostscript), no PDF, no obsolete formats.
@@ -139,21 +142,27 @@ def _refuse_early_end(image: Image.Image, data: bytes, target: int, end: int) ->
 
 def read_heif(data: bytes, rules: Images) -> Frame:
     """Read the primary image. The plugin has already rotated it, so its EXIF orientation is not applied again."""
-    try:
-        from pillow_heif import HeifImageFile, options
-    except ImportError:
-        raise missing_extra("HEIC images", "pillow-heif", "heic") from None
+    opened = heif_opener()
     _refuse_cut_boxes(data)
-    options.DECODE_THREADS = 1  # callers already use one thread per image
-    opener: Any = HeifImageFile  # pillow_heif has no type hints
-    with opener(io.BytesIO(data)) as image:
+    with opened(io.BytesIO(data)) as image:
         refuse_too_large(image.width, image.height, rules)
         orientation = exif_number(image.info.get("original_orientation"))
         frame = _upright(image, image.size, int(image.info.get("bit_depth", 8)), rules)
         return Frame(
             frame.image, frame.width, frame.height, "HEIF", frame.mode, frame.bits,
-            orientation,
+            orientation, frame.taken,
         )  # fmt: skip
+
+
+def heif_opener() -> Callable[[io.BytesIO], Image.Image]:
+    """The plugin's way to open an image without decoding it. Raises UnreadableImage when it is not installed."""
+    try:
+        from pillow_heif import HeifImageFile, options
+    except ImportError:
+        raise missing_extra("HEIC images", "pillow-heif", "heic") from None
+    options.DECODE_THREADS = 1  # callers already use one thread per image
+    opener: Any = HeifImageFile  # pillow_heif has no type hints
+    return opener  # type: ignore[no-any-return]
 
 
 def _refuse_cut_boxes(data: bytes) -> None:
@@ -173,7 +182,9 @@ def _refuse_cut_boxes(data: bytes) -> None:
 def _upright(image: Image.Image, size: tuple[int, int], bits: int, rules: Images, data: bytes = b"") -> Frame:
     """Decode the opened image and make it upright. size: as the file declares it; data: the file of a PNG or TIFF."""
     name, mode, told, nodata = image.format or "", image.mode, _tag(image, ORIENTATION), nodata_of(image)
-    image.load()  # this rotates a TIFF, and drops its orientation
+    taken = taken_of(image) if name == "TIFF" else UNKNOWN
+    image.load()  # this rotates a TIFF, and drops its orientation and other tags
+    taken = taken if name == "TIFF" else taken_of(image)  # a PNG may hold them behind its pixels
     orientation = _orientation(image)
     by_value = rules.white_level or not math.isnan(nodata)  # Pillow would keep only the upper 8 bits
     if by_value and bits == 16 and name in ("PNG", "TIFF") and mode in ("RGB", "RGBA"):
@@ -185,7 +196,8 @@ def _upright(image: Image.Image, size: tuple[int, int], bits: int, rules: Images
     # Not with ImageOps.exif_transpose: it rewrites all other EXIF data, and fails where they are invalid.
     upright = turned_upright(shown, orientation)
     width, height = upright_size(*size, orientation)
-    return Frame(upright, width, height, name, mode, bits, exif_number(told) if orientation == 1 else orientation)
+    turn = exif_number(told) if orientation == 1 else orientation
+    return Frame(upright, width, height, name, mode, bits, turn, taken)
 
 
 def _orientation(image: Image.Image) -> int:
