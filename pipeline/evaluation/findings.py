@@ -102,6 +102,21 @@ def when_sure(evaluation: Evaluation) -> Headline:
     return Headline(title, in_percent(found.value), between(found, in_percent), meaning)
 
 
+def event_rows(evaluation: Evaluation) -> list[Headline]:
+    """Accuracy and balanced accuracy of events, each with that of the same images; none without such events."""
+    if not (found := evaluation.events):
+        return []
+    about = f"{counted(found.events, 'event')} of several images: one camera, gaps under {found.burst_seconds:g} s"
+    meaning = f"By the mean over the images of an event; {about}."
+    same, alone = "The same images one by one.", (found.accuracy_of_images, found.balanced_accuracy_of_images)
+    rows = (
+        ("Accuracy of events", found.accuracy, meaning), ("Their images' accuracy", alone[0], same),
+        ("Balanced accuracy of events", found.balanced_accuracy, meaning),
+        ("Their images' balanced accuracy", alone[1], same),
+    )  # fmt: skip
+    return [Headline(title, in_percent(one.value), between(one, in_percent), words) for title, one, words in rows]
+
+
 def between(found: Interval, form: Form) -> str:
     """The interval's ends for a reader, or that there are too few images."""
     return f"{form(found.ends[0])} to {form(found.ends[1])}" if found.ends else TOO_FEW

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
+from pipeline.data.bursts import bursts_of
 from pipeline.data.prepared import Split
 from pipeline.data.split_units import unit_numbers
+from pipeline.evaluation.event_scores import event_scores
 from pipeline.evaluation.findings import Findings
 from pipeline.evaluation.headlines import headlines
 from pipeline.evaluation.metrics import expected_calibration_error
@@ -37,6 +39,10 @@ def measure(engine: Engine, folder: Path, test: Split, params: Params) -> tuple[
     if params.evaluate.explained:
         evidence = explain(folder, engine, judged, test.images, params.evaluate.explained)
     evaluation = evaluate(judged, slices, robustness, params.evaluate, params.seed)
+    rule, level = engine.contract.events, params.evaluate.interval_level
+    gap = rule.burst_seconds if rule else params.preprocess.burst_seconds
+    found = event_scores(judged, bursts_of(test.table, gap), gap, rule, level)
+    evaluation = evaluation.model_copy(update={"events": found})
     return Findings(evaluation, slices, robustness, evidence), judged
 
 

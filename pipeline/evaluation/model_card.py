@@ -26,7 +26,15 @@ from pipeline.core.text import shown
 from pipeline.data.judgements import read_judgements, readers_of
 from pipeline.data.prepared import SPLITS, SplitName
 from pipeline.evaluation.card_page import card_page
-from pipeline.evaluation.findings import Findings, certificate_words, headline_rows, identity, in_words, when_sure
+from pipeline.evaluation.findings import (
+    Findings,
+    certificate_words,
+    event_rows,
+    headline_rows,
+    identity,
+    in_words,
+    when_sure,
+)
 from pipeline.evaluation.results import Interval, SetScores
 from pipeline.evaluation.robustness import CLEAN
 from pipeline.evaluation.slices import FALSE_ALARM
@@ -70,6 +78,7 @@ def write_model_card(findings: Findings, contract: Contract, params: Params) -> 
         of_100=f"{100 * params.evaluate.interval_level:.3g}",
         headlines=headline_rows(findings.evaluation),
         when_sure=when_sure(findings.evaluation),
+        events=event_rows(findings.evaluation),
         metrics=findings.evaluation,
         counts=class_counts(tables, contract.class_names),
         kinds=image_kinds(tables["train"]),

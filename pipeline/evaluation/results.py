@@ -86,6 +86,19 @@ class SetScores(_Result):
     classes: dict[str, ClassSets]
 
 
+class EventScores(_Result):
+    """The answers for test events with several images, beside those for the same images one by one."""
+
+    events: int
+    images: int  # in them
+    burst_seconds: float
+    accuracy: Interval
+    balanced_accuracy: Interval
+    accuracy_of_images: Interval
+    balanced_accuracy_of_images: Interval
+    accuracy_when_sure: Interval | None = None  # of events with status ok; None: none, or no certified threshold
+
+
 class SliceCounts(_Result):
     """How many slices were compared with all other images, and how many are significantly worse."""
 
@@ -105,6 +118,7 @@ class Evaluation(_Result):
     slices: SliceCounts
     corrupted_balanced_accuracy: float | None = None  # mean over all corruptions; None: not measured
     candidates: SetScores | None = None  # None: the model gives none
+    events: EventScores | None = None  # None: no event among the test images has several
 
     def of(self, name: str) -> Interval:
         """A metric that every test split defines, such as accuracy. Raises KeyError for any other."""
@@ -132,7 +146,9 @@ class Evaluation(_Result):
             spread |= value if name == "metrics" else {name: value}
         if self.accuracy_when_sure and not self.accuracy_when_sure.ends:
             spread["accuracy_when_sure"] = self.accuracy_when_sure.value
-        not_measured = {name for name in ("corrupted_balanced_accuracy", "candidates") if spread.get(name) is None}
+        not_measured = {
+            name for name in ("corrupted_balanced_accuracy", "candidates", "events") if spread.get(name) is None
+        }
         return {name: value for name, value in spread.items() if name not in not_measured}
 
 

@@ -14,13 +14,14 @@ from pipeline.evaluation.shares import of_all, share_ends
 from pipeline.model.answers import Judged
 from pipeline.params.model import Evaluate
 
-# The columns of the manifest that describe an image, and `pixels`; every column of the side table is used too.
+# The columns of the manifest that describe an image, `pixels` and `hour`; every column of the side table is used too.
 MEASURES = ("pixels", "aspect", "brightness", "contrast", "sharpness", "entropy")
-KINDS = ("format", "mode", "bits", "orientation", "group")
+KINDS = ("format", "mode", "bits", "orientation", "group", "camera", "hour")
 NEVER = frozenset(
     ("path", "label", "bytes", "readable", "error", "sha256", "extension_matches", "width", "height", "phash",
-     "cluster", "quarantined", "split")
+     "cluster", "quarantined", "split", "taken_at", "latitude", "longitude", "altitude", "patient", "study")
 )  # fmt: skip
+HOURS = 4  # of the day in a slice by hour
 BINS = 4  # for a column of numbers, each with equally many images
 MOST_VALUES = 50  # for a column of text, the most frequent; numbers with more than BIN_ABOVE values are binned
 BIN_ABOVE = 8
@@ -42,9 +43,11 @@ SLICE_COLUMNS = (
 def slice_columns(table: pd.DataFrame, asked: list[str] | None) -> pd.DataFrame:
     """The columns to slice by, in order: the requested ones, or all useful ones. Raises NightshiftError if unknown.
 
-    `pixels` is width times height, in addition to the manifest's columns.
+    In addition to the manifest's columns, `pixels` is width times height and `hour` is from `hours`.
     """
     known = table.assign(pixels=table["width"] * table["height"])
+    if "taken_at" in table:
+        known = known.assign(hour=hours(table["taken_at"]), camera=table["camera"].replace("", pd.NA))
     if asked is None:
         given = [column for column in table.columns if column not in (*MEASURES, *KINDS, *NEVER)]
         return known[[column for column in (*MEASURES, *KINDS, *given) if column in known]]
@@ -54,6 +57,12 @@ def slice_columns(table: pd.DataFrame, asked: list[str] | None) -> pd.DataFrame:
             f"params.yaml: evaluate.slices: {odd[0]!r} is not a column of the test images; choose from {allowed}."
         )
     return known[asked]
+
+
+def hours(taken_at: pd.Series) -> pd.Series:
+    """The hours of the day in which these ISO 8601 times are, such as `04 to 08 h`, by the camera's own clock."""
+    hour = pd.to_numeric(taken_at.astype("string").str.extract(r"^[^T ]+[T ](\d\d)", expand=False)) // HOURS * HOURS
+    return hour.map(lambda start: f"{start:02.0f} to {start + HOURS:02.0f} h", na_action="ignore").astype("string")
 
 
 def slices_of(column: pd.Series) -> Iterator[tuple[str, NDArray[np.bool_]]]:

@@ -21,24 +21,43 @@ class Certificate(BaseModel):
     @property
     def words(self) -> str:
         """The certificate for a reader: what holds, and what to do where it does not."""
-        measured = f"measured: {_percent(self.precision)} of {self.images:,} validation images"
+        return self.words_of("predictions", "images")
+
+    def words_of(self, answers: str, units: str) -> str:
+        """The same, for answers and validated units of these names."""
+        measured = f"measured: {_percent(self.precision)} of {self.images:,} validation {units}"
         if self.certified:
             return (
                 f"Certified with {_percent(self.confidence)} confidence: at least {_percent(self.target_precision)} of "
-                f"the predictions with status ok are right, on images like those of validation ({measured})."
+                f"the {answers} with status ok are right, on {units} like those of validation ({measured})."
             )
         known = math.floor(1000 * self.lower_bound) / 1000  # rounded down: 0.8996 is not 90 %
         found = (
             f"Not certified: with {_percent(self.confidence)} confidence we only know that at least {_percent(known)} "
-            f"of the predictions with status ok are right ({measured}); train.target_precision asks for "
+            f"of the {answers} with status ok are right ({measured}); train.target_precision asks for "
             f"{_percent(self.target_precision)}."
         )
         if self.more_images is None:
             return (
-                f"{found} No threshold did better than that on validation images, so more images alone will not do: "
+                f"{found} No threshold did better than that on validation {units}, so more {units} alone will not do: "
                 "improve the model, or lower the target."
             )
-        return f"{found} About {self.more_images:,} more labelled images would be needed for validation."
+        return f"{found} About {self.more_images:,} more labelled {units} would be needed for validation."
+
+
+class EventRule(BaseModel):
+    """When the mean answer of an event with several images is certain enough; an event with one has that image's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    burst_seconds: float  # pictures of one camera with smaller gaps are an event, as on the validation images
+    unsure_below: float = Field(ge=0, le=1)  # a smaller mean is "unsure"
+    certificate: Certificate  # of `unsure_below`: its images are events
+
+    @property
+    def words(self) -> str:
+        """The certificate for a reader."""
+        return self.certificate.words_of("events with several images", "events")
 
 
 def _percent(share: float) -> str:

@@ -17,6 +17,7 @@ from pipeline.core.paths import MODEL
 from pipeline.model.contract import ContractError, read_contract
 from pipeline.night.accuracy import Estimate, element, read_accuracy
 from pipeline.night.all_nights import write_all_nights
+from pipeline.night.events import best_images, read_events, to_show
 from pipeline.night.neighbours import CARD, MORNING, as_typed, neighbours
 from pipeline.night.outputs import is_in_predictions
 from pipeline.night.review import KINDS, REVIEW, OnPage, by_kind, on_page, thumbnails
@@ -74,6 +75,7 @@ class Shown:
     sure: Mapping[str, list[OnPage]]  # label -> rows that the model is sure of
     links: Sequence[Link] = ()
     accuracy: Estimate | None = None  # of the `ok` rows, as people have judged them
+    events: Sequence[OnPage] = ()  # some rows of events.csv, each with the picture of its best image
 
 
 def draw_safely(
@@ -103,6 +105,7 @@ def draw_again(output: Folder, params: Params) -> Folder:
     source = folder_at(listed_path(summary.input))
     sure = drawn_from(read_rows(output.path / PREDICTIONS_CSV), summary.started_at) if params.batch.review else {}
     shown = [*on_page(_review_of(output)), *itertools.chain.from_iterable(sure.values())]
+    shown += best_images(to_show(read_events(output)))
     pictures = thumbnails(source, shown, _rules_of(summary, params), params.compute.threads, output)
     return draw(output, summary, params.batch, pictures, sure)
 
@@ -129,6 +132,7 @@ def draw(
         {label: [_sure_picture(row, pictures) for row in rows] for label, rows in sure.items()},
         tuple(neighbours(output, PAGE, summary.model_version)),
         read_accuracy(output, summary),
+        [{**row, "picture": pictures.get(row["best_image"])} for row in to_show(read_events(output))],
     )
     written = page(summary, shown, past_of(summary, output.name, batch), alarms(summary, batch))
     with output.replacing(PAGE) as beside:
@@ -206,6 +210,7 @@ def page(summary: NightSummary, shown: Shown, past: Past, wrong: list[str]) -> s
         kinds={kind: rows[: UNREADABLE if kind == "unreadable" else PICTURES] for kind, rows in kinds.items()},
         sure=shown.sure,
         accuracy=element(shown.accuracy),
+        events=shown.events,
         counts=counts,
         review_page=REVIEW_PAGE,
         version_page=version_page(Store.of_project().address, summary.model_name, summary.model_version),

@@ -20,6 +20,7 @@ from pipeline.model.precision import contract_in_use
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night import shadow
 from pipeline.night.counts import Counted, Counts, LabelsError, Repeats, Truth, feed, read_labels
+from pipeline.night.events import Events, best_images, to_show, write_events
 from pipeline.night.kept_labels import read_kept
 from pipeline.night.ledger import Run, known_of
 from pipeline.night.morning import TEMPLATE as MORNING_TEMPLATE
@@ -118,11 +119,14 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     known = Known(known_of(output))
     counts, repeats, candidates = Counts(run.listed()), Repeats(known), Candidates(batch.review, read_kept(output))
     truth, drift, draw = _truth(labels), _drift_from(reference, batch.max_drift), SureAnswers(plan.started_at)
-    feed(read_rows(file), [one for one in (counts, repeats, candidates, truth, drift, draw) if one])
+    bursts = Events(contract.class_names, params.preprocess.burst_seconds, contract.events)
+    feed(read_rows(file), [one for one in (counts, repeats, candidates, truth, drift, draw, bursts) if one])
     known.close()
+    events = bursts.found()
+    write_events(output, events)
     counted, review, moved = counts.found(), candidates.found(), drift.found() if drift else None
     sure = draw.found() if batch.review else {}
-    shown = [*on_page(review.rows), *itertools.chain.from_iterable(sure.values())]
+    shown = [*on_page(review.rows), *itertools.chain.from_iterable(sure.values()), *best_images(to_show(events))]
     pictures = thumbnails(folder_at(plan.input), shown, contract.images, params.compute.threads, output)
     model = f"{plan.model_name} version {plan.model_version} (model {plan.contract_hash[:8]})"
     links = tuple(neighbours(output, REVIEW_PAGE, plan.model_version))
@@ -140,6 +144,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         compared=truth.found() if truth else None,
         outlier_test=_outlier_test(counted, reference),
         certificate=_certified(contract),
+        events=bursts.counts(events),
     )
     if batch.parquet:
         from pipeline.night.parquet import write_parquet

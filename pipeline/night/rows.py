@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.cells import csv_path, guarded, unguarded
+from pipeline.model.ranked import DIGITS, RANKS
 from pipeline.storage.stores import Place
 
 if TYPE_CHECKING:  # its module imports NumPy, which who only reads rows need not
@@ -29,7 +30,6 @@ TEXTS = ("label", "label_2", "label_3", "error", "model_name")  # any text; guar
 WHY, CORRECTION, JUDGED = "why", "correct_label", "judged"  # more columns of review.csv; a person fills in the second
 LIGHT = ("brightness", "contrast", "sharpness")
 SIGNALS = 2 + len(LIGHT) + 1  # columns at the end, on how far a row may be trusted
-RANKS = 3  # labels in a row
 OF_THIS_FILE = (
     "path",
     "sha256",
@@ -108,8 +108,7 @@ def to_row(outcome: FileOutcome, stamp: Stamp) -> list[str]:
         case Unreadable(path, error, digest):
             return [csv_path(path), "unreadable", *[""] * (2 * RANKS), error, digest, "", "", *end, *[""] * SIGNALS]
         case Classified(path, digest, width, height, ranked, unsure, score, flags, light, candidates):
-            # Six digits: further ones are noise that differs between machines.
-            answers = [text for label, confidence in ranked for text in (label, f"{confidence:.6f}")]
+            answers = [text for label, confidence in ranked for text in (label, f"{confidence:.{DIGITS}f}")]
             answers += [""] * (2 * RANKS - len(answers))
             status = "unsure" if unsure else "ok"
             end += ["" if score is None else f"{score:.4f}", " ".join(flags)]

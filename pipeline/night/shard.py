@@ -18,13 +18,14 @@ from pipeline.model.candidates import candidates
 from pipeline.model.contract import CONTRACT, Contract
 from pipeline.model.doubt import reasons
 from pipeline.model.engine import Engine, load_engine
+from pipeline.model.ranked import RANKS
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night.ledger import Done, Run, known_of, model_of
 from pipeline.night.processes import pays as processes_pay
 from pipeline.night.processes import read_by_processes
 from pipeline.night.reading import Decoded, Decoder, Read, Reading, read_images
 from pipeline.night.repeats import Known
-from pipeline.night.rows import COLUMNS, RANKS, Classified, FileOutcome, answer_of, to_row
+from pipeline.night.rows import COLUMNS, Classified, FileOutcome, answer_of, to_row
 from pipeline.params.file import Params
 from pipeline.params.model import Compute
 from pipeline.storage.folders import Folder, folder_at

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.night.event_counts import EventCounts
 from pipeline.night.moments import Moment
 from pipeline.registry.history import Finished, share_of
 from pipeline.storage.folders import Folder
@@ -128,6 +129,7 @@ class NightSummary(Part):
     left_aside: LeftAside | None = None  # what of the folder has no row; None: nothing
     no_shadow: str | None = None  # why a shadow that was asked for did not run
     labels_ok: dict[str, int] | None = None  # every label of `labels` -> answers with status ok
+    events: EventCounts | None = None  # None: no image has a time
 
     @property
     def has_strangers(self) -> bool:
@@ -205,6 +207,7 @@ def summary_lines(summary: NightSummary) -> list[str]:
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
     lines = [*first_lines(summary), f"{summary.listed} images: {counts}"]
     lines += summary.left_aside.lines if summary.left_aside else []
+    lines += [summary.events.line] if summary.events else []
     lines += [*review_lines(summary), *drift_lines(summary)]
     lines += shadow_lines(summary)
     lines += [summary.not_certified] if summary.not_certified else []

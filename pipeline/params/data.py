@@ -181,6 +181,7 @@ class Preprocess(Section):
 
     fractions: Fractions
     group_column: str | None
+    burst_seconds: float = Field(default=30.0, ge=0)  # pictures of one camera with smaller gaps are one burst
 
 
 class Audit(Section):

@@ -29,6 +29,7 @@ from pipeline.training.augment import draw_augmented
 from pipeline.training.calibration import HELD, Calibration, answers_hold, calibrate
 from pipeline.training.conformal import candidates_above, fewest_images
 from pipeline.training.curves import write_curves
+from pipeline.training.event_rule import event_rule
 from pipeline.training.inputs import Data
 from pipeline.training.recipe import Trained
 from pipeline.training.strangers import strangers_seen
@@ -64,6 +65,7 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
             candidates_above=candidates_of(asked, data, params.train.set_error),
             certificate=found.certificate,
             int8=write_int8(beside / INT8, in_int8, data, params.train.set_error) if in_int8 else None,
+            events=event_rule(asked.probabilities, data.val, params),
             export_difference=export_difference(beside, data.val, found.temperature),
             **write_reference(beside, reference),
         )
