@@ -14,41 +14,51 @@ DIGITS = 6  # of a probability in a row: further ones are noise that differs bet
 Ranked = Sequence[tuple[int, float]]  # (class, probability 0..1), the most probable first, at most RANKS
 
 
+ONE = 10**DIGITS  # probabilities are counted in these parts: sums of whole numbers do not depend on their order
+
+
 @dataclass(slots=True)
 class MeanAnswer:
-    """The mean of the probabilities of several images; order does not matter."""
+    """The mean of the probabilities of several images; the order does not matter."""
 
     classes: int  # in all
     images: int = 0
-    _spread: float = 0.0  # sum over the images of what each unnamed class gets
-    _above: dict[int, float] = field(default_factory=dict)  # class -> sum of what it has beyond that
+    _spread: int = 0  # sum over the images of what each unnamed class gets, times `_unnamed`, as the next field
+    _above: dict[int, int] = field(default_factory=dict)  # class -> sum of what it has beyond that
+
+    @property
+    def _unnamed(self) -> int:
+        return max(1, self.classes - RANKS)
 
     def add(self, ranked: Ranked) -> None:
-        """Take an image into account."""
-        unnamed = self.classes - len(ranked)
-        spread = max(0.0, 1.0 - sum(probability for _, probability in ranked)) / unnamed if unnamed else 0.0
+        """Take an image into account. ranked: of RANKS classes, or of all where there are fewer."""
+        parts = {number: round(probability * ONE) for number, probability in ranked}
+        spread = max(0, ONE - sum(parts.values())) if self.classes > RANKS else 0
         self.images += 1
         self._spread += spread
-        for number, probability in ranked:
-            self._above[number] = self._above.get(number, 0.0) + probability - spread
+        for number, part in parts.items():
+            self._above[number] = self._above.get(number, 0) + part * self._unnamed - spread
 
     def merge(self, other: "MeanAnswer") -> None:
         """Take the images of `other` into account."""
         self.images += other.images
         self._spread += other._spread
         for number, above in other._above.items():
-            self._above[number] = self._above.get(number, 0.0) + above
+            self._above[number] = self._above.get(number, 0) + above
 
     @property
     def means(self) -> list[float]:
-        """The mean probability of each class."""
-        return [(self._spread + self._above.get(number, 0.0)) / self.images for number in range(self.classes)]
+        """The mean probability of each class, to DIGITS digits."""
+        return [self._mean(self._above.get(number, 0)) / ONE for number in range(self.classes)]
 
     @property
     def answer(self) -> tuple[int, float]:
-        """The most probable class and its mean probability; of equal ones the first. A named class never has less."""
-        means = (
-            (round((self._spread + above) / self.images, DIGITS), -number) for number, above in self._above.items()
-        )
-        confidence, number = max(means)
-        return -number, confidence
+        """The most probable class and its mean probability; of equal ones the first."""
+        # An image's third probability is at least what each unnamed class gets, so the best class is a named one.
+        mean, number = max((self._mean(above), -number) for number, above in self._above.items())
+        return -number, mean / ONE
+
+    def _mean(self, above: int) -> int:
+        """The mean of a class in parts, halves rounded up."""
+        images = self._unnamed * self.images
+        return (2 * (self._spread + above) + images) // (2 * images)
