@@ -23,8 +23,8 @@ class MeanAnswer:
 
     classes: int  # in all
     images: int = 0
-    _spread: int = 0  # sum over the images of what each unnamed class gets, times `_unnamed`, as the next field
-    _above: dict[int, int] = field(default_factory=dict)  # class -> sum of what it has beyond that
+    spread: int = 0  # sum over the images of what each unnamed class gets, times `_unnamed`, as the next field
+    above: dict[int, int] = field(default_factory=dict)  # class -> sum of what it has beyond that
 
     @property
     def _unnamed(self) -> int:
@@ -35,30 +35,30 @@ class MeanAnswer:
         parts = {number: round(probability * ONE) for number, probability in ranked}
         spread = max(0, ONE - sum(parts.values())) if self.classes > RANKS else 0
         self.images += 1
-        self._spread += spread
+        self.spread += spread
         for number, part in parts.items():
-            self._above[number] = self._above.get(number, 0) + part * self._unnamed - spread
+            self.above[number] = self.above.get(number, 0) + part * self._unnamed - spread
 
     def merge(self, other: "MeanAnswer") -> None:
         """Take the images of `other` into account."""
         self.images += other.images
-        self._spread += other._spread
-        for number, above in other._above.items():
-            self._above[number] = self._above.get(number, 0) + above
+        self.spread += other.spread
+        for number, above in other.above.items():
+            self.above[number] = self.above.get(number, 0) + above
 
     @property
     def means(self) -> list[float]:
         """The mean probability of each class, to DIGITS digits."""
-        return [self._mean(self._above.get(number, 0)) / ONE for number in range(self.classes)]
+        return [self._mean(self.above.get(number, 0)) / ONE for number in range(self.classes)]
 
     @property
     def answer(self) -> tuple[int, float]:
         """The most probable class and its mean probability; of equal ones the first."""
         # An image's third probability is at least what each unnamed class gets, so the best class is a named one.
-        mean, number = max((self._mean(above), -number) for number, above in self._above.items())
+        mean, number = max((self._mean(above), -number) for number, above in self.above.items())
         return -number, mean / ONE
 
     def _mean(self, above: int) -> int:
         """The mean of a class in parts, halves rounded up."""
         images = self._unnamed * self.images
-        return (2 * (self._spread + above) + images) // (2 * images)
+        return (2 * (self.spread + above) + images) // (2 * images)
