@@ -2,9 +2,9 @@
 
     python -m benchmarks.night_accuracy [TRIES]      two minutes at 200
 
-Nights of the demo's test answers (reports/test_predictions.csv) with status `ok`: all of them, and 1,000 and 5,000 rows
-drawn from them with replacement. TRIES reviews of each judge 30, 60 or 120 images at random, and as many more for
-another reason:
+Nights of 300, 1,000 and 5,000 rows, drawn from the demo's test answers (reports/test_predictions.csv) with status `ok`
+so that another share of them is right in every night, from 80 to 99 %. TRIES reviews, each of another night, judge 30,
+60 or 120 images at random, and as many more for another reason:
 
     random        nothing else
     doubt         by turns the least certain one
@@ -35,7 +35,8 @@ from pipeline.review.accuracy import LEVEL, Answer, count, estimate
 
 TRIES = 200
 JUDGED = (30, 60, 120)  # at random
-ROWS = (None, 1_000, 5_000)  # of a night; None: the test answers as they are
+ROWS = (300, 1_000, 5_000)  # of a night
+RIGHT = (0.8, 0.99)  # the least and the largest share of them that is right
 
 accuracy.finite_ends = cache(accuracy.finite_ends)  # the same draws come again and again
 
@@ -78,7 +79,7 @@ class Review:
     def worst(self) -> str:
         """The label with the larger share of wrong ones among the drawn."""
         drawn = np.array([row for row, why in self.why.items() if why == "drawn"])
-        labels = np.unique(self.night.label)
+        labels = np.unique(self.night.label[drawn])
         shares = [self.night.right[drawn[self.night.label[drawn] == label]].mean() for label in labels]
         return str(labels[int(np.nanargmin(shares))])
 
@@ -92,12 +93,11 @@ def of_the_demo() -> Night:
     return Night(table["predicted"].to_numpy(str), table["confidence"].to_numpy(), right)
 
 
-def of_rows(rows: int | None, rng: np.random.Generator) -> Night:
-    """A night of so many of them."""
+def of_rows(rows: int, rng: np.random.Generator) -> Night:
+    """A night of so many of them, some share of them right."""
     night = of_the_demo()
-    if rows is None:
-        return night
-    drawn = rng.integers(0, len(night.right), rows)
+    is_right = rng.random(rows) < rng.uniform(*RIGHT)
+    drawn = np.where(is_right, *(rng.choice(np.flatnonzero(night.right == right), rows) for right in (True, False)))
     return Night(night.label[drawn], night.confidence[drawn], night.right[drawn])
 
 
@@ -154,7 +154,7 @@ def as_strata(review: Review, hard: NDArray[np.bool_]) -> tuple[float, float, fl
     return (known + rest * hits / drawn) / images, (known + low) / images, (known + high) / images
 
 
-def measure(rows: int | None, judged: int, mix: str, tries: int) -> list[tuple[float, float, float]]:
+def measure(rows: int, judged: int, mix: str, tries: int) -> list[tuple[float, float, float]]:
     """For each estimator: the share of intervals that hold the truth, their mean width, the mean error."""
     found = np.empty((2, tries, 3))
     for number in range(tries):
@@ -180,7 +180,7 @@ def main(tries: int) -> None:
                 found = measure(rows, judged, mix, tries)
                 every.append(found[0][0])
                 words = "   ".join(f"{held:6.3f}  {width:6.3f}  {100 * off:+6.2f}" for held, width, off in found)
-                print(f"{rows or 'demo':>5}  {judged:6d}  {mix:12s} {words}", flush=True)
+                print(f"{rows:>5}  {judged:6d}  {mix:12s} {words}", flush=True)
     print(f"held: {min(every):.3f} to {max(every):.3f}, mean {np.mean(every):.3f}")
 
 

@@ -12,6 +12,7 @@ so leaving them out would flatter. It counts as wrong for the lower end and as r
 Nonparametric Bounds on Treatment Effects, 1990). A rejected one is wrong: it belongs to none of the classes.
 """
 
+import bisect
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,9 +32,6 @@ from pipeline.storage.folders import Folder
 
 LEAST = 30  # images of the draw; by fewer, an interval is about as wide as a quarter
 LEVEL = 0.95
-STEPS = 200  # numbers of right images that are tried, at most; of more, every second, third, ...
-REACH = 6  # times the root of the images drawn, 12 standard deviations or more: no draw has so many right ones more
-ROUNDING = 1e-9
 
 Answer = Literal["right", "wrong", "open"]  # open: readers cannot tell, or differ
 
@@ -151,28 +149,22 @@ def estimate(counted: Counted, level: float = LEVEL) -> tuple[float, float, floa
 
 
 def finite_ends(right: int, drawn: int, images: int, level: float) -> tuple[int, int]:
-    """The exact interval of the number of right ones among `images`, of which `drawn` were drawn at random.
+    """The mid-p interval of the number of right ones among `images`, of which `drawn` were drawn at random.
 
-    Blaker's, which is exact and lies within that of Clopper and Pearson (Confidence curves and improved exact
-    confidence intervals for discrete distributions, 2000), for draws without replacement (the hypergeometric
-    distribution). A number is in it if not too improbable: what counts is the probability of all draws with a tail at
-    most as probable as that of this one.
+    Each end is the number by which only (1 - level) / 2 of all draws would be as extreme as this one, of the draws with
+    just as many right ones counting half (Lancaster, Significance tests in discrete distributions, 1961), without
+    replacement (the hypergeometric distribution). An exact interval holds the truth more often than it says, 98 times
+    in 100 instead of 95, so it is wider than it need be (benchmarks/night_accuracy.py).
     """
-    import numpy as np
     from scipy.stats import hypergeom
 
-    from pipeline.evaluation.shares import exact_ends
+    possible = range(right, images - (drawn - right) + 1)
 
-    ends = exact_ends(np.array(float(right)), np.array(float(drawn)), level)  # with replacement, so wider
-    first = max(right, int(images * ends[0]) - 1)
-    last = min(images - (drawn - right), int(images * ends[1]) + 2)
-    step = max(1, (last - first) // STEPS)
-    tried = np.unique([*range(first, last, step), last])
+    def more(truth: int) -> float:
+        """Minus the share of draws with fewer right ones than this one; it rises with the truth."""
+        fewer = hypergeom.cdf(right - 1, images, truth, drawn) + hypergeom.pmf(right, images, truth, drawn) / 2
+        return -float(fewer)
 
-    reach = int(REACH * np.sqrt(drawn)) + 1
-    possible = np.arange(max(0, right - reach), min(drawn, right + reach) + 1)  # right ones in a draw, (x,)
-    chance = hypergeom.pmf(possible[:, None], images, tried, drawn)  # (x, tried)
-    tail = np.minimum(chance.cumsum(axis=0), chance[::-1].cumsum(axis=0)[::-1])
-    as_rare = tail <= tail[possible == right] * (1 + ROUNDING)
-    inside = tried[(chance * as_rare).sum(axis=0) > 1 - level]
-    return max(first, int(inside.min()) - step + 1), min(last, int(inside.max()) + step - 1)
+    low = bisect.bisect_right(possible, -(1 + level) / 2, key=more)
+    high = bisect.bisect_left(possible, -(1 - level) / 2, key=more) - 1
+    return possible[low], possible[high]
