@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.collect.address import Address
 from pipeline.core.errors import NightshiftError
 
+CHECK = "Check its power, its network and the address."
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # a clock that says less was never set: cameras start in 1970
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from threading import Event
 
-from pipeline.collect.address import Address
+from pipeline.collect.address import Address, Kind
 from pipeline.collect.frame import Frame as Frame  # whoever takes frames finds all of this here
 from pipeline.collect.frame import SourceLost as SourceLost
 from pipeline.collect.frame import Timeouts as Timeouts
@@ -22,4 +22,19 @@ def frames(
     Raises SourceLost when there will be no more, and a source that hangs within its timeouts. A folder is read clip by
     clip: see `clips_in`.
     """
-    raise NotImplementedError
+    # Imported here: the web needs httpx, the others av, and most sources need one of them.
+    match address.kind:
+        case Kind.WEB:
+            from pipeline.collect.web import web_frames
+
+            return web_frames(address, every, timeouts, stop)
+        case Kind.RTSP | Kind.DEVICE:
+            from pipeline.collect.video import video_frames
+
+            return video_frames(address, every, timeouts, stop)
+        case Kind.CLIP:
+            from pipeline.collect.clips import clip_frames
+
+            return clip_frames(address, every, stop)
+        case Kind.FOLDER:
+            raise ValueError(f"{address} is a folder: read its clips one by one.")

@@ -3,6 +3,8 @@
 Training and nights both decode here, so a model sees the same pixels at night as in training.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +24,7 @@ from pipeline.images.taken_values import UNKNOWN, Taken
 from pipeline.params.data import Images
 
 MOST_WORDS = 300  # characters kept of a decoder's message, which may quote a hostile file
+WHOLE = Images(width=4096, height=4096, fit="stretch", max_megapixels=100)  # no picture that this allows is reduced
 Image.MAX_IMAGE_PIXELS = None  # `refuse_too_large` checks our own limit, for every format, before pixels are decoded
 
 
@@ -47,10 +50,23 @@ def without_enhancement(rules: Images, side: int) -> Images:
 
 def decode(data: bytes, rules: Images) -> Picture:
     """Upright RGB pixels of the first frame, resized as `rules` says. Raises UnreadableImage with the reason."""
+    with _reasons(data):
+        return _decode(data, rules)
+
+
+def upright_pixels(data: bytes) -> NDArray[np.uint8]:
+    """Upright RGB pixels of the first frame at its own size: (height, width, 3), 0..255. Raises UnreadableImage."""
+    with _reasons(data):
+        return np.asarray(_first_frame(data, WHOLE).image)
+
+
+@contextmanager
+def _reasons(data: bytes) -> Iterator[None]:
+    """Turn whatever a decoder raises in this block into UnreadableImage."""
     if not data:
         raise UnreadableImage("the file is empty")
     try:
-        return _decode(data, rules)
+        yield
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
