@@ -20,7 +20,7 @@ from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
 from pipeline.night import shard_lists
 from pipeline.night.moments import Moment
-from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, Stamp, holds_rows_of, write_rows
+from pipeline.night.rows import PREDICTIONS_CSV, Stamp, columns_of, holds_rows_of, write_rows
 from pipeline.storage import output_lock
 from pipeline.storage.folders import Folder
 from pipeline.storage.left_aside import LeftAside
@@ -45,11 +45,17 @@ class RunPlan(BaseModel):
     shards: int
     columns: int | None = None  # of the run's rows; None: begun by a version that did not write it
     left_aside: LeftAside | None = None  # by the listing; None: nothing
+    location: bool = False  # whether its rows say where pictures were taken
 
     @property
     def stamp(self) -> Stamp:
         """What every row of this run carries."""
         return Stamp(self.model_name, self.model_version, self.started_at)
+
+    @property
+    def heading(self) -> tuple[str, ...]:
+        """The columns of this run's rows."""
+        return columns_of(location=self.location)
 
 
 Done = Generator[tuple[int, int], None, None]  # number and count of files of each shard whose part is on disk
@@ -148,10 +154,10 @@ class Run:
 
     def _is_whole(self, number: int) -> bool:
         # The version that began the run may have written rows with fewer columns.
-        if self._parts.keeps_whole and self.plan.columns == len(COLUMNS):
+        if self._parts.keeps_whole and self.plan.columns == len(self.plan.heading):
             return True
         with contextlib.suppress(OSError):
-            if holds_rows_of(self._parts.read(_part(number)), self.shard(number), self.plan.stamp):
+            if holds_rows_of(self._parts.read(_part(number)), self.shard(number), self.plan.stamp, self.plan.heading):
                 return True
         part = self._parts / _part(number)
         log.warning("%s has missing or extra rows: its files will be classified again.", part)
@@ -170,7 +176,7 @@ class Run:
                 f"{len(left)} of {self.plan.shards} shards of {self.output} are not done. Run the same command again."
             )
         with self.output.replacing(PREDICTIONS_CSV) as beside:
-            write_rows(beside, [list(COLUMNS)], heading=False)
+            write_rows(beside, [list(self.plan.heading)], heading=False)
             with beside.open("ab") as out:
                 names = map(_part, range(self.plan.shards))
                 out.writelines(ordered_map(self._parts.read, names, self.output.threads))

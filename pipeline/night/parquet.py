@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pipeline.core.cells import GUARDED
-from pipeline.night.rows import COLUMNS, NUMBERS, PREDICTIONS_CSV, TEXTS
+from pipeline.night.rows import COLUMNS, LOCATION, NUMBERS, PREDICTIONS_CSV, TEXTS
 from pipeline.storage.folders import Folder
 
 PARQUET = "predictions.parquet"
@@ -22,6 +22,7 @@ def write_parquet(output: Folder) -> None:
     Holds one block of rows at a time.
     """
     types = {column: TYPES.get(NUMBERS.get(column, ""), pa.string()) for column in COLUMNS}
+    types |= dict.fromkeys(LOCATION, pa.float64())
     types["classified_at"] = pa.timestamp("s", tz="UTC")
     with (output.path / PREDICTIONS_CSV).open("rb") as source:
         rows = pyarrow.csv.open_csv(

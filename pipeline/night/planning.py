@@ -14,7 +14,7 @@ from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, known_of
 from pipeline.night.options import NightOptions
 from pipeline.night.outputs import unfinished_over
 from pipeline.night.repeats import remember_last
-from pipeline.night.rows import COLUMNS
+from pipeline.night.rows import columns_of
 from pipeline.night.shard import model_folder
 from pipeline.night.summary import summary_if_any
 from pipeline.params.file import Params
@@ -115,13 +115,14 @@ def _settle(
         raise ClassifyError(f"{found} Check the path.")
     output.require_room(files * BYTES_A_ROW, f"a night over {files:,} files")
     model = champions.champion(params.register_.model_name)
+    columns = columns_of(location=params.privacy.keeps_location)
     with books_of(output).replacing(MODEL) as beside:
         contract = read_contract(versions.fetch_model(model, beside))
     if options.labels:
         require_labels_of(contract.class_names, labels, options.labels)
     keep_card(output, model, contract.hash)
     if options.since_last and output.local and (known := known_of(output)):
-        remember_last(source, output.local, known, contract.hash)
+        remember_last(source, output.local, known, contract.hash, columns)
     return RunPlan(
         input=str(source.absolute()),
         model_name=model.name,
@@ -130,8 +131,9 @@ def _settle(
         started_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         files=files,
         shards=shards,
-        columns=len(COLUMNS),
+        columns=len(columns),
         left_aside=left_aside or None,
+        location=params.privacy.keeps_location,
     )
 
 

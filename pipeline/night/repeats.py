@@ -7,13 +7,13 @@ import json
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.core.cells import listed_path
 from pipeline.core.log import log
 from pipeline.model.doubt import REASONS
-from pipeline.night.rows import COLUMNS, PREDICTIONS_CSV, answer_of, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, answer_of, read_rows
 from pipeline.night.summary import summary_if_any
 from pipeline.storage.files import replacing
 from pipeline.storage.folders import Folder, folder_at
@@ -80,10 +80,12 @@ class Known:
             self._table.close()
 
 
-def remember_last(source: Folder, beside: Path, known: Path, contract_hash: str) -> None:
+def remember_last(
+    source: Folder, beside: Path, known: Path, contract_hash: str, columns: Sequence[str]
+) -> None:  # fmt: skip
     """Keep the answers of the last finished run over `source` in `known`, if the same model gave them.
 
-    beside: the folder of this run. The last run is in the same folder or in one beside it.
+    beside: the folder of this run; columns: of its rows. The last run is in the same folder or in one beside it.
     """
     last = last_finished(source, {*beside.parent.glob("*"), beside})
     if not last:
@@ -93,7 +95,7 @@ def remember_last(source: Folder, beside: Path, known: Path, contract_hash: str)
     if summary is None or summary.contract_hash != contract_hash:
         log.info("The model differs from the one in %s: all files will be classified.", last)
         return
-    count = write_known(known, _answers(last / PREDICTIONS_CSV))
+    count = write_known(known, _answers(last / PREDICTIONS_CSV, columns))
     log.info("Reusing predictions from %s for files with the same content (%d available).", last, count)
 
 
@@ -104,12 +106,12 @@ def last_finished(source: Folder, folders: Iterable[Path]) -> Path | None:
     return max(candidates)[1] if candidates else None
 
 
-def _answers(csv: Path) -> Iterator[tuple[str, Answer]]:
+def _answers(csv: Path, columns: Sequence[str]) -> Iterator[tuple[str, Answer]]:
     for row in read_rows(csv):
-        if set(row) != set(COLUMNS):  # written by another version
+        if not set(columns) <= set(row):  # written by another version, or without the places that this run keeps
             return
         unsure = any(flag in REASONS for flag in row["flags"].split())
         if unsure != (row["status"] == "unsure"):  # by the rule of an earlier version: an outlier could be `ok`
             continue
         if row["label"]:  # do not repeat `unreadable`: its cause may be gone
-            yield row["sha256"], answer_of(row)
+            yield row["sha256"], answer_of({column: row[column] for column in columns})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.cells import csv_path, guarded, unguarded
+from pipeline.images.taken_values import UNKNOWN, Taken
 from pipeline.model.ranked import DIGITS, RANKS
 from pipeline.storage.stores import Place
 
@@ -20,16 +21,18 @@ PREDICTIONS_CSV = "predictions.csv"
 COLUMNS = (
     "path", "status", "label", "confidence", "label_2", "confidence_2", "label_3", "confidence_3",
     "error", "sha256", "width", "height", "model_name", "model_version", "classified_at", "outlier_score", "flags",
-    "brightness", "contrast", "sharpness", "candidates",
+    "brightness", "contrast", "sharpness", "candidates", "taken_at", "camera",
 )  # fmt: skip
+LOCATION = ("latitude", "longitude")  # columns behind them, of a run that keeps where pictures were taken
 NUMBERS = {
     "confidence": "float", "confidence_2": "float", "confidence_3": "float", "width": "int", "height": "int",
     "outlier_score": "float", "brightness": "float", "contrast": "float", "sharpness": "float",
 }  # fmt: skip
-TEXTS = ("label", "label_2", "label_3", "error", "model_name")  # any text; guarded in the CSV, itself in a row
+# Any text: guarded in the CSV, itself in a row.
+TEXTS = ("label", "label_2", "label_3", "error", "model_name", "camera")
 WHY, CORRECTION, JUDGED = "why", "correct_label", "judged"  # more columns of review.csv; a person fills in the second
 LIGHT = ("brightness", "contrast", "sharpness")
-SIGNALS = 2 + len(LIGHT) + 1  # columns at the end, on how far a row may be trusted
+SIGNALS = 2 + len(LIGHT) + 1  # columns on how far a row may be trusted
 OF_THIS_FILE = (
     "path",
     "sha256",
@@ -54,6 +57,7 @@ class Classified:
     flags: tuple[str, ...] = ()  # words on how it differs from them
     light: "Light | None" = None  # as the model saw it
     candidates: tuple[str, ...] = ()  # labels that cannot be excluded, the most probable first; empty: not known
+    taken: Taken = UNKNOWN  # when, where and by which camera, as its bytes say
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +101,40 @@ def labels_in(text: str) -> list[str]:
     return [str(label) for label in json.loads(text)] if text else []
 
 
-def to_row(outcome: FileOutcome, stamp: Stamp) -> list[str]:
-    """One line of the CSV, in the order of COLUMNS."""
+def columns_of(*, location: bool) -> tuple[str, ...]:
+    """The columns of a run; location: whether it keeps where pictures were taken."""
+    return (*COLUMNS, *LOCATION) if location else COLUMNS
+
+
+def to_row(outcome: FileOutcome, stamp: Stamp, columns: Sequence[str] = COLUMNS) -> list[str]:
+    """One line of the CSV; columns: as `columns_of` gives them. No other cell holds a place."""
     end = [stamp.model_name, stamp.model_version, stamp.classified_at]
     match outcome:
         case Repeated(path, digest, answer):
             own = dict(zip(OF_THIS_FILE, (csv_path(path), digest, *end), strict=True))
             # A night that an earlier version began has answers without the columns that came later.
-            return [own.get(column) or answer.get(column, "") for column in COLUMNS]
+            return [own.get(column) or answer.get(column, "") for column in columns]
         case Unreadable(path, error, digest):
-            return [csv_path(path), "unreadable", *[""] * (2 * RANKS), error, digest, "", "", *end, *[""] * SIGNALS]
-        case Classified(path, digest, width, height, ranked, unsure, score, flags, light, candidates):
+            row = [csv_path(path), "unreadable", *[""] * (2 * RANKS), error, digest, "", "", *end, *[""] * SIGNALS]
+            return [*row, *_taken_cells(UNKNOWN, columns)]
+        case Classified(path, digest, width, height, ranked, unsure, score, flags, light, candidates, taken):
             answers = [text for label, confidence in ranked for text in (label, f"{confidence:.{DIGITS}f}")]
             answers += [""] * (2 * RANKS - len(answers))
             status = "unsure" if unsure else "ok"
             end += ["" if score is None else f"{score:.4f}", " ".join(flags)]
             end += [f"{getattr(light, name):.4g}" if light else "" for name in LIGHT]
-            end.append(labels_text(candidates))
+            end += [labels_text(candidates), *_taken_cells(taken, columns)]
             return [csv_path(path), status, *answers, "", digest, str(width), str(height), *end]
+
+
+def _taken_cells(taken: Taken, columns: Sequence[str]) -> list[str]:
+    cells = {"taken_at": taken.at_text, "camera": taken.camera}
+    cells |= {
+        name: f"{value:.6f}" if (value := getattr(taken, name)) is not None else ""  # 0.1 m
+        for name in LOCATION
+        if name in columns
+    }
+    return [*cells.values()]
 
 
 def answer_of(row: Mapping[str, str]) -> dict[str, str]:
@@ -122,13 +142,13 @@ def answer_of(row: Mapping[str, str]) -> dict[str, str]:
     return {column: text for column, text in row.items() if column not in OF_THIS_FILE}
 
 
-def as_cells(row: Iterable[str], columns: Sequence[str] = COLUMNS) -> list[str]:
+def as_cells(row: Iterable[str], columns: Sequence[str] = columns_of(location=True)) -> list[str]:
     """A row, or its first part, as it stands in a CSV with these columns; `read_rows` gives it back."""
     return [guarded(text) if column in TEXTS else text for column, text in zip(columns, row, strict=False)]
 
 
 def write_rows(file: Path, rows: Iterable[list[str]], heading: bool = True) -> None:
-    """Write CSV: UTF-8, RFC 4180."""
+    """Write CSV: UTF-8, RFC 4180; heading: of rows with COLUMNS."""
     with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         if heading:
@@ -143,7 +163,7 @@ def read_rows(file: Place) -> Iterator[dict[str, str]]:
             yield {column: unguarded(cell) if column in TEXTS else cell for column, cell in row.items()}
 
 
-def holds_rows_of(data: bytes, paths: Iterable[str], stamp: Stamp) -> bool:
+def holds_rows_of(data: bytes, paths: Iterable[str], stamp: Stamp, columns: Sequence[str] = COLUMNS) -> bool:
     """Whether a CSV without a heading has one complete row of the run of `stamp` for each of `paths`, in order."""
     same = {COLUMNS.index(name): text for name, text in asdict(stamp).items()}
     if not data.endswith(b"\r\n"):
@@ -153,7 +173,7 @@ def holds_rows_of(data: bytes, paths: Iterable[str], stamp: Stamp) -> bool:
         return all(
             path is not None
             and row is not None
-            and len(row) == len(COLUMNS)
+            and len(row) == len(columns)
             and row[0] == csv_path(path)
             and all(unguarded(row[column]) == value for column, value in same.items())
             for path, row in itertools.zip_longest(paths, rows)

@@ -25,7 +25,7 @@ from pipeline.night.processes import pays as processes_pay
 from pipeline.night.processes import read_by_processes
 from pipeline.night.reading import Decoded, Decoder, Read, Reading, read_images
 from pipeline.night.repeats import Known
-from pipeline.night.rows import COLUMNS, Classified, FileOutcome, answer_of, to_row
+from pipeline.night.rows import Classified, FileOutcome, answer_of, to_row
 from pipeline.params.file import Params
 from pipeline.params.model import Compute
 from pipeline.storage.folders import Folder, folder_at
@@ -81,8 +81,8 @@ def classify_here(
         outcomes = judge(begun, engine, size, reference)
         for number in numbers:
             files = len(run.shard(number))
-            rows = (to_row(outcome, run.plan.stamp) for outcome in itertools.islice(outcomes, files))
-            run.write_part(number, _remembered(rows, known))
+            rows = (to_row(outcome, run.plan.stamp, run.plan.heading) for outcome in itertools.islice(outcomes, files))
+            run.write_part(number, _remembered(rows, known, run.plan.heading))
             yield number, files
     known.close()
 
@@ -153,10 +153,10 @@ def _outcomes(
         yield _outcome(read, *found[read.sha256], contract, reference) if isinstance(read, Decoded) else read
 
 
-def _remembered(rows: Iterable[list[str]], known: Known) -> Iterator[list[str]]:
+def _remembered(rows: Iterable[list[str]], known: Known, columns: Sequence[str]) -> Iterator[list[str]]:
     """The rows, each remembered for files with the same content."""
     for values in rows:
-        row = dict(zip(COLUMNS, values, strict=True))
+        row = dict(zip(columns, values, strict=True))
         if row["label"]:
             known.add(row["sha256"], answer_of(row))
         yield values
@@ -173,4 +173,6 @@ def _outcome(
     numbers = [] if contract.candidates_above is None else candidates(row, contract.candidates_above)
     names = tuple(contract.class_names[number] for number in numbers)
     flags = why + odd
-    return Classified(read.path, read.sha256, width, height, ranked, bool(why), score, flags, read.light, names)
+    return Classified(
+        read.path, read.sha256, width, height, ranked, bool(why), score, flags, read.light, names, read.picture.taken
+    )

@@ -14,7 +14,7 @@ from pipeline.core.shipped import is_checkout
 from pipeline.core.yaml_values import parsed
 from pipeline.params.data import Audit, Images, Preprocess, Section, Validate
 from pipeline.params.model import Augment, Compute, Embed, Evaluate, Model, Train, Tune
-from pipeline.params.night import Batch
+from pipeline.params.night import Batch, Privacy
 from pipeline.params.register import Register
 
 # Keys of earlier versions, and what to write instead.
@@ -45,6 +45,7 @@ class Params(Section):
     evaluate: Evaluate
     register_: Register = Field(alias="register")  # Python's ABCMeta has a method `register`
     batch: Batch
+    privacy: Privacy = Privacy()
 
 
 def load_params(path: Path = PARAMS) -> Params:

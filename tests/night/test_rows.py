@@ -1,6 +1,7 @@
 """A row says what it means, and any path survives the CSV."""
 
 import csv
+import datetime
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.cells import csv_path, listed_path
 from pipeline.images.measures import Light
+from pipeline.images.taken import Taken
 from pipeline.night.rows import (
     COLUMNS,
     Classified,
@@ -17,6 +19,7 @@ from pipeline.night.rows import (
     Repeated,
     Unreadable,
     answer_of,
+    columns_of,
     labels_in,
     read_rows,
     to_row,
@@ -83,6 +86,7 @@ def test_lines_end_as_rfc_4180_says(tmp_path: Path) -> None:
 
 
 END = ["nightshift", "3", "2026-01-01T00:00:00+00:00"]
+TAKEN = Taken(datetime.datetime.fromisoformat("2024-05-01T12:30:15+02:00"), "X 1", 51.752, -1.258)
 THREE = (("cat", 0.5), ("dog", 0.3000004), ("ant", 0.1999996))
 
 
@@ -101,6 +105,7 @@ THREE = (("cat", 0.5), ("dog", 0.3000004), ("ant", 0.1999996))
                 ("outlier", "dark"),
                 Light(9.87654, 40, 1234.5),
                 ("cat", "big dog"),
+                TAKEN,
             ),
             [
                 "a.jpg",
@@ -122,19 +127,21 @@ THREE = (("cat", 0.5), ("dog", 0.3000004), ("ant", 0.1999996))
                 "40",
                 "1234",
                 '["cat", "big dog"]',
+                "2024-05-01T12:30:15+02:00",
+                "X 1",
             ],
         ),
         (
             Classified("=a.jpg", "ab", 40, 30, (("cat", 0.5), ("dog", 0.5)), unsure=True),
-            ["./=a.jpg", "unsure", "cat", "0.500000", "dog", "0.500000", "", "", "", "ab", "40", "30", *END, *[""] * 6],
+            ["./=a.jpg", "unsure", "cat", "0.500000", "dog", "0.500000", "", "", "", "ab", "40", "30", *END, *[""] * 8],
         ),
         (
             Unreadable("a.jpg", "the file is empty", "e3"),
-            ["a.jpg", "unreadable", "", "", "", "", "", "", "the file is empty", "e3", "", "", *END, *[""] * 6],
+            ["a.jpg", "unreadable", "", "", "", "", "", "", "the file is empty", "e3", "", "", *END, *[""] * 8],
         ),
         (
             Unreadable("a.jpg", "gone"),
-            ["a.jpg", "unreadable", "", "", "", "", "", "", "gone", "", "", "", *END, *[""] * 6],
+            ["a.jpg", "unreadable", "", "", "", "", "", "", "gone", "", "", "", *END, *[""] * 8],
         ),
     ],
     ids=["ok", "unsure, two classes", "unreadable", "not even bytes"],
@@ -166,10 +173,32 @@ def test_any_labels_come_back_from_the_candidates_and_are_never_a_formula(
 def test_a_repeated_answer_keeps_its_candidates_and_one_of_an_earlier_version_has_none() -> None:
     outcome = Classified("a", "ab", 40, 30, (("cat", 0.9),), unsure=False, candidates=("cat", "dog"))
     answer = answer_of(dict(zip(COLUMNS, to_row(outcome, STAMP), strict=True)))
-    assert to_row(Repeated("b", "ab", answer), STAMP)[-1] == '["cat", "dog"]'
+    at = COLUMNS.index("candidates")
+    assert to_row(Repeated("b", "ab", answer), STAMP)[at] == '["cat", "dog"]'
     del answer["candidates"]
     repeated = to_row(Repeated("b", "ab", answer), STAMP)
-    assert (len(repeated), repeated[-1]) == (len(COLUMNS), "")
+    assert (len(repeated), repeated[at]) == (len(COLUMNS), "")
+
+
+def test_a_place_is_in_a_row_only_where_it_is_kept_and_is_repeated_there() -> None:
+    outcome = Classified("a", "ab", 40, 30, (("cat", 0.9),), unsure=False, taken=TAKEN)
+    kept = columns_of(location=True)
+    row = to_row(outcome, STAMP, kept)
+
+    assert row[-2:] == ["51.752000", "-1.258000"]
+    assert to_row(outcome, STAMP) == row[:-2]
+    answer = answer_of(dict(zip(kept, row, strict=True)))
+    assert to_row(Repeated("a", "ab", answer), STAMP, kept) == row
+    assert to_row(Repeated("a", "ab", answer), STAMP) == row[:-2]
+    assert to_row(Unreadable("a", "gone"), STAMP, kept)[-4:] == ["", "", "", ""]
+
+
+def test_a_cameras_name_is_never_a_formula_and_comes_back(tmp_path: Path) -> None:
+    outcome = Classified("a", "ab", 4, 3, (("cat", 0.9),), unsure=False, taken=Taken(camera="=1+1"))
+    write_rows(tmp_path / "a.csv", [to_row(outcome, STAMP)])
+
+    assert (tmp_path / "a.csv").read_text().rstrip().endswith(",'=1+1")
+    assert [row["camera"] for row in read_rows(tmp_path / "a.csv")] == ["=1+1"]
 
 
 def test_a_label_is_never_a_formula_and_comes_back(tmp_path: Path) -> None:
