@@ -19,6 +19,8 @@ from pipeline.model.contract import Contract, read_contract
 from pipeline.model.precision import contract_in_use
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night import shadow
+from pipeline.night.camera_looks import CameraLook
+from pipeline.night.cameras import Cameras, earlier_looks, name_of
 from pipeline.night.counts import Counted, Counts, LabelsError, Repeats, Truth, feed, read_labels
 from pipeline.night.events import Events, best_images, to_show, write_events
 from pipeline.night.kept_labels import read_kept
@@ -38,6 +40,7 @@ from pipeline.night.summary import Certified, NightSummary, OutlierTest
 from pipeline.night.sure import SureAnswers
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
+from pipeline.storage.stores import Place
 
 if TYPE_CHECKING:
     from pipeline.night.drift import Tonight
@@ -120,8 +123,11 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     counts, repeats, candidates = Counts(run.listed()), Repeats(known), Candidates(batch.review, read_kept(output))
     truth, drift, draw = _truth(labels), _drift_from(reference, batch.max_drift), SureAnswers(plan.started_at)
     bursts = Events(contract.class_names, params.preprocess.burst_seconds, contract.events)
-    feed(read_rows(file), [one for one in (counts, repeats, candidates, truth, drift, draw, bursts) if one])
+    cameras = Cameras(earlier_looks(output, plan.started_at), contract.images)
+    every = (counts, repeats, candidates, truth, drift, draw, bursts, cameras)
+    feed(read_rows(file), [one for one in every if one])
     known.close()
+    looks = cameras.found(folder_at(plan.input), contract.images, params.compute.threads)
     events = bursts.found()
     write_events(output, events)
     counted, review, moved = counts.found(), candidates.found(), drift.found() if drift else None
@@ -145,6 +151,8 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         outlier_test=_outlier_test(counted, reference),
         certificate=_certified(contract),
         events=bursts.counts(events),
+        cameras=looks or None,
+        only_cameras=_is_of_cameras_only(file, looks, reference, batch.max_drift) if moved and moved.drifted else None,
     )
     if batch.parquet:
         from pipeline.night.parquet import write_parquet
@@ -182,6 +190,20 @@ def _drift_from(reference: Reference | None, most: float) -> "Tonight | None":
     from pipeline.night.drift import Tonight  # imports SciPy, which takes a second
 
     return Tonight(reference.about, most)
+
+
+def _is_of_cameras_only(
+    file: Place, looks: Mapping[str, CameraLook], reference: Reference | None, most: float
+) -> bool | None:
+    """Whether a night that has drifted has not, without the cameras that changed; None where none changed.
+
+    It reads the rows again, which is rare: most nights have not drifted.
+    """
+    changed = {name for name, look in looks.items() if look.changed}
+    if not changed or not (rest := _drift_from(reference, most)):
+        return None
+    feed((row for row in read_rows(file) if name_of(row) not in changed), [rest])
+    return not rest.found().drifted
 
 
 def _close(run: Run, params: Params, summary: NightSummary) -> None:

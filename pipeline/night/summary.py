@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.night.camera_looks import CameraLook
 from pipeline.night.event_counts import EventCounts
 from pipeline.night.moments import Moment
 from pipeline.registry.history import Finished, share_of
@@ -130,6 +131,8 @@ class NightSummary(Part):
     no_shadow: str | None = None  # why a shadow that was asked for did not run
     labels_ok: dict[str, int] | None = None  # every label of `labels` -> answers with status ok
     events: EventCounts | None = None  # None: no image has a time
+    cameras: dict[str, CameraLook] | None = None  # those with enough new images; None: none
+    only_cameras: bool | None = None  # whether the night without the cameras that changed is as in training
 
     @property
     def has_strangers(self) -> bool:
@@ -150,6 +153,11 @@ class NightSummary(Part):
     def not_certified(self) -> str:
         """Why the model's threshold promises nothing, and what would help; empty for a certified one."""
         return "" if self.certificate is None or self.certificate.certified else self.certificate.words
+
+    @property
+    def changed_cameras(self) -> dict[str, str]:
+        """Each camera that changed -> how, and what to do."""
+        return {name: look.words for name, look in (self.cameras or {}).items() if look.words}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -232,7 +240,7 @@ def stranger_lines(summary: NightSummary) -> list[str]:
 
 def first_lines(summary: NightSummary) -> list[str]:
     """What a person must know before any number of a night."""
-    return [*stranger_lines(summary), *never_sure_lines(summary)]
+    return [*stranger_lines(summary), *never_sure_lines(summary), *summary.changed_cameras.values()]
 
 
 def never_sure_lines(summary: NightSummary) -> list[str]:

@@ -39,7 +39,9 @@ def raised(summary: NightSummary, batch: Batch) -> list[Alarm]:
             f"({batch.max_unreadable:g}) allows."
         )
         found.append(Alarm("unreadable files", words))
-    if moved := summary.drift.moved if summary.drift else []:
+    found += [Alarm(f"camera {name} changed", words) for name, words in summary.changed_cameras.items()]
+    moved = summary.drift.moved if summary.drift else []
+    if moved and not summary.only_cameras:
         most = batch.max_drift
         sizes = ", ".join(f"{one.measure.replace('_', ' ')} {beside(one.statistic, most, '.2f')}" for one in moved)
         words = (

@@ -144,6 +144,16 @@ def test_columns_are_those_that_may_tell_or_those_asked_for() -> None:
     assert list(slice_columns(table, None)["pixels"]) == [1200, 1230, 1260]
 
 
+def test_hours_are_the_cameras_own_and_what_is_private_or_unique_is_no_slice() -> None:
+    times = ["2026-11-26T03:59:59+09:00", "2026-11-26T04:00:00", "", "2026-11-26T23:10:00.25Z"]
+    table = tables(["a"] * 4).assign(taken_at=times, camera=["gate", "", "gate", "door"], latitude=1.5, patient="p")
+    columns = slice_columns(table, None)
+    assert columns["hour"].tolist() == ["00 to 04 h", "04 to 08 h", pd.NA, "20 to 24 h"]
+    assert [name for name, _ in slices_of(columns["camera"])] == ["gate", "door"]
+    assert not {"taken_at", "latitude", "patient"} & {*columns}
+    assert list(slice_columns(table, ["hour"])) == ["hour"]
+
+
 def test_a_column_that_is_none_is_named_with_those_there_are() -> None:
     with pytest.raises(NightshiftError, match=r"evaluate.slices: 'place' is not a column.*site"):
         slice_columns(tables(["a"]).assign(site="x"), ["place"])

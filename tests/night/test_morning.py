@@ -1,5 +1,6 @@
 """The morning page says whether all is well, tells of tonight beside what is usual, and no name can do harm on it."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterable
@@ -96,6 +97,33 @@ def test_what_needs_a_person_comes_first(changes: dict[str, Any], batch: dict[st
 def test_outliers_that_false_alarms_explain_are_no_alarm(outliers: int, images: int, p_value: float) -> None:
     test = {"images": images, "expected": 0.4, "p_value": p_value}
     assert alarms(summary_of(outliers=outliers, outlier_test=test), BATCH) == []
+
+
+def test_events_and_cameras_stand_on_the_page_and_their_names_do_no_harm() -> None:
+    events = {
+        "events": 9, "images": 20, "without_time": 3, "burst_seconds": 30, "ok": 5, "unsure": 1, "not_certified": 3,
+        "unreadable": 0, "labels": {"cat": 9}, "words": "Not certified: too few.",
+    }  # fmt: skip
+    look = {
+        "images": 20, "until": "", "how": "", "brightness": 90.0, "contrast": 30.5, "sharpness": 12.0, "measures": {},
+        "nights": 3,
+    }  # fmt: skip
+    changed = {**look, "changed": ("dirty", "moved"), "words": "<b>gate</b> looks dirty."}
+    summary = summary_of(events=events, cameras={"<i>door": look, "<b>gate</b>": changed})
+    shown = dataclasses.replace(shown_of([]), events=[{
+        "picture": None, "best_image": "<u>.jpg", "camera": "<b>gate</b>", "start": "2026-01-01T00:00:00", "end": "",
+        "images": "2", "label": "cat", "confidence": "0.75", "status": "not_certified",
+    }])  # fmt: skip
+    seen = Seen(page(summary, shown, Past(), alarms(summary, BATCH)))
+    assert not {"b", "i", "u"} & {*seen.tags} - {*Seen(page(summary_of(), shown_of([]), Past(), [])).tags}
+    assert "9 events of 20 images: 5 ok, 1 unsure, 3 not certified; 3 images without a time in none" in seen.text
+    assert "Not certified: too few. Below are 1, of each label" in seen.text
+    assert seen.text.index("<b>gate</b> looks dirty.") < seen.text.index("What to do")
+    assert seen.text.index("dirty or out of focus, moved") < seen.text.index("<i>door")
+    assert "None has changed" not in seen.text
+    plain = Seen(page(summary_of(), shown_of([]), Past(), []))
+    assert "Events" not in plain.text
+    assert "Cameras" not in plain.text
 
 
 def test_a_class_with_ten_predictions_and_none_sure_is_an_alarm_everywhere() -> None:
