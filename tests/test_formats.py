@@ -20,6 +20,7 @@ from pipeline.night.events import EVENT_COLUMNS
 from pipeline.night.ledger import RunPlan
 from pipeline.night.rows import COLUMNS, CORRECTION, JUDGED, WHY
 from pipeline.night.summary import NightSummary
+from pipeline.night.tiled_scenes import SCENE_COLUMNS, TILE_COLUMNS
 from pipeline.validate import numbers
 from tests.fixtures.project import REPOSITORY
 
@@ -65,6 +66,8 @@ def of_headlines() -> list[str]:
         ("data/raw/metadata.csv", side_table.KNOWN),
         ("summary.json", NightSummary.model_fields),
         ("events.csv", EVENT_COLUMNS),
+        ("tiles.parquet", TILE_COLUMNS),
+        ("scenes.csv", SCENE_COLUMNS),
         ("accuracy.json", Estimate.model_fields),
         (".nightshift/plan.json", RunPlan.model_fields),
         ("contract.json", Contract.model_fields),

@@ -197,6 +197,29 @@ def data_holdout(
     typer.echo(f"{copy_test_images(folder)} images in {folder}")
 
 
+@data.command("tiles")
+def data_tiles(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder of scenes.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for their tiles.")],
+) -> None:
+    """Cut scenes into tiles by images.tiles, as nights do, to label them and learn from them."""
+    from pipeline.core.text import shown
+    from pipeline.params.file import load_params
+    from pipeline.sources.cut import TABLE, cut
+
+    found = cut(source, folder, load_params())
+    for line in found.failed:
+        typer.echo(f"left out: {shown(line)}", err=True)
+    typer.echo(
+        f"{found.tiles:,} tiles of {found.scenes:,} scenes, {found.ignored:,} blank ones left out, {found.whole:,} "
+        f"pictures no larger than a tile: {folder}"
+    )
+    if found.labelled:
+        typer.echo(f"The folders are their labels. Next: nightshift data import {folder / TABLE}")
+    else:
+        typer.echo(f"They have no labels. Next: write them into {folder / TABLE}, or: nightshift review {folder}")
+
+
 @data.command("check")
 def data_check() -> None:
     """Check the images and write the report on them, reports/data.html, without training a model."""

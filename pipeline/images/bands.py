@@ -53,7 +53,7 @@ def read_bands(data: bytes, rules: Images) -> Frame:
         _refuse_odd_pages(page, dtype, rules)
         wanted = rules.bands or ((1, 2, 3) if samples >= 3 else (1, 1, 1))
         shown = _bands(tiff, data, wanted)
-        valid = np.logical_and.reduce([_is_valid(band, page) for band in shown.values()])
+        valid = np.logical_and.reduce([is_valid(band, page) for band in shown.values()])
         channels = {number: stretched(band, valid, rules.stretch) for number, band in shown.items()}
         bits, orientation = int(page.bitspersample), _orientation(page)
     image = turned_upright(Image.fromarray(np.dstack([channels[number] for number in wanted])), orientation)
@@ -165,7 +165,7 @@ def _decoded_lzw(page: Any, segments: list[bytes]) -> NDArray[Any]:
     for index, segment in enumerate(segments):
         rows = page.tilelength if page.is_tiled else min(page.rowsperstrip, height - index % strips * page.rowsperstrip)
         columns = page.tilewidth if page.is_tiled else width
-        raw = _unpacked_lzw(segment, rows * columns * samples * decoded.itemsize) if segment else None
+        raw = unpacked_lzw(segment, rows * columns * samples * decoded.itemsize) if segment else None
         part, (plane, _, top, left, _), shape = page.decode(raw, index)
         if part is None:  # GDAL omits a tile that holds nodata only
             part = np.full((*shape[:3], samples), page.nodata, decoded.dtype)
@@ -174,7 +174,7 @@ def _decoded_lzw(page: Any, segments: list[bytes]) -> NDArray[Any]:
     return decoded.reshape(page.shape)
 
 
-def _unpacked_lzw(segment: bytes, size: int) -> bytes:
+def unpacked_lzw(segment: bytes, size: int) -> bytes:
     """Decompress one strip or tile to `size` bytes, as a TIFF of one row. Raises OSError when bytes are missing."""
     tags = [(256, 4, size), (257, 4, 1), (258, 3, 8), (259, 3, LZW), (262, 3, 1), (273, 4, 122), (277, 3, 1)]
     tags += [(278, 4, 1), (279, 4, len(segment))]  # in ascending order; the compressed bytes begin at 122
@@ -184,7 +184,7 @@ def _unpacked_lzw(segment: bytes, size: int) -> bytes:
         return image.tobytes()
 
 
-def _is_valid(band: NDArray[Any], page: "TiffPage") -> NDArray[np.bool_]:
+def is_valid(band: NDArray[Any], page: "TiffPage") -> NDArray[np.bool_]:
     """A mask of the pixels with data: not NaN, not infinite, not the value of GDAL's nodata tag."""
     valid: NDArray[np.bool_] = np.isfinite(band)
     tag = page.tags.get(GDAL_NODATA)
@@ -208,10 +208,20 @@ def stretched(band: NDArray[Any], valid: NDArray[np.bool_], percentiles: tuple[f
 
     band, valid: (height, width). Raises UnreadableImage when no pixel is valid.
     """
-    counted = band[valid]
-    if not counted.size:
+    return scaled(band, valid, limits(band[valid], percentiles))
+
+
+def limits(values: NDArray[Any], percentiles: tuple[float, float]) -> tuple[float, float]:
+    """The values that become 0 and 255: two percentiles of `values`, (n,). Raises UnreadableImage without any."""
+    if not values.size:
         raise UnreadableImage("no pixel has a value in all bands that are shown")
-    low, high = (float(value) for value in np.percentile(counted.astype(np.float64), percentiles))
+    low, high = (float(value) for value in np.percentile(values.astype(np.float64), percentiles))
+    return low, high
+
+
+def scaled(band: NDArray[Any], valid: NDArray[np.bool_], between: tuple[float, float]) -> NDArray[np.uint8]:
+    """A band with the values `between` as 0..255, and black where it is not valid. band, valid: (height, width)."""
+    low, high = between
     values = np.where(valid, band, low).astype(np.float64)
     return np.where(valid, np.rint(((values - low) / max(high - low, 1e-12)).clip(0, 1) * 255), 0).astype(np.uint8)
 

@@ -17,6 +17,7 @@ from pipeline.images.dicom import is_dicom, read_dicom
 from pipeline.images.enhance import enhance
 from pipeline.images.formats import what_instead
 from pipeline.images.frame import Frame
+from pipeline.images.frame import LargerThanTile as LargerThanTile
 from pipeline.images.frame import UnreadableImage as UnreadableImage  # whoever decodes finds it here
 from pipeline.images.in_flight import IN_FLIGHT
 from pipeline.images.pillow import is_heif, is_plain_tiff, is_tiff, read_heif, read_picture
@@ -49,22 +50,23 @@ def without_enhancement(rules: Images, side: int) -> Images:
 
 
 def decode(data: bytes, rules: Images) -> Picture:
-    """Upright RGB pixels of the first frame, resized as `rules` says. Raises UnreadableImage with the reason."""
-    with _reasons(data):
+    """Upright RGB pixels of the first frame, resized as `rules` says. Raises UnreadableImage with the reason.
+
+    Of a scene it raises LargerThanTile.
+    """
+    with explained(data):
         return _decode(data, rules)
 
 
 def upright_pixels(data: bytes) -> NDArray[np.uint8]:
     """Upright RGB pixels of the first frame at its own size: (height, width, 3), 0..255. Raises UnreadableImage."""
-    with _reasons(data):
-        return np.asarray(_first_frame(data, WHOLE).image)
+    with explained(data):
+        return np.asarray(first_frame(data, WHOLE).image)
 
 
 @contextmanager
-def _reasons(data: bytes) -> Iterator[None]:
-    """Turn whatever a decoder raises in this block into UnreadableImage."""
-    if not data:
-        raise UnreadableImage("the file is empty")
+def explained(data: bytes) -> Iterator[None]:
+    """Turn whatever a decoder raises in this block into UnreadableImage. data: the file, or its first bytes."""
     try:
         yield
     except UnreadableImage:
@@ -86,15 +88,22 @@ def _reasons(data: bytes) -> Iterator[None]:
 
 
 def _decode(data: bytes, rules: Images) -> Picture:
-    frame = _first_frame(data, rules)
-    pixels = np.asarray(_resize(frame.image, rules))
+    frame = first_frame(data, rules)
+    pixels = as_seen(frame.image, rules)
     return Picture(
         pixels, frame.width, frame.height, frame.format, frame.mode, frame.bits, frame.orientation, frame.taken
     )
 
 
-def _first_frame(data: bytes, rules: Images) -> Frame:
+def as_seen(image: Image.Image, rules: Images) -> NDArray[np.uint8]:
+    """An upright RGB picture as a model sees it: (height, width, 3) as the rules say, 0..255."""
+    return np.asarray(_resize(image, rules))
+
+
+def first_frame(data: bytes, rules: Images) -> Frame:
     """Read the first frame. The bytes alone decide which reader does it, never the file's name."""
+    if not data:
+        raise UnreadableImage("the file is empty")
     if is_dicom(data):
         return read_dicom(data, rules)
     refuse_camera_raw(data, is_tiff=is_tiff(data))

@@ -16,6 +16,10 @@ class UnreadableImage(Exception):  # noqa: N818 - an answer about a file, writte
     """These bytes are not a readable image; str() is the reason, in words for a person."""
 
 
+class LargerThanTile(UnreadableImage):
+    """A scene (`images.tiles`): it is read window by window at night, and never as one picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """The first frame of a file, upright and with 8 bits a sample."""
@@ -33,10 +37,15 @@ class Frame:
 def refuse_too_large(width: int, height: int, rules: Images) -> None:
     """Raise UnreadableImage when the declared size is empty or over the limit. Call it before memory is allocated.
 
-    It waits while other threads decode too many pixels.
+    Raise LargerThanTile for a scene. It waits while other threads decode too many pixels.
     """
     if width < 1 or height < 1:
         raise UnreadableImage(f"damaged image: its header claims {width} x {height} pixels")
+    if rules.tiles and max(width, height) > rules.tiles.size:
+        raise LargerThanTile(
+            f"{width} x {height} pixels is larger than a tile of images.tiles ({rules.tiles.size}): nights read it "
+            "tile by tile; to learn from it or to serve it, cut it with `nightshift data tiles SOURCE FOLDER`"
+        )
     if width * height > rules.max_megapixels * 1e6:
         raise UnreadableImage(
             f"{width} x {height} pixels is more than images.max_megapixels ({rules.max_megapixels:g}) allows"

@@ -24,6 +24,7 @@ from pipeline.night.review import KINDS, REVIEW, OnPage, by_kind, on_page, thumb
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review_file import read_review
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
+from pipeline.night.scene_files import pictures_of, scenes_of
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.night.sure import drawn_from
 from pipeline.night.verdict import alarms
@@ -40,6 +41,7 @@ TEMPLATE = "night/morning.html"
 NIGHTS = 7  # earlier nights on the page
 PICTURES = 12  # of each kind; review.html has more
 UNREADABLE = 50  # files listed with their reasons
+SCENES_ON_PAGE, CLASSES_OF_SCENE = 24, 6  # scenes.csv has all
 CLASSES = 30  # bars, the most frequent first
 NO_PAST = "MLflow has no record of this night (batch.track is false), so this page has no earlier nights."
 
@@ -67,6 +69,15 @@ class Mix(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class ShownScene:
+    """A scene (images.tiles) on the page."""
+
+    path: str
+    picture: Picture | None
+    classes: Sequence[Row]  # its rows of scenes.csv
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """What the page shows beside the summary."""
 
@@ -74,6 +85,7 @@ class Shown:
     kinds: Mapping[str, list[OnPage]]  # rows of the review, as `review.by_kind` gives them
     sure: Mapping[str, list[OnPage]]  # label -> rows that the model is sure of
     links: Sequence[Link] = ()
+    scenes: Sequence["ShownScene"] = ()
     accuracy: Estimate | None = None  # of the `ok` rows, as people have judged them
     events: Sequence[OnPage] = ()  # some rows of events.csv, each with the picture of its best image
 
@@ -126,11 +138,14 @@ def draw(
 
     pictures: of the rows of the review and of `sure`, by their paths; sure: as `SureAnswers` draws them.
     """
+    scenes = [*scenes_of(output).items()][:SCENES_ON_PAGE]
+    overlays = pictures_of(output, dict(scenes))
     shown = Shown(
         as_typed(output),
         by_kind(on_page(_review_of(output)), pictures),
         {label: [_sure_picture(row, pictures) for row in rows] for label, rows in sure.items()},
         tuple(neighbours(output, PAGE, summary.model_version)),
+        [ShownScene(path, overlays.get(path), rows[:CLASSES_OF_SCENE]) for path, rows in scenes],
         read_accuracy(output, summary),
         [{**row, "picture": pictures.get(row["best_image"])} for row in to_show(read_events(output))],
     )
@@ -209,6 +224,7 @@ def page(summary: NightSummary, shown: Shown, past: Past, wrong: list[str]) -> s
         past=past,
         kinds={kind: rows[: UNREADABLE if kind == "unreadable" else PICTURES] for kind, rows in kinds.items()},
         sure=shown.sure,
+        scenes=shown.scenes,
         accuracy=element(shown.accuracy),
         events=shown.events,
         counts=counts,

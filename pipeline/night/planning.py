@@ -23,6 +23,7 @@ from pipeline.registry.versions import Registered
 from pipeline.storage.folders import Folder
 from pipeline.storage.left_aside import LeftAside, Tally
 
+SCENES_A_SHARD = 8
 BYTES_A_ROW = 800  # in its part and in predictions.csv
 
 
@@ -80,7 +81,10 @@ def begin(options: NightOptions, params: Params) -> Run:
     def settle(files: int, shards: int) -> RunPlan:
         return _settle(options, params, labels, (files, shards), tally.found())
 
-    return Run.begin(output, tally.images(source.list_files()), params.batch.shard_size, settle)
+    size = params.batch.shard_size
+    if params.images.tiles:  # a scene takes as long as thousands of images, and finished shards survive
+        size = min(size, SCENES_A_SHARD)
+    return Run.begin(output, tally.images(source.list_files()), size, settle)
 
 
 def _refuse_another_night(source: Folder, output: Folder) -> None:

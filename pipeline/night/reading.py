@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from pipeline.core.errors import NightshiftError
-from pipeline.images.decode import Picture, UnreadableImage, decode
+from pipeline.images.decode import LargerThanTile, Picture, UnreadableImage, decode
 from pipeline.images.measures import Light, measure_light
 from pipeline.night.repeats import Answer
 from pipeline.night.rows import Repeated, Unreadable
@@ -28,6 +28,7 @@ BYTES_A_PIXEL, HEADER_BYTES = 16, 64_000_000  # largest size of a file with the 
 READERS = 8  # of a slow disk, for each that decodes: with 20 ms a file, four keep a core busy (benchmarks/slow_disk.py)
 SLOW = 0.005  # seconds for a file's bytes; where they come sooner, more readers only cost: 5 to 10 % of decoding
 BYTES_AHEAD = 128_000_000  # of large files fewer are read ahead, so that they are held in no more memory than this
+MRXS = ".mrxs"  # a slide whose own bytes are only a small picture; the others lie in the folder beside it
 MOST_HANGING = 8  # files in a row; then the disk or the network hangs, not a file
 
 
@@ -45,7 +46,14 @@ class Decoded:
     light: Light  # of the picture's pixels
 
 
-Read = Decoded | Repeated | Unreadable
+@dataclass(frozen=True, slots=True)
+class SceneFile:
+    """A file that is larger than a tile of images.tiles: `scene_reading` reads it."""
+
+    path: str  # as listed
+
+
+Read = Decoded | Repeated | Unreadable | SceneFile
 Lookup = Callable[[str], Answer | None]  # SHA-256 of a file's content -> its known answer
 Decoder = Callable[[bytes, Images], Picture]  # may raise UnreadableImage
 
@@ -74,6 +82,7 @@ class Reading:
     timeout: float  # seconds for one file
     decoder: Decoder = decode
     known: Lookup = nothing_known  # files with a known answer are not decoded
+    scenes: bool = False  # whether the caller reads scenes itself; else they are unreadable, and it says why
 
 
 def read_images(source: Folder, paths: Iterable[str], rules: Images, how: Reading) -> Iterator[Read]:
@@ -145,7 +154,7 @@ def _read(job: _Job, source: Folder, rules: Images, how: Reading, turns: Turns) 
                 turns.give_back()
 
     job.started = time.monotonic()
-    return read_image(source, job.path, rules, in_turn, known)
+    return read_image(source, job.path, rules, in_turn, known, scenes=how.scenes)
 
 
 def _result(job: _Job, timeout: float, turns: Turns) -> Read | None:
@@ -165,26 +174,38 @@ def _result(job: _Job, timeout: float, turns: Turns) -> Read | None:
 
 
 def read_image(
-    source: Folder, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = nothing_known
-) -> Read:
+    source: Folder, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = nothing_known, *,
+    scenes: bool = False,
+) -> Read:  # fmt: skip
     """The file's picture, its answer if it is `known`, or the reason why there is neither.
 
-    It hashes exactly the bytes that it decodes.
+    It hashes exactly the bytes that it decodes. scenes: whether a picture larger than a tile is a SceneFile.
     """
-    digest, most = "", int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES
+    if scenes and path.lower().endswith(MRXS):
+        return SceneFile(path)
+    digest, most = "", most_bytes(rules, scenes=scenes)
     try:
         data = source.read_at_most(path, most)
         digest = sha256(data)
-        if answer := known(digest):
+        if (answer := known(digest)) and not _is_of_scene(answer, rules):  # its tiles are in no row
             return Repeated(path, digest, answer)
         picture = decoder(data, rules)
         return Decoded(path, digest, picture, measure_light(picture.pixels))
     except UnfitFile as error:
-        return Unreadable(path, _unfit(error, most))
+        if scenes and error.is_regular:  # too long to be held in memory only to see how large its picture is
+            return SceneFile(path)
+        return Unreadable(path, unfit(error, most))
     except OSError as error:
-        return Unreadable(path, f"the file cannot be read: {error.strerror or _reason(error)}")
+        return Unreadable(path, cannot_be_read(error))
     except UnreadableImage as error:
+        if scenes and isinstance(error, LargerThanTile):
+            return SceneFile(path)
         return Unreadable(path, str(error), digest)
+
+
+def cannot_be_read(error: OSError) -> str:
+    """Why a file has no answer, in words for its row."""
+    return f"the file cannot be read: {error.strerror or _reason(error)}"
 
 
 def _reason(error: OSError) -> str:
@@ -195,7 +216,17 @@ def _reason(error: OSError) -> str:
     return str(error)
 
 
-def _unfit(error: UnfitFile, most: int) -> str:
+def _is_of_scene(answer: Answer, rules: Images) -> bool:
+    return rules.tiles is not None and max(int(answer["width"]), int(answer["height"])) > rules.tiles.size
+
+
+def most_bytes(rules: Images, *, scenes: bool) -> int:
+    """The longest file that is read at once; where scenes are asked for, a longer one is a scene."""
+    return HEADER_BYTES if scenes else int(rules.max_megapixels * 1e6 * BYTES_A_PIXEL) + HEADER_BYTES
+
+
+def unfit(error: UnfitFile, most: int) -> str:
+    """Why a file is not read at all, in words for its row."""
     if not error.is_regular:
         return "no longer a regular file"
     return f"{error.bytes or 'its'} bytes are more than images.max_megapixels allows a file ({most})"

@@ -18,7 +18,7 @@ from pipeline.core.pages import prepare as prepare_pages
 from pipeline.model.contract import Contract, read_contract
 from pipeline.model.precision import contract_in_use
 from pipeline.model.reference import Reference, read_reference
-from pipeline.night import shadow
+from pipeline.night import scene_files, shadow
 from pipeline.night.camera_looks import CameraLook
 from pipeline.night.cameras import Cameras, earlier_looks, name_of
 from pipeline.night.counts import Counted, Counts, LabelsError, Repeats, Truth, feed, read_labels
@@ -114,7 +114,7 @@ def without_shadow(run: Run, results: Results, params: Params, why: str) -> Resu
 def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     """Write everything except the morning page, which a shadow does not have."""
     output, plan, batch = run.output, run.plan, params.batch
-    file = run.merge()
+    file, scenes = run.merge(), scene_files.merge(run)
     started, now = datetime.datetime.fromisoformat(plan.started_at), datetime.datetime.now(datetime.UTC)
     with model_folder(output) as folder:
         contract = contract_in_use(read_contract(folder), params.compute)
@@ -124,8 +124,11 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     truth, drift, draw = _truth(labels), _drift_from(reference, batch.max_drift), SureAnswers(plan.started_at)
     bursts = Events(contract.class_names, params.preprocess.burst_seconds, contract.events)
     cameras = Cameras(earlier_looks(output, plan.started_at), contract.images)
-    every = (counts, repeats, candidates, truth, drift, draw, bursts, cameras)
+    of_drift = [] if scenes or not drift else [drift]
+    every = (counts, repeats, candidates, truth, draw, bursts, cameras, *of_drift)
     feed(read_rows(file), [one for one in every if one])
+    if scenes and drift:
+        feed(scene_files.with_tiles(output, read_rows(file)), [drift])
     known.close()
     looks = cameras.found(folder_at(plan.input), contract.images, params.compute.threads)
     events = bursts.found()
@@ -153,6 +156,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         events=bursts.counts(events),
         cameras=looks or None,
         only_cameras=_is_of_cameras_only(file, looks, reference, batch.max_drift) if moved and moved.drifted else None,
+        scenes=scenes,
     )
     if batch.parquet:
         from pipeline.night.parquet import write_parquet

@@ -24,6 +24,7 @@ from pipeline.night.review_file import REVIEW_COLUMNS
 from pipeline.night.review_labels import REVIEW as REVIEW
 from pipeline.night.review_labels import agreed_in, judged_cell
 from pipeline.night.rows import COLUMNS, WHY, Row, as_cells, labels_in
+from pipeline.night.scene_files import pictures_of, scenes_of
 from pipeline.night.summary import Drift, ReviewCounts
 from pipeline.params.data import Images
 from pipeline.storage.folders import Folder
@@ -184,14 +185,15 @@ def on_page(rows: Iterable[Row]) -> list[Row]:
 def thumbnails(source: Folder, rows: Iterable[Row], rules: Images, threads: int, output: Folder) -> dict[str, Picture]:
     """Small pictures of these rows, by their paths, for a page in `output`.
 
-    A file that is gone or has changed has none. Each leads to its image where `source` is on a disk.
+    A file that is gone or has changed has none. Each leads to its image where `source` is on a disk; that of a scene to
+    its picture with coloured tiles.
 
     A picture is what the model saw, in the shape of the image. It comes from the same decoding that succeeded in the
     night, so a malicious file gets no new code path.
     """
     digests = {row["path"]: row["sha256"] for row in rows if row["status"] != "unreadable"}
-    paths = {listed_path(path): path for path in digests}
-    found = {}
+    found = pictures_of(output, {path: of_it for path, of_it in scenes_of(output).items() if path in digests})
+    paths = {listed_path(path): path for path in digests if path not in found}
     try:
         for read in read_images(source, paths, rules, Reading(threads, AHEAD, PATIENCE)):
             if isinstance(read, Decoded) and read.sha256 == digests[paths[read.path]]:

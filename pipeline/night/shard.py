@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import decode
+from pipeline.images.measures import Light
+from pipeline.images.scenes import Tile
 from pipeline.model.candidates import candidates
 from pipeline.model.contract import CONTRACT, Contract
 from pipeline.model.doubt import reasons
@@ -23,9 +26,13 @@ from pipeline.model.reference import Reference, read_reference
 from pipeline.night.ledger import Done, Run, known_of, model_of
 from pipeline.night.processes import pays as processes_pay
 from pipeline.night.processes import read_by_processes
-from pipeline.night.reading import Decoded, Decoder, Read, Reading, read_images
+from pipeline.night.reading import Decoded, Decoder, Read, Reading, SceneFile, read_images
 from pipeline.night.repeats import Known
-from pipeline.night.rows import Classified, FileOutcome, answer_of, to_row
+from pipeline.night.rows import Classified, answer_of, to_row
+from pipeline.night.scene_files import write_part
+from pipeline.night.scene_reading import OfScene, SceneTile, with_scenes
+from pipeline.night.tiled_scenes import JudgedTile, Outcome, Scenes
+from pipeline.night.workers import apart, walk_apart
 from pipeline.params.file import Params
 from pipeline.params.model import Compute
 from pipeline.storage.folders import Folder, folder_at
@@ -34,7 +41,7 @@ _one_at_a_time = threading.Lock()  # one network, so one shard at a time
 ALWAYS = nullcontext()
 AT_THE_MODEL = 2  # batches: one is computed, while the next is stacked and copied to a card
 _Answers = tuple[Sequence[NDArray[np.float32]] | NDArray[np.float32], NDArray[np.float32] | None]
-_Asked = tuple[list[Read], list[str], "Future[_Answers]"]  # a batch, its different contents, their answers
+_Asked = tuple[list[Read | OfScene], list[str], "Future[_Answers]"]  # a batch, its different contents, their answers
 
 
 class OtherModelError(NightshiftError):
@@ -70,19 +77,23 @@ def classify_here(
     source, size = folder_at(run.plan.input), params.batch.batch_size
     with turn:
         engine, reference = _engine(run.output, params.compute, size, run.plan.contract_hash)
-    known = Known(known_of(run.output))
+    known, rules = Known(known_of(run.output)), engine.contract.images
     paths = (path for number in numbers for path in run.shard(number))
     # Two batches in flight bound the memory.
-    how = Reading(params.compute.threads, 2 * size, params.batch.file_timeout, decoder, known.get)
+    how = Reading(params.compute.threads, 2 * size, params.batch.file_timeout, decoder, known.get, bool(rules.tiles))
     read = read_by_processes if decoder is decode and processes_pay(params.compute) else read_images
-    reads = read(source, paths, engine.contract.images, how)
-    begun = itertools.chain(list(itertools.islice(reads, 1)), reads)
+    reads = read(source, paths, rules, how)
+    survives = walk_apart if decoder is apart else None
+    all_reads = with_scenes(reads, source, rules, how, survives)
+    begun = itertools.chain(list(itertools.islice(all_reads, 1)), all_reads)
     with turn:
-        outcomes = judge(begun, engine, size, reference)
+        scenes = Scenes(engine.contract, with_places=run.plan.location)
+        outcomes = scenes.files(judge(begun, engine, size, reference))
         for number in numbers:
             files = len(run.shard(number))
             rows = (to_row(outcome, run.plan.stamp, run.plan.heading) for outcome in itertools.islice(outcomes, files))
-            run.write_part(number, _remembered(rows, known, run.plan.heading))
+            remembered = _remembered(rows, known, run.plan.heading)
+            run.write_part(number, _with_scenes(remembered, run, number, scenes))
             yield number, files
     known.close()
 
@@ -97,15 +108,15 @@ def classify_alone(run: Run, number: int, params: Params) -> int:
 
 
 def judge(
-    reads: Iterator[Read], engine: Engine, size: int, reference: Reference | None = None
-) -> Iterator[FileOutcome]:
-    """One outcome per file, in order; unreadable files never reach the model.
+    reads: Iterator[Read | OfScene], engine: Engine, size: int, reference: Reference | None = None
+) -> Iterator[Outcome]:
+    """One outcome per file, in order, or per tile of a scene; unreadable files never reach the model.
 
     reference: what to compare the images with; None: no outlier scores and no flags. The model has the next batch
     before the outcomes of one are used, so that it never waits for them.
     """
     asked: deque[_Asked] = deque()
-    batch: list[Read] = []
+    batch: list[Read | OfScene] = []
     ended: list[Exception] = []
     with ThreadPoolExecutor(AT_THE_MODEL, "model") as model:
         for read in _until_an_error(reads, ended):
@@ -122,7 +133,7 @@ def judge(
         raise error
 
 
-def _until_an_error(reads: Iterator[Read], ended: list[Exception]) -> Iterator[Read]:
+def _until_an_error(reads: Iterator[Read | OfScene], ended: list[Exception]) -> Iterator[Read | OfScene]:
     """What was read, also where the disk is gone then: the caller raises that error when all of it has its outcome."""
     try:
         yield from reads
@@ -130,9 +141,17 @@ def _until_an_error(reads: Iterator[Read], ended: list[Exception]) -> Iterator[R
         ended.append(error)
 
 
-def _submit(batch: list[Read], model: ThreadPoolExecutor, engine: Engine, reference: Reference | None) -> _Asked:
+def _submit(
+    batch: list[Read | OfScene], model: ThreadPoolExecutor, engine: Engine, reference: Reference | None
+) -> _Asked:
     """Hand a batch over to a thread that asks the model, about identical bytes once."""
-    pictures = {read.sha256: read.picture.pixels for read in batch if isinstance(read, Decoded)}
+    pictures: dict[str, NDArray[np.uint8]] = {}
+    for read in batch:
+        match read:
+            case Decoded(sha256=digest, picture=picture):
+                pictures[digest] = picture.pixels
+            case SceneTile(tile=Tile(ignored="") as tile):
+                pictures[read.key] = tile.pixels
     return batch, [*pictures], model.submit(_ask, [*pictures.values()], engine, reference)
 
 
@@ -144,13 +163,33 @@ def _ask(pictures: list[NDArray[np.uint8]], engine: Engine, reference: Reference
 
 
 def _outcomes(
-    batch: list[Read], digests: list[str], answers: "Future[_Answers]", contract: Contract, reference: Reference | None
-) -> Iterator[FileOutcome]:
+    batch: list[Read | OfScene], digests: list[str], answers: "Future[_Answers]", contract: Contract,
+    reference: Reference | None,
+) -> Iterator[Outcome]:  # fmt: skip
     rows, embeddings = answers.result()
     scores = [None] * len(rows) if reference is None or embeddings is None else reference.scores(embeddings).tolist()
     found = {digest: (row, score) for digest, row, score in zip(digests, rows, scores, strict=True)}
     for read in batch:
-        yield _outcome(read, *found[read.sha256], contract, reference) if isinstance(read, Decoded) else read
+        match read:
+            case Decoded(path, digest, picture, light):
+                size = picture.width, picture.height
+                judged = _outcome(path, digest, size, light, *found[digest], contract, reference)
+                yield replace(judged, taken=picture.taken)
+            case SceneTile(path, digest, window, Tile(ignored="") as tile):
+                row, score = found[read.key]
+                size = window.width, window.height
+                judged = _outcome(path, digest, size, tile.light, row, score, contract, reference)
+                yield JudgedTile(read, tile, row, judged)
+            case SceneFile():
+                raise AssertionError("a scene is read tile by tile")
+            case _:
+                yield read
+
+
+def _with_scenes(rows: Iterable[list[str]], run: Run, number: int, scenes: Scenes) -> Iterator[list[str]]:
+    """The rows of a shard; before they end, and so count, what is kept of its scenes is written."""
+    yield from rows
+    write_part(run, number, scenes.taken())
 
 
 def _remembered(rows: Iterable[list[str]], known: Known, columns: Sequence[str]) -> Iterator[list[str]]:
@@ -163,16 +202,14 @@ def _remembered(rows: Iterable[list[str]], known: Known, columns: Sequence[str])
 
 
 def _outcome(
-    read: Decoded, row: NDArray[np.float32], score: float | None, contract: Contract, reference: Reference | None
-) -> Classified:
+    path: str, digest: str, size: tuple[int, int], light: Light, row: NDArray[np.float32], score: float | None,
+    contract: Contract, reference: Reference | None,
+) -> Classified:  # fmt: skip
     best = np.argsort(-row, kind="stable")[:RANKS]
     ranked = tuple((contract.class_names[index], float(row[index])) for index in best)
     why = reasons(ranked[0][1], score, contract)
-    width, height = read.picture.width, read.picture.height
-    odd = () if reference is None else reference.flags(read.light, width, height)
+    odd = () if reference is None else reference.flags(light, *size)
     numbers = [] if contract.candidates_above is None else candidates(row, contract.candidates_above)
     names = tuple(contract.class_names[number] for number in numbers)
     flags = why + odd
-    return Classified(
-        read.path, read.sha256, width, height, ranked, bool(why), score, flags, read.light, names, read.picture.taken
-    )
+    return Classified(path, digest, *size, ranked, bool(why), score, flags, light, names)

@@ -92,6 +92,16 @@ class ShadowFound(Part):
     pairs: tuple[tuple[str, str, int], ...]  # champion's label, challenger's label, files
 
 
+class ScenesFound(Part):
+    """The scenes of a night (images.tiles), and their tiles by status."""
+
+    files: int
+    ok: int
+    unsure: int
+    ignored: int
+    unreadable: int
+
+
 class Certified(Part):
     """Whether the model's threshold is certified, as in its contract."""
 
@@ -133,6 +143,7 @@ class NightSummary(Part):
     events: EventCounts | None = None  # None: no image has a time
     cameras: dict[str, CameraLook] | None = None  # those with enough new images; None: none
     only_cameras: bool | None = None  # whether the night without the cameras that changed is as in training
+    scenes: ScenesFound | None = None  # None: no file was larger than a tile
 
     @property
     def has_strangers(self) -> bool:

@@ -10,15 +10,20 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from typing import ParamSpec, TypeVar
 
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import Picture, UnreadableImage, decode
 from pipeline.night import worker
 from pipeline.night.ledger import Done, Run
+from pipeline.night.scene_reading import CRASHED as CRASHED
+from pipeline.night.scene_reading import walk
 from pipeline.params.data import Images
 from pipeline.params.file import Params
+from pipeline.storage.folders import Folder
 
-CRASHED = "its decoder crashed; the file is damaged, or made to do harm"
+P = ParamSpec("P")
+T = TypeVar("T")
 # Classifies shards of a run: yields the number of each and its count of files when its part is there.
 Classifier = Callable[[Run, list[int], Params], Done]
 Asked = tuple[Run, list[int], Params, bool]  # run, shards, parameters, carefully
@@ -88,12 +93,26 @@ def apart(data: bytes, rules: Images) -> Picture:
 
     One death may have another cause: an earlier file, or too little memory.
     """
+    return _twice(decode, data, rules)
+
+
+def walk_apart(source: Folder, path: str, rules: Images) -> bool:
+    """Whether another process can read all tiles of a scene without dying twice."""
+    try:
+        _twice(walk, source, path, rules)
+    except UnreadableImage:
+        return False
+    return True
+
+
+def _twice(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """What `work` gives in another process. Raises UnreadableImage when two such processes die."""
     global _pool
     with _lock:
         for _ in range(2):
             _pool = _pool or ProcessPoolExecutor(1, worker.SPAWN, worker.end_with_parent)
             try:
-                return _pool.submit(decode, data, rules).result()
+                return _pool.submit(work, *given, **named).result()
             except BrokenProcessPool:
                 _pool = None
     raise UnreadableImage(CRASHED)

@@ -12,6 +12,17 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class Tiles(Section):
+    """How a scene, a picture larger than one tile, is cut into the images that a model sees."""
+
+    size: int = Field(default=512, ge=32, le=4096)  # pixels of the scene, of a tile's sides
+    overlap: float = Field(default=0.1, ge=0, le=0.9)  # share of the size
+    ignore: Literal["blank"] | None = "blank"  # tiles that are not judged
+    blank_below: float = Field(default=2.0, ge=0)  # contrast, 0..127.5, of a blank tile
+    level: int = Field(default=0, ge=0)  # of a pyramid; 0: the full picture
+    max_gigapixels: float = Field(default=20.0, gt=0)  # a larger scene is refused
+
+
 class Images(Section):
     """How encoded bytes become the pixels a model sees."""
 
@@ -26,6 +37,7 @@ class Images(Section):
     denoise: Literal["none", "median", "non_local_means"] = "none"
     clahe: float = Field(default=0.0, ge=0, le=100)  # clip limit; 0: off
     white_level: int | None = Field(default=None, ge=1, le=65535)  # of 16-bit samples, shown as 255; None: all of them
+    tiles: Tiles | None = None  # of pictures larger than one; None: every picture is read whole
 
     @field_validator("window", mode="before")
     @classmethod
@@ -62,7 +74,7 @@ class Images(Section):
     @property
     def unused(self) -> set[str]:
         """The later fields at their defaults: a contract has the same hash with and without them."""
-        later = ("window", "bands", "stretch", "denoise", "clahe", "white_level")
+        later = ("window", "bands", "stretch", "denoise", "clahe", "white_level", "tiles")
         return {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
 
 

@@ -5,11 +5,12 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pipeline.core.errors import NightshiftError
 
@@ -18,6 +19,15 @@ from pipeline.core.errors import NightshiftError
 NO_FOLDER_SYNC = frozenset(
     {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EISDIR, errno.EACCES}
 )
+
+
+class UnfitFile(Exception):  # noqa: N818 - what it is
+    """A file that we refuse to read: it is not a regular file, or longer than allowed."""
+
+    def __init__(self, bytes_: int | None, *, is_regular: bool = True) -> None:
+        """bytes_: its length, if known."""
+        super().__init__("no longer a regular file" if not is_regular else f"too long: {bytes_ or 'unknown'} bytes")
+        self.bytes, self.is_regular = bytes_, is_regular
 
 
 @contextmanager
@@ -79,6 +89,15 @@ def sync(path: Path) -> None:
             return
         error.filename = error.filename or str(path)  # fsync does not set it
         raise
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, opened for reading. Raises UnfitFile for any other: reading a pipe could block for ever."""
+    opened = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        return opened
+    opened.close()
+    raise UnfitFile(None, is_regular=False)
 
 
 def write_json(path: Path, value: Any) -> None:

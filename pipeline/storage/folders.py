@@ -13,17 +13,9 @@ from typing import Any, ClassVar, Self
 
 from pipeline.storage import files
 from pipeline.storage.addresses import place
+from pipeline.storage.files import UnfitFile as UnfitFile  # whoever reads from a folder finds it here
 from pipeline.storage.listing import Aside, Listed
 from pipeline.storage.stores import Place
-
-
-class UnfitFile(Exception):  # noqa: N818 - what it is
-    """A file that we refuse to read: it is not a regular file, or longer than allowed."""
-
-    def __init__(self, bytes_: int | None, *, is_regular: bool = True) -> None:
-        """bytes_: its length, if known."""
-        super().__init__("no longer a regular file" if not is_regular else f"too long: {bytes_ or 'unknown'} bytes")
-        self.bytes, self.is_regular = bytes_, is_regular
 
 
 class Folder(ABC):
@@ -138,6 +130,10 @@ class Folder(ABC):
     @abstractmethod
     def at_hand(self) -> AbstractContextManager[Path]:
         """The folder on this machine while the block runs: itself, or a temporary copy."""
+
+    @abstractmethod
+    def file_at_hand(self, name: str) -> AbstractContextManager[Path]:
+        """A file on this machine while the block runs: itself, or a temporary copy."""
 
     @abstractmethod
     def contains(self, other: "Folder") -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -37,12 +36,9 @@ class LocalFolder(Folder):
 
     def read_at_most(self, name: str, most: int) -> bytes:
         """The bytes of a regular file. We check: a pipe that replaced it since the listing would block for ever."""
-        with os.fdopen(os.open(self.path / name, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
-            about = os.fstat(opened.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise UnfitFile(None, is_regular=False)
-            if about.st_size > most:
-                raise UnfitFile(about.st_size)
+        with files.open_regular(self.path / name) as opened:
+            if (size := os.fstat(opened.fileno()).st_size) > most:
+                raise UnfitFile(size)
             return opened.read()
 
     def replacing(self, name: str) -> AbstractContextManager[Path]:
@@ -107,6 +103,11 @@ class LocalFolder(Folder):
     def at_hand(self) -> Iterator[Path]:
         """This folder itself."""
         yield self.path
+
+    @contextmanager
+    def file_at_hand(self, name: str) -> Iterator[Path]:
+        """The file itself."""
+        yield self.path / name
 
     def contains(self, other: Folder) -> bool:
         """Whether `other` is this folder or lies inside it, links followed."""

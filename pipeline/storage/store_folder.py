@@ -113,6 +113,14 @@ class StoreFolder(Folder):
             stores.download(self.path, Path(room))
             yield Path(room)
 
+    @contextmanager
+    def file_at_hand(self, name: str) -> Iterator[Path]:
+        """A temporary copy of the object, which is fetched in pieces."""
+        with tempfile.TemporaryDirectory(prefix="nightshift.") as room:
+            copy = Path(room, "object")
+            stores.attempt(self.path, lambda: self.path.fs.get_file(self._key(name), str(copy)))
+            yield copy
+
     def contains(self, other: Folder) -> bool:
         """Whether `other` is this folder or lies inside it."""
         return f"{other}/".startswith(f"{self}/")
