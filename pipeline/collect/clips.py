@@ -41,7 +41,9 @@ def clips_in(address: Address, settled: float = SETTLED) -> list[Address]:
         if not folder.is_dir():
             raise NotADirectoryError
         young = time() - settled
-        found = [file for file in files if file.is_file() and file.stat().st_mtime <= young]
+        inside = folder.resolve()
+        found = [file for file in files if file.is_file() and file.resolve().is_relative_to(inside)]
+        found = [file for file in found if file.stat().st_mtime <= young]
     except OSError as error:
         raise _no_file(address, error, "a folder of clips") from None
     shown = [file for file in found if not any(map(is_hidden, file.relative_to(folder).parts))]
@@ -52,7 +54,12 @@ def clip_frames(address: Address, every: float, stop: Event | None) -> Iterator[
     """The frames of a clip, at least `every` seconds of its own time apart. Raises SourceLost."""
     av = av_of(address)
     try:
-        with Path(address.place).open("rb") as file, av.open(file, options=READ) as container:
+        path = Path(address.place)
+        if not path.is_file():  # to open a pipe would wait for ever
+            raise FileNotFoundError
+        if not path.stat().st_size:
+            raise SourceLost(address, Why.BROKEN, "the file is empty.")
+        with path.open("rb") as file, av.open(file, options=READ) as container:
             if container.streams.video:
                 clip = _Clip(container, every)
                 for frame in clip.frames():
@@ -77,14 +84,16 @@ class _Clip:
         self._container, self._stream = container, container.streams.video[0]
         self._decoder = Decoder(self._stream, every)
         self._every, self._count, self._end, self._error = every, 0, 0.0, ""
-        self._start = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+        self._start: float | None = None  # of its first frame, by the stream's count; not always where a header says
 
     def frames(self) -> Iterator[Frame]:
         """The undamaged frames that are wanted."""
         created, due = _created(self._container), 0.0
         for frame in self._decoded():
             stamp = seconds(frame)
-            at = None if stamp is None else stamp - self._start
+            if self._start is None:
+                self._start = stamp
+            at = None if stamp is None or self._start is None else stamp - self._start
             if at is not None and at < due - SLACK:
                 continue
             if at is not None and self._every:
@@ -97,13 +106,15 @@ class _Clip:
         """What was wrong with the clip, in words; empty where nothing was."""
         if not self._count:
             return "it has no frame that can be decoded. Copy it again."
+        start, declared = self._start or 0.0, self._declared()
+        end = self._end - start
         if self._error:
-            return f"it is damaged after {_clock(self._end)} ({self._error}). {GIVEN_BEFORE}."
-        if (damaged := self._decoder.damaged) > 0:
-            first = _clock(max(0.0, (self._decoder.first_damage or 0.0) - self._start))
+            return f"it is damaged after {_clock(end)} ({self._error}). {GIVEN_BEFORE}."
+        if declared - end > MISSING_END:
+            return f"it is cut off after {_clock(end)} of {_clock(declared)}. {GIVEN_BEFORE}."
+        if damaged := self._decoder.damaged:
+            first = _clock((self._decoder.first_damage or 0.0) - start)
             return f"it is damaged in {counted(damaged, 'place')}, the first at {first}. The other frames were taken."
-        if (declared := self._declared()) - self._end > MISSING_END:
-            return f"it is cut off after {_clock(self._end)} of {_clock(declared)}. {GIVEN_BEFORE}."
         return ""
 
     def _decoded(self) -> Iterator["VideoFrame"]:
@@ -112,7 +123,7 @@ class _Clip:
         try:
             for packet in packets_of(self._container, self._stream):
                 if (stamp := seconds(packet)) is not None:
-                    self._end = max(self._end, stamp + float((packet.duration or 0) * packet.time_base) - self._start)
+                    self._end = max(self._end, stamp + float((packet.duration or 0) * packet.time_base))
                 strict = not self._decoder.is_lenient
                 yield from self._decoder.frames(packet)
                 if strict and self._decoder.is_lenient:
@@ -142,7 +153,7 @@ def _created(container: "InputContainer") -> datetime | None:
 
 def _clock(seconds_in: float) -> str:
     """A place in a clip: `1:02:03`, `2:03`."""
-    minutes, left = divmod(int(seconds_in), 60)
+    minutes, left = divmod(max(0, int(seconds_in)), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{left:02}" if minutes >= 60 else f"{minutes}:{left:02}"
 
 
