@@ -28,6 +28,7 @@ from pipeline.core.paths import (
     VALIDATION,
 )
 from pipeline.data.manifest import InvalidData, build_manifest, measure_files, with_metadata
+from pipeline.data.partners import Joined, joined_by, partners, partners_in_words
 from pipeline.data.report_tables import write_table
 from pipeline.data.side_table import as_named, orphans_of, read_metadata
 from pipeline.data.split_units import scenes
@@ -45,11 +46,15 @@ def look(params: Params, side: pd.DataFrame) -> pd.DataFrame:
     if found.note:
         log.warning("%s", found.note)
     manifest["cluster"] = found.cluster
+    together = partners(manifest, params.preprocess.burst_seconds)
+    for note in together.notes:
+        log.warning("%s", note)
+    manifest = manifest.assign(burst=together.burst, subject=together.subject)
     manifest["quarantined"] = quarantine(manifest, limits)
     return manifest
 
 
-def numbers(manifest: pd.DataFrame, judged: list[Judgement]) -> dict[str, Any]:
+def numbers(manifest: pd.DataFrame, judged: list[Judgement], together: Joined) -> dict[str, Any]:
     """What reports/validation.json says of the data."""
     copies = manifest.groupby("cluster")["path"].transform("size")
     return {
@@ -58,6 +63,9 @@ def numbers(manifest: pd.DataFrame, judged: list[Judgement]) -> dict[str, Any]:
         "unreadable": int((~manifest["readable"]).sum()),
         "quarantined": int((manifest["quarantined"] != "").sum()),
         "images_with_near_duplicates": int((copies > 1).sum()),
+        "images_in_bursts": together.in_bursts,
+        "images_of_shared_patients": together.of_subjects,
+        "random_split_leak": round(together.leak, 4),
         "expectations": len(judged),
         "expectations_met": sum(one.met for one in judged),
         "faults": {one.fault: one.missed for one in judged},
@@ -83,11 +91,14 @@ def main() -> None:
     with replacing(DATA_DOCS) as beside:
         judged = judge(tables(manifest, drift, orphans, limits), checks(limits), beside)
     write_json(EXPECTATIONS, [one.model_dump() for one in judged])
-    summary = numbers(manifest, judged)
+    together = joined_by(manifest, params.preprocess.fractions.train)
+    summary = numbers(manifest, judged, together)
     write_json(VALIDATION, summary)
     for one in judged:
         if one.status == "warning":
             log.warning("%s: %s", one.fault, one.sentence)
+    for words in partners_in_words(together, params.preprocess.burst_seconds):
+        log.info("%s", words)
     for words in hints(manifest, RAW, params.images):
         log.warning("%s", words)
     if errors := [f"{one.fault}: {one.sentence}" for one in judged if one.status == "error"]:

@@ -10,6 +10,7 @@ from pipeline.checks.expectation_results import Judgement
 from pipeline.checks.label_issues import ISSUE_COLUMNS
 from pipeline.data import judgements, side_table
 from pipeline.data.manifest import MEASURED
+from pipeline.data.partners import Joined
 from pipeline.data.splits import FrozenSplits
 from pipeline.evaluation import robustness, slices
 from pipeline.evaluation.headlines import METRICS
@@ -25,7 +26,7 @@ from pipeline.validate import numbers
 from tests.fixtures.project import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "formats.md").read_text(encoding="utf-8")
-MANIFEST = ("path", "label", "bytes", *MEASURED, "cluster", "quarantined")
+MANIFEST = ("path", "label", "bytes", *MEASURED, "cluster", "burst", "subject", "quarantined")
 
 
 def documented(name: str) -> list[str]:
@@ -41,7 +42,7 @@ def tracked(name: str) -> list[str]:
 
 def of_numbers() -> list[str]:
     files = pd.DataFrame({"path": ["a"], "label": ["b"], "readable": [True], "quarantined": [""], "cluster": ["c"]})
-    return list(numbers(files, []))
+    return list(numbers(files, [], Joined(0, 0, 0.0)))
 
 
 def of_evaluation() -> list[str]:

@@ -112,8 +112,8 @@ def test_a_new_image_that_would_join_two_splits_is_left_out_and_named(
     main()
     assert paths_by_split() == before
     assert (
-        "1 new images are left out, because they are near-duplicates of images in two splits: cat/bridge.png."
-        in caplog.text
+        "1 new images are left out, because they belong to images in two splits (near-duplicates, bursts, "
+        "patients): cat/bridge.png." in caplog.text
     )
 
 

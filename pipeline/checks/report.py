@@ -22,6 +22,7 @@ from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import DATA_DOCS, DATA_REPORT, LABEL_ISSUES, RAW
 from pipeline.core.terminal import progress_bar
 from pipeline.core.text import counted
+from pipeline.data.partners import joined_by, partners_in_words
 from pipeline.images.decode import UnreadableImage, decode, without_enhancement
 from pipeline.params.file import Params
 from pipeline.storage.report_pages import links_to, write_page
@@ -270,6 +271,7 @@ def write_report(
 ) -> None:
     """Write the page to DATA_REPORT. identity: the data version that a training goes on with; empty: it stops here."""
     findings = Findings(manifest, expectations, audited, params.seed)
+    together = joined_by(manifest, params.preprocess.fractions.train)
     page = render(
         TEMPLATE,
         found=findings,
@@ -279,6 +281,7 @@ def write_report(
         icons=ICONS,
         named=NAMED,
         files=len(manifest),
+        together=[*partners_in_words(together, params.preprocess.burst_seconds)],
         identity=identity,
         links=links_to(),
         data_docs=(DATA_DOCS / "index.html").relative_to(DATA_REPORT.parent).as_posix(),

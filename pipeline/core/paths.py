@@ -43,4 +43,7 @@ REGISTRATION = Path("reports/registration.json")
 REGISTRATION_PAGE = Path("reports/registration.html")
 REPORTS_INDEX = Path("reports/index.html")
 
+PATIENT_KEY = Path(
+    ".nightshift/patient_key"
+)  # of the hashes of patients; git ignores it, and a copy of the project has it
 PREDICTIONS = Path("predictions")

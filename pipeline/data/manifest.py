@@ -20,14 +20,16 @@ from pipeline.core.code import code_of, versions_of
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
-from pipeline.core.paths import METADATA
+from pipeline.core.paths import METADATA, PATIENT_KEY
 from pipeline.core.terminal import progress_bar
 from pipeline.core.text import named
 from pipeline.data import labels
+from pipeline.data.patient_key import fingerprint, patient_key
 from pipeline.data.prepared import SPLITS
-from pipeline.images.decode import UnreadableImage, decode, without_enhancement
+from pipeline.images.decode import Picture, UnreadableImage, decode, without_enhancement
 from pipeline.images.formats import extension_matches
 from pipeline.images.measures import SIDE, measure
+from pipeline.images.taken import read_taken
 from pipeline.params.data import Images
 from pipeline.storage.files import replacing, sha256
 from pipeline.storage.left_aside import LeftAside, Tally
@@ -41,6 +43,7 @@ MEASURED = {
     "readable": "bool", "error": "str", "sha256": "str", "format": "str", "extension_matches": "boolean",
     "mode": "str", "bits": "Int64", "orientation": "Int64", "width": "Int64", "height": "Int64", "aspect": "Float64",
     "brightness": "Float64", "contrast": "Float64", "sharpness": "Float64", "entropy": "Float64", "phash": "str",
+    "taken_at": "str", "camera": "str", "patient": "str", "study": "str",
 }  # fmt: skip
 IDENTITY = {"path": "str", "bytes": "int64", "changed_ns": "int64"}  # a file is unchanged while these are the same
 
@@ -71,7 +74,16 @@ def read_file(raw: Path, path: str, rules: Images) -> dict[str, Any]:
         "height": picture.height,
         "aspect": picture.width / picture.height,
         **dataclasses.asdict(measure(picture.pixels)),
+        "taken_at": picture.taken.at_text,
+        "camera": picture.taken.camera,
+        **_whose(data, picture),
     }
+
+
+def _whose(data: bytes, picture: Picture) -> dict[str, str]:
+    """Hashes of a DICOM file's patient and study. Where a picture was taken, no manifest holds."""
+    taken = read_taken(data, patient_key(PATIENT_KEY)) if picture.format == "DICOM" else picture.taken
+    return {"patient": taken.patient, "study": taken.study}
 
 
 def build_manifest(raw: Path, rules: Images, workers: int, memory: Path) -> pd.DataFrame:
@@ -162,7 +174,7 @@ class Memory:
 
     def __init__(self, folder: Path, rules: Images) -> None:
         """Read them from `folder`: one table, and the parts of an interrupted pass."""
-        self.folder = folder / recipe(rules)
+        self.rules, self.folder = rules, folder / recipe(rules)
         tables = [*_tables(self.folder)]
         columns = IDENTITY | MEASURED
         table = pd.concat(tables) if tables else pd.DataFrame(columns=list(columns)).astype(columns)
@@ -195,6 +207,7 @@ class Memory:
 
     def keep(self, table: pd.DataFrame) -> None:
         """End the pass: `table` replaces the whole cache, of this recipe and of others."""
+        self.folder = self.folder.with_name(recipe(self.rules))  # this pass may have made the key of the hashes
         self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(self.folder / "whole.parquet") as beside:
             table.to_parquet(beside, index=False)
@@ -219,5 +232,6 @@ def recipe(rules: Images) -> str:
         "rules": without_enhancement(rules, SIDE).model_dump(mode="json"),
         "code": code_of("pipeline.data.manifest"),
         "versions": versions_of(*LIBRARIES),
+        "key": fingerprint(PATIENT_KEY),
     }
     return sha256(json.dumps(follows_from, sort_keys=True).encode())[:16]

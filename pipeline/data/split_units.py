@@ -1,6 +1,7 @@
 """Units: groups of images that must stay in one split. Knows tables, opens no file.
 
-Near-duplicates are one unit, and so are the images of one group (a patient, a module, a site).
+Near-duplicates are one unit, and so are the images of one group (a module, a site), of one burst of a camera and of one
+patient.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from numpy.typing import NDArray
 
 from pipeline.data.duplicates import cluster, components, joined
 
+KEYS = ("cluster", "group", "burst", "subject")  # columns of the manifest
 UNITS_TO_SPLIT = 3  # one each for training, validation and test
 
 
 def unit_numbers(manifest: pd.DataFrame) -> NDArray[np.int64]:
-    """The number, (n,), of each row's unit: rows that share a cluster or a group, directly or through other rows."""
-    keys = [manifest[name] for name in ("cluster", "group") if name in manifest]
+    """The number, (n,), of each row's unit: rows that share one of KEYS, directly or through other rows."""
+    keys = [manifest[name] for name in KEYS if name in manifest]
     return components(len(manifest), np.concatenate([joined(key) for key in keys]))
 
 
@@ -43,10 +45,10 @@ def scenes(manifest: pd.DataFrame, bits: int | None, blank_below: float) -> Scen
     """
     asked = cluster(manifest, bits, blank_below)
     of_identical = cluster(manifest, None, blank_below)
-    possible = _units_of_classes(manifest, of_identical).clip(upper=UNITS_TO_SPLIT)
+    possible = units_of_classes(manifest.assign(cluster=of_identical)).clip(upper=UNITS_TO_SPLIT)
 
     def missing(found: pd.Series) -> pd.Series:
-        counts = _units_of_classes(manifest, found)
+        counts = units_of_classes(manifest.assign(cluster=found))
         return counts[counts < possible]
 
     if bits is None or not len(short := missing(asked)):
@@ -66,10 +68,9 @@ def scenes(manifest: pd.DataFrame, bits: int | None, blank_below: float) -> Scen
     )
 
 
-def _units_of_classes(manifest: pd.DataFrame, found: pd.Series) -> pd.Series:
+def units_of_classes(manifest: pd.DataFrame) -> pd.Series:
     """How many units each class has, of readable images."""
-    readable = manifest["sha256"].notna().to_numpy()
-    images = manifest.assign(cluster=found)[readable]
+    images = manifest[manifest["sha256"].notna().to_numpy()]
     return pd.Series(unit_numbers(images), index=images.index).groupby(images["label"]).nunique()
 
 
@@ -78,5 +79,8 @@ def largest_in_words(images: pd.DataFrame) -> str:
     rows = max(units(images), key=len)
     first = images.iloc[rows[0]]
     grouped = "group" in images and pd.notna(first["group"])
-    of = f"group {first['group']}" if grouped else f"the near-duplicates of {first['path']}"
+    shared = {name: images[name].iloc[rows].dropna() for name in ("burst", "subject") if name in images}
+    names = [name for name, keys in shared.items() if keys.duplicated().any()]
+    kind = {"burst": "the burst", "subject": "the patient"}[names[0]] if names else "the near-duplicates"
+    of = f"group {first['group']}" if grouped else f"{kind} of {first['path']}"
     return f"the largest unit is {of}, {len(rows)} of {len(images)} images"

@@ -22,6 +22,7 @@ NEW_SPLIT = (
     f"To draw a new split, delete {FROZEN_SPLITS} and run the same command again; test images may then become training "
     "images."
 )
+KINDS = {"burst": "bursts of one camera", "subject": "images of one patient"}  # that near-duplicates need not be
 NOTABLE = 0.1  # a note reports a class whose share of a split differs by more than this
 
 
@@ -184,13 +185,15 @@ def _remarks(manifest: pd.DataFrame, splits: pd.Series, fractions: Fractions, so
     """The notes about a finished split. Raises ImpossibleSplit when a class is missing from one."""
     if len(left_out := manifest["path"][splits == LEFT_OUT]):
         yield (
-            f"{len(left_out)} new images are left out, because they are near-duplicates of images in two splits: "
-            f"{named(left_out)}."
+            f"{len(left_out)} new images are left out, because they belong to images in two splits (near-duplicates, "
+            f"bursts, patients): {named(left_out)}."
         )
     if torn := [rows for rows in units(manifest) if len(set(splits.iloc[rows]) - {LEFT_OUT}) > 1]:
         yield f"{len(torn)} clusters or groups are in two splits, as given by the source or frozen before: " + named(
             manifest["path"].iloc[rows[0]] for rows in torn
         )
+        if kinds := [KINDS[name] for name in KINDS if name in manifest and _is_torn(manifest[name], splits)]:
+            yield f"Among them are {' and '.join(kinds)}: the test images are easier than new ones. {NEW_SPLIT}"
     table = pd.crosstab(manifest["label"], splits).reindex(columns=list(SPLITS), fill_value=0)
     for label, row in table.iterrows():
         for name in SPLITS:
@@ -201,8 +204,12 @@ def _remarks(manifest: pd.DataFrame, splits: pd.Series, fractions: Fractions, so
                 yield (
                     f"{name} has {share:.0%} of class {label} instead of {asked:.0%}: its groups and near-duplicates "
                     f"are too large for a better split ({largest_in_words(manifest[manifest['label'] == label])}). "
-                    "A fixed camera? See validate.near_duplicate_bits in params.yaml."
+                    "A fixed camera? See validate.near_duplicate_bits and preprocess.burst_seconds in params.yaml."
                 )
+
+
+def _is_torn(keys: pd.Series, splits: pd.Series) -> bool:
+    return bool((splits[splits != LEFT_OUT].groupby(keys).nunique() > 1).any())
 
 
 def _why_absent(images: pd.DataFrame, label: str, name: str) -> str:

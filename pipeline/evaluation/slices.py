@@ -19,7 +19,8 @@ MEASURES = ("pixels", "aspect", "brightness", "contrast", "sharpness", "entropy"
 KINDS = ("format", "mode", "bits", "orientation", "group", "camera", "hour")
 NEVER = frozenset(
     ("path", "label", "bytes", "readable", "error", "sha256", "extension_matches", "width", "height", "phash",
-     "cluster", "quarantined", "split", "taken_at", "latitude", "longitude", "altitude", "patient", "study")
+     "cluster", "quarantined", "split", "taken_at", "latitude", "longitude", "altitude", "patient", "study",
+     "burst", "subject")
 )  # fmt: skip
 HOURS = 4  # of the day in a slice by hour
 BINS = 4  # for a column of numbers, each with equally many images
