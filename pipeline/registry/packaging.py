@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 SERVING = "pipeline.registry.serving"
-SERVED_PACKAGES = ("mlflow", "numpy", "opencv-python-headless", "openvino", "pandas", "pillow", "pydantic", "pyyaml")
+SERVED_PACKAGES = (
+    "defusedxml",
+    "mlflow",
+    "numpy",
+    "opencv-python-headless",
+    "openvino",
+    "pandas",
+    "pillow",
+    "pydantic",
+    "pyyaml",
+)
 # Optional format readers: a served model needs those installed at registration.
 SERVED_IF_INSTALLED = ("imagecodecs", "pillow-heif", "pydicom", "tifffile")
 
