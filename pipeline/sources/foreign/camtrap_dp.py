@@ -5,42 +5,37 @@ observation of one image (`observationLevel` is `media`), else its `observationT
 Observations of events are not linked to images, and `unknown` and `unclassified` say nothing.
 """
 
-import json
-import mimetypes
-import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.core.text import counted, named, shown
+from pipeline.sources.foreign.camtrap_package import Package, identity, media_of, observation_type, package_files
+from pipeline.sources.foreign.camtrap_tables import TABLES
 from pipeline.sources.foreign.content import Content
 from pipeline.sources.foreign.entries import At, Entry, Told, said, time_of
-from pipeline.sources.foreign.exported import Exported, Output, csv_rows
+from pipeline.sources.foreign.exported import Exported, Output
 from pipeline.sources.layout import Said, SourceError
 
 NAME, TITLE, FILE = "camtrap-dp", "Camtrap DP (datapackage.json with its tables)", "camtrap-dp/"
 PREFIX = ""  # addresses of any kind
-PACKAGE = "datapackage.json"
-PROFILE = "https://raw.githubusercontent.com/tdwg/camtrap-dp/1.0.2/camtrap-dp-profile.json"
 READER = "camtrap-dp:"
-TABLES = ("deployments", "media", "observations")
 WITHOUT_LABEL = {"", "unknown", "unclassified"}
-TYPES = {"blank": "blank", "human": "human", "Homo sapiens": "human", "vehicle": "vehicle"}  # label -> observationType
 PLACED = ("latitude", "longitude", "deploymentStart", "deploymentEnd")
 NEEDED = ("deploymentID", "timestamp", *PLACED)
-SPACE = uuid.UUID("5d0b7f0e-1f0a-4d38-8d8c-0d7a3a3c9f52")  # names of ours -> ids that are the same in each export
-
-DEPLOYMENTS = ("deploymentID", *PLACED)
-MEDIA = ("mediaID", "deploymentID", "timestamp", "filePath", "filePublic", "fileName", "fileMediatype")
-OBSERVATIONS = (
-    "observationID", "deploymentID", "mediaID", "eventStart", "eventEnd", "observationLevel", "observationType",
-    "scientificName", "classificationMethod", "classifiedBy", "classificationTimestamp",
-)  # fmt: skip
+NAMES = {table.name for table in TABLES}
+DEPLOYED = ("deploymentID", "latitude", "longitude")  # columns that a package must have
+OF_MEDIA = ("mediaID", "deploymentID", "timestamp", "filePath")
+OBSERVED = ("observationID", "deploymentID", "observationLevel", "observationType", "scientificName")
 Row = dict[str, str]
 
 
 def recognise(content: Content) -> bool:
     """Whether the document is a data package with Camtrap DP's tables."""
-    return content.kind == "json" and content.has("resources") and set(TABLES) <= set(_resources(content))
+    return (
+        content.kind == "json"
+        and content.has("resources")
+        and {table.name for table in TABLES} <= set(_resources(content))
+    )
 
 
 def _resources(content: Content) -> dict[str, Mapping[str, object]]:
@@ -51,16 +46,18 @@ def _resources(content: Content) -> dict[str, Mapping[str, object]]:
 
 def read(content: Content, _: str) -> Told:
     """The images of media.csv with the labels of their observations."""
-    deployments = {row["deploymentID"]: row for _, row in _table(content, "deployments", DEPLOYMENTS[:3])}
+    deployments = {
+        row["deploymentID"]: row for _, row in _table(content, "deployments", ("deploymentID", "latitude", "longitude"))
+    }
     observed: defaultdict[str, list[tuple[At, Row]]] = defaultdict(list)
     of_events = 0
-    for at, row in _table(content, "observations", OBSERVATIONS[:2] + OBSERVATIONS[5:8]):
+    for at, row in _table(content, "observations", OBSERVED):
         if row["observationLevel"] == "media" and row.get("mediaID"):
             observed[row["mediaID"]].append((at, row))
         else:
             of_events += 1
     entries, videos = [], 0
-    for at, row in _table(content, "media", MEDIA[:4]):
+    for at, row in _table(content, "media", OF_MEDIA):
         if not row.get("fileMediatype", "image/").startswith("image/"):
             videos += 1
             continue
@@ -96,7 +93,7 @@ def _table(content: Content, name: str, needed: Sequence[str]) -> list[tuple[At,
     file = at.text(path[0] if isinstance(path, list) and len(path) == 1 else path, "path")
     if "://" in file or file.startswith("/") or ".." in file.split("/"):
         raise at.refused(f"its path {shown(file)} leads out of the package")
-    table = content.table(MEDIA + OBSERVATIONS + DEPLOYMENTS, file)
+    table = content.table([name for table in TABLES for name in table.names], file)
     if missing := [column for column in needed if column not in table.columns]:
         raise SourceError(
             f"{shown(file)} has no column {named(missing)}, so it is not of Camtrap DP 1.0. Export the package as 1.0 "
@@ -128,74 +125,40 @@ def write(images: Sequence[Exported]) -> Output:
             f"{len(lacking):,} of {counted(len(images), 'image')} {'lacks' if len(lacking) == 1 else 'lack'} what "
             f"Camtrap DP needs: {named(lacking)}. Fill in the columns {', '.join(NEEDED)} of data/raw/metadata.csv."
         )
-    deployments = {facts["deploymentID"]: [facts[key] for key in DEPLOYMENTS] for facts in known}
-    media = [_media(image, facts) for image, facts in zip(images, known, strict=True)]
-    observations = [_observation(image, facts) for image, facts in zip(images, known, strict=True)]
-    return {
-        "deployments.csv": csv_rows([DEPLOYMENTS, *deployments.values()]),
-        "media.csv": csv_rows([MEDIA, *media]),
-        "observations.csv": csv_rows([OBSERVATIONS, *observations]),
-        PACKAGE: iter([_package(images, known)]),
-    }
+    every = list(zip(images, known, strict=True))
+    deployments = {facts["deploymentID"]: {key: facts[key] for key in ("deploymentID", *PLACED)} for facts in known}
+    times = sorted(facts["timestamp"] for facts in known)
+    return package_files(
+        Package(
+            "nightshift-export", "Nightshift export", times[-1], tuple(deployments.values()), (times[0], times[-1]),
+            {image.label for image in images},
+        ),
+        (_media(image, facts) for image, facts in every),
+        (_observation(image, facts) for image, facts in every),
+    )  # fmt: skip
 
 
 def _media_id(image: Exported, facts: Mapping[str, str]) -> str:
-    return facts.get("mediaID") or str(uuid.uuid5(SPACE, image.path))
+    return facts.get("mediaID") or identity(image.path)
 
 
-def _media(image: Exported, facts: Mapping[str, str]) -> list[str]:
-    kind = mimetypes.guess_type(image.path)[0] or "image/jpeg"
-    name = image.path.rpartition("/")[2]
-    about = [_media_id(image, facts), facts["deploymentID"], facts["timestamp"]]
-    return [*about, image.address, "false", name, kind]
-
-
-def _observation(image: Exported, facts: Mapping[str, str]) -> list[str]:
-    kind = TYPES.get(image.label, "animal")
-    name = "" if kind == image.label else image.label
-    judged = next((one for one in reversed(image.judgements) if one.label == image.label), None)
-    by = ["human", judged.reader.removeprefix(READER), judged.at.isoformat()] if judged else ["", "", ""]
-    number = str(uuid.uuid5(SPACE, f"{image.path}#1"))
-    when = facts["timestamp"]
-    return [number, facts["deploymentID"], _media_id(image, facts), when, when, "media", kind, name, *by]
-
-
-def _package(images: Sequence[Exported], known: Sequence[Mapping[str, str]]) -> str:
-    longitudes, latitudes = ([_number(facts[key]) for facts in known] for key in ("longitude", "latitude"))
-    times = sorted(facts["timestamp"] for facts in known)
-    schema = PROFILE.rpartition("/")[0]
-    resources = [
-        {"name": name, "path": f"{name}.csv", "profile": "tabular-data-resource", "format": "csv",
-         "mediatype": "text/csv", "encoding": "utf-8", "schema": f"{schema}/{name}-table-schema.json"}
-        for name in TABLES
-    ]  # fmt: skip
-    names = sorted({image.label for image in images} - {"blank", "human", "vehicle"})
-    package = {
-        "profile": PROFILE,
-        "name": "nightshift-export",
-        "created": times[-1],
-        "contributors": [{"title": "Nightshift", "role": "contributor"}],
-        "project": {
-            "title": "Nightshift export", "samplingDesign": "opportunistic", "captureMethod": ["activityDetection"],
-            "individualAnimals": False, "observationLevel": ["media"],
-        },
-        "spatial": {"type": "Polygon", "coordinates": [_box(longitudes, latitudes)]},
-        "temporal": {"start": times[0][:10], "end": times[-1][:10]},
-        "taxonomic": [{"scientificName": name} for name in names],
-        "resources": resources,
+def _media(image: Exported, facts: Mapping[str, str]) -> Row:
+    return {
+        "mediaID": _media_id(image, facts), "deploymentID": facts["deploymentID"], "timestamp": facts["timestamp"],
+        **media_of(image.path, image.address),
     }  # fmt: skip
-    return json.dumps(package, ensure_ascii=False, indent=2) + "\n"
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise SourceError(
-            f"data/raw/metadata.csv has {shown(text)} for latitude or longitude. Write degrees as a decimal number."
-        ) from None
-
-
-def _box(x: Sequence[float], y: Sequence[float]) -> list[list[float]]:
-    west, east, south, north = min(x), max(x), min(y), max(y)
-    return [[west, south], [east, south], [east, north], [west, north], [west, south]]
+def _observation(image: Exported, facts: Mapping[str, str]) -> Row:
+    kind, name = observation_type(image.label)
+    judged = next((one for one in reversed(image.judgements) if one.label == image.label), None)
+    by = {
+        "classificationMethod": "human", "classifiedBy": judged.reader.removeprefix(READER),
+        "classificationTimestamp": judged.at.isoformat(),
+    } if judged else {}  # fmt: skip
+    when = facts["timestamp"]
+    return {
+        "observationID": identity(f"{image.path}#1"), "deploymentID": facts["deploymentID"],
+        "mediaID": _media_id(image, facts), "eventStart": when, "eventEnd": when, "observationLevel": "media",
+        "observationType": kind, "scientificName": name, **by,
+    }  # fmt: skip

@@ -4,18 +4,14 @@ The same project gives the same bytes. A file is replaced whole, and only one th
 """
 
 import filecmp
-import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from pipeline.core.disk_errors import WRITING
-from pipeline.core.errors import NightshiftError
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import FROZEN_SPLITS, JUDGEMENTS, METADATA, RAW
 from pipeline.core.terminal import progress_bar
@@ -23,26 +19,15 @@ from pipeline.core.text import counted, named, shown
 from pipeline.data import labels
 from pipeline.data.judgements import Judgements, read_judgements
 from pipeline.data.side_table import as_named, read_metadata
-from pipeline.sources.foreign.exported import Exported
+from pipeline.sources.foreign.exported import Exported, address_of
 from pipeline.sources.foreign.formats import FORMATS, Format
+from pipeline.sources.foreign.written import ExportError, write_files
 from pipeline.storage.addresses import is_address
-from pipeline.storage.files import read_json, replacing, sha256_of_file, write_json
+from pipeline.storage.files import read_json, replacing, sha256_of_file
 from pipeline.storage.listing import in_dvc_cache, list_images
 
 EXPORTS = Path("exports")
-WRITTEN = Path(".nightshift/exports.json")  # SHA-256 of what exports have written, by file
 THREADS = 8
-KEPT = 3  # hashes of a file: the last ones
-
-
-class ExportError(NightshiftError):
-    """The labels cannot be exported; the message says why, and what to do."""
-
-
-class _Written(BaseModel):
-    """What exports have written."""
-
-    files: dict[str, list[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +74,7 @@ def export(
         raise ExportError(f"{shown(str(target))} is {kind}, which {form.title} is not. Name another place.")
     if with_images:
         _copy_images(images, project / RAW, target if form.file.endswith("/") else target.parent)
-    _write(files, project)
+    write_files(files, project)
     return Done(target, len(images), tuple(notes))
 
 
@@ -127,7 +112,7 @@ def project_images(project: Path, before: str) -> tuple[list[Exported], list[str
         columns = tuple((column, value) for column, value in known.items() if value and column != "split")
         of = labels.of_folder(path.split("/", 1)[0])
         said = tuple(judgements.of(sha256))
-        images.append(Exported(path, _address(before, path), of, split, columns, said))
+        images.append(Exported(path, address_of(before, path), of, split, columns, said))
     return images, _notes(images, digests, judgements)
 
 
@@ -137,12 +122,6 @@ def _is_text(path: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _address(before: str, path: str) -> str:
-    """The path behind what stands before it: escaped where that is an address of the web."""
-    is_web = before.startswith(("http://", "https://")) or "?" in before
-    return before + (quote(path) if is_web else path)
 
 
 def _splits(file: Path) -> Mapping[str, str]:
@@ -180,29 +159,6 @@ def _differs(said: str, label: str) -> bool:
     return labels.sameness(said) != labels.sameness(label)
 
 
-def _write(files: Mapping[Path, Iterator[str]], project: Path) -> None:
-    """Write all files, then rename them: a file is there whole or not at all. Raises ExportError for another's file."""
-    record = _record(project)
-    keys = {file: _key(file, project) for file in files}
-    for file, key in keys.items():
-        if file.is_dir():
-            raise ExportError(f"{shown(str(file))} is a folder. Move it away, or name another place.")
-        if file.exists() and sha256_of_file(file) not in record.files.get(key, []):
-            raise ExportError(
-                f"{shown(str(file))} is not as an export wrote it: it is another's file, or was changed. Move it away, "
-                "or name another place; nothing was written."
-            )
-    with ExitStack() as stack:
-        for file, pieces in files.items():
-            found = hashlib.sha256()
-            with stack.enter_context(replacing(file)).open("wb") as written:
-                for piece in pieces:
-                    found.update(data := piece.encode())
-                    written.write(data)
-            record.files[keys[file]] = [*record.files.get(keys[file], []), found.hexdigest()][-KEPT:]
-        write_json(project / WRITTEN, record.model_dump())  # first: what is renamed after it is known as ours
-
-
 def _copy_images(images: Sequence[Exported], raw: Path, folder: Path) -> None:
     """Copy the images below `folder`; those that are there already stay. Raises ExportError for another's file."""
     todo = [image.path for image in images if not (folder / image.path).exists()]
@@ -220,16 +176,3 @@ def _copy_images(images: Sequence[Exported], raw: Path, folder: Path) -> None:
                 if error.errno in WRITING:  # it names the image that was read first
                     error.filename, error.filename2 = str(folder / path), None
                 raise
-
-
-def _record(project: Path) -> _Written:
-    try:
-        return _Written.model_validate(read_json(project / WRITTEN))
-    except (FileNotFoundError, ValueError):
-        return _Written()
-
-
-def _key(file: Path, project: Path) -> str:
-    """The file's path below the project, which may move; of others the whole path."""
-    place, root = file.absolute(), project.absolute()
-    return str(place.relative_to(root)) if place.is_relative_to(root) else str(place)

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from pipeline.data.judgements import Judgement
 
@@ -21,6 +22,12 @@ class Exported:
     split: str = ""
     known: tuple[tuple[str, str], ...] = ()  # the other columns of the side table that are not empty
     judgements: tuple[Judgement, ...] = ()  # of each reader the last one; the latest comes last
+
+
+def address_of(before: str, path: str) -> str:
+    """A path behind what stands before it: escaped where that is an address of the web."""
+    is_web = before.startswith(("http://", "https://")) or "?" in before
+    return before + (quote(path) if is_web else path)
 
 
 def json_list(values: Iterable[Mapping[str, object]]) -> Iterator[str]:

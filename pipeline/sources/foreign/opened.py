@@ -16,7 +16,7 @@ from pipeline.core.paths import RAW
 from pipeline.core.text import counted, named, shown
 from pipeline.data import labels
 from pipeline.data.label_folders import folder_of
-from pipeline.sources.foreign import camtrap_dp, hugging_face
+from pipeline.sources.foreign import camtrap_dp, camtrap_package, hugging_face
 from pipeline.sources.foreign.content import Content, opened
 from pipeline.sources.foreign.entries import Entry, Told, settled
 from pipeline.sources.foreign.formats import FORMATS, format_of
@@ -117,8 +117,8 @@ def labels_in_package(shelf: Shelf, name: str, hints: Hints) -> Opened | None:
     """The images of a folder or an archive that has its labels in a file of a fixed name; None without such a file."""
     root = _root(shelf.names)
     inner = replace(shelf, images=lambda: [replace(one, path=one.path.removeprefix(root)) for one in shelf.images()])
-    if f"{root}{camtrap_dp.PACKAGE}" in shelf.names:
-        content = shelf.content(f"{root}{camtrap_dp.PACKAGE}", f"{name}/{camtrap_dp.PACKAGE}")
+    if f"{root}{camtrap_package.PACKAGE}" in shelf.names:
+        content = shelf.content(f"{root}{camtrap_package.PACKAGE}", f"{name}/{camtrap_package.PACKAGE}")
         if content is None or not camtrap_dp.recognise(content):
             return None
         return _located(camtrap_dp.read(content, hints.field), inner, name, hints)
@@ -138,7 +138,7 @@ def labels_in_package(shelf: Shelf, name: str, hints: Hints) -> Opened | None:
 
 def package_files(folder: Path) -> list[str]:
     """The files below `folder` in which labels of its images may be."""
-    names = [camtrap_dp.PACKAGE, *hugging_face.METADATA]
+    names = [camtrap_package.PACKAGE, *hugging_face.METADATA]
     splits = [entry.name for entry in folder.iterdir() if entry.name.casefold() in SPLIT_OF]
     paths = [*names, *(f"{split}/{name}" for split in splits for name in hugging_face.METADATA)]
     return [path for path in paths if (folder / path).is_file()]
