@@ -50,6 +50,7 @@ MAY_REACH = {
     "night": {*REGISTRY, "night"},
     "search": {*REGISTRY, "training", "search"},
     "sources": {*REGISTRY, "night", "sources"},
+    "exports": {*REGISTRY, "night", "sources", "exports"},
     "review": {*REGISTRY, "night", "sources", "review"},
     "notices": {*REGISTRY, "night", "notices"},
 }
@@ -57,7 +58,7 @@ STAGE_FILES_MAY_REACH = {*REGISTRY, "checks", "training", "night", "notices"}  #
 # They order and show: what reads pixels, trains or checks is called by a stage or a package.
 FLOWS_MAY_IMPORT = {
     "core", "params", "project", "storage", "data", "versions", "evaluation", "registry", "night", "search", "sources",
-    "review", "notices", "register", "tidy",
+    "exports", "review", "notices", "register", "tidy",
 }  # fmt: skip
 
 # Package -> what none of its modules imports: the libraries that another package keeps for itself.

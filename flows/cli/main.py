@@ -13,6 +13,7 @@ from flows.cli.prefect_server import choose_server
 from flows.cli.project import app as project
 from flows.cli.review import app as review
 from flows.cli.services import app as services
+from flows.cli.taking_out import app as taking_out
 from flows.cli.training import app as training
 from pipeline.core import log_file
 
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (training, night, review, project):
+for commands in (training, night, taking_out, review, project):
     app.add_typer(commands)
 app.add_typer(data, name="data")
 for commands in (models, services):
