@@ -202,7 +202,7 @@ def nightly(  # each option is a parameter, for deployments and Prefect's UI
     publish(options.output, summary)
     if end := messages.of_night(options.output, summary, params.batch, always=True):
         create_markdown_artifact(end.markdown, key=END)
-    when_a_run_ends.of_night(options.output, summary, params.batch)
+    when_a_run_ends.of_night(options.output, summary, params)
     return summary
 
 

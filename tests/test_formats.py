@@ -15,6 +15,8 @@ from pipeline.data.splits import FrozenSplits
 from pipeline.evaluation import robustness, slices
 from pipeline.evaluation.headlines import METRICS
 from pipeline.evaluation.results import Evaluation, TrainingResult, few_numbers
+from pipeline.exports import geojson
+from pipeline.exports.xmp import ADDED, Answer
 from pipeline.model.contract import Contract
 from pipeline.night.accuracy import Estimate
 from pipeline.night.events import EVENT_COLUMNS
@@ -22,6 +24,7 @@ from pipeline.night.ledger import RunPlan
 from pipeline.night.rows import COLUMNS, CORRECTION, JUDGED, WHY
 from pipeline.night.summary import NightSummary
 from pipeline.night.tiled_scenes import SCENE_COLUMNS, TILE_COLUMNS
+from pipeline.notices import by_label
 from pipeline.validate import numbers
 from tests.fixtures.project import REPOSITORY
 
@@ -65,6 +68,9 @@ def of_headlines() -> list[str]:
         ("review.csv", (WHY, CORRECTION, JUDGED)),
         ("data/labels.jsonl", judgements.Judgement.model_fields),
         ("data/raw/metadata.csv", side_table.KNOWN),
+        ("answers.geojson", ("path", "confidence", *geojson.TEXTS)),
+        ("XMP sidecars", (*Answer("cat", "ok", "1", "m", "1").properties, ADDED.name)),
+        (".nightshift/notify_when.json", by_label.State.model_fields),
         ("summary.json", NightSummary.model_fields),
         ("events.csv", EVENT_COLUMNS),
         ("tiles.parquet", TILE_COLUMNS),

@@ -7,7 +7,7 @@ service of an address.
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,11 @@ def wants_all() -> bool:
 
 def send(message: Message) -> list[Told]:
     """Send a message to every address, one after another."""
+    return send_to(message, ())
+
+
+def send_to(message: Message, only: Collection[str]) -> list[Told]:
+    """Send a message to these addresses, as `Told` names them, one after another; without any, to all."""
     from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 
     # Fetch no icons from the web. Send to one address at a time, to know which one failed.
@@ -56,6 +61,9 @@ def send(message: Message) -> list[Told]:
     for number, address in enumerate(addresses(), start=1):
         with _silent():
             service = service_at(address, asset)
+            who = f"address {number} ({_service(address, service)})"
+            if only and who not in only:
+                continue
             sender = Apprise(service, asset=asset)
             arrived = bool(
                 service
@@ -66,7 +74,7 @@ def send(message: Message) -> list[Told]:
                     body_format=NotifyFormat.TEXT,
                 )
             )
-        told.append(Told(f"address {number} ({_service(address, service)})", arrived))
+        told.append(Told(who, arrived))
     return told
 
 

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pipeline.core.log import log
 from pipeline.night import at_work
 from pipeline.night.summary import NightSummary
-from pipeline.notices import messages
+from pipeline.notices import by_label, messages
 from pipeline.notices.send import addresses, tell, wants_all
 from pipeline.params.file import Params, load_params
-from pipeline.params.night import Batch
 from pipeline.registry.registration_result import Registration
 from pipeline.storage.folders import Folder
 from pipeline.storage.output_lock import InUse
@@ -26,7 +25,7 @@ def night(output: Folder, run: Callable[[Params], NightSummary]) -> NightSummary
     except Exception as error:
         of_failed_night(output, error)
         raise
-    of_night(output, summary, params.batch)
+    of_night(output, summary, params)
     return summary
 
 
@@ -52,9 +51,13 @@ def of_killed(output: Folder, killed: str | None) -> None:
         tell(lambda: messages.of_killed_night(output, killed))
 
 
-def of_night(output: Folder, summary: NightSummary, batch: Batch) -> None:
-    """Send a message about a finished night: always if the user wants that, else when it exceeds a limit of `batch`."""
-    tell(lambda: messages.of_night(output, summary, batch, wants_all()))
+def of_night(output: Folder, summary: NightSummary, params: Params) -> None:
+    """Send a message about a finished night: always if the user wants that, else when it exceeds a limit of `batch`.
+
+    And what `notify.when` asks for of its answers.
+    """
+    tell(lambda: messages.of_night(output, summary, params.batch, wants_all()))
+    by_label.of_night(output, summary, params.notify.when)
 
 
 def training(run: Callable[[], Registration]) -> Registration:

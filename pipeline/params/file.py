@@ -15,6 +15,7 @@ from pipeline.core.yaml_values import parsed
 from pipeline.params.data import Audit, Images, Preprocess, Section, Validate
 from pipeline.params.model import Augment, Compute, Embed, Evaluate, Model, Train, Tune
 from pipeline.params.night import Batch, Privacy
+from pipeline.params.notify import Notify
 from pipeline.params.register import Register
 
 # Keys of earlier versions, and what to write instead.
@@ -46,6 +47,7 @@ class Params(Section):
     register_: Register = Field(alias="register")  # Python's ABCMeta has a method `register`
     batch: Batch
     privacy: Privacy = Privacy()
+    notify: Notify = Notify()
 
 
 def load_params(path: Path = PARAMS) -> Params:
@@ -124,8 +126,8 @@ def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
     """The keys allowed in the section where the wrong key stands."""
     section: Any = Params
     for part in location[:-1]:
-        if not hasattr(section, "model_fields"):  # a mapping whose names the user chooses
-            section = get_args(section)[1]
+        if not hasattr(section, "model_fields"):  # a list, or a mapping whose names the user chooses
+            section = get_args(section)[-1]
             continue
         section = next(field.annotation for name, field in section.model_fields.items() if part in (name, field.alias))
     return [field.alias or name for name, field in section.model_fields.items()]
