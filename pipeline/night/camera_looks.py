@@ -20,14 +20,14 @@ from pipeline.core.text import named
 Kind = Literal["dirty", "darker", "moved"]
 LEAST = 20  # images; fewer say nothing of a camera
 FALSE_ALARM = 0.05  # chance that a night in which nothing changed names any camera, at most
-PRIOR = 1.0  # with more, cameras whose nights differ much were named on 8 to 17 of 100 ordinary nights (two_cameras.py)
+PRIOR = 1.0  # with 3, cameras whose nights differ much are named on 8 to 17 of 100 ordinary nights
 USUAL = {"focus": 0.3, "haze": 0.2, "light": 0.3}  # standard deviation over the nights of each measure's logarithm
 SMALLEST = {"focus": math.log(1.5), "haze": math.log(1.25), "light": math.log(1.4)}  # fall that matters to a person
 KIND_OF: Mapping[str, Kind] = {"focus": "dirty", "haze": "dirty", "light": "darker"}
 FEWEST_NIGHTS = 2  # earlier ones; one says nothing of how much nights differ
 LATELY = 14  # earlier nights that count, without those on which the camera was named, while FEWEST_NIGHTS are left
-ONE_SCENE, OTHER_SCENE = 0.6, 0.3  # correlation of scenes: above, the same; below, another one
-SCENE_SIDE = 16
+ONE_VIEW, OTHER_VIEW = 0.6, 0.3  # correlation of views: above, the same; below, another one
+VIEW_SIDE = 16
 NOT_ZERO = 0.01  # of a measure: a black picture has a logarithm, too
 
 
@@ -43,7 +43,7 @@ class CameraLook(BaseModel):
     contrast: float
     sharpness: float
     measures: dict[str, tuple[float, float]]  # of USUAL -> median of the logarithm, its standard error
-    scene: str = ""  # base64 of SCENE_SIDE x SCENE_SIDE numbers, -128 to 127: their mean picture; empty: not one scene
+    view: str = ""  # base64 of VIEW_SIDE x VIEW_SIDE numbers, -128 to 127: their mean picture; empty: not one
     nights: int = 0  # earlier ones that it was compared with; 0: with the training images
     changed: tuple[Kind, ...] = ()
     words: str = ""  # what changed, for a person; empty: nothing
@@ -79,23 +79,32 @@ def fallen(tonight: tuple[float, float], earlier: Sequence[float], usual: float)
 def compared(name: str, look: CameraLook, earlier: Sequence[CameraLook], cameras: int) -> CameraLook:
     """The look with what changed since the camera's earlier nights, the newest first, at least FEWEST_NIGHTS.
 
-    cameras: compared in this night, among which FALSE_ALARM is shared out.
+    cameras: compared in this night.
     """
     lately = earlier[:LATELY]
     unchanged = [one for one in lately if not one.changed]
     usual = unchanged if len(unchanged) >= FEWEST_NIGHTS else lately  # what has stayed for so long is usual now
-    error = FALSE_ALARM / (cameras * len(USUAL))
+    error = error_of(cameras)
     kinds: dict[Kind, None] = {}
     for measure, spread in USUAL.items():
         before = [one.measures[measure][0] for one in usual if measure in one.measures]
         tonight = look.measures[measure]
         if before and np.mean(before) - tonight[0] > SMALLEST[measure] and fallen(tonight, before, spread) < error:
             kinds[KIND_OF[measure]] = None
-    if is_moved(look.scene, [one.scene for one in usual]):
+    if is_moved(look.view, [one.view for one in usual]):
         kinds["moved"] = None
     changed = tuple(kinds)
     words = _words(name, look, usual, changed) if changed else ""
     return look.model_copy(update={"nights": len(usual), "changed": changed, "words": words})
+
+
+def error_of(cameras: int) -> float:
+    """The error of one test, of a measure of one of so many cameras.
+
+    Half of FALSE_ALARM is shared out: nights on which a camera was named, some by chance, do not count later, and what
+    is left differs less than nights do.
+    """
+    return FALSE_ALARM / 2 / (cameras * len(USUAL))
 
 
 def beside_training(name: str, look: CameraLook, flagged: Mapping[str, int]) -> CameraLook:
@@ -115,24 +124,24 @@ def beside_training(name: str, look: CameraLook, flagged: Mapping[str, int]) -> 
     return look.model_copy(update={"changed": tuple(said), "words": _sentences(name, said)})
 
 
-def is_moved(scene: str, earlier: Sequence[str]) -> bool:
-    """Whether a camera that showed one scene on its earlier nights shows one tonight, and it is another."""
+def is_moved(view: str, earlier: Sequence[str]) -> bool:
+    """Whether a camera that showed one view on its earlier nights shows one tonight, and it is another."""
     before = [_picture(one) for one in earlier if one]
-    if not scene or not before or len(before) < len(earlier):
+    if not view or not before or len(before) < len(earlier):
         return False
-    if any(correlation(one, other) < ONE_SCENE for one in before for other in before):
+    if any(correlation(one, other) < ONE_VIEW for one in before for other in before):
         return False
-    return correlation(_picture(scene), np.mean(before, axis=0)) < OTHER_SCENE
+    return correlation(_picture(view), np.mean(before, axis=0)) < OTHER_VIEW
 
 
-def as_scene(picture: NDArray[np.float64]) -> str:
+def as_view(picture: NDArray[np.float64]) -> str:
     """A mean picture as a look keeps it."""
     scaled = 127 * picture / max(float(np.abs(picture).max()), NOT_ZERO)
     return base64.b64encode(np.round(scaled).astype(np.int8).tobytes()).decode("ascii")
 
 
-def _picture(scene: str) -> NDArray[np.float64]:
-    return np.frombuffer(base64.b64decode(scene), np.int8).astype(np.float64)
+def _picture(view: str) -> NDArray[np.float64]:
+    return np.frombuffer(base64.b64decode(view), np.int8).astype(np.float64)
 
 
 def correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -152,7 +161,7 @@ def _words(name: str, look: CameraLook, usual: Sequence[CameraLook], changed: Se
     said: dict[Kind, str] = {
         "dirty": f"looks dirty or out of focus: {sizes('sharpness', 'contrast')}; in brackets {nights}",
         "darker": f"is darker: {sizes('brightness')}; in brackets {nights}",
-        "moved": "shows another scene than on its earlier nights: was it moved",
+        "moved": "shows another view than on its earlier nights: was it moved",
     }
     return _sentences(name, {kind: said[kind] for kind in changed})
 

@@ -26,8 +26,8 @@ from pipeline.night.camera_looks import (
     log_measures,
     median_with_error,
 )
+from pipeline.night.camera_views import PICTURES, Sample, views_of
 from pipeline.night.rows import LIGHT, Row
-from pipeline.night.scenes import PICTURES, Sample, scenes_of
 from pipeline.night.summary import summary_if_any
 from pipeline.params.data import Images
 from pipeline.storage.files import sha256
@@ -40,7 +40,7 @@ Earlier = Mapping[str, Sequence[CameraLook]]  # camera -> its earlier nights, th
 
 @dataclass(slots=True)
 class _Pictures:
-    """A camera's pictures between two of its earlier nights' last ones; 12 bytes each, and a few for its scene."""
+    """A camera's pictures between two of its earlier nights' last ones; 12 bytes each, and a few for its view."""
 
     light: "array[float]" = field(default_factory=lambda: array("f"))  # LIGHT of each, one after another
     flags: Counter[str] = field(default_factory=Counter)
@@ -98,10 +98,10 @@ class Cameras:
         """The look of each camera with enough new pictures, by name, and what changed. Reads a few of them again."""
         latest = {name: max(parts.items()) for name, parts in sorted(self._cameras.items())}
         enough = {name: one for name, one in latest.items() if len(one[1].light) >= LEAST * len(LIGHT)}
-        scenes = scenes_of(source, {name: one.sample for name, (_, one) in enough.items()}, rules, threads)
+        views = views_of(source, {name: one.sample for name, (_, one) in enough.items()}, rules, threads)
         looks = {}
         for name, (place, pictures) in enough.items():
-            look = pictures.look(self._how).model_copy(update={"scene": scenes.get(name, "")})
+            look = pictures.look(self._how).model_copy(update={"view": views.get(name, "")})
             ends = self._ends.get(name, [])[:place]
             before = [one for one in self._earlier.get(name, []) if (end := _end_of(one)) is None or end in ends]
             looks[name] = (

@@ -17,6 +17,7 @@ from itertools import islice
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import LargerThanTile, Picture, UnreadableImage, decode
 from pipeline.images.measures import Light, measure_light
+from pipeline.images.taken import read_taken
 from pipeline.night.repeats import Answer
 from pipeline.night.rows import Repeated, Unreadable
 from pipeline.night.turns import Turns
@@ -200,7 +201,7 @@ def read_image(
     except UnreadableImage as error:
         if scenes and isinstance(error, LargerThanTile):
             return SceneFile(path)
-        return Unreadable(path, str(error), digest)
+        return Unreadable(path, str(error), digest, read_taken(data))  # half a photograph has its time, and its event
 
 
 def cannot_be_read(error: OSError) -> str:

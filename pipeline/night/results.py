@@ -5,7 +5,7 @@ import datetime
 import importlib
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,11 +36,10 @@ from pipeline.night.review import About, Candidates, on_page, thumbnails, write_
 from pipeline.night.review_labels import known_judgements
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
 from pipeline.night.shard import model_folder
-from pipeline.night.summary import Certified, NightSummary, OutlierTest
+from pipeline.night.summary import Certified, Drift, NightSummary, OutlierTest
 from pipeline.night.sure import SureAnswers
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
-from pipeline.storage.stores import Place
 
 if TYPE_CHECKING:
     from pipeline.night.drift import Tonight
@@ -131,6 +130,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         feed(scene_files.with_tiles(output, read_rows(file)), [drift])
     known.close()
     looks = cameras.found(folder_at(plan.input), contract.images, params.compute.threads)
+    again = scene_files.with_tiles(output, read_rows(file)) if scenes else read_rows(file)  # seldom: read when asked
     events = bursts.found()
     write_events(output, events)
     counted, review, moved = counts.found(), candidates.found(), drift.found() if drift else None
@@ -155,7 +155,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         certificate=_certified(contract),
         events=bursts.counts(events),
         cameras=looks or None,
-        only_cameras=_is_of_cameras_only(file, looks, reference, batch.max_drift) if moved and moved.drifted else None,
+        only_cameras=_only_cameras(looks, moved, again, _drift_from(reference, batch.max_drift)),
         scenes=scenes,
     )
     if batch.parquet:
@@ -196,17 +196,14 @@ def _drift_from(reference: Reference | None, most: float) -> "Tonight | None":
     return Tonight(reference.about, most)
 
 
-def _is_of_cameras_only(
-    file: Place, looks: Mapping[str, CameraLook], reference: Reference | None, most: float
+def _only_cameras(
+    looks: Mapping[str, CameraLook], moved: Drift | None, rows: Iterable[Row], rest: "Tonight | None"
 ) -> bool | None:
-    """Whether a night that has drifted has not, without the cameras that changed; None where none changed.
-
-    It reads the rows again, which is rare: most nights have not drifted.
-    """
+    """Whether a night that has drifted has not, without the cameras that changed; None where it has no such."""
     changed = {name for name, look in looks.items() if look.changed}
-    if not changed or not (rest := _drift_from(reference, most)):
+    if not changed or not rest or not moved or not moved.drifted:
         return None
-    feed((row for row in read_rows(file) if name_of(row) not in changed), [rest])
+    feed((row for row in rows if name_of(row) not in changed), [rest])
     return not rest.found().drifted
 
 

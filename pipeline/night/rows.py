@@ -67,6 +67,7 @@ class Unreadable:
     path: str  # as listed
     error: str  # why, in words
     sha256: str = ""  # empty when its bytes could not be read
+    taken: Taken = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,9 @@ def to_row(outcome: FileOutcome, stamp: Stamp, columns: Sequence[str] = COLUMNS)
             own = dict(zip(OF_THIS_FILE, (csv_path(path), digest, *end), strict=True))
             # A night that an earlier version began has answers without the columns that came later.
             return [own.get(column) or answer.get(column, "") for column in columns]
-        case Unreadable(path, error, digest):
+        case Unreadable(path, error, digest, taken):
             row = [csv_path(path), "unreadable", *[""] * (2 * RANKS), error, digest, "", "", *end, *[""] * SIGNALS]
-            return [*row, *_taken_cells(UNKNOWN, columns)]
+            return [*row, *_taken_cells(taken, columns)]
         case Classified(path, digest, width, height, ranked, unsure, score, flags, light, candidates, taken):
             answers = [text for label, confidence in ranked for text in (label, f"{confidence:.{DIGITS}f}")]
             answers += [""] * (2 * RANKS - len(answers))

@@ -13,16 +13,16 @@ from pipeline.night.camera_looks import (
     LEAST,
     USUAL,
     CameraLook,
-    as_scene,
+    as_view,
     beside_training,
     compared,
     is_moved,
     log_measures,
     median_with_error,
 )  # fmt: skip
+from pipeline.night.camera_views import detail, view_of, views_of
 from pipeline.night.cameras import Cameras, earlier_looks
 from pipeline.night.counts import feed
-from pipeline.night.scenes import detail, scene_of, scenes_of
 from pipeline.night.verdict import raised
 from pipeline.params.file import Params
 from pipeline.storage.files import sha256_of_file
@@ -30,13 +30,13 @@ from pipeline.storage.folders import folder_at
 from tests.fixtures.summaries import BATCH, DRIFT, summary_of
 
 
-def look(light: np.ndarray, scene: str = "") -> CameraLook:
+def look(light: np.ndarray, view: str = "") -> CameraLook:
     """Of brightness, contrast, sharpness (3, n)."""
     brightness, contrast, sharpness = np.median(light, axis=1).tolist()
     measures = {name: median_with_error(values) for name, values in log_measures(light).items()}
     return CameraLook(
         images=light.shape[1], until="", how="", brightness=brightness, contrast=contrast, sharpness=sharpness,
-        measures=measures, scene=scene,
+        measures=measures, view=view,
     )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def pictures_of(place: Image.Image, night: int, how: str = "") -> list[Image.Ima
 def look_of(pictures: Sequence[Image.Image]) -> CameraLook:
     seen = [measure_light(np.asarray(one)) for one in pictures]
     light = np.array([[one.brightness, one.contrast, one.sharpness] for one in seen]).T
-    return look(light, scene_of([detail(np.asarray(one)) for one in pictures[:12]]))
+    return look(light, view_of([detail(np.asarray(one)) for one in pictures[:12]]))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def look_of(pictures: Sequence[Image.Image]) -> CameraLook:
         ("dirty", 1, ("dirty",), "gate-2 looks dirty or out of focus: sharpness "),
         ("hazy", 1, ("dirty",), "in brackets the median of its 4 earlier nights. Look after this camera"),
         ("darker", 1, ("darker",), "gate-2 is darker: brightness "),
-        ("", 2, ("moved",), "gate-2 shows another scene than on its earlier nights: was it moved? Look after"),
+        ("", 2, ("moved",), "gate-2 shows another view than on its earlier nights: was it moved? Look after"),
         ("", 1, (), ""),
     ],
 )
@@ -118,10 +118,10 @@ def test_a_change_is_no_part_of_what_is_usual_until_it_has_stayed() -> None:
     assert compared("gate", usual[0], past[9:], 1).changed == (), "cleaned after four nights"
 
 
-def test_a_camera_that_shows_many_scenes_is_not_said_to_be_moved() -> None:
+def test_a_camera_that_shows_many_views_is_not_said_to_be_moved() -> None:
     many = [detail(np.asarray(scenery(seed))) for seed in range(12)]
-    assert scene_of(many) == ""
-    first, second = (as_scene(detail(np.asarray(scenery(seed)))) for seed in (1, 2))
+    assert view_of(many) == ""
+    first, second = (as_view(detail(np.asarray(scenery(seed)))) for seed in (1, 2))
     assert is_moved(second, [first, first])
     assert not is_moved(second, [first, ""])
     assert not is_moved("", [first, first])
@@ -177,7 +177,7 @@ def test_in_a_folder_that_grows_only_new_pictures_count_and_a_night_again_finds_
         feed([row for row in rows if row["taken_at"] < began], [cameras])
         looks = cameras.found(source, rules, 1)
         assert [one.images for one in looks.values()] == [LEAST, LEAST] or night == 4
-        assert all(one.scene for one in looks.values())
+        assert all(one.view for one in looks.values())
         summary_of(started_at=began, cameras=looks).write(output)
         named[night] = {name: one.changed for name, one in looks.items() if one.changed}
         assert named[night] == ({"gate": ("dirty",)} if night == 4 else {})
@@ -192,5 +192,5 @@ def test_a_camera_with_too_few_pictures_says_nothing_and_neither_does_a_row_with
     feed([{**row, "camera": "", "taken_at": ""} for row in rows], [cameras])
     feed([{**row, "label": "", "sharpness": ""} for row in rows], [cameras])
     assert cameras.found(folder_at(tmp_path), defaults.images, 1) == {}
-    assert scenes_of(folder_at(tmp_path), {}, defaults.images, 1) == {}
+    assert views_of(folder_at(tmp_path), {}, defaults.images, 1) == {}
     assert set(USUAL) == set(look_of(pictures_of(scenery(1), 1)).measures)
