@@ -47,18 +47,18 @@ MAY_REACH = {
     "registry": REGISTRY,
     "training": {*MODEL, "versions", "evaluation", "training"},
     "collect": {"core", "params", "images", "storage", "collect"},
-    "night": {*REGISTRY, "night"},
+    "night": {*REGISTRY, "collect", "night"},
     "search": {*REGISTRY, "training", "search"},
-    "sources": {*REGISTRY, "night", "sources"},
-    "exports": {*REGISTRY, "night", "sources", "exports"},
-    "review": {*REGISTRY, "night", "sources", "review"},
-    "notices": {*REGISTRY, "night", "notices"},
+    "exports": {*REGISTRY, "collect", "night", "sources", "exports"},
+    "sources": {*REGISTRY, "collect", "night", "sources"},
+    "review": {*REGISTRY, "collect", "night", "sources", "review"},
+    "notices": {*REGISTRY, "collect", "night", "notices"},
 }
-STAGE_FILES_MAY_REACH = {*REGISTRY, "checks", "training", "night", "notices"}  # and no other stage file
+STAGE_FILES_MAY_REACH = {*REGISTRY, "checks", "collect", "training", "night", "notices"}  # and no other stage file
 # They order and show: what reads pixels, trains or checks is called by a stage or a package.
 FLOWS_MAY_IMPORT = {
-    "core", "params", "project", "storage", "data", "versions", "evaluation", "registry", "night", "search", "sources",
-    "exports", "review", "notices", "register", "tidy",
+    "core", "params", "project", "storage", "collect", "data", "versions", "evaluation", "registry", "night", "search",
+    "sources", "exports", "review", "notices", "register", "tidy",
 }  # fmt: skip
 
 # Package -> what none of its modules imports: the libraries that another package keeps for itself.

@@ -8,6 +8,9 @@ import pytest
 
 from pipeline.checks.expectation_results import Judgement
 from pipeline.checks.label_issues import ISSUE_COLUMNS
+from pipeline.collect.clip_folder import CLIPS_COLUMNS
+from pipeline.collect.gaps import GAP_COLUMNS
+from pipeline.collect.state import COLLECTED_COLUMNS
 from pipeline.data import judgements, side_table
 from pipeline.data.manifest import MEASURED
 from pipeline.data.partners import Joined
@@ -75,6 +78,9 @@ def of_headlines() -> list[str]:
         ("events.csv", EVENT_COLUMNS),
         ("tiles.parquet", TILE_COLUMNS),
         ("scenes.csv", SCENE_COLUMNS),
+        ("collected.csv", COLLECTED_COLUMNS),
+        ("gaps.csv", GAP_COLUMNS),
+        ("clips.csv", CLIPS_COLUMNS),
         ("accuracy.json", Estimate.model_fields),
         (".nightshift/plan.json", RunPlan.model_fields),
         ("contract.json", Contract.model_fields),

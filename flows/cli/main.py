@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli.collect import app as collect
 from flows.cli.data import data
 from flows.cli.models import app as models
 from flows.cli.night import app as night
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (training, night, taking_out, review, project):
+for commands in (training, night, taking_out, review, project, collect):
     app.add_typer(commands)
 app.add_typer(data, name="data")
 for commands in (models, services):

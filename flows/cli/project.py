@@ -128,13 +128,15 @@ def tidy(
 def status() -> None:
     """Show the models, the latest CSV, the reports, how to open MLflow, the services, the last and the next night."""
     from flows.cli.services import service_lines
+    from flows.show_collect import camera_lines
     from flows.show_models import print_versions
     from flows.status import mlflow_lines, status_lines, versions_table
     from pipeline.params.file import load_params
     from pipeline.registry import champions
 
-    name = load_params().register_.model_name
+    params = load_params()
+    name = params.register_.model_name
     every = champions.known_versions(name)
     print_versions(name, *versions_table(every))
-    for line in (*status_lines(every), *mlflow_lines(name), *service_lines()):
+    for line in (*status_lines(every), *mlflow_lines(name), *service_lines(), *camera_lines(params.collect)):
         typer.echo(line)

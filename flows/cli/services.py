@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.core.errors import NightshiftError
+
 if TYPE_CHECKING:
     from flows.services.configuration import Addresses
 
@@ -24,6 +26,7 @@ class Service(StrEnum):
     PREFECT = "prefect"
     REVIEW = "review"
     WORKER = "worker"
+    COLLECT = "collect"
 
 
 @app.command()
@@ -40,7 +43,8 @@ def up(
 ) -> None:
     """Start MLflow's and Prefect's servers, the start page with the reviews, and a worker in the background.
 
-    The worker runs the schedules of prefect.yaml.
+    The worker runs the schedules of prefect.yaml. Where params.yaml has cameras (collect.sources), their pictures are
+    collected too.
 
     They listen on this machine only, and start again when they die.
 
@@ -94,7 +98,20 @@ def _wanted(mlflow_port: int, prefect_port: int, review_port: int) -> "Addresses
         listening.require_free(prefect_port, "prefect")
         ours.append("prefect")
     listening.require_free(review_port, configuration.REVIEW)
-    return configuration.Addresses(mlflow, prefect, tuple(ours), f"http://{configuration.LOOPBACK}:{review_port}")
+    review = f"http://{configuration.LOOPBACK}:{review_port}"
+    return configuration.Addresses(mlflow, prefect, tuple(ours), review, _collects())
+
+
+def _collects() -> bool:
+    """Whether there are cameras to collect from. What is wrong with them is no reason to have no nights."""
+    from pipeline.collect.start import jobs
+    from pipeline.params.file import load_params
+
+    try:
+        return bool((rules := load_params().collect).sources and jobs(rules))
+    except NightshiftError as error:
+        typer.echo(f"WARNING: no pictures are collected. {error}")
+        return False
 
 
 def _keep_token(where: "Addresses") -> None:
@@ -142,6 +159,9 @@ def _start_all(wanted: "Addresses") -> None:
     lacking = server.not_ready(api)  # while it starts
     _wait("worker", lambda: server.worker_is_online(api, configuration.POOL, configuration.worker_name(), since))
     typer.echo(f"{'worker':8} of the work pool {configuration.POOL}  ({time.monotonic() - began:.0f} s)")
+    if wanted.collects:
+        processes.start(configuration.COLLECT)
+        typer.echo(f"{'collect':8} the sources in params.yaml; `nightshift status` shows each")
     for line in lacking:
         typer.echo(f"WARNING: {line}.")
 
@@ -184,7 +204,6 @@ def logs(
 ) -> None:
     """Show the last lines of the services' logs."""
     from flows.services import configuration, processes
-    from pipeline.core.errors import NightshiftError
 
     names = [
         name

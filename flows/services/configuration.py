@@ -20,7 +20,8 @@ LOGS, ADDRESSES = HOME / "logs", HOME / "addresses.json"
 STOPPING = HOME / "stopping"  # there while `down` ends what runs: nobody needs a message about that
 START = HOME / "start.json"  # port and token of the start page; only its owner can read it
 SERVERS, REVIEW, WORKER, POOL = ("mlflow", "prefect"), "review", "worker", "nightshift"
-SERVICES = (*SERVERS, REVIEW, WORKER)
+COLLECT = "collect"  # only where params.yaml has sources
+SERVICES = (*SERVERS, REVIEW, WORKER, COLLECT)
 LOOPBACK = "127.0.0.1"
 MARK = "NIGHTSHIFT_SERVICES"  # environment variable of all our processes and their children: the folder
 HEARTBEAT = 30  # seconds between two heartbeats of a flow run; Prefect's minimum
@@ -38,6 +39,7 @@ class Addresses:
     prefect: str  # of its page; the API is below /api
     ours: tuple[str, ...]  # which of SERVERS
     review: str = ""  # of the start page, without its token; it is always ours
+    collects: bool = False  # whether cameras are collected
 
 
 def configuration(addresses: Addresses) -> str:
@@ -55,8 +57,10 @@ def configuration(addresses: Addresses) -> str:
         REVIEW: [*python, "flows.services.review"],
         WORKER: [*python, "flows.services.worker", "worker", "start", "--pool", POOL, "--type", "process",
                  "--name", worker_name()],
+        COLLECT: [*python, "flows.cli.main", "collect"],
     }  # fmt: skip
-    programs = [_program(name, commands[name]) for name in (*addresses.ours, REVIEW, WORKER)]
+    collect = (COLLECT,) if addresses.collects else ()
+    programs = [_program(name, commands[name]) for name in (*addresses.ours, REVIEW, WORKER, *collect)]
     return "\n".join(
         [
             "[unix_http_server]",

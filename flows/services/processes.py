@@ -72,7 +72,9 @@ def addresses() -> Addresses | None:
     if not ADDRESSES.is_file():
         return None
     found = read_json(ADDRESSES)
-    return Addresses(found["mlflow"], found["prefect"], tuple(found["ours"]), found.get("review", ""))
+    return Addresses(
+        found["mlflow"], found["prefect"], tuple(found["ours"]), found.get("review", ""), found.get("collects", False)
+    )
 
 
 def start_supervisor(wanted: Addresses) -> None:

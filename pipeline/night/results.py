@@ -25,6 +25,7 @@ from pipeline.night.counts import Counted, Counts, LabelsError, Repeats, Truth, 
 from pipeline.night.events import Events, best_images, to_show, write_events
 from pipeline.night.kept_labels import read_kept
 from pipeline.night.ledger import Run, known_of
+from pipeline.night.missing import camera_gaps
 from pipeline.night.morning import TEMPLATE as MORNING_TEMPLATE
 from pipeline.night.morning import draw_safely
 from pipeline.night.neighbours import as_typed, neighbours
@@ -157,6 +158,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         cameras=looks or None,
         only_cameras=_only_cameras(looks, moved, again, _drift_from(reference, batch.max_drift)),
         scenes=scenes,
+        camera_gaps=camera_gaps(folder_at(plan.input), output, started, params.collect, now) or None,
     )
     if batch.parquet:
         from pipeline.night.parquet import write_parquet

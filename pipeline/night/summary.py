@@ -3,8 +3,11 @@
 summary.json is a promise to its readers: a key keeps its name and its meaning, and a new one comes last in its part.
 """
 
+import datetime
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pipeline.collect.gaps import Gap, in_words
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.night.camera_looks import CameraLook
@@ -111,6 +114,15 @@ class Certified(Part):
     words: str
 
 
+class CameraGap(Part):
+    """A time without pictures of a camera whose folder the night classified."""
+
+    camera: str
+    start: Moment  # UTC
+    end: Moment | None = None  # None: it went on when the night began
+    reason: str
+
+
 class NightSummary(Part):
     """A finished night."""
 
@@ -144,6 +156,7 @@ class NightSummary(Part):
     cameras: dict[str, CameraLook] | None = None  # those with enough new images; None: none
     only_cameras: bool | None = None  # whether the night without the cameras that changed is as in training
     scenes: ScenesFound | None = None  # None: no file was larger than a tile
+    camera_gaps: tuple[CameraGap, ...] | None = None  # since the night before; None: there were none
 
     @property
     def has_strangers(self) -> bool:
@@ -227,6 +240,7 @@ def summary_lines(summary: NightSummary) -> list[str]:
     lines = [*first_lines(summary), f"{summary.listed} images: {counts}"]
     lines += summary.left_aside.lines if summary.left_aside else []
     lines += [summary.events.line] if summary.events else []
+    lines += gap_lines(summary)
     lines += [*review_lines(summary), *drift_lines(summary)]
     lines += shadow_lines(summary)
     lines += [summary.not_certified] if summary.not_certified else []
@@ -252,6 +266,15 @@ def stranger_lines(summary: NightSummary) -> list[str]:
 def first_lines(summary: NightSummary) -> list[str]:
     """What a person must know before any number of a night."""
     return [*stranger_lines(summary), *never_sure_lines(summary), *summary.changed_cameras.values()]
+
+
+def gap_lines(summary: NightSummary) -> list[str]:
+    """When each camera gave no pictures, in local time."""
+    cameras: dict[str, list[Gap]] = {}
+    for one in summary.camera_gaps or ():
+        end = datetime.datetime.fromisoformat(one.end) if one.end else None
+        cameras.setdefault(one.camera, []).append(Gap(datetime.datetime.fromisoformat(one.start), end, one.reason))
+    return [f"{in_words(camera, gaps)}." for camera, gaps in cameras.items()]
 
 
 def never_sure_lines(summary: NightSummary) -> list[str]:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from pipeline.core.text import beside
-from pipeline.night.summary import NightSummary, never_sure_lines, stranger_lines
+from pipeline.night.summary import NightSummary, gap_lines, never_sure_lines, stranger_lines
 from pipeline.params.night import Batch
 
 
@@ -55,4 +55,5 @@ def raised(summary: NightSummary, batch: Batch) -> list[Alarm]:
             f"({batch.max_unsure:g}) allows."
         )
         found.append(Alarm("many unsure", words))
+    found += [Alarm("no pictures", words) for words in gap_lines(summary)]
     return found

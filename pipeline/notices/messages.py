@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from pipeline.collect.gaps import Gap, Reason, in_words
 from pipeline.core import log_file
 from pipeline.core.errors import NightshiftError
 from pipeline.core.pages import as_cell
@@ -31,6 +32,12 @@ AGAIN = "Run the same command again to resume."
 TRAINING_KEPT = "Stages that were finished, and the checkpoints of the one that was not. Nothing changes for nights."
 NOTHING = "Nothing was started."
 HAPPENED = "What happened"
+CAMERAS: dict[str, str] = {  # what to do about a camera without pictures; of every other reason: look at it
+    Reason.REFUSED: "Put its user and password right, in params.yaml or the environment variable named there.",
+    Reason.FROZEN: "Restart the camera: it sends the same picture again and again.",
+    Reason.BLACK: "Is its lens covered, or its light off? If such pictures are right, lower collect.black.",
+    Reason.DISK_FULL: "Free some space. Pictures that a night has classified are deleted by keep_days and max_gb.",
+}
 SHORT = 70  # characters of a cause in a title
 LONGEST = 3000  # characters of one part: chat services cut off or refuse what is much longer
 
@@ -172,6 +179,13 @@ def of_crashed_night(output: Folder, words: str) -> Message:
     """A night whose process was killed from outside."""
     kept, do = _left_in(output)
     return Message(Kind.FAILURE, f"Night {output.name} was killed and is not finished", words, kept, do)
+
+
+def of_gap(source: str, gap: Gap) -> Message:
+    """A camera that gives no pictures now."""
+    kept = "The pictures until then. The collector goes on trying; gaps.csv will say until when there were none."
+    do = CAMERAS.get(gap.reason, "Look at the camera, its power and its network.")
+    return Message(Kind.WARNING, f"{source}: no pictures ({gap.reason})", f"{in_words(source, [gap])}.", kept, do)
 
 
 def of_lost_supervisor() -> Message:

@@ -11,7 +11,9 @@ from pydantic import Field, ValidationError
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PARAMS
 from pipeline.core.shipped import is_checkout
+from pipeline.core.text import without_password
 from pipeline.core.yaml_values import parsed
+from pipeline.params.collect import Collect
 from pipeline.params.data import Audit, Images, Preprocess, Section, Validate
 from pipeline.params.model import Augment, Compute, Embed, Evaluate, Model, Train, Tune
 from pipeline.params.night import Batch, Privacy
@@ -48,6 +50,7 @@ class Params(Section):
     batch: Batch
     privacy: Privacy = Privacy()
     notify: Notify = Notify()
+    collect: Collect = Collect()  # earlier versions had none
 
 
 def load_params(path: Path = PARAMS) -> Params:
@@ -110,7 +113,8 @@ def _line(path: Path, fault: Any) -> str:
             return f"{path}: {key}: {fault['ctx']['error']}."
         case _:
             message = fault["msg"][0].lower() + fault["msg"][1:]
-            return f"{path}: {key} is {fault['input']!r}; {message.replace('input should be', 'it must be')}."
+            value = without_password(repr(fault["input"]))
+            return f"{path}: {key} is {value}; {message.replace('input should be', 'it must be')}."
 
 
 def is_section(keys: Sequence[str]) -> bool:

@@ -31,6 +31,7 @@ from pipeline.core.paths import (
     TRAINING_METRICS,
     VALIDATION,
 )
+from pipeline.core.text import without_password
 from pipeline.evaluation.results import Evaluation, TrainingResult
 from pipeline.model.contract import Contract
 from pipeline.params.file import Params
@@ -50,7 +51,7 @@ NO_METRIC = ("network", "phase", "judgement", "steps", "epoch", "step")  # colum
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}  # split -> MLflow's word for its part in a run
 DIGEST = 8  # characters of a dataset's hash, as MLflow's own
 BATCH = 1000  # most metrics that MLflow accepts in a request
-LATER = {"evaluate", "register", "batch", "tune"}  # sections of params.yaml that no training depends on
+LATER = {"evaluate", "register", "batch", "tune", "collect"}  # sections of params.yaml that no training depends on
 
 
 def training_params(params: Params) -> dict[str, Any]:
@@ -60,8 +61,8 @@ def training_params(params: Params) -> dict[str, Any]:
 
 
 def all_params(params: Params) -> dict[str, Any]:
-    """All parameters but those of a search, with the names of params.yaml, joined by dots."""
-    return flat(params.model_dump(by_alias=True, exclude={"tune"}))
+    """All parameters but those of a search and of cameras, with the names of params.yaml, joined by dots."""
+    return flat(params.model_dump(by_alias=True, exclude={"tune", "collect"}))
 
 
 def training_tags(dataset_sha256: str) -> dict[str, str]:
@@ -181,6 +182,16 @@ def log_training(
     log_curves(client, run_id, pd.read_csv(CURVES))
     mlflow.log_inputs([_dataset(name) for name in CONTEXTS], list(CONTEXTS.values()), [None] * len(CONTEXTS))
     send(partial(client.log_artifact, run_id), list(_reports()))
+    if PARAMS.is_file():
+        client.log_text(run_id, _without_cameras(params), str(PARAMS))
+
+
+def _without_cameras(params: Params) -> str:
+    """The text of params.yaml without the addresses of cameras: they may hold passwords, and many read the store."""
+    text = PARAMS.read_text(encoding="utf-8")
+    for source in params.collect.sources:
+        text = text.replace(source.address, "…")
+    return without_password(text)
 
 
 def _dataset(split: str) -> "PandasDataset":
@@ -200,7 +211,7 @@ def _dataset(split: str) -> "PandasDataset":
 
 def _reports() -> Iterator[tuple[str, str]]:
     """The reports, and the folder in the store for each."""
-    for file in (PARAMS, VALIDATION, TRAINING_METRICS, EVALUATION, CURVES, Path("dvc.lock")):
+    for file in (VALIDATION, TRAINING_METRICS, EVALUATION, CURVES, Path("dvc.lock")):
         if file.is_file():
             yield str(file), ""
     for place, files in (
