@@ -51,7 +51,8 @@ NO_METRIC = ("network", "phase", "judgement", "steps", "epoch", "step")  # colum
 CONTEXTS = {"train": "training", "val": "validation", "test": "test"}  # split -> MLflow's word for its part in a run
 DIGEST = 8  # characters of a dataset's hash, as MLflow's own
 BATCH = 1000  # most metrics that MLflow accepts in a request
-LATER = {"evaluate", "register", "batch", "tune", "collect"}  # sections of params.yaml that no training depends on
+# Sections of params.yaml that no training depends on.
+LATER = {"evaluate", "register", "batch", "tune", "privacy", "notify", "collect"}
 
 
 def training_params(params: Params) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from pipeline.params.model import Train
 from pipeline.storage.files import sha256, sha256_of_file
 from pipeline.training.targets import soft_targets
 
-LATER = {"evaluate", "register_", "batch", "tune", "collect"}  # the parts of params.yaml that no training depends on
+# The parts of params.yaml that no training depends on.
+LATER = {"evaluate", "register_", "batch", "tune", "privacy", "notify", "collect"}
 THREADS = "workers"  # of params.compute: it changes no result
 
 
