@@ -137,9 +137,10 @@ def main(photos: Path, seeds: int) -> None:
     rows = []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
-        numbers = rng.permutation(manifest["scene"].unique())
-        new = manifest["scene"].isin(numbers[: round(NEXT_SEASON * len(numbers))]).to_numpy()
-        drawn = dict(zip(numbers, rng.integers(0, CLASSES, len(numbers)).astype(str), strict=True))
+        of_scenes = manifest.groupby("scene")["label"].first()
+        later = of_scenes.groupby(of_scenes).sample(frac=NEXT_SEASON, random_state=seed).index  # as many of each class
+        new = manifest["scene"].isin(later).to_numpy()
+        drawn = dict(zip(of_scenes.index, rng.integers(0, CLASSES, len(of_scenes)).astype(str), strict=True))
         kinds = {"kinds": manifest["label"], "nothing to learn": manifest["scene"].map(drawn)}
         for kind, labels in kinds.items():
             season = manifest.assign(label=labels)[~new].reset_index(drop=True)

@@ -1,7 +1,8 @@
 """DICOM bytes -> an upright 8-bit frame, read with pydicom (the extra `dicom`). Reads nothing about patients.
 
-Stored values become real ones (modality LUT or rescale), then grey through a window: the window in the rules, else the
-file's first VOI LUT or window, else the full range of values. MONOCHROME1 is inverted; colour images have no window.
+Of several frames one is read, as images.frame says. Stored values become real ones (modality LUT or rescale), then grey
+through a window: the window in the rules, else the first VOI LUT or window of the frame or file, else the full range of
+values. MONOCHROME1 is inverted; colour images have no window.
 """
 
 import io
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.images.dicom_codestream import first_codestream
+from pipeline.images.dicom_codestream import codestream
 from pipeline.images.formats import DICOM_PREFIX, DICOM_PREFIX_AT
 from pipeline.images.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
 from pipeline.images.taken_dicom import ELEMENTS as TAKEN
@@ -56,7 +57,7 @@ def is_dicom(data: bytes) -> bool:
 
 
 def read_dicom(data: bytes, rules: Images) -> Frame:
-    """Read the first frame of a DICOM file. Raises UnreadableImage, or any error of pydicom on a damaged file."""
+    """Read one frame of a DICOM file. Raises UnreadableImage, or any error of pydicom on a damaged file."""
     try:
         import pydicom  # noqa: F401 - `read_elements` needs it
         from pydicom.pixels.decoders.base import get_decoder
@@ -68,20 +69,35 @@ def read_dicom(data: bytes, rules: Images) -> Frame:
         raise UnreadableImage("this DICOM file holds no pixel data (a report, or it is cut off)")
     width, height = int(dataset.Columns), int(dataset.Rows)
     refuse_too_large(width, height, rules)
+    index = _index(dataset, rules)
     syntax = dataset.file_meta.get("TransferSyntaxUID") or _plain_syntax(dataset)
     if syntax.is_encapsulated and syntax != RLELossless:
-        values = first_codestream(dataset, syntax.name, width, height)
+        values = codestream(dataset, syntax.name, width, height, index)
         photometric = "RGB" if values.ndim == 3 else str(dataset.PhotometricInterpretation)
     else:
         plugin = "pydicom" if syntax == RLELossless else ""  # not GDCM, even where it is installed
-        values, about = get_decoder(syntax).as_array(dataset, index=0, decoding_plugin=plugin)
+        values, about = get_decoder(syntax).as_array(dataset, index=index, decoding_plugin=plugin)
         photometric = str(about["photometric_interpretation"])
-    pixels = _colour(values, dataset) if photometric in COLOURS else _grey(values, dataset, rules, photometric)
+    pixels = _colour(values, dataset) if photometric in COLOURS else _grey(values, dataset, rules, photometric, index)
     bits = int(dataset.get("BitsStored") or dataset.get("BitsAllocated"))
     return Frame(
         Image.fromarray(pixels).convert("RGB"), width, height, "DICOM", str(dataset.PhotometricInterpretation), bits, 1,
         _taken(dataset),
     )  # fmt: skip
+
+
+def _index(dataset: "Dataset", rules: Images) -> int:
+    """Which frame the rules ask for, from 0 on. Raises UnreadableImage when the file has fewer."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    match rules.frame:
+        case "first":
+            return 0
+        case "middle":
+            return (frames - 1) // 2
+        case number if number <= frames:
+            return number - 1
+        case number:
+            raise UnreadableImage(f"it has {frames} frames, and images.frame asks for the one with number {number}")
 
 
 COLOURS = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -146,9 +162,11 @@ def _colour(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:
     return _as_bytes(values / (2.0**bits - 1))
 
 
-def _grey(values: NDArray[Any], dataset: "Dataset", rules: Images, photometric: str) -> NDArray[np.uint8]:
-    real = _real_values(values, dataset)
-    shown = _shown(real, _is_padding(values, dataset), dataset, rules)
+def _grey(
+    values: NDArray[Any], dataset: "Dataset", rules: Images, photometric: str, index: int
+) -> NDArray[np.uint8]:  # fmt: skip
+    real = _real_values(values, dataset, index)
+    shown = _shown(real, _is_padding(values, dataset), dataset, rules, index)
     return _as_bytes(1 - shown if photometric == "MONOCHROME1" else shown)
 
 
@@ -157,22 +175,23 @@ def _as_bytes(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
     return scaled
 
 
-def _real_values(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.float64]:
+def _real_values(values: NDArray[Any], dataset: "Dataset", index: int) -> NDArray[np.float64]:
     """Stored values in the unit of the machine, e.g. Hounsfield units."""
     from pydicom.pixels.processing import apply_modality_lut
 
     if dataset.get("ModalityLUTSequence"):
         return np.asarray(apply_modality_lut(values, dataset), np.float64)
-    scale = _of_first_frame(dataset, "PixelValueTransformationSequence")
+    scale = _of_frame(dataset, index, "PixelValueTransformationSequence")
     slope, intercept = scale.get("RescaleSlope"), scale.get("RescaleIntercept")
     real = values * float(1 if slope is None else slope) + float(0 if intercept is None else intercept)
     return np.asarray(real, np.float64)
 
 
-def _of_first_frame(dataset: "Dataset", sequence: str) -> "Dataset":
-    """The dataset with the elements of `sequence`: the first frame's group, the shared group, or the file itself."""
-    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
-        if (frames := dataset.get(groups)) and (items := frames[0].get(sequence)):
+def _of_frame(dataset: "Dataset", index: int, sequence: str) -> "Dataset":
+    """The dataset with the elements of `sequence`: the frame's group, the shared group, or the file itself."""
+    own = (dataset.get("PerFrameFunctionalGroupsSequence") or [])[index : index + 1]
+    for group in (*own, *(dataset.get("SharedFunctionalGroupsSequence") or [])[:1]):
+        if items := group.get(sequence):
             found: Dataset = items[0]
             return found
     return dataset
@@ -188,14 +207,14 @@ def _is_padding(values: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:
 
 
 def _shown(
-    real: NDArray[np.float64], padding: NDArray[np.bool_], dataset: "Dataset", rules: Images
+    real: NDArray[np.float64], padding: NDArray[np.bool_], dataset: "Dataset", rules: Images, index: int
 ) -> NDArray[np.float64]:
     """Real values as brightness, 0 (black) to 1 (white)."""
     from pydicom.pixels.processing import apply_voi
 
     if rules.window != "file":
         return windowed(real, *rules.window)
-    voi = _of_first_frame(dataset, "FrameVOILUTSequence")
+    voi = _of_frame(dataset, index, "FrameVOILUTSequence")
     if tables := voi.get("VOILUTSequence"):
         bits = int(tables[0].LUTDescriptor[2])
         return np.asarray(apply_voi(np.rint(real).astype(np.int32), voi, index=0) / (2.0**bits - 1), np.float64)

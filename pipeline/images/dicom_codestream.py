@@ -1,4 +1,4 @@
-"""The compressed first frame of a DICOM file -> its stored values, with imagecodecs: JPEG, JPEG-LS, JPEG 2000.
+"""A compressed frame of a DICOM file -> its stored values, with imagecodecs: JPEG, JPEG-LS, JPEG 2000.
 
 pydicom would prefer GDCM, but GDCM crashes the whole process on a damaged JPEG. Windows and greys are not done here.
 """
@@ -21,8 +21,8 @@ SAYS_ITS_COLOURS = (b"JFIF\0", b"Adobe")  # markers that say whether a JPEG hold
 END = b"\xff\xd9"  # end marker of all three formats; a zero may follow to make the length even
 
 
-def first_codestream(dataset: "Dataset", syntax: str, width: int, height: int) -> NDArray[Any]:
-    """Decode the first frame to stored values (height, width), or to RGB (height, width, 3).
+def codestream(dataset: "Dataset", syntax: str, width: int, height: int, index: int) -> NDArray[Any]:
+    """Decode the frame with this index, from 0 on, to stored values (height, width), or to RGB (height, width, 3).
 
     Raises UnreadableImage when the frame is truncated, or when its size differs from the file's: a decoder allocates
     memory for the frame's own size, and paints missing pixels grey or black.
@@ -33,7 +33,7 @@ def first_codestream(dataset: "Dataset", syntax: str, width: int, height: int) -
         import imagecodecs
     except ImportError:
         raise missing_extra("compressed DICOM images", "imagecodecs", "dicom") from None
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+    frame = get_frame(dataset.PixelData, index, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
     if not frame.startswith((b"\xff\xd8", JPEG_2000)):
         raise UnreadableImage(f"DICOM images in {syntax} cannot be read")
     if not frame.rstrip(b"\0").endswith(END):

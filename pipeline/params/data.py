@@ -1,7 +1,7 @@
 """The parameters on images and their checks. Reads nothing."""
 
 import math
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -37,6 +37,7 @@ class Images(Section):
     denoise: Literal["none", "median", "non_local_means"] = "none"
     clahe: float = Field(default=0.0, ge=0, le=100)  # clip limit; 0: off
     white_level: int | None = Field(default=None, ge=1, le=65535)  # of 16-bit samples, shown as 255; None: all of them
+    frame: Literal["first", "middle"] | Annotated[int, Field(ge=1)] = "first"  # DICOM: which of several, from 1 on
     tiles: Tiles | None = None  # of pictures larger than one; None: every picture is read whole
 
     @field_validator("window", mode="before")
@@ -49,6 +50,16 @@ class Images(Section):
                 f"{value!r} is not a valid window; it must be file, or [centre, width] with a width above 0"
             )
         return float(value[0]), float(value[1])
+
+    @field_validator("frame", mode="before")
+    @classmethod
+    def _a_frame(cls, value: Any) -> Any:
+        if value in ("first", "middle") or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+            return value
+        raise ValueError(
+            f"{value!r} is not a valid frame; it must be first, middle, or a frame's number, from 1 on. A file has one "
+            "answer: to judge every frame, write each as a file of its own"
+        )
 
     @field_validator("bands", mode="before")
     @classmethod
@@ -74,7 +85,7 @@ class Images(Section):
     @property
     def unused(self) -> set[str]:
         """The later fields at their defaults: a contract has the same hash with and without them."""
-        later = ("window", "bands", "stretch", "denoise", "clahe", "white_level", "tiles")
+        later = ("window", "bands", "stretch", "denoise", "clahe", "white_level", "frame", "tiles")
         return {name for name in later if getattr(self, name) == type(self).model_fields[name].default}
 
 
