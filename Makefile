@@ -37,11 +37,15 @@ quick: install  ## the tests for while you work: none that is slow, trains a pro
 test: install system  ## all tests, and which took longest
 	$(BIN)/python -m pytest -n auto --no-loadscope-reorder --durations 30 --durations-min 5
 
-system:  ## Chromium and PostgreSQL, for the tests of pages and of servers, if there is none
+# GStreamer's RTSP server is the tests' camera; GLib's networking has its TLS.
+GSTREAMER := gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good glib-networking
+
+system:  ## Chromium, PostgreSQL and an RTSP server, for the tests of pages, servers and cameras, where they are missing
 	@missing=$$(command -v chromium >/dev/null || echo chromium; \
-		ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql); \
+		ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || echo postgresql; \
+		/usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null || echo $(GSTREAMER)); \
 	[ -z "$$missing" ] || { \
-		command -v apt-get >/dev/null || { echo "The tests need Chromium (\`chromium\` on PATH) and Debian's PostgreSQL. Install:" $$missing >&2; exit 1; }; \
+		command -v apt-get >/dev/null || { echo "The tests need Chromium (\`chromium\` on PATH), Debian's PostgreSQL and GStreamer's RTSP server. Install:" $$missing >&2; exit 1; }; \
 		sudo=$$([ "$$(id -u)" -eq 0 ] || echo sudo); \
 		$$sudo apt-get update -qq && \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; }

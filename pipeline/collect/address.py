@@ -35,6 +35,10 @@ class Kind(StrEnum):
     CLIP = "clip"
 
 
+# UniFi's addresses have no password: who knows the path sees the camera.
+_TOKEN = re.compile(r"(?<=[^/:]/)(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{16}(?=$|\?)")
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Address:
     """Where pictures come from. `str` and `repr` show it without its password."""
@@ -71,7 +75,7 @@ class Address:
         return shown(text)
 
     def _secrets(self) -> set[str]:
-        values = {self.password, *(found[2] for found in _SECRET.finditer(self.place))}
+        values = {self.password, *(found[2] for found in _SECRET.finditer(self.place)), *_TOKEN.findall(self.place)}
         return {form for value in values if value for form in (value, quote(value, safe=""), unquote(value))}
 
 
@@ -111,4 +115,4 @@ def read_address(text: str) -> Address:
 
 
 def _without_secrets(rest: str) -> str:
-    return _SECRET.sub(lambda found: found[1] + HIDDEN, rest)
+    return _TOKEN.sub(HIDDEN, _SECRET.sub(lambda found: found[1] + HIDDEN, rest))

@@ -6,13 +6,14 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from pipeline.collect.address import read_address
 from pipeline.collect.frame import Frame, SourceLost, Timeouts, Why
 from pipeline.collect.frames import frames
-from tests.fixtures.cameras import HEIGHT, PASSWORD, USER, WIDTH, Process, line_to, make_clip, rtsp_camera
+from tests.fixtures.cameras import HEIGHT, PASSWORD, USER, WIDTH, Process, line_to, make_clip, rtsp_camera, self_signed
 from tests.fixtures.cameras import LIVE as PICTURE
 
 QUICK = Timeouts(connect=5.0, read=0.5, picture=2.0)
@@ -51,20 +52,23 @@ def test_frames_have_the_camera_s_time_and_ours(camera: Process) -> None:
             assert abs(frame.source_time - frame.arrived_at) < timedelta(seconds=1)
 
 
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])
 def test_a_password_of_odd_characters_opens_the_stream_and_a_wrong_one_is_in_no_message(
-    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    scheme: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with rtsp_camera(PICTURE.format(pattern="ball"), 0, USER, PASSWORD) as camera, caplog.at_level(logging.DEBUG):
-        right = read_address(f"rtsp://{USER}:x@127.0.0.1:{camera.port}/live")
-        right = type(right)(right.kind, right.place, USER, PASSWORD)
-        assert take(right.with_password, 1)
-        refused = lost(frames(read_address(f"rtsp://{USER}:wrong-one@127.0.0.1:{camera.port}/live"), timeouts=QUICK))
-        asked = lost(frames(read_address(f"rtsp://127.0.0.1:{camera.port}/live"), timeouts=QUICK))
+    files = self_signed(tmp_path) if scheme == "rtsps" else ()
+    picture = PICTURE.format(pattern="ball")
+    with rtsp_camera(picture, 0, USER, PASSWORD, *files) as camera, caplog.at_level(logging.DEBUG):
+        assert take(f"{scheme}://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{camera.port}/live", 1)
+        refused = lost(
+            frames(read_address(f"{scheme}://{USER}:wrong-one@127.0.0.1:{camera.port}/live"), timeouts=QUICK)
+        )
+        asked = lost(frames(read_address(f"{scheme}://127.0.0.1:{camera.port}/live"), timeouts=QUICK))
     assert (refused.why, asked.why) == (Why.REFUSED, Why.REFUSED)
     assert "user or password is wrong" in refused.reason
     assert "it asks for a user and a password" in asked.reason
     told = caplog.text + "".join(capfd.readouterr()) + str(refused) + repr(refused)
-    assert f"rtsp://{USER}:***@" in told
+    assert f"{scheme}://{USER}:***@" in told
     assert "wrong-one" not in told
     assert "libav" not in told
 

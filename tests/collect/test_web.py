@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,19 @@ import pytest
 from pipeline.collect.address import read_address
 from pipeline.collect.frame import Frame, SourceLost, Timeouts, Why
 from pipeline.collect.frames import frames
-from tests.fixtures.cameras import HEIGHT, PASSWORD, USER, WIDTH, WebCamera, picture, web_camera, web_camera_process
+from tests.fixtures.cameras import (
+    HEIGHT,
+    PASSWORD,
+    USER,
+    WIDTH,
+    WebCamera,
+    picture,
+    self_signed,
+    web_camera,
+    web_camera_process,
+)
 
-QUICK = Timeouts(connect=5.0, read=0.3, picture=0.3)
+QUICK = Timeouts(connect=5.0, read=0.5, picture=1.0)
 PATHS = ["/stream.mjpg", "/snapshot.jpg"]
 EVERY = 0.02
 
@@ -100,7 +111,7 @@ def test_who_is_slow_gets_the_newest_picture_and_the_old_ones_are_dropped(camera
         ("silent", Why.SILENT, "sent nothing"),
         ("stalls", Why.SILENT, "sent nothing"),
         ("cuts", Why.ENDED, "connection"),
-        ("garbage", Why.BROKEN, "no whole picture for 0.3 seconds"),
+        ("garbage", Why.BROKEN, "no whole picture for 1 seconds"),
         ("html", Why.BROKEN, "answers with text/html. Give the address of the picture itself"),
     ],
 )
@@ -152,6 +163,18 @@ def test_a_password_does_not_follow_to_another_place(camera: WebCamera) -> None:
         camera.auth = other.auth = "basic"
         assert lost(camera.address("/elsewhere", USER, PASSWORD)).why is Why.REFUSED
     assert set(other.asked) == {""}
+
+
+def test_a_certificate_that_nobody_has_signed_is_trusted_once_its_file_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = self_signed(tmp_path)
+    with web_camera(certificate=files) as camera:
+        untrusted = lost(camera.snapshot)
+        assert untrusted.why is Why.UNREACHABLE
+        assert "its certificate is not trusted. Give the file with the certificate" in untrusted.reason
+        monkeypatch.setenv("SSL_CERT_FILE", files[0])
+        assert len(take(camera.snapshot, 2)) == 2
 
 
 def test_a_killed_camera_is_lost_and_gives_frames_again_when_it_is_back() -> None:
