@@ -13,7 +13,7 @@ fourth night does not name gate-2, or any other night names a camera. FOLDER: fo
     python -m benchmarks.two_cameras --alarms                 a minute
 
 How often ordinary nights name a camera: nights of 1, 2 and 8 cameras whose nights differ by a factor e^spread (the
-standard deviation) in light, haze and focus, each by itself. `least fall`: of sharpness, named after so many nights.
+standard deviation) in light and clarity, each by itself. `least fall`: of sharpness, named after so many nights.
 """
 
 import argparse
@@ -151,7 +151,7 @@ def alarms() -> None:
     print("\nleast fall of sharpness that is found, two cameras, nights that differ by 10 %:")
     for before in (2, 3, 5, 7, 14):
         freedom = PRIOR + before - 1
-        error = np.sqrt((PRIOR * USUAL["focus"] ** 2 + (before - 1) * 0.1**2) / freedom * (1 + 1 / before))
+        error = np.sqrt((PRIOR * USUAL["clarity"] ** 2 + (before - 1) * 0.1**2) / freedom * (1 + 1 / before))
         print(f"after {before:2} nights: to {np.exp(stdtrit(freedom, error_of(2)) * error):.0%}")
 
 

@@ -20,10 +20,11 @@ from pipeline.core.text import named
 Kind = Literal["dirty", "darker", "moved"]
 LEAST = 20  # images; fewer say nothing of a camera
 FALSE_ALARM = 0.05  # chance that a night in which nothing changed names any camera, at most
-PRIOR = 1.0  # with 3, cameras whose nights differ much are named on 8 to 17 of 100 ordinary nights
-USUAL = {"focus": 0.3, "haze": 0.2, "light": 0.3}  # standard deviation over the nights of each measure's logarithm
-SMALLEST = {"focus": math.log(1.5), "haze": math.log(1.25), "light": math.log(1.4)}  # fall that matters to a person
-KIND_OF: Mapping[str, Kind] = {"focus": "dirty", "haze": "dirty", "light": "darker"}
+SHARED_OUT = 0.7  # of FALSE_ALARM
+PRIOR = 1.0  # with 3, cameras whose nights differ much are named on 8 to 17 of 100
+USUAL = {"clarity": 0.4, "light": 0.3}  # standard deviation over the nights of each measure's logarithm
+SMALLEST = {"clarity": math.log(2), "light": math.log(1.4)}  # fall that matters to a person
+KIND_OF: Mapping[str, Kind] = {"clarity": "dirty", "light": "darker"}
 FEWEST_NIGHTS = 2  # earlier ones; one says nothing of how much nights differ
 LATELY = 14  # earlier nights that count, without those on which the camera was named, while FEWEST_NIGHTS are left
 ONE_VIEW, OTHER_VIEW = 0.6, 0.3  # correlation of views: above, the same; below, another one
@@ -52,11 +53,11 @@ class CameraLook(BaseModel):
 def log_measures(light: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """The logarithms whose fall says what happened, (n,) each, of brightness, contrast, sharpness (3, n).
 
-    Blur lowers sharpness, and contrast little. Haze and dirt lower contrast, and not brightness. Less light lowers all
-    three, sharpness by its square; so the first two are measured against what the light alone would do.
+    Sharpness is a variance: blur lowers it, and haze or dirt, which lower contrast, lower it by their square. So one
+    measure finds both, and what they do adds up. Less light lowers it by its square, too, which is taken out.
     """
-    brightness, contrast, sharpness = np.log(np.maximum(light, NOT_ZERO))
-    return {"focus": sharpness - 2 * contrast, "haze": contrast - brightness, "light": brightness}
+    brightness, _, sharpness = np.log(np.maximum(light, NOT_ZERO))
+    return {"clarity": sharpness - 2 * brightness, "light": brightness}
 
 
 def median_with_error(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -101,10 +102,10 @@ def compared(name: str, look: CameraLook, earlier: Sequence[CameraLook], cameras
 def error_of(cameras: int) -> float:
     """The error of one test, of a measure of one of so many cameras.
 
-    Half of FALSE_ALARM is shared out: nights on which a camera was named, some by chance, do not count later, and what
-    is left differs less than nights do.
+    Not all of FALSE_ALARM is shared out: nights on which a camera was named, some by chance, do not count later, and
+    what is left differs less than nights do (benchmarks/two_cameras.py --alarms).
     """
-    return FALSE_ALARM / 2 / (cameras * len(USUAL))
+    return SHARED_OUT * FALSE_ALARM / (cameras * len(USUAL))
 
 
 def beside_training(name: str, look: CameraLook, flagged: Mapping[str, int]) -> CameraLook:

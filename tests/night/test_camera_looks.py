@@ -48,8 +48,8 @@ def test_ordinary_nights_name_a_camera_at_most_as_often_as_promised(spread: floa
         for night in range(16):
             changed = False
             for name, earlier in past.items():
-                light, haze, focus = draw.normal(0, spread, (3, 1)) + draw.normal(0, 0.3, (3, 40))  # a night's own, too
-                seen = np.stack([light, haze + light, focus + 2 * (haze + light)])
+                light, clarity = draw.normal(0, spread, (2, 1)) + draw.normal(0, 0.3, (2, 40))  # its own, noise
+                seen = np.stack([light, light, clarity + 2 * light])
                 tonight = look(np.array([[90.0], [40.0], [300.0]]) * np.exp(seen))
                 if night > 1:
                     tonight = compared(name, tonight, earlier[::-1], len(past))

@@ -1,5 +1,6 @@
 """Pictures that one camera takes shortly after another are one event, with one answer and an honest status."""
 
+import datetime
 import itertools
 from pathlib import Path
 
@@ -10,10 +11,15 @@ from pipeline.data.bursts import burst_numbers
 from pipeline.model.certificate import EventRule
 from pipeline.night.counts import feed
 from pipeline.night.events import EVENT_COLUMNS, SHOWN, Events, read_events, to_show, write_events
-from pipeline.night.rows import Row
+from pipeline.night.morning import draw_again
+from pipeline.night.rows import Row, read_rows
+from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
 from tests.fixtures.certificates import CERTIFIED, UNCERTAIN
+from tests.fixtures.images import save_image
+from tests.fixtures.nights import classify
 from tests.fixtures.reviews import image, row
+from tests.fixtures.taken import jpeg
 
 RULE = EventRule(burst_seconds=30, unsure_below=0.75, certificate=CERTIFIED)
 
@@ -123,3 +129,32 @@ def test_a_page_shows_each_label_in_turn() -> None:
     assert len(shown) == SHOWN
     assert [one["label"] for one in shown] == ["dog", *["cat"] * (SHOWN - 1)], "by their start"
     assert shown[1:] == events[-SHOWN + 1 :]
+
+
+def test_a_night_writes_its_events_from_the_pictures_bytes_and_a_night_again_the_same(
+    here: Params, tmp_path: Path
+) -> None:
+    source, at = tmp_path / "photos", datetime.datetime(2026, 11, 26, 2)
+    for number, seconds in enumerate((0, 20, 40, 300, 310)):
+        data = jpeg(at + datetime.timedelta(seconds=seconds), "+01:00", model="gate")
+        file = source / f"{number}.jpg"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(data[:-20] if number == 1 else data)  # half a photograph has its time
+    save_image(source / "untimed.png")
+    summaries = [classify(source, tmp_path / name, here) for name in ("first", "second")]
+    first, second = ((tmp_path / name / "events.csv").read_bytes() for name in ("first", "second"))
+    assert first == second
+    found = read_events(folder_at(tmp_path / "first"))
+    assert [(one["start"], one["images"], one["unreadable"]) for one in found] == [
+        ("2026-11-26T02:00:00+01:00", "3", "1"), ("2026-11-26T02:05:00+01:00", "2", "0"),
+    ]  # fmt: skip
+    answers = {one["path"]: one for one in read_rows(tmp_path / "first" / "predictions.csv")}
+    assert found[1]["confidence"] == answers["3.jpg"]["confidence"] == answers["4.jpg"]["confidence"]
+    assert {one["status"] for one in found} <= {"not_certified", "unsure"}, "validated on no event"
+    counts = summaries[0].events
+    assert counts
+    assert (counts.events, counts.images, counts.without_time) == (2, 5, 1)
+    written = (tmp_path / "first" / "morning.html").read_text()
+    assert "2 events of 5 images" in written
+    draw_again(folder_at(tmp_path / "first"), here)
+    assert (tmp_path / "first" / "morning.html").read_text().count("<img") == written.count("<img") > 1
