@@ -26,7 +26,7 @@ READ_BY_WINDOWS = READ | {JPEG: "JPEG"}
 IN_PLANES = 2
 KEPT_BYTES = 384_000_000  # of decoded segments
 LARGEST = 128_000_000  # bytes of a segment, decoded; a striped file that is not compressed is read in runs of RUN bytes
-RUN = 4_000_000
+RUN, RUN_ROWS = 4_000_000, 64
 SLACK = 1 << 20  # bytes by which compressed pixels may be more than they are decoded
 MOST_SEGMENTS = 2_000_000
 MCU = 16  # pixels: a JPEG's last blocks may reach so far over the segment
@@ -50,7 +50,7 @@ class Segments:
         self.width = page.tilewidth if page.is_tiled else page.imagewidth
         self.height = page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength)
         if self._runs:
-            self.height = min(page.imagelength, max(1, RUN // (page.imagewidth * pixel)))
+            self.height = min(page.imagelength, RUN_ROWS, max(1, RUN // (page.imagewidth * pixel)))
         self.columns = math.ceil(page.imagewidth / self.width)
         self.rows = math.ceil(page.imagelength / self.height)
         self._pixel = pixel
