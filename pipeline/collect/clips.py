@@ -1,22 +1,25 @@
-"""A clip -> its frames, by its own time. A damaged one gives what is whole, then the reason."""
+"""Folders of clips, and a clip -> its frames, by its own time. A damaged clip gives what is whole, then the reason."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from math import floor
 from pathlib import Path
 from threading import Event
+from time import time
 from typing import TYPE_CHECKING
 
-from pipeline.collect.address import Address
+from pipeline.collect.address import CLIPS, Address, Kind
 from pipeline.collect.decoder import Decoder, packets_of, pixels_of, seconds
 from pipeline.collect.frame import EARLIEST, Frame, SourceLost, Why, now, words_of
 from pipeline.collect.video import av_of
+from pipeline.core.hidden import is_hidden
 from pipeline.core.text import counted
 
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
 
+SETTLED = 10.0  # seconds since a file was last written: somebody may still be recording a younger one
 READ = {
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi",  # no playlist, which could name any other file
     "protocol_whitelist": "none",
@@ -25,6 +28,26 @@ CREATED = ("com.apple.quicktime.creationdate", "creation_time")  # the first wit
 SLACK = 1e-6  # seconds: times of frames are multiples of the time base, not of our floats
 GIVEN_BEFORE = "The frames before it were taken"
 MISSING_END = 1.0  # seconds that may lack at a clip's end before it counts as cut off
+
+
+def clips_in(address: Address, settled: float = SETTLED) -> list[Address]:
+    """The clips of a folder and its subfolders, by name; without hidden ones and those still being written.
+
+    settled: seconds since the last change. Raises SourceLost for a folder that is not there.
+    """
+    folder = Path(address.place)
+    try:
+        files = [file for file in folder.rglob("*") if file.suffix.lower() in CLIPS]
+        if not folder.is_dir():
+            raise NotADirectoryError
+        young = time() - settled
+        inside = folder.resolve()
+        found = [file for file in files if file.is_file() and file.resolve().is_relative_to(inside)]
+        found = [file for file in found if file.stat().st_mtime <= young]
+    except OSError as error:
+        raise _no_file(address, error, "a folder of clips") from None
+    shown = [file for file in found if not any(map(is_hidden, file.relative_to(folder).parts))]
+    return [Address(Kind.CLIP, str(file)) for file in sorted(shown)]
 
 
 def clip_frames(address: Address, every: float, stop: Event | None) -> Iterator[Frame]:
@@ -49,7 +72,7 @@ def clip_frames(address: Address, every: float, stop: Event | None) -> Iterator[
     except av.error.FFmpegError as error:
         reason = f"it cannot be read as a clip ({error.strerror}). Copy it again."
     except OSError as error:
-        raise _no_file(address, error) from None
+        raise _no_file(address, error, "a clip") from None
     if reason:
         raise SourceLost(address, Why.BROKEN, reason)
 
@@ -134,7 +157,7 @@ def _clock(seconds_in: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{left:02}" if minutes >= 60 else f"{minutes}:{left:02}"
 
 
-def _no_file(address: Address, error: OSError) -> SourceLost:
+def _no_file(address: Address, error: OSError, what: str) -> SourceLost:
     missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-    reason = "there is no such file." if missing else f"it cannot be read ({words_of(error)})."
+    reason = f"it is not there. Give {what}." if missing else f"it cannot be read ({words_of(error)})."
     return SourceLost(address, Why.MISSING, reason)

@@ -20,7 +20,7 @@ def frames(
     A live source gives its newest frame, and what came since the last one is dropped: it never falls behind. A clip
     gives its frames by their own time, then ends. Frames that are damaged are left out. Ends when `stop` is set.
     Raises SourceLost when there will be no more, and a source that hangs within its timeouts. A folder is read clip by
-    clip.
+    clip: see `clips_in`.
     """
     # Imported here: the web needs httpx, the others av, and most sources need one of them.
     match address.kind:

@@ -3,6 +3,7 @@
 import os
 import struct
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.collect.address import read_address
+from pipeline.collect.clips import clips_in
 from pipeline.collect.frame import Frame, SourceLost, Why
 from pipeline.collect.frames import frames
 from tests.fixtures.cameras import HEIGHT, WIDTH, make_clip
@@ -123,6 +125,9 @@ def test_a_clip_that_is_not_there_says_so(tmp_path: Path) -> None:
     for name in ("none.mp4", "pipe.mp4"):
         found, lost = read_broken(tmp_path / name)
         assert (found, lost.why) == ([], Why.MISSING)
+    with pytest.raises(SourceLost, match="Give a folder of clips") as missing:
+        clips_in(read_address(str(tmp_path / "none")))
+    assert missing.value.why is Why.MISSING
 
 
 def test_without_the_package_the_message_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +136,23 @@ def test_without_the_package_the_message_names_what_to_install(tmp_path: Path, m
         with pytest.raises(SourceLost, match=r"pip install 'nightshift\[cameras\]'") as lost:
             next(frames(read_address(address)))
         assert lost.value.why is Why.MISSING
+
+
+def test_the_clips_of_a_folder_are_those_that_are_complete_and_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    for name in ("b.MP4", "a/1.mkv", ".hidden.mp4", "@eaDir/x.mp4", "notes.txt", "young.mp4", "a/.trash/2.avi"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    (tmp_path / "outside.mp4").write_bytes(b"x")
+    (folder / "link.mp4").symlink_to(tmp_path / "outside.mp4")
+    os.mkfifo(folder / "pipe.mp4")
+    for file in [*folder.rglob("*.*"), tmp_path / "outside.mp4"]:
+        if file.name != "young.mp4":
+            os.utime(file, (time.time() - 60,) * 2)
+    assert [one.place for one in clips_in(read_address(str(folder)))] == [
+        str(folder / "a/1.mkv"),
+        str(folder / "b.MP4"),
+    ]
 
 
 def test_a_clip_is_left_when_we_are_asked_to_stop(tmp_path: Path) -> None:
