@@ -15,7 +15,8 @@ from pipeline.night.scene_reading import in_small, small_scale
 # Tol's bright and vibrant colours (Paul Tol, Colour Schemes, 2021), which the colour-blind tell apart; later classes
 # have them again.
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#009988", "#cc3311", "#bbbbbb")
-STRONG, FAINT = 95, 35  # of 255, the opacity of an `ok` and of an unsure tile
+STRONG, FAINT = 115, 45  # of 255, the opacity of an `ok` and of an unsure tile
+LIGHTER = 0.25  # the picture itself is grey and lighter: what has a colour is a label
 NAMED = 16  # classes in the legend
 LINE, MARGIN, LETTERS = 26, 12, 17  # pixels
 LEAST_WIDTH = 520  # pixels, so that the legend has room
@@ -72,7 +73,10 @@ class Overlay:
             elif cell.status == "unreadable":
                 draw.line(box, fill=DAMAGED, width=2)
                 draw.line((box[0], box[3], box[2], box[1]), fill=DAMAGED, width=2)
-        picture = Image.alpha_composite(self.canvas.convert("RGBA"), over).convert("RGB")
+        ground = Image.blend(
+            self.canvas.convert("L").convert("RGB"), Image.new("RGB", self.canvas.size, PAPER), LIGHTER
+        )
+        picture = Image.alpha_composite(ground.convert("RGBA"), over).convert("RGB")
         buffer = io.BytesIO()
         _with_legend(picture, _lines(shares, colours, ignored, damaged)).save(buffer, "PNG", compress_level=6)
         return buffer.getvalue()
