@@ -2,12 +2,10 @@
 
 import datetime
 import logging
-from collections.abc import Iterator
 from email.message import Message as Mail
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from pipeline.notices import by_label, send, when_a_run_ends
 from pipeline.notices.by_label import Watch
@@ -16,22 +14,11 @@ from pipeline.params.notify import Rate, When
 from pipeline.storage.folders import folder_at
 from tests.fixtures.finished import finished
 from tests.fixtures.project import REPOSITORY
-from tests.fixtures.stores import free_port
 from tests.fixtures.summaries import summary_of
-from tests.fixtures.web import DEAD, SECRET, Post, Web
+from tests.fixtures.web import DEAD, SECRET, Web
 
 NOW = datetime.datetime(2026, 11, 26, 2, 0, tzinfo=datetime.UTC)
 FIRE = When(label="fire", camera="gate-2", at_most=Rate(count=1, seconds=600))
-
-
-@pytest.fixture
-def post() -> Iterator[tuple[str, list[Mail]]]:
-    """An address of a mail server, and its mail."""
-    handler = Post()
-    server = Controller(handler, hostname="127.0.0.1", port=free_port())
-    server.start()
-    yield f"mailto://127.0.0.1:{server.port}?from=night@example.com&to=me@example.com", handler.got
-    server.stop()
 
 
 def row(

@@ -3,13 +3,11 @@
 import dataclasses
 import logging
 import socket
-from collections.abc import Iterator
 from email.message import Message as Mail
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from pipeline.core.errors import NightshiftError
 from pipeline.notices import messages, send
@@ -20,21 +18,10 @@ from pipeline.registry.versions import Registered
 from pipeline.storage.folders import folder_at
 from pipeline.storage.output_lock import InUse
 from pipeline.versions.dvc import keeping
-from tests.fixtures.stores import free_port
 from tests.fixtures.summaries import BATCH, DRIFT, summary_of
-from tests.fixtures.web import DEAD, SECRET, Post, Web
+from tests.fixtures.web import DEAD, SECRET, Web
 
 WORDS = Message(Kind.FAILURE, "Night x failed", "It broke.", "Nine rows.", "Mend it.")
-
-
-@pytest.fixture
-def post() -> Iterator[tuple[str, list[Mail]]]:
-    """An address of a mail server, and its mail."""
-    handler = Post()
-    server = Controller(handler, hostname="127.0.0.1", port=free_port())
-    server.start()
-    yield f"mailto://127.0.0.1:{server.port}?from=night@example.com&to=me@example.com", handler.got
-    server.stop()
 
 
 @pytest.fixture
