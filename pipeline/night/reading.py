@@ -188,7 +188,8 @@ def read_image(
     try:
         data = source.read_at_most(path, most)
         digest = sha256(data)
-        if (answer := known(digest)) and not _is_of_scene(answer, rules):  # its tiles are in no row
+        answer = known(digest)
+        if answer and not (scenes and _is_of_scene(answer, rules)):  # its tiles are in no row
             return Repeated(path, digest, answer)
         picture = decoder(data, rules)
         return Decoded(path, digest, picture, measure_light(picture.pixels))

@@ -241,6 +241,7 @@ def summary_lines(summary: NightSummary) -> list[str]:
     lines += summary.left_aside.lines if summary.left_aside else []
     lines += [summary.events.line] if summary.events else []
     lines += gap_lines(summary)
+    lines += scene_lines(summary)
     lines += [*review_lines(summary), *drift_lines(summary)]
     lines += shadow_lines(summary)
     lines += [summary.not_certified] if summary.not_certified else []
@@ -289,6 +290,15 @@ def never_sure_lines(summary: NightSummary) -> list[str]:
         f"of {'this class' if one else 'these classes'} and of what {'it is' if one else 'they are'} confused with, "
         "import them and train again."
     ]
+
+
+def scene_lines(summary: NightSummary) -> list[str]:
+    """How many pictures were cut into tiles, and what came of these."""
+    if not (found := summary.scenes):
+        return []
+    kinds = {"ok": found.ok, "unsure": found.unsure, "blank": found.ignored, "damaged": found.unreadable}
+    words = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
+    return [f"{found.files} larger than a tile, cut into {sum(kinds.values()):,} tiles: {words}"]
 
 
 def review_lines(summary: NightSummary) -> list[str]:
