@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pipeline.core.text import counted
 from pipeline.data.bursts import bursts_of
 from pipeline.data.duplicates import components, joined
 from pipeline.data.split_units import UNITS_TO_SPLIT, units_of_classes
@@ -47,8 +48,9 @@ def partners(manifest: pd.DataFrame, gap: float) -> Partners:
         of_studies = subjects(manifest, ["study"])
         subject = _none(subject) if first_short(subject=of_studies) else of_studies
         notes.append(
-            f"By the patients of the DICOM files the images of class {wrong[0]} are only {wrong[1]} separate units, "
-            "too few for training, validation and test images. Do anonymised files share one number? Now "
+            f"By the patients of the DICOM files the images of class {wrong[0]} are only "
+            f"{counted(wrong[1], 'separate unit')}, too few for training, validation and test images. "
+            "Do anonymised files share one number? Now "
             f"{'only images of one study are' if subject is of_studies else 'neither patients nor studies are'} kept "
             "in one split. Name the real groups in data/raw/metadata.csv (preprocess.group_column)."
         )
@@ -57,8 +59,9 @@ def partners(manifest: pd.DataFrame, gap: float) -> Partners:
         works = next((one for one in gaps if not first_short(subject=subject, burst=_bursts(manifest, one))), 0)
         burst = _bursts(manifest, 0)
         notes.append(
-            f"With preprocess.burst_seconds {gap:g} the images of class {wrong[0]} are only {wrong[1]} bursts, too few "
-            "for training, validation and test images. A camera that never pauses? No bursts are kept in one split "
+            f"With preprocess.burst_seconds {gap:g} the images of class {wrong[0]} are only "
+            f"{counted(wrong[1], 'burst')}, too few for training, validation and test images. "
+            "A camera that never pauses? No bursts are kept in one split "
             f"now. To settle it, set preprocess.burst_seconds in params.yaml to 0{f' or {works:g}' if works else ''}."
         )
     return Partners(burst, subject, tuple(notes))
@@ -111,11 +114,11 @@ def joined_by(manifest: pd.DataFrame, train: float) -> Joined:
 def partners_in_words(found: Joined, gap: float) -> Iterator[str]:
     """What was found, for the log and the report; nothing where no image has a partner."""
     kinds = [
-        f"{found.in_bursts} images are in bursts (one camera, gaps under {gap:g} s)" if found.in_bursts else "",
-        f"{found.of_subjects} images share a patient or a study" if found.of_subjects else "",
+        f"{found.in_bursts:,} images are in bursts (one camera, gaps under {gap:g} s)" if found.in_bursts else "",
+        f"{found.of_subjects:,} images share a patient or a study" if found.of_subjects else "",
     ]
     if said := " and ".join(filter(None, kinds)):
         yield (
-            f"{said}: they stay in one split. A split by chance would have put partners of {found.leak:.0%} of the "
-            "test images into training."
+            f"{said}: a split keeps those of each together. A split by chance would have put partners of "
+            f"{found.leak:.0%} of the test images into training."
         )

@@ -97,7 +97,7 @@ def _index(dataset: "Dataset", rules: Images) -> int:
         case number if number <= frames:
             return number - 1
         case number:
-            raise UnreadableImage(f"it has {frames} frames, and images.frame asks for the one with number {number}")
+            raise UnreadableImage(f"images.frame asks for frame {number}, and the last one is {frames}")
 
 
 COLOURS = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")

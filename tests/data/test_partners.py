@@ -47,8 +47,8 @@ def test_a_burst_stays_in_one_split_which_chance_would_have_torn() -> None:
         leaks.append(manifest["burst"][~learnt].isin(manifest["burst"][learnt]).mean())
     assert np.mean(leaks) == pytest.approx(found.leak, abs=0.02)
     assert [*partners_in_words(found, GAP)] == [
-        "100 images are in bursts (one camera, gaps under 30 s): they stay in one split. A split by chance would have "
-        "put partners of 99% of the test images into training."
+        "100 images are in bursts (one camera, gaps under 30 s): a split keeps those of each together. A split by "
+        "chance would have put partners of 99% of the test images into training."
     ]
 
 
@@ -67,7 +67,7 @@ def test_a_camera_that_never_pauses_can_be_split_and_the_message_says_how_to_set
 
     assert found.burst.isna().all()
     assert [*found.notes] == [
-        "With preprocess.burst_seconds 30 the images of class deer are only 1 bursts, too few for training, validation "
+        "With preprocess.burst_seconds 30 the images of class deer are only 1 burst, too few for training, validation "
         "and test images. A camera that never pauses? No bursts are kept in one split now. To settle it, set "
         "preprocess.burst_seconds in params.yaml to 0 or 7.5."
     ]
@@ -95,7 +95,7 @@ def test_one_number_for_all_anonymised_files_is_no_patient() -> None:
     found = partners(manifest, GAP)
 
     assert found.subject.nunique() == 10
-    assert "only 1 separate units" in found.notes[0]
+    assert "only 1 separate unit," in found.notes[0]
     assert "only images of one study are kept" in found.notes[0]
     assert partners(of_one_study, GAP).subject.isna().all()
     assert "neither patients nor studies are kept" in partners(of_one_study, GAP).notes[0]

@@ -208,7 +208,7 @@ def test_a_frame_goes_through_its_own_window() -> None:
 
 
 def test_a_file_with_fewer_frames_is_unreadable_and_says_why() -> None:
-    with pytest.raises(UnreadableImage, match=r"^it has 1 frames, and images\.frame asks for the one with number 3$"):
+    with pytest.raises(UnreadableImage, match=r"^images\.frame asks for frame 3, and the last one is 1$"):
         decode(dicom(row_of([0, 9])), RULES.model_copy(update={"frame": 3}))
 
 
