@@ -192,32 +192,6 @@ def test_of_many_frames_the_first_is_judged(syntax: Any) -> None:
     assert shown(dicom(frames, syntax, NumberOfFrames=5), 3) == [0, 51, 255]
 
 
-@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGLosslessSV1], ids=["plain", "RLE", "JPEG"])
-@pytest.mark.parametrize(("frame", "grey"), [("first", 0), ("middle", 20), (1, 0), (4, 30), (5, 40)])
-def test_the_frame_that_the_rules_name_is_judged(syntax: Any, frame: Any, grey: int) -> None:
-    frames = np.stack([np.full((HEIGHT, WIDTH), value, np.uint8) for value in (0, 10, 20, 30, 40)])
-    data = dicom(frames, syntax, NumberOfFrames=5, WindowCenter=128, WindowWidth=256)
-    assert shown(data, 1, RULES.model_copy(update={"frame": frame})) == [grey]
-
-
-def test_a_frame_goes_through_its_own_window() -> None:
-    own = [item(FrameVOILUTSequence=[item(WindowCenter=50.5, WindowWidth=width)]) for width in (101, 51)]
-    data = dicom(np.stack([row_of([50, 60])] * 2), NumberOfFrames=2, PerFrameFunctionalGroupsSequence=own)
-    seen = [shown(data, 2, RULES.model_copy(update={"frame": number})) for number in (1, 2)]
-    assert seen == [[128, 153], [128, 178]]
-
-
-def test_a_file_with_fewer_frames_is_unreadable_and_says_why() -> None:
-    with pytest.raises(UnreadableImage, match=r"^images\.frame asks for frame 3, and the last one is 1$"):
-        decode(dicom(row_of([0, 9])), RULES.model_copy(update={"frame": 3}))
-
-
-@pytest.mark.parametrize("frame", ["all", "last", 0, -1, True, 1.5, None])
-def test_another_frame_is_refused_in_words(frame: Any) -> None:
-    with pytest.raises(ValueError, match="must be first, middle, or a frame's number, from 1 on"):
-        Images.model_validate(RULES.model_dump() | {"frame": frame})
-
-
 def test_the_size_the_model_sees_is_the_rules() -> None:
     rules = Images(width=8, height=24, fit="pad", max_megapixels=1)
     assert decode(dicom(row_of([0, 9])), rules).pixels.shape == (24, 8, 3)
