@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, features
 
-from pipeline.images.decode import Picture, UnreadableImage, decode
+from pipeline.images.decode import Picture, UnreadableImage, decode, upright_pixels
 from pipeline.params.data import Images
 from tests.fixtures.images import difference, noise
 from tests.fixtures.nasty_formats import encoded, with_orientation
@@ -323,6 +323,16 @@ def test_a_damaged_image_never_raises_anything_else(
     for place, value in changes:
         damaged[int(place * (min(len(seed), 120) if near_start else len(seed)))] = value
     assert answer(bytes(damaged)) is not None
+
+
+def test_pixels_at_their_own_size_are_upright_and_not_reduced() -> None:
+    row = np.linspace(0, 255, 6000).astype(np.uint8)
+    shown = np.repeat(np.repeat(row[None], 40, axis=0)[..., None], 3, axis=2)
+    pixels = upright_pixels(with_orientation(Image.fromarray(shown), 6, "JPEG", quality=95))  # stored on its side
+    assert (pixels.shape, pixels.dtype) == ((40, 6000, 3), np.uint8)
+    assert difference(pixels, shown) < 2
+    with pytest.raises(UnreadableImage):
+        upright_pixels(b"not an image")
 
 
 def answer(data: bytes) -> Picture | str:
