@@ -1,6 +1,6 @@
 """The demo as two cameras, one of which gets dirty in the middle of a week: which nights name which camera?
 
-    python -m benchmarks.two_cameras [--pictures FOLDER]      six minutes on two cores
+    python -m benchmarks.two_cameras [--pictures FOLDER]      three minutes of processor time
 
 Trains the demo in a project of its own (the head only), then runs seven nights over a folder that grows: each night
 `gate-1` and `gate-2` add 20 solar cells each, three pictures of each ten seconds apart, with their time and camera in
@@ -77,7 +77,7 @@ def take(folder: Path, camera: str, night: int, cells: list[Path], rng: np.rando
         whole = Image.open(cell).convert("RGB").point(lambda value: min(255, value * light))
         for picture in range(PICTURES):
             left, top = rng.integers(0, 4, 2).tolist()
-            seen = whole.crop((left, top, left + whole.width - 4, top + whole.height - 4))
+            seen = whole.crop((left, top, left + whole.width - 4, top + whole.height - 4)).resize(whole.size)
             if dirty:
                 seen = seen.filter(ImageFilter.GaussianBlur(2))
                 seen = Image.blend(seen, Image.new("RGB", seen.size, (130, 130, 130)), 0.5)

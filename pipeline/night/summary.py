@@ -266,7 +266,7 @@ def stranger_lines(summary: NightSummary) -> list[str]:
 
 def first_lines(summary: NightSummary) -> list[str]:
     """What a person must know before any number of a night."""
-    return [*stranger_lines(summary), *never_sure_lines(summary), *summary.changed_cameras.values()]
+    return [*summary.changed_cameras.values(), *stranger_lines(summary), *never_sure_lines(summary)]
 
 
 def gap_lines(summary: NightSummary) -> list[str]:

@@ -29,6 +29,7 @@ def raised(summary: NightSummary, batch: Batch) -> list[Alarm]:
     if not summary.reconciled:
         words = "The rows are not those of the listed files: do not use them; see summary.json."
         found.append(Alarm("rows are missing", words))
+    found += [Alarm(f"camera {name} changed", words) for name, words in summary.changed_cameras.items()]
     found += [Alarm("outliers", words) for words in stranger_lines(summary)]
     found += [Alarm("a class is never sure", words) for words in never_sure_lines(summary)]
     if summary.left_aside:
@@ -39,7 +40,6 @@ def raised(summary: NightSummary, batch: Batch) -> list[Alarm]:
             f"({batch.max_unreadable:g}) allows."
         )
         found.append(Alarm("unreadable files", words))
-    found += [Alarm(f"camera {name} changed", words) for name, words in summary.changed_cameras.items()]
     moved = summary.drift.moved if summary.drift else []
     if moved and not summary.only_cameras:
         most = batch.max_drift
