@@ -13,7 +13,8 @@ import pytest
 from pipeline.collect.address import read_address
 from pipeline.collect.frame import Frame, SourceLost, Timeouts, Why
 from pipeline.collect.frames import frames
-from tests.fixtures.cameras import HEIGHT, PASSWORD, USER, WIDTH, Process, line_to, make_clip, rtsp_camera, self_signed
+from tests.fixtures.bad_line import line_to
+from tests.fixtures.cameras import HEIGHT, PASSWORD, USER, WIDTH, Process, make_clip, rtsp_camera, self_signed
 from tests.fixtures.cameras import LIVE as PICTURE
 
 QUICK = Timeouts(connect=5.0, read=0.5, picture=2.0)
