@@ -89,7 +89,8 @@ class Room:
             )
 
     def _is_short(self) -> bool:
-        return self.free() - LARGEST < self._limits.free_bytes
+        # With collect.free_gb 0 the disk itself says when it is full.
+        return self._limits.free_bytes > 0 and self.free() - LARGEST < self._limits.free_bytes
 
     def tidy(self, now: datetime) -> int:
         """Delete what is too old and too much, as far as it may go; returns how many pictures went."""

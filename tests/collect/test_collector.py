@@ -16,7 +16,9 @@ from pipeline.collect.frame import Frame, Why
 from pipeline.collect.gaps import GAPS_CSV, Reason, Rules, read_gaps
 from pipeline.collect.kept import Album
 from pipeline.collect.signs import Told
+from pipeline.storage.files import sha256_of_file
 from tests.fixtures.days import NOON, Camera, QuickClock, black, collector, frozen, gone, scene
+from tests.fixtures.disk import disk
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 RULES = Rules(10 * MINUTE)
@@ -105,3 +107,26 @@ def test_a_camera_whose_clock_is_wrong_is_said_once(tmp_path: Path, caplog: pyte
     camera.frames = connect  # type: ignore[method-assign]
     run(tmp_path, clock, camera)
     assert len([line for line in caplog.messages if "Its clock says 2031-05-05" in line]) == 1
+
+
+def test_a_full_disk_is_a_gap_and_ends_with_it(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", 8 << 20) as small:
+        clock, full, room = QuickClock(NOON, NOON + 3 * HOUR), NOON + HOUR, NOON + 2 * HOUR
+
+        def fill(at: datetime) -> None:
+            if not (small.seen / "ballast").exists():
+                small.fill(0)
+
+        def free(at: datetime) -> None:
+            (small.seen / "ballast").unlink(missing_ok=True)
+
+        camera = Camera(clock, 300.0, {(full, room): fill, (room, room + HOUR): free})
+        folder = small.seen / "photos" / "gate-2"
+        told = run(folder, clock, camera, Rules(20 * MINUTE))
+        (gap,) = read_gaps(folder / GAPS_CSV)
+        assert (gap.start, gap.end, gap.reason) == (full - 5 * MINUTE, room, Reason.DISK_FULL)
+        rows = list(Album(folder, "gate-2").rows())
+        assert len(rows) == sum(bool(one.kept) for one in told) == 24
+        for row in rows:
+            assert sha256_of_file(folder / row.path) == row.sha256
+        assert not [file for file in folder.rglob("*") if file.name.endswith(".tmp")]
