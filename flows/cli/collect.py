@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pipeline.collect.start import Job
+    from pipeline.night.live import Live
     from pipeline.params.collect import Collect
+    from pipeline.params.file import Params
 
 app = typer.Typer()
 
@@ -36,6 +38,13 @@ def collect(
         Path | None,
         typer.Option(help="The folder for pictures; without it, collect.photos.", show_default=False),
     ] = None,
+    classify: Annotated[
+        bool,
+        typer.Option(
+            "--classify",
+            help="Also classify each by the champion at once, into predictions/collect-DATE/predictions.csv.",
+        ),
+    ] = False,
 ) -> None:
     """Keep pictures of cameras and clips as they come: photos/CAMERA/DATE/CAMERA_TIME.jpg, for the next night.
 
@@ -48,14 +57,17 @@ def collect(
 
     if once and until:
         raise NightshiftError("--once takes one picture and ends, so --until has no meaning with it. Leave one out.")
-    rules = load_params().collect
+    if once and classify:
+        raise NightshiftError("--once ends at once, so --classify has no meaning with it. Leave one out.")
+    params = load_params()
+    rules = params.collect
     wanted = jobs(rules, source, photos)
     _require_packages(wanted)
     _warn_of_passwords(rules)
     if once:
         _once(wanted)
     else:
-        _for_ever(wanted, deadline_at(until))
+        _for_ever(wanted, deadline_at(until), params if classify else None)
 
 
 def _require_packages(wanted: "list[Job]") -> None:
@@ -100,7 +112,7 @@ def _once(wanted: "list[Job]") -> None:
         raise NightshiftError("\n".join(failed))
 
 
-def _for_ever(wanted: "list[Job]", until: "datetime | None") -> None:
+def _for_ever(wanted: "list[Job]", until: "datetime | None", to_classify: "Params | None") -> None:
     from functools import partial
 
     from flows.show_collect import Display
@@ -112,6 +124,7 @@ def _for_ever(wanted: "list[Job]", until: "datetime | None") -> None:
     from pipeline.notices.when_a_camera_fails import Watchman
 
     stop, watchman = threading.Event(), Watchman()
+    live = _classifier(wanted, to_classify) if to_classify else None
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     names = ", ".join(job.source.name for job in wanted)
     log.info("Collecting from %s into %s. Ctrl-C ends it.", names, wanted[0].photos)
@@ -119,8 +132,10 @@ def _for_ever(wanted: "list[Job]", until: "datetime | None") -> None:
         with Display([job.source.name for job in wanted]) as display:
             for job, event in collect_all(wanted, partial(classified, wanted[0].photos), stop, until):
                 match event:
-                    case Told(state, _, begun):
+                    case Told(state, kept, begun):
                         display.show(job.source.name, state)
+                        if kept and live:
+                            live.add(f"{job.source.name}/{kept.path}")
                         if begun:
                             watchman.gap(job.source.name, begun)
                     case Said(level, text):
@@ -128,6 +143,23 @@ def _for_ever(wanted: "list[Job]", until: "datetime | None") -> None:
                     case Failed(error):
                         log.warning("%s: %s", job.source.name, error)
     finally:
+        if live:
+            live.end()
         for number, handler in before.items():
             signal.signal(number, handler)
     log.info("Ended. What was collected is in %s; the same command goes on.", wanted[0].photos)
+
+
+def _classifier(wanted: "list[Job]", params: "Params") -> "Live":
+    """Classifies in another thread. Raises NightshiftError when there is no champion."""
+    from pipeline.night.live import Live
+    from pipeline.notices.by_label import Watch
+    from pipeline.registry import champions
+    from pipeline.storage.folders import folder_at
+
+    champions.require_champion(params.register_.model_name)  # a mistake at the keyboard is said at once
+    photos = wanted[0].photos
+    watch = Watch(params.notify.when, folder_at(photos))
+    live = Live(photos, [job.source.name for job in wanted], params, watch.see)
+    live.start()
+    return live

@@ -92,6 +92,10 @@ class Album:
             raise
         return kept
 
+    def is_there(self) -> bool:
+        """Whether anything was ever collected."""
+        return (self.folder / COLLECTED_CSV).is_file()
+
     def rows(self) -> Iterator[Kept]:
         """The rows of collected.csv."""
         with (self.folder / COLLECTED_CSV).open(encoding="utf-8", newline="") as file:

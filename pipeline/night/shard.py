@@ -56,7 +56,8 @@ def model_folder(output: Folder) -> Iterator[Path]:
 
 
 @lru_cache(maxsize=1)
-def _engine(output: Folder, compute: Compute, batch_size: int, contract_hash: str) -> tuple[Engine, Reference | None]:
+def engine_of(output: Folder, compute: Compute, batch_size: int, contract_hash: str) -> tuple[Engine, Reference | None]:
+    """The model in the ledger of `output`, loaded once. Raises OtherModelError when it is not the one of the hash."""
     with model_folder(output) as folder:  # a loaded network needs no files
         engine = load_engine(folder, compute, embedding=True, batch_size=batch_size)
         reference = read_reference(folder, engine.contract)
@@ -76,7 +77,7 @@ def classify_here(
     """
     source, size = folder_at(run.plan.input), params.batch.batch_size
     with turn:
-        engine, reference = _engine(run.output, params.compute, size, run.plan.contract_hash)
+        engine, reference = engine_of(run.output, params.compute, size, run.plan.contract_hash)
     known, rules = Known(known_of(run.output)), engine.contract.images
     paths = (path for number in numbers for path in run.shard(number))
     # Two batches in flight bound the memory.

@@ -1,0 +1,75 @@
+"""Pictures classified as they come have the rows that a night gives them, each once, also after a kill."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.collect.frame import Frame
+from pipeline.collect.kept import Album
+from pipeline.night.live import Day, Live, output_of
+from pipeline.night.rows import PREDICTIONS_CSV, Row
+from pipeline.params.file import load_params
+from pipeline.registry.store import Store
+from tests.fixtures import nights
+from tests.fixtures.project import draw_shape
+
+PHOTOS = Path("photos")
+
+
+def keep(number: int, tmp_path: Path, at: datetime) -> str:
+    """A picture of the camera `gate-2`; its path below photos."""
+    file = tmp_path / f"{number}.png"
+    draw_shape(file, ("circle", "square")[number % 2], seed=100 + number)
+    with Image.open(file) as image:
+        pixels, sent = np.asarray(image.convert("RGB")), io.BytesIO()
+        image.convert("RGB").save(sent, "JPEG")
+    album = Album(PHOTOS / "gate-2", "gate-2")
+    album.recover()
+    return f"gate-2/{album.keep(Frame(pixels, sent.getvalue(), None, at), 'every').path}"
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    return [{**row, "classified_at": ""} for row in nights.rows(folder)]
+
+
+def test_each_picture_has_the_nights_row_once_whatever_is_killed(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    Store.of_project().follow()
+    params, now = load_params(), datetime.now(UTC)
+    today, noon = now.astimezone().date(), now.astimezone().replace(hour=12, minute=0, second=0, microsecond=0)
+    keep(9, tmp_path, noon - timedelta(days=1))  # yesterday's: the night's work
+    first = [keep(number, tmp_path, noon + timedelta(seconds=number)) for number in range(2)]
+    output_of(today).mkdir(parents=True)
+    day = Day(PHOTOS, today, params)
+    assert day.missing(["gate-2", "never-collected"]) == first
+    assert [row["path"] for row in day.classify(first)] == first
+    file = output_of(today) / PREDICTIONS_CSV
+    whole = file.read_bytes()
+    file.write_bytes(whole[: whole.rstrip().rindex(b"\n") + 40])  # killed while it wrote the second row
+    second = keep(2, tmp_path, noon + timedelta(seconds=2))
+
+    heard: list[Row] = []
+    third = noon + timedelta(seconds=3)
+
+    def see(new: object) -> None:
+        heard.extend(new)  # type: ignore[arg-type]
+        if len(heard) == 2:
+            live.add(keep(3, tmp_path, third))
+        elif len(heard) == 3:
+            live.end_soon()
+
+    live = Live(PHOTOS, ["gate-2"], params, see)
+    live.run()
+    assert [row["path"] for row in heard[:2]] == [first[1], second]
+    nights.classify(PHOTOS, tmp_path / "night", params)
+    of_the_night = {row["path"]: row for row in rows(tmp_path / "night")}
+    found = rows(output_of(today))
+    assert len(found) == 4
+    assert [of_the_night[row["path"]] for row in found] == found
+    assert len(of_the_night) == 5
