@@ -13,6 +13,7 @@ from pipeline.night.events import EVENT_COLUMNS
 from pipeline.sources.foreign.camtrap_tables import TABLES
 from tests.fixtures.finished import WHERE, finished
 from tests.fixtures.project import REPOSITORY, nightshift
+from tests.fixtures.sources import take
 
 AT = "2026-01-01T22:00:{:02d}+01:00"
 ROWS = {
@@ -97,6 +98,8 @@ def test_camtrap_dp_is_valid_and_says_what_it_left_out(project: Path, night: Pat
         "status:unsure",
     )
     assert [one["filePath"] for one in table(package, "media")] == [*ROWS][:2]
+    taken = take(package, project / "other", images=str(project / "photos"))
+    assert any("2 observations of" in note and "are by a machine, not by a person" in note for note in taken.notes)
     before = tree(package)
     nightshift("export", "camtrap-dp", "monday", cwd=project)
     assert tree(package) == before, "the same night gives the same bytes"

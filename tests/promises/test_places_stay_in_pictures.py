@@ -5,6 +5,7 @@ import datetime
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,10 @@ import pytest
 from PIL import Image
 
 from pipeline.core.paths import RAW
+from pipeline.exports.finished import finished_night
+from pipeline.exports.night_export import Asked, export_night
+from pipeline.exports.place import PlaceError
+from pipeline.exports.sidecars import Wanted, tag
 from pipeline.params.file import Params
 from pipeline.params.night import Privacy
 from pipeline.preprocess import main as preprocess
@@ -52,6 +57,17 @@ def telling(folder: Path) -> Iterator[Path]:
                 yield file
 
 
+def taken_out(folder: Path, privacy: Privacy) -> Path:
+    """A folder with all that a night in `folder`/out is taken out as."""
+    night, taken = finished_night(str(folder / "out")), folder / "taken"
+    wanted = Wanted(frozenset({"ok", "unsure"}), into=taken / "cards", keep_place=privacy.keeps_location)
+    assert tag(night, wanted).done["written"] == night.summary.listed
+    for form, name in (("geojson", "answers.geojson"), ("camtrap-dp", "camtrap-dp")):
+        with nullcontext() if privacy.keeps_location else pytest.raises(PlaceError, match="nothing was written"):
+            export_night(form, str(night.output), str(taken / name), privacy, Asked())
+    return taken
+
+
 def test_the_search_finds_what_it_looks_for(tmp_path: Path) -> None:
     picture = jpeg(NOON, "", **OXFORD)
     (tmp_path / "a.jpg").write_bytes(picture)
@@ -81,6 +97,9 @@ def test_a_night_says_no_place_unless_it_is_kept(
     columns = pd.read_parquet(tmp_path / "out/predictions.parquet")
     assert ("latitude" in columns) == (location == "keep")
     assert not [file for file in telling(Path()) if RAW not in file.parents], "in logs, MLflow's store or its artifacts"
+    assert sorted(file.name for file in telling(taken_out(tmp_path, params.privacy))) == (
+        ["answers.geojson", "datapackage.json", "deployments.csv"] if location == "keep" else []
+    )
 
 
 def test_what_training_keeps_of_pictures_says_no_place(data: Path) -> None:

@@ -50,10 +50,11 @@ def read(content: Content, _: str) -> Told:
         row["deploymentID"]: row for _, row in _table(content, "deployments", ("deploymentID", "latitude", "longitude"))
     }
     observed: defaultdict[str, list[tuple[At, Row]]] = defaultdict(list)
-    of_events = 0
+    of_events = by_machine = 0
     for at, row in _table(content, "observations", OBSERVED):
         if row["observationLevel"] == "media" and row.get("mediaID"):
             observed[row["mediaID"]].append((at, row))
+            by_machine += row.get("classificationMethod") == "machine"
         else:
             of_events += 1
     entries, videos = [], 0
@@ -70,14 +71,19 @@ def read(content: Content, _: str) -> Told:
         people = tuple(found for one in rows if (found := _said(one)))
         name = (row["fileName"],) if row.get("fileName") else ()
         entries.append(Entry(path, labels, "", tuple(known.items()), people if len(labels) == 1 else (), name))
-    return Told(entries, tuple(_notes(content.name, of_events, videos)))
+    return Told(entries, tuple(_notes(content.name, of_events, by_machine, videos)))
 
 
-def _notes(name: str, of_events: int, videos: int) -> Iterator[str]:
+def _notes(name: str, of_events: int, by_machine: int, videos: int) -> Iterator[str]:
     if of_events:
         yield (
             f"{counted(of_events, 'observation')} of {name} {'is' if of_events == 1 else 'are'} of events, not of "
             "single images: not used."
+        )
+    if by_machine:
+        yield (
+            f"{counted(by_machine, 'observation')} of {name} {'is' if by_machine == 1 else 'are'} by a machine, not by "
+            "a person: look at these labels before you train on them."
         )
     if videos:
         yield f"{counted(videos, 'file')} of {name} {'is' if videos == 1 else 'are'} no images (videos): left out."
