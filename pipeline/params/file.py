@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args
 
 import yaml
@@ -134,4 +135,6 @@ def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
             section = get_args(section)[-1]
             continue
         section = next(field.annotation for name, field in section.model_fields.items() if part in (name, field.alias))
+        if isinstance(section, UnionType):  # a section, or null
+            section = get_args(section)[0]
     return [field.alias or name for name, field in section.model_fields.items()]

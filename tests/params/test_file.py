@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.model.contract import Contract
-from pipeline.params.data import Images
+from pipeline.params.data import Images, Tiles
 from pipeline.params.file import Params, ParamsError, load_params
 from tests.fixtures.project import REPOSITORY
 
@@ -80,6 +80,9 @@ def test_a_file_from_before_averages_trains_one_network_without_flips(tmp_path: 
         pytest.param("images.window", "lung", ["'lung' is not a valid window", "file"], id="window by a name"),
         pytest.param("images.window", [True, 5], ["is not a valid window"], id="window of true"),
         pytest.param("images.window", [float("nan"), 5], ["is not a valid window"], id="window at no number"),
+        pytest.param("images.tiles", {"size": 8}, ["images.tiles.size is 8", "greater than or equal to 32"], id="8 px"),
+        pytest.param("images.tiles", {"sise": 512}, ["images.tiles.sise", "did you mean size?"], id="a tile's word"),
+        pytest.param("images.tiles", {"ignore": "dark"}, ["images.tiles.ignore is 'dark'", "'blank'"], id="dark tiles"),
         pytest.param("images.bands", [1, 2], ["[1, 2] is not a valid choice of bands", "three numbers"], id="2 bands"),
         pytest.param("images.bands", [0, 1, 2], ["[0, 1, 2] is not a valid choice of bands", "from 1 on"], id="band 0"),
         pytest.param("images.bands", [1.5, 1, 2], ["is not a valid choice of bands"], id="half a band"),
@@ -204,6 +207,8 @@ def test_a_contract_from_before_the_later_keys_reads_means_the_same_and_keeps_it
     assert contract.hash == "dc5821085290f7bff6e5ccfca6ab4c12d97c2c2d6dcde4a866a4438619d54a0e"
     with_clahe = contract.model_copy(update={"images": contract.images.model_copy(update={"clahe": 2.0})})
     assert with_clahe.hash != contract.hash
+    with_tiles = contract.model_copy(update={"images": contract.images.model_copy(update={"tiles": Tiles()})})
+    assert with_tiles.hash != contract.hash
 
 
 @pytest.mark.parametrize("section", ["images", "compute", "model", "preprocess", "train", "batch"])
