@@ -91,7 +91,8 @@ def _cut_one(source: Path, path: str, folder: Path, params: Params, found: Cut) 
                     case SceneTile(error=error, tile=None):
                         found.failed.append(f"{path} at {part.window.x}, {part.window.y}: {error}")
                     case SceneTile(sha256=digest, window=window, tile=tile) if tile and not tile.ignored:
-                        name = f"{name_of(path, digest)}/{window.x:06d}_{window.y:06d}.png"
+                        scene = name_of(path, digest)  # in the file's name too: an import drops the folders
+                        name = f"{scene}/{scene}_{window.x:06d}_{window.y:06d}.png"
                         name = f"{above}/{name}" if above else name
                         found.tiles += 1
                         write(folder / name, as_png(tile.image))
