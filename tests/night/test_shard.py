@@ -28,9 +28,9 @@ def test_files_of_the_next_shard_are_read_before_its_turn_at_the_model(
 ) -> None:
     run, read, real = begun(night, tmp_path / "out", here), list[str](), reading.read_image
 
-    def noted(source: Folder, path: str, rules: Images, *rest: object) -> reading.Read:
+    def noted(source: Folder, path: str, rules: Images, *rest: object, **named: object) -> reading.Read:
         read.append(path)
-        return real(source, path, rules, *rest)  # type: ignore[arg-type]
+        return real(source, path, rules, *rest, **named)  # type: ignore[arg-type]
 
     class Turn:
         """The first is to load the model. The second comes when all files are read."""
