@@ -118,7 +118,7 @@ class Live(threading.Thread):
         super().__init__(name="classify", daemon=True)
         self._photos, self._cameras, self._params, self._see = photos, cameras, params, see
         self._new: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._stop = threading.Event()
+        self._over = threading.Event()
 
     def add(self, path: str) -> None:
         """A picture was kept: its path below photos."""
@@ -126,7 +126,7 @@ class Live(threading.Thread):
 
     def end_soon(self) -> None:
         """End after the pictures at hand."""
-        self._stop.set()
+        self._over.set()
         self._new.put("")
 
     def end(self) -> None:
@@ -136,18 +136,18 @@ class Live(threading.Thread):
 
     def run(self) -> None:
         """Classify until `end`."""
-        while not self._stop.is_set():
+        while not self._over.is_set():
             try:
                 self._one_day(datetime.now().astimezone().date())
             except (NightshiftError, OSError) as error:
                 log.warning("Pictures are not classified as they come: %s Next attempt in %.0f s.", error, PATIENCE)
-                self._stop.wait(PATIENCE)
+                self._over.wait(PATIENCE)
 
     def _one_day(self, today: date) -> None:
         with output_lock.held(output_of(today)):
             day = Day(self._photos, today, self._params)
             new = day.missing(self._cameras)
-            while not self._stop.is_set() and datetime.now().astimezone().date() == today:
+            while not self._over.is_set() and datetime.now().astimezone().date() == today:
                 self._see(day.classify(new) if new else [])
                 new = self._waiting()
 

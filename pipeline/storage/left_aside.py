@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.core.text import named
 from pipeline.storage.listing import Aside, Listed
 
+OURS = frozenset({"collected.csv", "gaps.csv", "clips.csv"})
 NAMES = 20  # kept of each kind
 FEW = 3  # other files that a message names; more of them it counts by ending
 MOST_ENDINGS = 1000  # counted apart
@@ -94,7 +95,9 @@ class Tally:
                 self.add(entry)
 
     def add(self, entry: Aside) -> None:
-        """Count an entry that is not an image."""
+        """Count an entry that is not an image, but for what `nightshift collect` keeps beside its pictures."""
+        if entry.kind == "file" and entry.path.rpartition("/")[2] in OURS:
+            return
         if entry.kind == "file":
             ending = ending_of(entry.path)
             self._files[ending if len(self._files) < MOST_ENDINGS or ending in self._files else WITHOUT] += 1

@@ -15,6 +15,8 @@ from pipeline.collect.kept import Album
 from pipeline.collect.state import COLLECTED_COLUMNS, COLLECTED_CSV
 from pipeline.images.taken import read_taken
 from pipeline.storage.files import sha256_of_file
+from pipeline.storage.left_aside import Tally
+from pipeline.storage.listing import list_files
 from tests.fixtures.days import NOON, scene
 
 MOMENT = datetime(2026, 6, 1, 12, 0, 1, 234_000, UTC)
@@ -112,3 +114,12 @@ def test_rows_of_deleted_pictures_go(tmp_path: Path) -> None:
     folder.forget_deleted()
     assert list(folder.rows()) == [second]
     assert (tmp_path / COLLECTED_CSV).read_text().splitlines()[0] == ",".join(COLLECTED_COLUMNS)
+
+
+def test_a_night_lists_the_pictures_and_does_not_speak_of_the_tables_beside_them(tmp_path: Path) -> None:
+    kept = album(tmp_path / "gate-2").keep(frame(), "every")
+    (tmp_path / "gate-2" / "gaps.csv").touch()
+    (tmp_path / "gate-2" / "notes.csv").touch()
+    tally = Tally()
+    assert [one.path for one in tally.images(list_files(tmp_path))] == [f"gate-2/{kept.path}"]
+    assert tally.found().files == {".csv": 1}

@@ -65,7 +65,9 @@ def test_each_picture_has_the_nights_row_once_whatever_is_killed(
             live.end_soon()
 
     live = Live(PHOTOS, ["gate-2"], params, see)
-    live.run()
+    live.start()
+    live.join(60)
+    live.end()  # at once, as it has ended
     assert [row["path"] for row in heard[:2]] == [first[1], second]
     nights.classify(PHOTOS, tmp_path / "night", params)
     of_the_night = {row["path"]: row for row in rows(tmp_path / "night")}
