@@ -103,7 +103,7 @@ def _wanted(mlflow_port: int, prefect_port: int, review_port: int) -> "Addresses
 
 
 def _collects() -> bool:
-    """Whether there are cameras to collect from. What is wrong with them is no reason to have no nights."""
+    """Whether there are cameras to collect from. A mistake in their section does not stop nights."""
     from pipeline.collect.start import jobs
     from pipeline.params.file import load_params
 

@@ -107,7 +107,7 @@ class ClipFolder:
         except SourceLost as lost:
             self._trouble(Reason.NO_ANSWER, lost.reason)
             return set()
-        self._gaps.picture(self._clock.now())  # the folder answers: that no clip comes is no gap
+        self._gaps.picture(self._clock.now())  # the folder answers: without a new clip there is still no gap
         self._signs.say("")
         for clip in there:
             if clip in before and clip not in self._done and clip.bytes:

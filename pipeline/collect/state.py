@@ -60,7 +60,7 @@ def _last_kept(folder: Path) -> datetime | None:
 
 
 def write_state(folder: Path, state: State) -> None:
-    """Say it. A disk that cannot take it is no reason to stop."""
+    """Say it. A disk that cannot take it does not stop the collector."""
     try:
         with replacing(folder / STATE) as beside:
             beside.write_text(state.model_dump_json(), encoding="utf-8")

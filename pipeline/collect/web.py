@@ -189,7 +189,7 @@ def _told(headers: Mapping[str, str]) -> datetime | None:
 
 
 def _not_given(address: Address, status: int) -> SourceLost:
-    """Why an answer is no picture."""
+    """Why an answer does not hold a picture."""
     if status in REFUSED:
         owner = "user or password is wrong" if address.user or address.password else "it asks for a user and a password"
         return SourceLost(address, Why.REFUSED, f"{owner} (HTTP {status}). Write them as http://user:password@host/…")

@@ -46,7 +46,7 @@ class Picture(BaseModel):
 
 
 class Held(BaseModel):
-    """What is to be told about one rule and one camera."""
+    """What a message says about one rule and one camera."""
 
     rule: str
     label: str

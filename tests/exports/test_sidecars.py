@@ -97,7 +97,7 @@ def test_what_others_wrote_stays_and_a_later_answer_takes_the_place_of_the_earli
     assert "<!-- a note -->" in text
     assert text.rstrip().endswith('<?xpacket end="w"?>')
     assert sidecar.stat().st_mode & 0o777 == 0o640
-    with pyexiv2.Image(str(sidecar)) as image:  # another program writes the file anew
+    with pyexiv2.Image(str(sidecar)) as image:  # another program rewrites the file
         image.modify_xmp({"Xmp.xmp.Rating": "4", "Xmp.dc.subject": ["wolf", "loose", "by hand"]})
     finished(project, {"a.jpg": {"label": "dog"}, "b.jpg": {"label": "fox", "confidence": "0.100000"}})
     said = nightshift("tag", str(night), "--min-confidence", "0.5", cwd=project)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Iterable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from tests.fixtures.images import save_image
 from tests.fixtures.nights import classify
 from tests.fixtures.project import draw_shape, nightshift
 from tests.fixtures.reviews import HOSTILE, NIGHT, choose, row
+from tests.fixtures.seen import Seen
 from tests.fixtures.summaries import BATCH, DRIFT, summary_of
 
 
@@ -38,24 +38,6 @@ def shown_of(rows: Iterable[Row], sure: Iterable[Row] = ()) -> Shown:
 def made(summary: NightSummary, past: Past | None = None, batch: Batch = BATCH) -> str:
     shown = shown_of(choose(map(row, NIGHT), 99).rows, map(row, NIGHT))
     return page(summary, shown, past or Past(), alarms(summary, batch))
-
-
-class Seen(HTMLParser):
-    """What a browser makes of a page: tags, and text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: set[str] = set()
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes.update(name for name, _ in attrs)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def scene() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scenes of several kinds, an image that is none, and a file that is no image."""
+    """Scenes of several kinds, an image that is too small for one, and a file that is not an image."""
     folder = tmp_path_factory.mktemp("scenes") / "in"
     (folder / "b").mkdir(parents=True)
     (folder / "a.tif").write_bytes(tiff_of(scene(), tile=(64, 64), compression="zlib", extratags=WGS_84))

@@ -1,4 +1,4 @@
-"""`notify.when` tells of an answer once, no more often than asked, and again later where a server was dead."""
+"""A message about a label: once an answer, as often as asked at most, and again later where a server was dead."""
 
 import datetime
 import logging
