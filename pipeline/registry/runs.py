@@ -184,10 +184,10 @@ def log_training(
     mlflow.log_inputs([_dataset(name) for name in CONTEXTS], list(CONTEXTS.values()), [None] * len(CONTEXTS))
     send(partial(client.log_artifact, run_id), list(_reports()))
     if PARAMS.is_file():
-        client.log_text(run_id, _without_cameras(params), str(PARAMS))
+        client.log_text(run_id, without_cameras(params), str(PARAMS))
 
 
-def _without_cameras(params: Params) -> str:
+def without_cameras(params: Params) -> str:
     """The text of params.yaml without the addresses of cameras: they may hold passwords, and many read the store."""
     text = PARAMS.read_text(encoding="utf-8")
     for source in params.collect.sources:

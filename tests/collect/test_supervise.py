@@ -16,9 +16,12 @@ from pipeline.collect.start import CollectError, Job, address_of, jobs, with_pla
 from pipeline.collect.supervise import Event, Failed, Said, collect, take_one_each
 from pipeline.night.classified import classified
 from pipeline.params.collect import Collect, Source
+from pipeline.params.file import load_params
+from pipeline.registry.runs import all_params, training_params, without_cameras
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.output_lock import InUse
 from tests.fixtures.cameras import PASSWORD, USER, WebCamera, web_camera
+from tests.fixtures.project import REPOSITORY
 
 PATIENCE = 400  # events: far more than any step takes
 
@@ -104,3 +107,17 @@ def test_sources_that_are_not_there_are_said() -> None:
         jobs(Collect())
     with pytest.raises(CollectError, match=r"has no gate-9. It has gate-1"):
         jobs(Collect(sources=[Source(name="gate-1", address="/clips")]), "gate-9")
+
+
+def test_a_training_that_others_read_in_mlflow_has_no_address_of_a_camera(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
+    source = "[{name: gate-2, address: 'http://10.0.0.7/?usr=viewer&pwd=sesame'}]"
+    (tmp_path / "params.yaml").write_text(text.replace("sources: []", f"sources: {source}"), encoding="utf-8")
+    params = load_params()
+    assert params.collect.sources[0].address in (tmp_path / "params.yaml").read_text(encoding="utf-8")
+    shared = f"{without_cameras(params)}{all_params(params)}{training_params(params)}"
+    assert "seed: 7" in shared
+    assert "sesame" not in shared
