@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the extra `cameras`
 # with eight changed bytes gave such frames; with it 31, as changed bytes may decode to something else.
 STRICT = {"err_detect": "explode"}
 MOST_BROKEN = 100  # pieces one after another that are not a packet of a stream
+IN_A_ROW = 3  # a change of the scene brings key frames, too, and then none for long
 STRICT_TRIES = 3  # key frames; some cameras send notes beside their pictures (SEI) that are never valid
 
 
@@ -32,6 +33,7 @@ class Decoder:
         self._context.options = STRICT
         self._context.thread_type = "SLICE"  # threads by frames give each frame some frames late
         self._last_key: float | None = None
+        self._short = 0  # times in a row that a key frame came as soon as one is wanted
         self._begun: int | None = None  # the time stamp of the key frame that we began with
         self._at_work = False  # all since then was decoded, and nothing was damaged
         self._alone = False  # only key frames are decoded
@@ -44,7 +46,8 @@ class Decoder:
             at = seconds(packet)
             gap = None if at is None or self._last_key is None else at - self._last_key
             self._last_key = at
-            self._alone = hurry or (gap is not None and 0 < gap <= self._every)
+            self._short = self._short + 1 if gap is not None and 0 < gap <= self._every else 0
+            self._alone = hurry or self._short >= IN_A_ROW
             if self._alone:
                 yield from self.rest()
             if not self._at_work:

@@ -46,7 +46,8 @@ def test_all_frames_are_decoded_where_all_are_wanted(clip: bytes) -> None:
 def test_only_key_frames_are_decoded_where_they_come_often_enough(clip: bytes) -> None:
     every, _ = decoded(clip)
     found, decoder = decoded(clip, every=1.0)
-    assert [stamp for stamp in found if stamp > 1000] == [2000, 3000], "after two key frames their distance is known"
+    assert [stamp for stamp in found if stamp > 2000][-1] == 3000, "the fourth key frame as soon as wanted stands alone"
+    assert {100 * number for number in range(20)} < set(found), "two may be those of a change of the scene"
     assert found.items() <= every.items()
     assert decoder.damaged == 0
     assert len(decoded(clip, every=0.9)[0]) == 40, "they do not come often enough"
