@@ -26,26 +26,21 @@ ERASED_COLOUR = 127.0  # grey: drawing noise for every pixel, erased or not, cos
 SAMPLES = 4  # rows of the figure
 VARIANTS = 4  # augmented ones in each row
 Drawn = Mapping[str, tf.Tensor]  # what a layer of Keras has drawn for a batch, by name
-Draws = Mapping[int, Drawn]  # for each axis of (n, height, width, 3)
 
 
 class RandomFlip(layers.RandomFlip):  # type: ignore[misc] # Keras has no types
-    """Flips along each axis by a draw of its own; only images that are flipped are moved, as they are read, in uint8.
+    """Keras' flips, a fourth of the work: only images that are flipped are moved, and as they are read, in uint8.
 
-    Keras' own draws once for each image: with both axes it flips along both or neither, two views of four.
+    Keras draws once for each image, so with both axes an image is flipped along both or neither.
     """
 
-    _AXES = MappingProxyType({"horizontal": (2,), "vertical": (1,), "horizontal_and_vertical": (2, 1)})
+    _AXES = MappingProxyType({"horizontal": [2], "vertical": [1], "horizontal_and_vertical": [1, 2]})
 
-    def get_random_transformation(self, data: tf.Tensor, training: bool = True, seed: int | None = None) -> Draws:
-        """What is drawn for each axis, used or not, so that one axis does not change the draws of the other."""
-        return {axis: super(RandomFlip, self).get_random_transformation(data, training, seed) for axis in (2, 1)}
-
-    def transform_images(self, images: tf.Tensor, transformation: Draws, training: bool = True) -> tf.Tensor:
+    def transform_images(self, images: tf.Tensor, transformation: Drawn, training: bool = True) -> tf.Tensor:
         """Flip, then convert."""
-        for axis in self._AXES[self.mode] if training else ():
-            chosen = tf.where(tf.reshape(transformation[axis]["flips"], [-1]))  # (k, 1), numbers of images
-            flipped = tf.reverse(tf.gather_nd(images, chosen), [axis])
+        if training:
+            chosen = tf.where(tf.reshape(transformation["flips"], [-1]))  # (k, 1), numbers of images
+            flipped = tf.reverse(tf.gather_nd(images, chosen), self._AXES[self.mode])
             images = tf.tensor_scatter_nd_update(images, chosen, flipped)
         return tf.cast(images, self.compute_dtype)
 
