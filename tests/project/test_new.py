@@ -147,6 +147,7 @@ def test_a_repository_that_was_just_made_becomes_the_project(tmp_path: Path) -> 
     ignored = (clone / ".gitignore").read_bytes().split()
     assert set((REPOSITORY / ".gitignore").read_bytes().split()) < set(ignored)
     assert ignored.count(b".venv/") == 1
+    assert {b"/photos/", b"/exports/"} <= set(ignored), "gigabytes of pictures, which `collect` and `export` write"
     assert (clone / "models/.gitignore").read_text() == files["models/.gitignore"]
     config = f"{files['.dvc/config']}\n[core]\n    analytics = false\n"
     assert (clone / ".dvc/config").read_text() == config
