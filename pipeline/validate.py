@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.checks.dataset_drift import compare
 from pipeline.checks.expectation_results import Judgement, judge
 from pipeline.checks.expectations import checks, quarantine, tables
+from pipeline.checks.faults import spelled
 from pipeline.checks.hints import hints
 from pipeline.checks.label_issues import Audited
 from pipeline.checks.report import write_report
@@ -35,6 +36,8 @@ from pipeline.data.split_units import scenes
 from pipeline.params.file import Params, load_params
 from pipeline.storage.files import replacing, write_json
 from pipeline.versions.snapshots import manifest_at
+
+LARGER = "larger than a tile of images.tiles"  # in the manifest's reason for a scene
 
 
 def look(params: Params, side: pd.DataFrame) -> pd.DataFrame:
@@ -72,6 +75,18 @@ def numbers(manifest: pd.DataFrame, judged: list[Judgement], together: Joined) -
     }
 
 
+def with_scenes(judged: Judgement, manifest: pd.DataFrame) -> Judgement:
+    """The judgement; of files that cannot be decoded it says first what to do with those larger than a tile."""
+    large = int(manifest["error"].str.contains(LARGER, regex=False).sum())
+    if judged.fault != "unreadable" or not large:
+        return judged
+    cut = "cut [it|them] with `nightshift data tiles SOURCE FOLDER`, import the tiles and delete [it|them] here."
+    said = spelled(f"[is|are] {LARGER}: {cut}", large)
+    if large == judged.missed:
+        return judged.model_copy(update={"remedy": f"{spelled('[It|They]', large)} {said}"})
+    return judged.model_copy(update={"remedy": f"{large:,} of them {said} {judged.remedy}"})
+
+
 def _measured(params: Params, files: Mapping[str, Path]) -> pd.DataFrame:
     return measure_files(files, params.images, params.compute.threads)
 
@@ -89,7 +104,8 @@ def main() -> None:
     drift = compare(manifest, before) if before is not None else pd.DataFrame()
     orphans = len(orphans_of(side, manifest["path"]))
     with replacing(DATA_DOCS) as beside:
-        judged = judge(tables(manifest, drift, orphans, limits), checks(limits), beside)
+        found = judge(tables(manifest, drift, orphans, limits), checks(limits), beside)
+    judged = [with_scenes(one, manifest) for one in found]
     write_json(EXPECTATIONS, [one.model_dump() for one in judged])
     together = joined_by(manifest, params.preprocess.fractions.train)
     summary = numbers(manifest, judged, together)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pipeline.checks.expectation_results import Judgement
 from pipeline.core.paths import (
     DATA_DOCS,
     DATA_REPORT,
@@ -21,8 +22,9 @@ from pipeline.core.paths import (
 )
 from pipeline.data.manifest import InvalidData, measure_files
 from pipeline.data.side_table import read_metadata
+from pipeline.params.data import Tiles
 from pipeline.params.file import load_params
-from pipeline.validate import look, main
+from pipeline.validate import look, main, with_scenes
 from pipeline.versions.snapshots import manifest_at
 from tests.fixtures.project import change_params
 
@@ -66,6 +68,27 @@ def test_an_error_stops_and_names_the_files_and_leaves_what_shows_them(data: Pat
     assert ">Evaluation</a>" not in page, "which is not made"
     assert REPORTS_INDEX.read_text().count("Not made yet: <code>nightshift train</code>") == 3
     assert json.loads(VALIDATION.read_text())["faults"]["unreadable"] == 1
+
+
+@pytest.mark.parametrize("also", [False, True], ids=["alone", "beside a damaged one"])
+def test_a_picture_larger_than_a_tile_is_not_to_be_repaired(data: Path, also: bool) -> None:
+    params = load_params()
+    images = params.images.model_copy(update={"tiles": Tiles(size=512)})
+    Image.new("RGB", (600, 65)).save(data / "circle" / "large.png")
+    if also:
+        (data / "circle" / "damaged.png").write_bytes(b"words")
+    judged = with_scenes(
+        Judgement(
+            table="files", fault="unreadable", words="", expected="", status="error", found="", rows=46, unknown=0,
+            missed=1 + also, examples=(), values=(), error="", wrong="cannot be decoded", remedy="Repair them.",
+        ),
+        look(params.model_copy(update={"images": images}), read_metadata(METADATA)),
+    )  # fmt: skip
+    said = (
+        "larger than a tile of images.tiles: cut it with `nightshift data tiles SOURCE FOLDER`, import the tiles and "
+        "delete it here."
+    )
+    assert judged.remedy == (f"1 of them is {said} Repair them." if also else f"It is {said}")
 
 
 def test_a_warning_is_said_and_does_not_stop(data: Path, caplog: pytest.LogCaptureFixture) -> None:
