@@ -18,6 +18,7 @@ from pipeline.night.planning import ClassifyError
 from pipeline.night.results import finish
 from pipeline.night.rows import read_rows
 from pipeline.night.workers import classify_shards
+from pipeline.params.data import Tiles
 from pipeline.params.file import Params, load_params
 from pipeline.registry.store import Store
 from pipeline.storage.folders import folder_at
@@ -126,6 +127,15 @@ def test_a_file_that_is_gone_or_became_a_pipe_since_the_listing_has_a_row(
         "3.png": "the file cannot be read: No such file or directory",
         "5.png": "no longer a regular file",
     }
+
+
+def test_tiles_that_the_champion_did_not_learn_from_are_said(
+    here: Params, night: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = here.images.model_copy(update={"tiles": Tiles(size=64)})
+    with folder_at(tmp_path / "out").hold():
+        begun(night, tmp_path / "out", here.model_copy(update={"images": images}))
+    assert "images.tiles in params.yaml is not what the champion was trained with" in caplog.text
 
 
 def test_moving_the_champion_changes_the_next_runs_model_version(

@@ -203,7 +203,7 @@ def data_tiles(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for their tiles.")],
 ) -> None:
     """Cut scenes into tiles by images.tiles, as nights do, to label them and learn from them."""
-    from pipeline.core.text import shown
+    from pipeline.core.text import counted, shown
     from pipeline.params.file import load_params
     from pipeline.sources.cut import TABLE, cut
 
@@ -211,8 +211,8 @@ def data_tiles(
     for line in found.failed:
         typer.echo(f"left out: {shown(line)}", err=True)
     typer.echo(
-        f"{found.tiles:,} tiles of {found.scenes:,} scenes, {found.ignored:,} blank ones left out, {found.whole:,} "
-        f"pictures no larger than a tile: {folder}"
+        f"{counted(found.tiles, 'tile')} of {counted(found.scenes, 'scene')}, {found.ignored:,} blank ones left out, "
+        f"{counted(found.whole, 'picture')} no larger than a tile: {folder}"
     )
     if found.labelled:
         typer.echo(f"The folders are their labels. Next: nightshift data import {folder / TABLE}")

@@ -17,6 +17,7 @@ from pipeline.night.repeats import remember_last
 from pipeline.night.rows import columns_of
 from pipeline.night.shard import model_folder
 from pipeline.night.summary import summary_if_any
+from pipeline.params.data import Tiles
 from pipeline.params.file import Params
 from pipeline.registry import champions, versions
 from pipeline.registry.versions import Registered
@@ -122,6 +123,8 @@ def _settle(
     columns = columns_of(location=params.privacy.keeps_location)
     with books_of(output).replacing(MODEL) as beside:
         contract = read_contract(versions.fetch_model(model, beside))
+    if words := other_tiles(params.images.tiles, contract.images.tiles):
+        log.warning("%s", words)
     if options.labels:
         require_labels_of(contract.class_names, labels, options.labels)
     keep_card(output, model, contract.hash)
@@ -138,6 +141,17 @@ def _settle(
         columns=len(columns),
         left_aside=left_aside or None,
         location=params.privacy.keeps_location,
+    )
+
+
+def other_tiles(asked: Tiles | None, learnt: Tiles | None) -> str:
+    """What a night says where params.yaml cuts pictures otherwise than the champion's contract; empty: alike."""
+    if asked == learnt:
+        return ""
+    cut = f"cut into tiles of {learnt.size} pixels" if learnt else "read whole"
+    return (
+        "images.tiles in params.yaml is not what the champion was trained with, and a night reads as the training did: "
+        f"large pictures are {cut}. `nightshift train` makes a model with the new setting."
     )
 
 
