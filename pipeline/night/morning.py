@@ -5,7 +5,7 @@ It is built from the night's folder, and from earlier nights in MLflow, so it ca
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -24,7 +24,7 @@ from pipeline.night.review import KINDS, REVIEW, OnPage, by_kind, on_page, thumb
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review_file import read_review
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
-from pipeline.night.scene_files import pictures_of, scenes_of
+from pipeline.night.scene_files import colours_of, pictures_of, scenes_of
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.night.sure import drawn_from
 from pipeline.night.verdict import alarms
@@ -86,6 +86,7 @@ class Shown:
     sure: Mapping[str, list[OnPage]]  # label -> rows that the model is sure of
     links: Sequence[Link] = ()
     scenes: Sequence["ShownScene"] = ()
+    colours: Mapping[str, str] = field(default_factory=dict)  # of labels in the scenes' pictures
     accuracy: Estimate | None = None  # of the `ok` rows, as people have judged them
     events: Sequence[OnPage] = ()  # some rows of events.csv, each with the picture of its best image
 
@@ -139,13 +140,14 @@ def draw(
     pictures: of the rows of the review and of `sure`, by their paths; sure: as `SureAnswers` draws them.
     """
     scenes = [*scenes_of(output).items()][:SCENES_ON_PAGE]
-    overlays = pictures_of(output, dict(scenes))
+    overlays, colours = pictures_of(output, dict(scenes)), colours_of(output, dict(scenes))
     shown = Shown(
         as_typed(output),
         by_kind(on_page(_review_of(output)), pictures),
         {label: [_sure_picture(row, pictures) for row in rows] for label, rows in sure.items()},
         tuple(neighbours(output, PAGE, summary.model_version)),
         [ShownScene(path, overlays.get(path), rows[:CLASSES_OF_SCENE]) for path, rows in scenes],
+        colours,
         read_accuracy(output, summary),
         [{**row, "picture": pictures.get(row["best_image"])} for row in to_show(read_events(output))],
     )
@@ -225,6 +227,7 @@ def page(summary: NightSummary, shown: Shown, past: Past, wrong: list[str]) -> s
         kinds={kind: rows[: UNREADABLE if kind == "unreadable" else PICTURES] for kind, rows in kinds.items()},
         sure=shown.sure,
         scenes=shown.scenes,
+        colours=shown.colours,
         accuracy=element(shown.accuracy),
         events=shown.events,
         counts=counts,

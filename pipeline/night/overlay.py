@@ -1,13 +1,16 @@
 """A scene's small picture with its tiles in the colours of their classes, and a legend. Judges nothing."""
 
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import pairwise
+from typing import NamedTuple
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from pipeline.images.windows import Window
 from pipeline.night.scene_reading import in_small, small_scale
@@ -15,13 +18,22 @@ from pipeline.night.scene_reading import in_small, small_scale
 # Tol's bright and vibrant colours (Paul Tol, Colour Schemes, 2021), which the colour-blind tell apart; later classes
 # have them again.
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee7733", "#009988", "#cc3311", "#bbbbbb")
-STRONG, FAINT = 115, 45  # of 255, the opacity of an `ok` and of an unsure tile
-LIGHTER = 0.25  # the picture itself is grey and lighter: what has a colour is a label
+STRONG, FAINT = 150, 70  # of 255, the opacity of an `ok` and of an unsure tile
+LIGHTER = 0.4  # the picture itself is grey and lighter: what has a colour is a label
 NAMED = 16  # classes in the legend
 LINE, MARGIN, LETTERS = 26, 12, 17  # pixels
 LEAST_WIDTH = 520  # pixels, so that the legend has room
 DAMAGED, PAPER, INK = "#b3261e", "#ffffff", "#1d2630"
 MISSING = "#9aa5b1"  # where a tile is damaged
+BLANK = "#5b6773"  # the line through a tile that is not judged
+KEY = "nightshift"  # of the PNG's text that says what a page needs: `Legend` as JSON
+
+
+class Legend(NamedTuple):
+    """What a page says itself of a scene's picture, whose own legend is too small there."""
+
+    size: tuple[int, int]  # pixels, of the picture without its legend
+    colours: dict[str, str]  # label -> #rrggbb
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,8 @@ class Overlay:
             if cell.label:
                 colour = ImageColor.getrgb(colours[cell.label])
                 draw.rectangle(box, fill=(*colour, STRONG if cell.status == "ok" else FAINT), outline=(*colour, 160))
+            elif cell.status == "ignored":
+                draw.line((box[0], box[3], box[2], box[1]), fill=BLANK)
             elif cell.status == "unreadable":
                 draw.line(box, fill=DAMAGED, width=2)
                 draw.line((box[0], box[3], box[2], box[1]), fill=DAMAGED, width=2)
@@ -77,9 +91,17 @@ class Overlay:
             self.canvas.convert("L").convert("RGB"), Image.new("RGB", self.canvas.size, PAPER), LIGHTER
         )
         picture = Image.alpha_composite(ground.convert("RGBA"), over).convert("RGB")
-        buffer = io.BytesIO()
-        _with_legend(picture, _lines(shares, colours, ignored, damaged)).save(buffer, "PNG", compress_level=6)
+        about = PngInfo()
+        about.add_text(KEY, json.dumps(Legend(picture.size, {name: colours[name] for name in shares})))
+        buffer, whole = io.BytesIO(), _with_legend(picture, _lines(shares, colours, ignored, damaged))
+        whole.save(buffer, "PNG", compress_level=6, pnginfo=about)
         return buffer.getvalue()
+
+
+def legend_of(picture: Image.Image) -> Legend:
+    """What `Overlay.png` wrote of a picture, opened as PNG; of one that somebody has saved again, nothing."""
+    size, colours = json.loads(picture.info.get(KEY, "null")) or (picture.size, {})
+    return Legend((size[0], size[1]), colours)
 
 
 def _edges(begins: set[int], overlay: Overlay, *, rows: bool = False) -> dict[int, tuple[int, int]]:
@@ -102,9 +124,8 @@ def _lines(
     ]
     if len(shares) > NAMED:
         found.append(("", f"and {len(shares) - NAMED} more classes: scenes.csv has all"))
-    found.append(
-        ("", f"faint: unsure; no colour: blank ({ignored:,})" + f"; crossed: damaged ({damaged:,})" * (damaged > 0))
-    )
+    last = f"faint: unsure; a line through: blank ({ignored:,})"
+    found.append(("", last + f"; crossed: damaged ({damaged:,})" * (damaged > 0)))
     return found
 
 

@@ -166,8 +166,9 @@ def write_review(
             judged = judged_cell(judgements, row["sha256"])
             label = review.kept.label_of(row) or agreed_in(judged)
             writer.writerow([*as_cells(row[column] for column in COLUMNS), why_of(row), guarded(label), judged])
+    scenes = not scenes_of(output).keys().isdisjoint(row["path"] for row in review.rows)
     with output.replacing(PAGE) as beside:
-        beside.write_text(page(review, pictures, contract, drift, about), encoding="utf-8")
+        beside.write_text(page(review, pictures, contract, drift, about, scenes=scenes), encoding="utf-8")
 
 
 def on_page(rows: Iterable[Row]) -> list[Row]:
@@ -222,12 +223,14 @@ def _thumbnail(read: Decoded, *, stretched: bool) -> str:
 
 
 def page(
-    review: Review, pictures: Mapping[str, Picture], contract: Contract, drift: Drift | None, about: About | None = None
-) -> str:
-    """The page, which needs no other file."""
+    review: Review, pictures: Mapping[str, Picture], contract: Contract, drift: Drift | None,
+    about: About | None = None, *, scenes: bool = False,
+) -> str:  # fmt: skip
+    """The page, which needs no other file. scenes: whether some of the rows are of scenes."""
     return render(
         TEMPLATE,
         about=about,
+        scenes=scenes,
         review=review,
         kinds=by_kind(on_page(review.rows), pictures),
         drift=drift,

@@ -14,6 +14,7 @@ from PIL import Image
 from pipeline.core.cells import guarded
 from pipeline.core.pages import Picture, data_uri
 from pipeline.night.ledger import Run, books_of
+from pipeline.night.overlay import legend_of
 from pipeline.night.rows import Row, read_rows
 from pipeline.night.summary import ScenesFound
 from pipeline.night.tiled_scenes import SCENE_COLUMNS, TILE_NUMBERS, Scene
@@ -122,14 +123,25 @@ def _judged_tiles(output: Folder) -> Iterator[Row]:
 
 
 def pictures_of(output: Folder, scenes: Mapping[str, Sequence[Row]]) -> dict[str, Picture]:
-    """The scenes' pictures for a page in `output`, small, each a link to the whole one; by their paths."""
+    """The scenes' pictures for a page in `output`, small, without legend, each a link to the whole one; by path."""
     found = {}
     for path, rows in scenes.items():
         name = f"{SCENES}/{rows[0]['picture']}"
         if output.exists(name):
-            with Image.open(io.BytesIO(output.read(name)), formats=("PNG",)) as picture:
-                picture.thumbnail((SIDE, SIDE))
-                buffer = io.BytesIO()
-                picture.save(buffer, "JPEG", quality=80)
+            with Image.open(io.BytesIO(output.read(name)), formats=("PNG",)) as whole:
+                picture = whole.crop((0, 0, *legend_of(whole).size))
+            picture.thumbnail((SIDE, SIDE))
+            buffer = io.BytesIO()
+            picture.save(buffer, "JPEG", quality=80)
             found[path] = Picture(data_uri(buffer.getvalue(), "jpeg"), name)
+    return found
+
+
+def colours_of(output: Folder, scenes: Mapping[str, Sequence[Row]]) -> dict[str, str]:
+    """The colours of the labels in the scenes' pictures: label -> #rrggbb."""
+    found: dict[str, str] = {}
+    for rows in scenes.values():
+        if output.exists(name := f"{SCENES}/{rows[0]['picture']}"):
+            with Image.open(io.BytesIO(output.read(name)), formats=("PNG",)) as picture:
+                found |= legend_of(picture).colours
     return found

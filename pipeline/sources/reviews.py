@@ -13,18 +13,20 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.core.cells import csv_path, listed_path
 from pipeline.core.paths import JUDGEMENTS, RAW
-from pipeline.core.text import named, shown
+from pipeline.core.text import counted, named, shown
 from pipeline.data.judgements import Judgement, Judgements, folder_as_kept, read_judgements
 from pipeline.data.label_folders import folder_of
 from pipeline.data.suspects import suspects_in
 from pipeline.night.review_file import read_review
 from pipeline.night.review_labels import typed_in
 from pipeline.night.rows import CORRECTION, JUDGED, PREDICTIONS_CSV, WHY, read_rows
+from pipeline.night.scene_files import scenes_of
 from pipeline.sources.layout import Found, Item, SourceError
 from pipeline.sources.project_labels import labels_in
 from pipeline.sources.typed import Kind, judgement_of, kind_of
 from pipeline.storage.addresses import is_address, open_remote
 from pipeline.storage.files import read_json
+from pipeline.storage.folders import folder_at
 
 PIECE = 1 << 20  # bytes read at once
 SHOWN = "shown"  # in the column judged of a row that is nobody's new judgement
@@ -94,7 +96,9 @@ def corrections(file: Path, raw: Path = RAW) -> Corrections:
     known = read_judgements(raw.parent / JUDGEMENTS.name)
     filled, folder = _filled([_as_known(row, known) for row in rows], name), _folder(file)
     kinds = _kinds(filled, raw)
-    looked = [_looked_at(row, folder) for row in filled if kinds[row["path"]] == "label"]
+    labelled = [row for row in filled if kinds[row["path"]] == "label"]
+    _refuse_scenes(labelled, file, name, folder)
+    looked = [_looked_at(row, folder) for row in labelled]
     if any(one.lost for one in looked):  # a spreadsheet may have lost letters of the paths: the hash knows the file
         paths = {row["sha256"]: row["path"] for row in _rows_of_night(file)}
         looked = [
@@ -139,6 +143,17 @@ def _filled(rows: Iterable[dict[str, str]], name: str) -> list[dict[str, str]]:
             "to learn from; rows without one are skipped."
         )
     return list(labels.values())
+
+
+def _refuse_scenes(rows: Iterable[dict[str, str]], file: Path, name: str, folder: str) -> None:
+    """Raise SourceError where a scene has a label: it shows several classes, and a model learns from its tiles."""
+    scenes = scenes_of(folder_at(file.parent))
+    if found := [row["path"] for row in rows if row["path"] in scenes]:
+        raise SourceError(
+            f"{name} has a label for {counted(len(found), 'scene')}, and a model learns from tiles: {named(found)}. "
+            f"Empty {CORRECTION} there, and cut scenes into tiles to label: `nightshift data tiles {shown(folder)} "
+            "FOLDER`; nothing was copied."
+        )
 
 
 def _refuse_lost(looked: Sequence["_Looked"], name: str, folder: str) -> None:

@@ -1,7 +1,10 @@
 """Scenes at night: one row a file, all tiles beside it; what damage costs; a killed night writes the same bytes."""
 
+import base64
 import csv
+import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +19,19 @@ from pipeline.images.windows import count, windows
 from pipeline.model.engine import load_engine
 from pipeline.night import results
 from pipeline.night.ledger import Run, books_of, model_of
+from pipeline.night.overlay import COLOURS
+from pipeline.night.planning import other_tiles
 from pipeline.night.reading import Reading
 from pipeline.night.rows import read_rows
+from pipeline.night.scene_files import colours_of, pictures_of, scenes_of
 from pipeline.night.scene_reading import SceneEnded, SceneTile, read_scene, walk
 from pipeline.night.shard import classify_here
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.night.workers import apart
+from pipeline.params.data import Tiles
 from pipeline.params.file import Params
+from pipeline.sources.layout import SourceError
+from pipeline.sources.reviews import corrections
 from pipeline.storage.folders import folder_at
 from tests.fixtures.nasty_formats import encoded
 from tests.fixtures.scenes import HEIGHT, RULES, TILES, UTM_32, WGS_84, WIDTH, begun, picture, tiff_of
@@ -225,6 +234,46 @@ def test_the_pages_show_the_scenes(finished: Path) -> None:
         assert f'href="scenes/{file.name}"' in morning
         assert f'href="scenes/{file.name}"' in review
     assert '<h2 id="scenes">' in morning
+    assert "A scene (its picture here has coloured tiles) needs no label" in review
+
+
+def test_a_page_says_the_colours_of_the_labels_beside_pictures_without_legend(finished: Path) -> None:
+    scenes, morning = scenes_of(folder_at(finished)), (finished / "morning.html").read_text()
+    colours = colours_of(folder_at(finished), scenes)
+    assert colours == {"red": COLOURS[0], "blue": COLOURS[1], "white": COLOURS[2]}
+    for label, colour in colours.items():
+        assert f'style="background: {colour}"></i> {label}</b>' in morning
+    pictures = pictures_of(folder_at(finished), scenes)
+    assert pictures.keys() == scenes.keys()
+    for small in pictures.values():
+        with Image.open(io.BytesIO(base64.b64decode(small.source.partition(",")[2]))) as shown:
+            assert shown.size == (WIDTH, HEIGHT)
+
+
+def test_a_label_for_a_whole_scene_is_refused_and_names_the_command(finished: Path, tmp_path: Path) -> None:
+    review = finished / "review.csv"
+    labelled = tmp_path / "out/review.csv"
+    shutil.copytree(finished, labelled.parent)
+    with review.open(newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert {row["path"] for row in rows} & scenes_of(folder_at(finished)).keys()
+    with labelled.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows({**row, "correct_label": "red" if row["path"] == "a.tif" else ""} for row in rows)
+    with pytest.raises(SourceError, match=r"has a label for 1 scene, .*: a\.tif\. .*`nightshift data tiles "):
+        corrections(labelled, tmp_path / "raw")
+
+
+@pytest.mark.parametrize(
+    ("asked", "learnt", "words"),
+    [(TILES, None, "large pictures are read whole."), (None, TILES, "large pictures are cut into tiles of 64 pixels."),
+     (TILES, TILES, ""), (None, None, "")],
+)  # fmt: skip
+def test_a_night_says_that_it_cuts_as_the_training_did(asked: Tiles | None, learnt: Tiles | None, words: str) -> None:
+    said = other_tiles(asked, learnt)
+    assert words in said
+    assert bool(said) == bool(words)
 
 
 def test_a_file_that_changes_while_it_is_read_has_no_answer(tmp_path: Path) -> None:
