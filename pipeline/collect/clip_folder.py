@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
+from math import inf
 from pathlib import Path
 
 from pipeline.collect.address import CLIPS, Address, Kind
 from pipeline.collect.choose import Chooser
-from pipeline.collect.clips import clips_in
+from pipeline.collect.clips import SETTLED, clips_in
 from pipeline.collect.collector import NoPictureError, Tools, begin
 from pipeline.collect.frame import Frame, SourceLost, Why
 from pipeline.collect.gaps import GAPS_CSV, Gaps, Reason
@@ -89,16 +90,38 @@ class ClipFolder:
                 self._clock.wait(LOOK)
                 self._signs.alive(self._clock.now())
         finally:
-            self._signs.alive(self._clock.now(), at_once=True)
+            self._end()
 
     def once(self) -> Kept | None:
         """Take in what is there now, each clip whole. Raises NoPictureError when there is no clip at all."""
         begin(self._tools, self._signs, self._gaps)
         self._recall()
-        if not (there := set(clips_there(self._address))):
+        if young := self._young():
+            log.info("%s written to less than %.0f s ago: waiting.", counted(young, "clip was", "clips were"), SETTLED)
+            self._clock.wait(SETTLED)
+        there, young = set(clips_there(self._address)), self._young()
+        if young and not there:
+            raise NoPictureError(
+                f"{self._address}: {counted(young, 'clip is', 'clips are')} still being written to, or has a date in "
+                "the future. Start again when the recording has ended."
+            )
+        if not there:
             raise NoPictureError(f"{self._address} has no clips ({', '.join(sorted(CLIPS))}). Check its address.")
+        if young:
+            log.warning("%s still being written to: left out.", counted(young, "clip is", "clips are"))
         self._look(there)
+        self._end()
         return None
+
+    def _young(self) -> int:
+        """How many clips somebody may still be writing to."""
+        return len(clips_in(self._address, settled=-inf)) - len(clips_in(self._address))
+
+    def _end(self) -> None:
+        now = self._clock.now()
+        if not self._signs.state.trouble:
+            self._signs.fine(now)
+        self._signs.alive(now, at_once=True)
 
     def _look(self, before: set[Clip]) -> set[Clip]:
         """Take in the clips that are as they were at the last look; returns what is there now."""
@@ -107,8 +130,7 @@ class ClipFolder:
         except SourceLost as lost:
             self._trouble(Reason.NO_ANSWER, lost.reason)
             return set()
-        self._gaps.picture(self._clock.now())  # the folder answers: without a new clip there is still no gap
-        self._signs.say("")
+        now = self._clock.now()
         for clip in there:
             if clip in before and clip not in self._done and clip.bytes:
                 try:
@@ -119,6 +141,10 @@ class ClipFolder:
                         continue
                     self._trouble(Reason.DISK_FULL, str(error))
                     break
+        else:  # the folder answers: without a new clip there is still no gap
+            self._gaps.picture(now)
+            self._signs.fine(now)
+            self._signs.say("")
         return set(there)
 
     def _take(self, clip: Clip) -> None:

@@ -50,8 +50,8 @@ def begin(tools: Tools, signs: Signs, gaps: Gaps) -> None:
     if found:
         log.info("A collector was killed before it could write %s of collected.csv: written.", counted(found, "line"))
     if before := read_state(tools.album.folder):
-        gaps.resume(max(before.alive, before.picture or before.alive), before.picture, now)
-        signs.picture(before.picture)
+        gaps.resume(max(before.alive, before.fine or before.alive), before.fine, now)
+        signs.resume(before)
     signs.alive(now, at_once=True)
 
 

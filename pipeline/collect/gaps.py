@@ -85,19 +85,19 @@ class Gaps:
         """The gap that goes on."""
         return self._rows[-1] if self._rows and self._rows[-1].end is None else None
 
-    def resume(self, alive: datetime, picture: datetime | None, now: datetime) -> None:
+    def resume(self, alive: datetime, fine: datetime | None, now: datetime) -> None:
         """Write the gap that the collector's own absence was.
 
-        alive: when a collector was last at work; picture: when it last had a new one, None: never.
+        alive: when a collector was last at work; fine: when it last had a picture, or needed none; None: never.
         """
         if self.open:
             self._close(max(alive, self.open.start))
             absent = [Gap(one.start, one.end, Reason.NOT_RUNNING) for one in self._rules.hours(alive, now)]
         else:
-            absent = self._rules.without_collector(max(picture, self._last_end()) if picture else alive, now)
+            absent = self._rules.without_collector(max(fine, self._last_end()) if fine else alive, now)
         self._rows += absent
         self._saved = self._saved and not absent
-        self._since = now if absent or picture is None else picture
+        self._since = now if absent or fine is None else fine
         self.save()
 
     def picture(self, at: datetime) -> None:

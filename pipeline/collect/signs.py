@@ -44,7 +44,15 @@ class Signs:
 
     def picture(self, at: datetime | None) -> None:
         """There was a new picture."""
-        self._change(picture=at, trouble="", again=None)
+        self._change(picture=at, fine=at, trouble="", again=None)
+
+    def fine(self, at: datetime) -> None:
+        """There was no new picture, and that is no gap."""
+        self._change(fine=at)
+
+    def resume(self, before: State) -> None:
+        """Begin with what the last collector of the source saw."""
+        self._change(picture=before.picture, fine=before.fine)
 
     def kept(self, kept: Kept) -> None:
         """A picture was kept."""

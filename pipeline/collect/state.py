@@ -28,6 +28,7 @@ class State(BaseModel):
 
     alive: AwareDatetime  # when the collector was last at work
     picture: AwareDatetime | None = None  # the last new picture; None: there was none yet
+    fine: AwareDatetime | None = None  # when there last was a picture, or a folder without a new clip, which is no gap
     kept: int = 0  # pictures since the collector started
     trouble: str = ""  # why there is none now, in words
     again: AwareDatetime | None = None  # when the source is asked again; None: it is being asked
@@ -37,9 +38,9 @@ def read_state(folder: Path) -> State | None:
     """What the collector of photos/<camera> last said; None where none ever ran, or its file was lost."""
     try:
         state = State.model_validate_json((folder / STATE).read_bytes())
-        return state.model_copy(
-            update={"picture": max(filter(None, (state.picture, _last_kept(folder))), default=None)}
-        )
+        picture = max(filter(None, (state.picture, _last_kept(folder))), default=None)
+        fine = max(filter(None, (state.fine, picture)), default=None)
+        return state.model_copy(update={"picture": picture, "fine": fine})
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
@@ -79,7 +80,7 @@ def gaps_between(folder: Path, rules: Rules, start: datetime, end: datetime, now
     found = read_gaps(folder / GAPS_CSV)
     state = read_state(folder)
     if state and not is_collected(folder):
-        since = state.picture or state.alive
+        since = state.fine or state.alive
         if found and found[-1].end is None:  # nobody was there to end it
             since = max(state.alive, found[-1].start)
             found[-1] = Gap(found[-1].start, since, found[-1].reason)

@@ -58,6 +58,8 @@ class _Running:
     """A source's process, or when it is started again."""
 
     job: Job
+    once: bool = False  # takes one picture; never started again
+    failed: bool = False  # and said why
     process: SpawnProcess | None = None
     pipe: Connection | None = None
     heard: float = 0.0
@@ -92,10 +94,10 @@ def collect(
 
 def take_one_each(jobs: list[Job], classified: Classified) -> Iterator[tuple[Job, Event]]:
     """One picture of each source, or of a folder all clips that are there; yields what each says."""
-    running = [_Running(job) for job in jobs]
+    running = [_Running(job, once=True) for job in jobs]
     try:
         for one in running:
-            _start(one, classified, None, once=True)
+            _start(one, classified, None)
         while pipes := {one.pipe: one for one in running if one.pipe}:
             for pipe in wait(list(pipes), POLL):
                 yield from _hear(pipes[pipe])  # type: ignore[index]
@@ -103,9 +105,10 @@ def take_one_each(jobs: list[Job], classified: Classified) -> Iterator[tuple[Job
         _end(running)
 
 
-def _start(one: _Running, classified: Classified, until: datetime | None, once: bool = False) -> None:
+def _start(one: _Running, classified: Classified, until: datetime | None) -> None:
     one.pipe, theirs = SPAWN.Pipe()
-    one.process = SPAWN.Process(target=_work, args=(one.job, classified, until, once, theirs), name=one.job.source.name)
+    work = (one.job, classified, until, one.once, theirs)
+    one.process = SPAWN.Process(target=_work, args=work, name=one.job.source.name)
     one.process.start()
     theirs.close()
     one.begun = one.heard = time.monotonic()
@@ -123,6 +126,7 @@ def _hear(one: _Running) -> Iterator[tuple[Job, Event]]:
     if event is not None:
         if isinstance(event, Failed) and isinstance(event.error, InUse) and not one.failures:
             raise event.error
+        one.failed = one.failed or isinstance(event, Failed)
         yield one.job, event
         return
     one.process.join()
@@ -132,7 +136,9 @@ def _hear(one: _Running) -> Iterator[tuple[Job, Event]]:
     one.again = time.monotonic() + pause
     one.pipe.close()
     one.pipe = one.process = None
-    if status:
+    if status and one.once and not one.failed:
+        yield one.job, Failed(NightshiftError(f"Its process ended ({_name(status)}). Run the command again."))
+    if status and not one.once:
         yield one.job, Said(logging.WARNING, f"Its process ended ({_name(status)}). It starts again in {pause:.0f} s.")
 
 

@@ -16,12 +16,15 @@ from pipeline.collect.clip_folder import CLIPS_CSV, ClipFolder
 from pipeline.collect.clock import Stopped
 from pipeline.collect.collector import NoPictureError, Tools
 from pipeline.collect.frames import frames
-from pipeline.collect.gaps import Rules
+from pipeline.collect.gaps import GAPS_CSV, Gap, Reason, Rules, read_gaps
 from pipeline.collect.kept import Album, Kept
 from pipeline.collect.room import Limits, Room
+from pipeline.collect.state import gaps_between
 from tests.fixtures.days import NOON, QuickClock, scene
 
 CREATED = datetime(2026, 5, 30, 20, tzinfo=UTC)
+RULES = Rules(timedelta(minutes=10))
+EVERY = 1.0  # seconds
 OLD = 1_780_000_000  # seconds since 1970: nobody writes to the file any more
 
 
@@ -44,12 +47,12 @@ def record(file: Path, seconds: int, created: datetime = CREATED) -> Path:
     return file
 
 
-def taker(folder: Path, clips: Path, clock: QuickClock, every: float = 1.0) -> tuple[ClipFolder, Album]:
+def taker(folder: Path, clips: Path, clock: QuickClock, free_bytes: int = 0) -> tuple[ClipFolder, Album]:
     album = Album(folder, "gate-2")
     folder.mkdir(parents=True, exist_ok=True)
-    room = Room(album, Limits(None, None, 0), lambda *_: set())
-    tools = Tools(album, Rules(timedelta(minutes=10)), Wish(every, None, 6.0), room, clock, lambda _: None)
-    return ClipFolder(tools, Address(Kind.FOLDER, str(clips)), lambda one: frames(one, every=every)), album
+    room = Room(album, Limits(None, None, free_bytes), lambda *_: set())
+    tools = Tools(album, RULES, Wish(EVERY, None, 6.0), room, clock, lambda _: None)
+    return ClipFolder(tools, Address(Kind.FOLDER, str(clips)), lambda one: frames(one, every=EVERY)), album
 
 
 def run(folder: Path, clips: Path, seconds: float = 25) -> list[Kept]:
@@ -125,11 +128,40 @@ def test_a_clip_whose_taking_was_killed_has_no_picture_twice(tmp_path: Path) -> 
 
 
 def test_once_takes_in_what_is_there_and_says_an_empty_folder(tmp_path: Path) -> None:
-    record(tmp_path / "clips" / "one.mp4", 2)
+    clip = record(tmp_path / "clips" / "one.mp4", 2)
     collector, album = taker(tmp_path / "out", tmp_path / "clips", QuickClock(NOON, NOON + timedelta(hours=1)))
     collector.once()
     assert len(list(album.rows())) == 2
+    os.utime(clip)
+    collector, _ = taker(tmp_path / "young", clip.parent, QuickClock(NOON, NOON + timedelta(hours=1)))
+    with pytest.raises(NoPictureError, match="1 clip is still being written to"):
+        collector.once()
     (tmp_path / "empty").mkdir()
     collector, _ = taker(tmp_path / "none", tmp_path / "empty", QuickClock(NOON, NOON + timedelta(hours=1)))
     with pytest.raises(NoPictureError, match="has no clips"):
         collector.once()
+
+
+def test_time_without_a_new_clip_is_no_gap_and_that_without_a_collector_is_one(tmp_path: Path) -> None:
+    record(tmp_path / "clips" / "one.mp4", 2)
+    start = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    quarter = timedelta(minutes=15)
+    for number in (0, 2):
+        begin, end = start + number * quarter, start + (number + 1) * quarter
+        collector, album = taker(tmp_path / "out", tmp_path / "clips", QuickClock(begin, end))
+        with pytest.raises(Stopped):
+            collector.run()
+    assert len(list(album.rows())) == 2
+    absent = Gap(start + quarter, start + 2 * quarter, Reason.NOT_RUNNING)
+    assert read_gaps(tmp_path / "out" / GAPS_CSV) == [absent]
+    now = end + quarter
+    assert gaps_between(tmp_path / "out", RULES, start, now, now) == [absent, Gap(end, None, Reason.NOT_RUNNING)]
+
+
+def test_a_full_disk_is_a_gap(tmp_path: Path) -> None:
+    record(tmp_path / "clips" / "one.mp4", 2)
+    clock = QuickClock(NOON, NOON + timedelta(minutes=15))
+    collector, _ = taker(tmp_path / "out", tmp_path / "clips", clock, free_bytes=1 << 60)
+    with pytest.raises(Stopped):
+        collector.run()
+    assert read_gaps(tmp_path / "out" / GAPS_CSV) == [Gap(NOON, None, Reason.DISK_FULL)]

@@ -49,13 +49,13 @@ def test_the_end_of_the_hours_ends_a_gap(tmp_path: Path) -> None:
 
 def test_the_time_without_a_collector_is_a_gap_within_the_hours(tmp_path: Path) -> None:
     found = gaps(tmp_path, NOON + 24 * HOUR, NIGHTLY)
-    found.resume(alive=NOON - 2 * HOUR, picture=NOON - 3 * HOUR, now=NOON + 24 * HOUR)
+    found.resume(alive=NOON - 2 * HOUR, fine=NOON - 3 * HOUR, now=NOON + 24 * HOUR)
     assert read_gaps(tmp_path / GAPS_CSV) == [Gap(NOON + 8 * HOUR, NOON + 18 * HOUR, "not running")]
 
 
 def test_a_gap_that_was_there_when_the_collector_was_killed_ends_with_it(tmp_path: Path) -> None:
     write_gaps(tmp_path / GAPS_CSV, [Gap(NOON, None, "frozen")])
-    gaps(tmp_path).resume(alive=NOON + HOUR, picture=NOON, now=NOON + 2 * HOUR)
+    gaps(tmp_path).resume(alive=NOON + HOUR, fine=NOON, now=NOON + 2 * HOUR)
     assert read_gaps(tmp_path / GAPS_CSV) == [
         Gap(NOON, NOON + HOUR, "frozen"),
         Gap(NOON + HOUR, NOON + 2 * HOUR, "not running"),
@@ -64,7 +64,7 @@ def test_a_gap_that_was_there_when_the_collector_was_killed_ends_with_it(tmp_pat
 
 def test_a_short_restart_is_no_gap_and_what_follows_counts_from_the_last_picture(tmp_path: Path) -> None:
     found = gaps(tmp_path, NOON + 5 * MINUTE)
-    found.resume(alive=NOON + MINUTE, picture=NOON, now=NOON + 5 * MINUTE)
+    found.resume(alive=NOON + MINUTE, fine=NOON, now=NOON + 5 * MINUTE)
     assert read_gaps(tmp_path / GAPS_CSV) == []
     assert found.trouble(NOON + 11 * MINUTE, Reason.NO_ANSWER) == Gap(NOON, None, "no answer")
 

@@ -89,6 +89,7 @@ def test_one_picture_each_and_what_failed(tmp_path: Path, camera: WebCamera) -> 
     (failed,) = [(job.source.name, str(event.error)) for job, event in found if isinstance(event, Failed)]
     assert failed[0] == "gate-2"
     assert "404" in failed[1]
+    assert not [event for _, event in found if isinstance(event, Said) and event.level >= logging.WARNING]
 
 
 def test_a_password_comes_from_the_environment() -> None:
