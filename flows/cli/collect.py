@@ -57,15 +57,13 @@ def collect(
 
     if once and until:
         raise NightshiftError("--once takes one picture and ends, so --until has no meaning with it. Leave one out.")
-    if once and classify:
-        raise NightshiftError("--once ends at once, so --classify has no meaning with it. Leave one out.")
     params = load_params()
     rules = params.collect
     wanted = jobs(rules, source, photos)
     _require_packages(wanted)
     _warn_of_passwords(rules)
     if once:
-        _once(wanted)
+        _once(wanted, params if classify else None)
     else:
         _for_ever(wanted, deadline_at(until), params if classify else None)
 
@@ -91,7 +89,7 @@ def _warn_of_passwords(rules: "Collect") -> None:
         )  # fmt: skip
 
 
-def _once(wanted: "list[Job]") -> None:
+def _once(wanted: "list[Job]", to_classify: "Params | None") -> None:
     from functools import partial
 
     from pipeline.collect.signs import Told
@@ -99,17 +97,35 @@ def _once(wanted: "list[Job]") -> None:
     from pipeline.core.log import log
     from pipeline.night.classified import classified
 
-    failed: list[str] = []
+    failed, new = list[str](), list[str]()
+    if to_classify:
+        _require_champion(to_classify)
     for job, event in take_one_each(wanted, partial(classified, wanted[0].photos)):
         match event:
             case Told(kept=kept) if kept:
                 typer.echo(job.folder / kept.path)
+                new.append(f"{job.source.name}/{kept.path}")
             case Said(level, text):
                 log.log(level, "%s: %s", job.source.name, text)
             case Failed(error):
                 failed.append(f"{job.source.name}: {error}")
+    if to_classify and new:
+        _classify_now(wanted[0].photos, new, to_classify)
     if failed:
         raise NightshiftError("\n".join(failed))
+
+
+def _classify_now(photos: Path, paths: list[str], params: "Params") -> None:
+    from pipeline.core.text import shown
+    from pipeline.night.live import classify_now
+    from pipeline.notices.by_label import Watch
+    from pipeline.storage.folders import folder_at
+
+    rows = classify_now(photos, paths, params)
+    for row in rows:
+        answer = [row["label"], row["confidence"], row["status"], row["error"]]
+        typer.echo(shown(f"{row['path']}: {' '.join(filter(None, answer))}"))
+    Watch(params.notify.when, folder_at(photos)).see(rows)
 
 
 def _for_ever(wanted: "list[Job]", until: "datetime | None", to_classify: "Params | None") -> None:
@@ -154,12 +170,17 @@ def _classifier(wanted: "list[Job]", params: "Params") -> "Live":
     """Classifies in another thread. Raises NightshiftError when there is no champion."""
     from pipeline.night.live import Live
     from pipeline.notices.by_label import Watch
-    from pipeline.registry import champions
     from pipeline.storage.folders import folder_at
 
-    champions.require_champion(params.register_.model_name)  # a mistake at the keyboard is said at once
+    _require_champion(params)
     photos = wanted[0].photos
     watch = Watch(params.notify.when, folder_at(photos))
     live = Live(photos, [job.source.name for job in wanted], params, watch.see)
     live.start()
     return live
+
+
+def _require_champion(params: "Params") -> None:
+    from pipeline.registry import champions
+
+    champions.require_champion(params.register_.model_name)  # a mistake at the keyboard is said at once

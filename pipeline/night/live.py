@@ -110,6 +110,13 @@ def _day_of(arrived_at: str) -> date:
     return datetime.fromisoformat(arrived_at).astimezone().date()
 
 
+def classify_now(photos: Path, paths: Sequence[str], params: Params) -> list[Row]:
+    """Classify pictures that were kept just now, by their paths below photos; returns their rows, on the disk."""
+    today = datetime.now().astimezone().date()
+    with output_lock.held(output_of(today)):
+        return Day(photos, today, params).classify(paths)
+
+
 class Live(threading.Thread):
     """Classifies what it is given, day after day; a failure is said, and tried again."""
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.collect.frame import Frame
 from pipeline.collect.kept import Album
-from pipeline.night.live import Day, Live, output_of
+from pipeline.night.live import Day, Live, classify_now, output_of
 from pipeline.night.rows import PREDICTIONS_CSV, Row
 from pipeline.params.file import load_params
 from pipeline.registry.store import Store
@@ -68,10 +68,12 @@ def test_each_picture_has_the_nights_row_once_whatever_is_killed(
     live.start()
     live.join(60)
     live.end()  # at once, as it has ended
+    now_kept = keep(4, tmp_path, noon + timedelta(seconds=4))
+    assert [row["path"] for row in classify_now(PHOTOS, [now_kept], params)] == [now_kept]
     assert [row["path"] for row in heard[:2]] == [first[1], second]
     nights.classify(PHOTOS, tmp_path / "night", params)
     of_the_night = {row["path"]: row for row in rows(tmp_path / "night")}
     found = rows(output_of(today))
-    assert len(found) == 4
+    assert len(found) == 5
     assert [of_the_night[row["path"]] for row in found] == found
-    assert len(of_the_night) == 5
+    assert len(of_the_night) == 6
