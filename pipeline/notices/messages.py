@@ -124,7 +124,7 @@ def of_night(output: Folder, summary: NightSummary, batch: Batch, always: bool) 
     if found := raised(summary, batch):
         wrong = [_ended(alarm.words) for alarm in found]
         said = {*wrong, *map(_ended, drift_lines(summary))}
-        title = f"Night {output.name} needs a look: {', '.join(alarm.about for alarm in found)}"
+        title = f"Night {output.name} needs a look: {', '.join(dict.fromkeys(alarm.about for alarm in found))}"
         words = "\n\n".join([*wrong, "\n".join(line for line in lines if line not in said)])
         return Message(Kind.WARNING, title, words, kept, f"Look at {output / PAGE}.")
     if always:

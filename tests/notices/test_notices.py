@@ -21,6 +21,7 @@ from pipeline.versions.dvc import keeping
 from tests.fixtures.summaries import BATCH, DRIFT, summary_of
 from tests.fixtures.web import DEAD, SECRET, Web
 
+GAPS = [{"camera": name, "start": "2026-01-02T01:00:00+00:00", "reason": "frozen"} for name in ("gate-2", "gate-3")]
 WORDS = Message(Kind.FAILURE, "Night x failed", "It broke.", "Nine rows.", "Mend it.")
 
 
@@ -141,8 +142,9 @@ def test_a_night_without_events_is_told_of_only_when_asked_for() -> None:
             "outliers",
             "6 of 8 images are unlike the training images",
         ),
+        ({"camera_gaps": GAPS}, "no pictures", "gate-3: no picture since "),
     ],
-    ids=["drift", "unsure", "strangers"],
+    ids=["drift", "unsure", "strangers", "gaps of two cameras"],
 )
 def test_a_night_beyond_its_limits_is_told_of(changes: dict[str, Any], about: str, words: str) -> None:
     batch = BATCH.model_copy(update={"max_unsure": 0.9})
