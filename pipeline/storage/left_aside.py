@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.core.text import named
 from pipeline.storage.listing import Aside, Listed
 
-OURS = frozenset({"collected.csv", "gaps.csv", "clips.csv"})
+OURS = frozenset({"collected.csv", "gaps.csv", "clips.csv"})  # of `nightshift collect`
+SIDECAR = ".xmp"  # of `nightshift tag`, or of another program: it describes a picture
 NAMES = 20  # kept of each kind
 FEW = 3  # other files that a message names; more of them it counts by ending
 MOST_ENDINGS = 1000  # counted apart
@@ -95,11 +96,11 @@ class Tally:
                 self.add(entry)
 
     def add(self, entry: Aside) -> None:
-        """Count an entry that is not an image, but for what `nightshift collect` keeps beside its pictures."""
-        if entry.kind == "file" and entry.path.rpartition("/")[2] in OURS:
+        """Count an entry that is not an image, but for what `collect` and `tag` write beside images."""
+        ending = ending_of(entry.path)
+        if entry.kind == "file" and (entry.path.rpartition("/")[2] in OURS or ending == SIDECAR):
             return
         if entry.kind == "file":
-            ending = ending_of(entry.path)
             self._files[ending if len(self._files) < MOST_ENDINGS or ending in self._files else WITHOUT] += 1
         self._counts[entry.kind] += 1
         if len(self._names[entry.kind]) < NAMES:
