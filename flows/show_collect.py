@@ -1,5 +1,6 @@
 """How the cameras are, on a terminal: a line each while they are collected, and in `nightshift status`."""
 
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.collect.state import State
     from pipeline.params.collect import Collect
 
+DETAILS = re.compile(r" \(.*\)")
 AGAIN = 0.5  # seconds between two drawings of a line
 
 
@@ -38,16 +40,20 @@ class Display:
         """Show how a source is now."""
         if time.monotonic() - self._drawn.get(name, 0.0) >= AGAIN:
             self._drawn[name] = time.monotonic()
-            self._bars[name].set_description_str(f"{name}: {words_of(state, datetime.now(UTC))}")
+            self._bars[name].set_description_str(f"{name}: {words_of(state, datetime.now(UTC), short=True)}")
 
 
-def words_of(state: "State", now: datetime) -> str:
-    """A source in a few words: `1,204 pictures, the last one 3 s ago`, or why there is none."""
+def words_of(state: "State", now: datetime, *, short: bool = False) -> str:
+    """A source in a few words: `1,204 pictures kept; last seen 3 s ago`, or why there is none.
+
+    short: for a line of a terminal, which cuts off its end; the log has the rest.
+    """
     parts = [f"{counted(state.kept, 'picture')} kept"] if state.kept else []
     parts.append(f"last seen {_ago(now, state.picture)}" if state.picture else "no picture yet")
     if state.trouble:
         again = f", asked again in {max(0, round((state.again - now).total_seconds()))} s" if state.again else ""
-        parts.append(f"{shown(state.trouble)}{again}")
+        trouble = DETAILS.sub("", state.trouble.partition(". ")[0]) if short else state.trouble
+        parts.append(f"{shown(trouble)}{again}")
     return "; ".join(parts)
 
 

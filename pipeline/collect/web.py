@@ -4,6 +4,7 @@ JPEGs are kept as they were sent.
 """
 
 import logging
+import re
 import ssl
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
@@ -24,6 +25,7 @@ from pipeline.images.decode import UnreadableImage, upright_pixels
 
 SNAPSHOT_EVERY = 1.0  # seconds between two snapshots where nobody says how many are wanted
 JPEG_START = b"\xff\xd8\xff"
+_NUMBER = re.compile(r"\[Errno -?\d+\] ")
 REFUSED = (401, 403)
 CERTIFICATE = (
     "its certificate is not trusted. Give the file with the certificate in the environment variable SSL_CERT_FILE, or, "
@@ -214,7 +216,7 @@ def _lost(address: Address, error: Exception) -> SourceLost:
         case httpx.TimeoutException():
             why, reason = Why.SILENT, f"it sent nothing within the timeout. {CHECK}"
         case httpx.ConnectError():
-            why, reason = Why.UNREACHABLE, f"it does not answer ({error}). {CHECK}"
+            why, reason = Why.UNREACHABLE, f"it does not answer ({_NUMBER.sub('', str(error))}). {CHECK}"
         case httpx.NetworkError() | httpx.RemoteProtocolError() | httpx.StreamError():
             why, reason = Why.ENDED, f"the connection broke ({error})."
         case _:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.collect.gaps import Gap, in_words
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.text import counted
 from pipeline.night.camera_looks import CameraLook
 from pipeline.night.event_counts import EventCounts
 from pipeline.night.moments import Moment
@@ -237,7 +238,7 @@ def summary_if_any(output: Folder) -> NightSummary | None:
 def summary_lines(summary: NightSummary) -> list[str]:
     """The night in a few lines, for a terminal and for messages."""
     counts = ", ".join(f"{count} {status}" for status, count in summary.counts.items())
-    lines = [*first_lines(summary), f"{summary.listed} images: {counts}"]
+    lines = [*first_lines(summary), f"{counted(summary.listed, 'image')}: {counts}"]
     lines += summary.left_aside.lines if summary.left_aside else []
     lines += [summary.events.line] if summary.events else []
     lines += gap_lines(summary)

@@ -77,27 +77,26 @@ def load_params(path: Path = PARAMS) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise ParamsError("\n".join(_lines(path, error.errors()))) from error
+        raise ParamsError("\n".join(_lines(path, values, error.errors()))) from error
 
 
 def _words_of(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split()).replace(' in "<unicode string>",', ",")
 
 
-def _lines(path: Path, faults: Sequence[Any]) -> Iterator[str]:
+def _lines(path: Path, values: object, faults: Sequence[Any]) -> Iterator[str]:
     """One line a fault; a key's new name is not missing where the old one still stands."""
     keys = {".".join(map(str, fault["loc"])) for fault in faults}
     known = {RENAMED[key].partition(",")[0] for key in keys & set(RENAMED)}
     return (
-        _line(path, fault)
+        _line(path, _key(fault["loc"], values), fault)
         for fault in faults
         if fault["type"] != "missing" or ".".join(map(str, fault["loc"])) not in known
     )
 
 
-def _line(path: Path, fault: Any) -> str:
+def _line(path: Path, key: str, fault: Any) -> str:
     """One fault as one line: the key, the value, what is allowed."""
-    key = ".".join(str(part) for part in fault["loc"])
     match fault["type"]:
         case "missing" if is_checkout(path.absolute().parent):
             return f"{path}: {key} is missing; add it again, as in the committed one: `git show HEAD:params.yaml`."
@@ -116,6 +115,20 @@ def _line(path: Path, fault: Any) -> str:
             message = fault["msg"][0].lower() + fault["msg"][1:]
             value = without_password(repr(fault["input"]))
             return f"{path}: {key} is {value}; {message.replace('input should be', 'it must be')}."
+
+
+def _key(location: Sequence[str | int], values: Any) -> str:
+    """A key as people find it: a part of a list by its name, or by its number from 1 on where it has none."""
+    parts = list[str]()
+    for part in location:
+        try:
+            values = values[part]
+        except (TypeError, LookupError):  # it is missing
+            values = None
+        name = values.get("name") if isinstance(part, int) and isinstance(values, dict) else None
+        wanted = isinstance(name, str) and location[-1] != "name"  # a wrong name finds nothing
+        parts.append(without_password(str(name)) if wanted else str(part + 1 if isinstance(part, int) else part))
+    return ".".join(parts)
 
 
 def is_section(keys: Sequence[str]) -> bool:

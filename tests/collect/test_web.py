@@ -188,7 +188,7 @@ def test_a_killed_camera_is_lost_and_gives_frames_again_when_it_is_back() -> Non
         assert ended.value.why is Why.ENDED
         gone = lost(address)
         assert gone.why is Why.UNREACHABLE
-        assert "Connection refused" in gone.reason
+        assert "it does not answer (Connection refused)" in gone.reason
     with web_camera_process(first.port):
         assert len(take(address, 2)) == 2
 

@@ -159,9 +159,9 @@ def test_a_night_tells_once_and_an_error_fails_nothing(
     ("rule", "words"),
     [
         ("{label: fire, at_most: 10 min}", "'10 min' is not a valid rate; write it as `1 per 10 min`"),
-        ("{label: fire, confidence: 2}", "notify.when.0.confidence"),
-        ("{camera: gate-2}", "notify.when.0.label is missing"),
-        ("{label: fire, cameras: gate-2}", "notify.when.0.cameras is not a known key"),
+        ("{label: fire, confidence: 2}", "notify.when.1.confidence"),
+        ("{camera: gate-2}", "notify.when.1.label is missing"),
+        ("{label: fire, cameras: gate-2}", "notify.when.1.cameras is not a known key"),
     ],
 )
 def test_a_wrong_rule_is_said_in_words(tmp_path: Path, rule: str, words: str) -> None:

@@ -33,7 +33,7 @@ def test_durations_and_hours_are_read_as_people_write_them(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"name": "../gate"}, "'../gate' is not a valid name of a source"),
+        ({"name": "../gate"}, "collect.sources.1.name: '../gate' is not a valid name of a source"),
         ({"name": "NUL"}, "is not a valid name"),
         ({"name": "gate 2"}, "is not a valid name"),
         ({"every": "soon"}, "'soon' is not a valid duration; it must be like 10s"),
@@ -41,7 +41,7 @@ def test_durations_and_hours_are_read_as_people_write_them(tmp_path: Path) -> No
         ({"hours": "20-6"}, "two different times, such as 20:00-06:00"),
         ({"hours": "06:00-06:00"}, "two different times"),
         ({"change": 2}, "less than or equal to 1"),
-        ({"keep": 3}, "collect.sources.0.keep is not a known key; did you mean keep_days?"),
+        ({"keep": 3}, "collect.sources.gate-2.keep is not a known key; did you mean keep_days?"),
         ({"address": " "}, "an address must not be empty"),
     ],
 )
