@@ -105,7 +105,8 @@ def test_all_flows_are_deployments_and_the_night_has_its_hour() -> None:
     deployments = {deployment["name"]: deployment for deployment in config["deployments"]}
     active = {name: one["schedules"][0].get("active", True) for name, one in deployments.items()}
     assert active == {
-        "training": False, "learn": False, "nightly": True, "nights": False, "data-watch": True, "tidy": False,
+        "training": False, "learn": False, "nightly": True, "nights": False, "data-watch": True, "collect": False,
+        "tidy": False,
     }  # fmt: skip
     for deployment in deployments.values():
         flow = import_object(deployment["entrypoint"])

@@ -120,7 +120,7 @@ def test_a_model_in_the_books_that_is_another_one_is_refused(here: Params, image
     output = far(f"{bucket}/out")
     with folder_at(output).hold():
         run = begun(images, output, here)
-    shard._engine.cache_clear()
+    shard.engine_of.cache_clear()
     other = dataclasses.replace(run, plan=run.plan.model_copy(update={"contract_hash": "0" * 64}))
     with pytest.raises(OtherModelError, match="is not the one of the run's plan"):
         list(shard.classify_here(other, [0], here))
