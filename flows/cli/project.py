@@ -131,6 +131,7 @@ def status() -> None:
     from flows.show_collect import camera_lines
     from flows.show_models import print_versions
     from flows.status import mlflow_lines, status_lines, versions_table
+    from pipeline.night.awaited import unknown_to_the_newest
     from pipeline.params.file import load_params
     from pipeline.registry import champions
 
@@ -140,3 +141,5 @@ def status() -> None:
     print_versions(name, *versions_table(every))
     for line in (*status_lines(every), *mlflow_lines(name), *service_lines(), *camera_lines(params.collect)):
         typer.echo(line)
+    for line in unknown_to_the_newest(params.notify.when):
+        typer.echo(f"WARNING: {line}")

@@ -8,13 +8,10 @@ import typer
 
 app = typer.Typer()
 
-Night = Annotated[
-    str,
-    typer.Argument(
-        metavar="NIGHT",
-        help="A finished night: its folder, its address, its name in predictions/, or `latest`.",
-        show_default=False,
-    ),
+WHICH = "A finished night: its folder, its address, its name in predictions/, or `latest`"
+Night = Annotated[str, typer.Argument(metavar="NIGHT", help=f"{WHICH}.", show_default=False)]
+AnyNight = Annotated[
+    str, typer.Argument(metavar="[NIGHT]", help=f"{WHICH}; without it, the latest.", show_default=False)
 ]
 
 
@@ -43,7 +40,7 @@ class SidecarNames(StrEnum):
 @app.command()
 def export(
     form: Annotated[Format, typer.Argument(metavar="FORMAT", help="camtrap-dp or geojson.")],
-    night: Night = "latest",
+    night: AnyNight = "latest",
     out: Annotated[
         str,
         typer.Argument(
@@ -93,7 +90,7 @@ def export(
 
 @app.command()
 def tag(
-    night: Night = "latest",
+    night: AnyNight = "latest",
     status: Annotated[list[Status], typer.Option(help="Rows whose labels become keywords; may be given twice.")] = [  # noqa: B006
         Status.OK
     ],
@@ -148,14 +145,18 @@ def tag(
 def sort(
     night: Night,
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A new folder, or one that `nightshift sort` has written.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="A new folder, or one that `nightshift sort` has written, whose night this one then replaces.",
+        ),
     ],
     hard: Annotated[bool, typer.Option("--hard", help="Hard links, on one disk, instead of symbolic ones.")] = False,
     copy: Annotated[bool, typer.Option("--copy", help="Copies of the photographs, whole, instead of links.")] = False,
 ) -> None:
     """Sort a night's photographs into folders by label, as links, and into `unsure` and `unreadable`."""
     from pipeline.core.terminal import progress_bar
-    from pipeline.core.text import named
+    from pipeline.core.text import named, shown
     from pipeline.exports import sorting
     from pipeline.exports.finished import finished_night
     from pipeline.params.file import load_params
@@ -167,6 +168,8 @@ def sort(
     how = sorting.How.HARD if hard else sorting.How.COPY if copy else sorting.How.LINK
     with progress_bar(desc="sort", total=found.summary.listed, unit="image") as bar:
         done = sorting.sort(found, folder, how, bar.update)
+    if done.replaced:
+        typer.echo(f"Took the place of night {shown(done.replaced)}, which was sorted there before.")
     for name, count in done.folders.items():
         typer.echo(f"{count:6,d} {name}")
     if done.changed:

@@ -88,14 +88,14 @@ def package(night: Finished, privacy: Privacy, asked: Asked) -> tuple[Output, li
     cameras, left_out = _look(night, asked)
     deployments = {name: _deployment(name, one, stood.get(name)) for name, one in sorted(cameras.items())}
     known = {name: row for name, row in deployments.items() if row}
-    if cameras:
-        more = f" Or say where the cameras stood: --deployments FILE, a CSV with the columns {', '.join(NEEDED)}."
-        require_places(night, len(known), more)
-    if not known:
-        raise CamtrapError(f"No image of {night.output} can be in a Camtrap DP: {_reasons(left_out)}")
     if nowhere := [name for name in cameras if name not in known]:
         why = f"of cameras of which nobody says where they stood ({named(nowhere)}): say it with --deployments"
         left_out[why] = sum(cameras[name].images for name in nowhere)
+    if not known:
+        if cameras and not any(map(place_of, night.rows())):
+            more = f" Or say where the cameras stood: --deployments FILE, a CSV with the columns {', '.join(NEEDED)}."
+            require_places(night, 0, more)
+        raise CamtrapError(f"No image of {night.output} can be in a Camtrap DP: {_reasons(left_out)}")
     times = [moment for name in known for moment in (cameras[name].first, cameras[name].last)]
     about = Package(
         "nightshift-" + PACKAGE_NAME.sub("-", night.output.name.casefold()).strip("-"), f"Night {night.output.name}",

@@ -11,9 +11,10 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PREDICTIONS
 from pipeline.core.text import shown
 from pipeline.night.ledger import Run
-from pipeline.night.outputs import command_over, latest_night
+from pipeline.night.outputs import LIVE, command_over, latest_night
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
 from pipeline.night.summary import NightSummary, read_summary
+from pipeline.params.file import load_params
 from pipeline.storage.addresses import is_address
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import Folder, folder_at
@@ -99,6 +100,11 @@ def finished_night(name: str) -> Finished:
             f"`{command_over(run.plan.input, output)}` goes on with it; then run this again."
         )
     if (summary := read_summary(output)) is None:
+        if output.name.startswith(LIVE) and output.exists(PREDICTIONS_CSV):
+            raise NightError(
+                f"{output} holds the pictures of a day as they came, which is not a night. Run `nightshift classify "
+                f"{load_params().collect.photos}` first, and name its night."
+            )
         raise NightError(
             f"{output} is not the folder of a finished night: it has no summary.json. Name one in {PREDICTIONS}/, or "
             f"`{LATEST}` for the newest."

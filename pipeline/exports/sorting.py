@@ -42,6 +42,7 @@ class Sorted:
 
     folders: dict[str, int] = field(default_factory=dict)  # name -> photographs
     changed: list[str] = field(default_factory=list)  # photographs that are not as the night read them, or gone
+    replaced: str = ""  # the other night whose photographs were sorted there before
 
 
 def sort(night: Finished, folder: Path, how: How = How.LINK, advance: Callable[[], object] = lambda: None) -> Sorted:
@@ -53,8 +54,8 @@ def sort(night: Finished, folder: Path, how: How = How.LINK, advance: Callable[[
             f"{shown(str(folder))} and the folder of the photographs, {shown(str(source))}, lie in each other: the "
             "next night would classify the links too. Name a folder elsewhere."
         )
-    _require_ours(target)
-    found, record = Sorted(), {}
+    before = _require_ours(target)
+    found, record = Sorted(replaced=before if before != night.output.name else ""), {}
     with replacing(target) as beside:
         beside.mkdir()
         for one in night.photographs():
@@ -66,7 +67,7 @@ def sort(night: Finished, folder: Path, how: How = How.LINK, advance: Callable[[
             else:
                 found.changed.append(one.path)
             advance()
-        write_json(beside / RECORD, {"how": how.value, "files": record})
+        write_json(beside / RECORD, {"night": night.output.name, "how": how.value, "files": record})
     found.folders = dict(sorted(found.folders.items()))
     return found
 
@@ -112,16 +113,16 @@ def _known_by(file: Path, how: str) -> str:
     return f"inode {about.st_ino}" if how == How.HARD else f"{about.st_size} bytes of {about.st_mtime_ns}"
 
 
-def _require_ours(target: Path) -> None:
-    """Raise SortError where the folder holds anything that was not written by a sort as it is."""
+def _require_ours(target: Path) -> str:
+    """The night that was sorted there before; empty for none. Raises SortError for what no sort wrote as it is."""
     if not os.path.lexists(target):
-        return
+        return ""
     if target.is_symlink() or not target.is_dir():
         raise SortError(f"{shown(str(target))} is {'a link' if target.is_symlink() else 'a file'}. Name a new folder.")
     there = {
         str(file.relative_to(target)): file for file in target.rglob("*") if file.is_symlink() or not file.is_dir()
     }
-    how, files = _recorded(there.pop(RECORD, None))
+    before, how, files = _recorded(there.pop(RECORD, None))
     if other := sorted(name for name, file in there.items() if files.get(name) != _known_by(file, how)):
         raise SortError(
             f"{shown(str(target))} has files that `nightshift sort` did not write, or that were changed since: "
@@ -132,12 +133,13 @@ def _require_ours(target: Path) -> None:
             f"{shown(str(target))} has photographs that are nowhere else any more: {named(last)}. Move them away, or "
             "name another folder; nothing was changed."
         )
+    return before
 
 
-def _recorded(file: Path | None) -> tuple[str, Mapping[str, str]]:
-    """How a sort wrote a folder, and what; nothing where its record is missing or damaged."""
+def _recorded(file: Path | None) -> tuple[str, str, Mapping[str, str]]:
+    """Which night a sort wrote into a folder, how, and what; nothing where its record is missing or damaged."""
     try:
         found = read_json(file) if file else {}
-        return str(found["how"]), dict(found["files"])
+        return str(found["night"]), str(found["how"]), dict(found["files"])
     except (KeyError, TypeError, ValueError):
-        return "", {}
+        return "", "", {}

@@ -60,6 +60,10 @@ class _Pictures:
             heapq.heappushpop(self.drawn, entry)
 
     @property
+    def images(self) -> int:
+        return len(self.light) // len(LIGHT)
+
+    @property
     def sample(self) -> Sample:
         return {path: digest for _, path, digest in sorted(self.drawn, reverse=True)}
 
@@ -94,10 +98,16 @@ class Cameras:
         place = 0 if moment is None else bisect_left(self._ends.get(name, []), moment)
         self._cameras.setdefault(name, {}).setdefault(place, _Pictures()).add(row, moment)
 
+    def _latest(self) -> dict[str, tuple[int, _Pictures]]:
+        return {name: max(parts.items()) for name, parts in sorted(self._cameras.items())}
+
+    def few(self) -> dict[str, int]:
+        """Camera -> its new pictures, of the cameras that `found` leaves out because they have too few."""
+        return {name: one.images for name, (_, one) in self._latest().items() if one.images < LEAST}
+
     def found(self, source: Folder, rules: Images, threads: int) -> dict[str, CameraLook]:
         """The look of each camera with enough new pictures, by name, and what changed. Reads a few of them again."""
-        latest = {name: max(parts.items()) for name, parts in sorted(self._cameras.items())}
-        enough = {name: one for name, one in latest.items() if len(one[1].light) >= LEAST * len(LIGHT)}
+        enough = {name: one for name, one in self._latest().items() if one[1].images >= LEAST}
         views = views_of(source, {name: one.sample for name, (_, one) in enough.items()}, rules, threads)
         looks = {}
         for name, (place, pictures) in enough.items():

@@ -21,6 +21,7 @@ from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
 from pipeline.model.contract import read_contract
 from pipeline.night.ledger import MODEL, books_of
+from pipeline.night.outputs import LIVE
 from pipeline.night.reading import Reading, read_images
 from pipeline.night.rows import PREDICTIONS_CSV, Row, Stamp, as_cells, columns_of, read_rows, to_row, write_rows
 from pipeline.night.shard import engine_of, judge
@@ -103,7 +104,7 @@ class Day:
 
 def output_of(day: date) -> Path:
     """The folder of a day's CSV."""
-    return PREDICTIONS / f"collect-{day.isoformat()}"
+    return PREDICTIONS / f"{LIVE}{day.isoformat()}"
 
 
 def _day_of(arrived_at: str) -> date:

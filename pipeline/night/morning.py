@@ -18,6 +18,7 @@ from pipeline.model.contract import ContractError, read_contract
 from pipeline.night.accuracy import Estimate, element, read_accuracy
 from pipeline.night.all_nights import write_all_nights
 from pipeline.night.events import best_images, read_events, to_show
+from pipeline.night.moments import spoken
 from pipeline.night.neighbours import CARD, MORNING, as_typed, neighbours
 from pipeline.night.outputs import is_in_predictions
 from pipeline.night.review import KINDS, REVIEW, OnPage, by_kind, on_page, thumbnails
@@ -88,7 +89,7 @@ class Shown:
     scenes: Sequence["ShownScene"] = ()
     colours: Mapping[str, str] = field(default_factory=dict)  # of labels in the scenes' pictures
     accuracy: Estimate | None = None  # of the `ok` rows, as people have judged them
-    events: Sequence[OnPage] = ()  # some rows of events.csv, each with the picture of its best image
+    events: Sequence[OnPage] = ()  # some rows of events.csv, with `when` and the picture of the best image
 
 
 def draw_safely(
@@ -149,7 +150,7 @@ def draw(
         [ShownScene(path, overlays.get(path), rows[:CLASSES_OF_SCENE]) for path, rows in scenes],
         colours,
         read_accuracy(output, summary),
-        [{**row, "picture": pictures.get(row["best_image"])} for row in to_show(read_events(output))],
+        [_event(row, pictures) for row in to_show(read_events(output))],
     )
     written = page(summary, shown, past_of(summary, output.name, batch), alarms(summary, batch))
     with output.replacing(PAGE) as beside:
@@ -157,6 +158,10 @@ def draw(
     if is_in_predictions(output):
         write_all_nights(batch)
     return output / PAGE
+
+
+def _event(row: Row, pictures: Mapping[str, Picture]) -> OnPage:
+    return {**row, "when": spoken(row["start"], row["end"]), "picture": pictures.get(row["best_image"])}
 
 
 def _sure_picture(row: Row, pictures: Mapping[str, Picture]) -> OnPage:

@@ -18,6 +18,7 @@ from pipeline.night.summary import SUMMARY, summary_if_any
 from pipeline.params.file import load_params
 from pipeline.storage.folders import Folder, folder_at
 
+LIVE = "collect-"  # begins the name of the folder of a day whose pictures were classified as they came
 PHOTOS = "photos"  # the folder of images where nobody names one
 
 

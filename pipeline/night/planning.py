@@ -8,6 +8,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import shown
 from pipeline.model.contract import ContractError, read_contract
+from pipeline.night.awaited import unknown_labels
 from pipeline.night.counts import read_labels, require_labels_of
 from pipeline.night.kept_card import keep_card
 from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, known_of
@@ -125,6 +126,8 @@ def _settle(
         contract = read_contract(versions.fetch_model(model, beside))
     if words := other_tiles(params.images.tiles, contract.images.tiles):
         log.warning("%s", words)
+    for line in unknown_labels(params.notify.when, contract.class_names, f"{model.name} version {model.version}"):
+        log.warning(line)
     if options.labels:
         require_labels_of(contract.class_names, labels, options.labels)
     keep_card(output, model, contract.hash)

@@ -23,6 +23,7 @@ from pipeline.night.camera_looks import CameraLook
 from pipeline.night.cameras import Cameras, earlier_looks, name_of
 from pipeline.night.counts import Counted, Counts, LabelsError, Repeats, Truth, feed, read_labels
 from pipeline.night.events import Events, best_images, to_show, write_events
+from pipeline.night.input_place import from_output
 from pipeline.night.kept_labels import read_kept
 from pipeline.night.ledger import Run, known_of
 from pipeline.night.missing import camera_gaps
@@ -145,6 +146,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     summary = NightSummary(
         **plan.model_dump(exclude={"files", "input", "columns"}),
         input=csv_path(plan.input),
+        input_from_here=from_output(plan.input, output),
         finished_at=now.isoformat(timespec="seconds"),
         seconds=round((now - started).total_seconds(), 1),
         repeated=repeats.count,
@@ -156,6 +158,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         certificate=_certified(contract),
         events=bursts.counts(events),
         cameras=looks or None,
+        few_pictures=cameras.few() or None,
         only_cameras=_only_cameras(looks, moved, again, _drift_from(reference, batch.max_drift)),
         scenes=scenes,
         camera_gaps=camera_gaps(folder_at(plan.input), output, started, params.collect, now) or None,

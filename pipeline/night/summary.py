@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipeline.collect.gaps import Gap, in_words
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.core.text import counted
-from pipeline.night.camera_looks import CameraLook
+from pipeline.core.text import counted, named
+from pipeline.night.camera_looks import LEAST, CameraLook
 from pipeline.night.event_counts import EventCounts
+from pipeline.night.input_place import input_now
 from pipeline.night.moments import Moment
 from pipeline.registry.history import Finished, share_of
 from pipeline.storage.folders import Folder
@@ -158,6 +159,8 @@ class NightSummary(Part):
     only_cameras: bool | None = None  # whether the night without the cameras that changed is as in training
     scenes: ScenesFound | None = None  # None: no file was larger than a tile
     camera_gaps: tuple[CameraGap, ...] | None = None  # since the night before; None: there were none
+    few_pictures: dict[str, int] | None = None  # cameras that `cameras` leaves out -> new images; None: none
+    input_from_here: str | None = None  # the input from the night's folder; None: not both are in the project
 
     @property
     def has_strangers(self) -> bool:
@@ -185,6 +188,12 @@ class NightSummary(Part):
         return {name: look.words for name, look in (self.cameras or {}).items() if look.words}
 
     @property
+    def few_line(self) -> str:
+        """The cameras that have too few images to compare."""
+        few = (f"{name} ({images})" for name, images in (self.few_pictures or {}).items())
+        return f"Too few pictures to compare, under {LEAST}: {named(few)}."
+
+    @property
     def counts(self) -> dict[str, int]:
         """Status -> rows."""
         return {"ok": self.ok, "unsure": self.unsure, "unreadable": self.unreadable}
@@ -208,9 +217,13 @@ class NightSummary(Part):
 
 
 def read_summary(output: Folder) -> NightSummary | None:
-    """The summary of the finished night in `output`; None when there is none. Raises SummaryError, StoreError."""
+    """The summary of the finished night in `output`; None when there is none. Raises SummaryError, StoreError.
+
+    An input in the project is where it is now: the project may have been moved or copied since.
+    """
     try:
-        return NightSummary.model_validate_json(output.read(SUMMARY))
+        found = NightSummary.model_validate_json(output.read(SUMMARY))
+        return found.model_copy(update={"input": input_now(found.input, found.input_from_here, output)})
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

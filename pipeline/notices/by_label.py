@@ -6,7 +6,7 @@ over a folder that `collect` has classified does not repeat its messages. Nothin
 """
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -16,7 +16,8 @@ from pipeline.core.cells import listed_path
 from pipeline.core.log import log
 from pipeline.core.text import counted, shown
 from pipeline.data.bursts import camera_of
-from pipeline.data.labels import sameness
+from pipeline.data.labels import meant, sameness
+from pipeline.night.moments import spoken
 from pipeline.night.review import PAGE
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
 from pipeline.night.summary import NightSummary
@@ -42,7 +43,7 @@ class Picture(BaseModel):
     @property
     def line(self) -> str:
         """The picture in a line."""
-        return "  ".join(filter(None, (self.taken_at, self.confidence, self.place)))
+        return "  ".join(filter(None, (spoken(self.taken_at), self.confidence, self.place)))
 
 
 class Held(BaseModel):
@@ -51,13 +52,14 @@ class Held(BaseModel):
     rule: str
     label: str
     camera: str
-    certified: bool
     count: int = 0
+    ok: int = 0  # of them, with this status
     best: list[Picture] = []  # the surest first
 
-    def add(self, picture: Picture) -> None:
-        """Take a picture into account."""
+    def add(self, picture: Picture, status: str) -> None:
+        """Take a picture into account. status: of its row."""
         self.count += 1
+        self.ok += status == "ok"
         self.best = sorted([*self.best, picture], key=lambda one: (-float(one.confidence), one.place))[:BEST]
 
     @property
@@ -68,10 +70,11 @@ class Held(BaseModel):
     @property
     def words(self) -> str:
         """The pictures in words."""
-        sure = "certified" if self.certified else "not certified"
+        kinds = {"ok": self.ok, "unsure": self.count - self.ok}
+        statuses = ", ".join(f"{count:,} {status}" for status, count in kinds.items() if count)
         more = [f"and {self.count - len(self.best):,} more"] if self.count > len(self.best) else []
         return "\n".join(
-            [f"{self.about}: {counted(self.count, 'picture')}, {sure}.", *(one.line for one in self.best), *more]
+            [f"{self.about}: {counted(self.count, 'picture')} ({statuses}).", *(one.line for one in self.best), *more]
         )
 
 
@@ -160,10 +163,11 @@ class Watch:
             return
         told[digest] = None
         key, where = _key(rule), rule.camera or camera or folder
-        one = Held(rule=key, label=row["label"], camera=where, certified=rule.confidence == "certified")
+        one = Held(rule=key, label=row["label"], camera=where)
         place = str(self._source / path) if self._source else path
         held = state.held.setdefault(f"{key} {where}", one)
-        held.add(Picture(place=shown(place), taken_at=row.get("taken_at", ""), confidence=row["confidence"]))
+        picture = Picture(place=shown(place), taken_at=row.get("taken_at", ""), confidence=row["confidence"])
+        held.add(picture, row["status"])
 
     def _due(self, state: State, at: float) -> Waiting | None:
         """One message about all that may be told now; what may not stays held."""
@@ -185,13 +189,29 @@ class Watch:
         return Waiting(title=title, happened="\n\n".join(held.words for held in ready), kept=self._kept, do=do)
 
 
-def of_night(output: Folder, summary: NightSummary, rules: Sequence[When]) -> None:
-    """Send what `notify.when` asks for of a finished night. Never raises."""
+def of_night(output: Folder, summary: NightSummary, rules: Sequence[When], known: Iterable[str] = ()) -> None:
+    """Send what `notify.when` asks for of a finished night. known: cameras besides those of its rows. Never raises."""
     if not rules or not addresses():
         return
     kept, do = f"All {counted(summary.listed, 'row')} are in {output}.", f"{output / PAGE} shows what to look at first."
     watch = Watch(rules, folder_at(listed_path(summary.input)), kept=kept, do=do)
-    watch.see(read_rows(output.path / PREDICTIONS_CSV))
+    cameras: set[str] = set()
+    watch.see(_noted(read_rows(output.path / PREDICTIONS_CSV), cameras))
+    for camera in dict.fromkeys(rule.camera for rule in rules if rule.camera):
+        if camera not in cameras.union(known) and (near := meant(camera, cameras)):
+            log.warning(
+                "No picture of this night is of the camera %s of notify.when: did you mean %s?",
+                shown(camera),
+                shown(near),
+            )
+
+
+def _noted(rows: Iterable[Row], cameras: set[str]) -> Iterator[Row]:
+    """The rows; what a rule may call their cameras is added to `cameras`."""
+    for row in rows:
+        path = listed_path(row["path"])
+        cameras |= {camera_of(row.get("camera", ""), path), path.partition("/")[0] if "/" in path else ""} - {""}
+        yield row
 
 
 def _is_sure(rule: When, row: Row) -> bool:

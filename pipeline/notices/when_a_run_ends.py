@@ -57,7 +57,7 @@ def of_night(output: Folder, summary: NightSummary, params: Params) -> None:
     And what `notify.when` asks for of its answers.
     """
     tell(lambda: messages.of_night(output, summary, params.batch, wants_all()))
-    by_label.of_night(output, summary, params.notify.when)
+    by_label.of_night(output, summary, params.notify.when, [one.name for one in params.collect.sources])
 
 
 def training(run: Callable[[], Registration]) -> Registration:

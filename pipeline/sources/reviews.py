@@ -17,6 +17,7 @@ from pipeline.core.text import counted, named, shown
 from pipeline.data.judgements import Judgement, Judgements, folder_as_kept, read_judgements
 from pipeline.data.label_folders import folder_of
 from pipeline.data.suspects import suspects_in
+from pipeline.night.input_place import input_now
 from pipeline.night.review_file import read_review
 from pipeline.night.review_labels import typed_in
 from pipeline.night.rows import CORRECTION, JUDGED, PREDICTIONS_CSV, WHY, read_rows
@@ -200,8 +201,10 @@ def _folder(file: Path) -> str:
     """The folder or address of the images, from the summary.json beside the review."""
     summary = file.with_name("summary.json")
     try:
-        folder = listed_path(str(read_json(summary)["input"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        said = read_json(summary)
+        now = input_now(str(said["input"]), said.get("input_from_here"), folder_at(file.parent))
+        folder = listed_path(now)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise SourceError(
             f"{shown(str(summary))} does not say which folder {shown(file.name)} is a review of. Keep both files in "
             "the folder that the night wrote."

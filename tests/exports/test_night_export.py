@@ -110,6 +110,12 @@ def test_a_person_says_what_photographs_do_not(project: Path, night: Path) -> No
     words = ("export", "camtrap-dp", "latest", "out", "--utc-offset", "-05:30", "--prefix", "https://example.org/p")
     lacking = nightshift(*words, cwd=project, check=False)
     assert "do not say where they were taken (no GPS in them). Or say where the cameras stood" in lacking.stderr
+    finished(project, ROWS | {path: {**ROWS[path], **dict.fromkeys(WHERE, "")} for path in [*ROWS][:2]}, keep=True)
+    without = nightshift("export", "camtrap-dp", cwd=project, check=False)
+    assert "a time without its offset from UTC: say it with --utc-offset, such as +01:00" in without.stderr
+    assert "of cameras of which nobody says where they stood (gate-2): say it with --deployments" in without.stderr
+    assert "do not say where they were taken" not in without.stderr
+    finished(project, {path: {**cells, **dict.fromkeys(WHERE, "")} for path, cells in ROWS.items()}, keep=True)
     places = project / "places.csv"
     places.write_text("deploymentID,latitude,longitude,habitat\nyard,-1.5,200,wood\n")
     wrong = nightshift(*words, "--deployments", "places.csv", cwd=project, check=False)
@@ -195,6 +201,9 @@ def test_what_is_not_a_finished_night_and_what_is_anothers_file(project: Path, n
         assert "is not finished: 0 of 2 files have rows. `nightshift classify photos` goes on with it" in said.stderr
     said = nightshift("tag", "photos", cwd=project, check=False)
     assert "photos is not the folder of a finished night: it has no summary.json." in said.stderr
+    finished(project, ROWS, name="collect-2026-01-03").joinpath("summary.json").unlink()
+    said = nightshift("sort", "collect-2026-01-03", "folders", cwd=project, check=False)
+    assert "which is not a night. Run `nightshift classify photos` first, and name its night." in said.stderr
     shutil.rmtree(project / "predictions")
     said = nightshift("tag", cwd=project, check=False)
     assert "predictions/ has no finished night." in said.stderr

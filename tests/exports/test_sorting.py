@@ -45,8 +45,15 @@ def test_every_photograph_is_in_the_folder_of_its_label(project: Path) -> None:
     assert by_photo["5/a.jpg"] == "%75nreadable/5/a.jpg"
     assert not any(file.readlink().is_absolute() for file in files.values()), "the project can be moved"
     assert "     1 wolf" in said.stdout
-    shutil.move(project, project.with_name("moved"))
-    assert all(file.is_file() for file in found(project.with_name("moved") / "by/label").values())
+    assert "Took the place" not in said.stdout
+    copy, moved = project.with_name("copy"), project.with_name("moved")
+    shutil.copytree(project, copy, symlinks=True)
+    nightshift("sort", "monday", "again", cwd=copy)
+    links = {name: file for name, file in found(copy / "again").items() if file.is_symlink()}
+    assert len(links) == len(ROWS)
+    assert all(file.resolve().is_relative_to(copy / "photos") for file in links.values()), "not the original's"
+    shutil.move(project, moved)
+    assert all(file.is_file() for file in found(moved / "by/label").values())
 
 
 @pytest.mark.parametrize("how", ["", "--hard", "--copy"])
@@ -63,8 +70,9 @@ def test_again_is_the_same_and_another_night_takes_its_place(project: Path, how:
     }
     assert first["wolf/0/a.jpg"][1] is (how == "")
     assert (project / "out/wolf/0/a.jpg").stat().st_ino == (project / "photos/0/a.jpg").stat().st_ino or how == "--copy"
-    finished(project, {"0/a.jpg": {"label": "dog"}})
-    nightshift(*words, cwd=project)
+    finished(project, {"0/a.jpg": {"label": "dog"}}, name="tuesday")
+    said = nightshift("sort", "tuesday", *words[2:], cwd=project)
+    assert said.stdout.startswith("Took the place of night monday, which was sorted there before.\n")
     assert sorted(found(project / "out")) == [record, "dog/0/a.jpg"]
     assert {name: file.read_bytes() for name, file in found(project / "photos").items()} == photos
     shutil.rmtree(project / "photos")

@@ -1,6 +1,7 @@
 """The morning page says whether all is well, tells of tonight beside what is usual, and no name can do harm on it."""
 
 import dataclasses
+import datetime
 import json
 import shutil
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.pages import Link
+from pipeline.night.moments import spoken
 from pipeline.night.morning import Mix, MorningError, Past, Shown, draw_again, mixes, page, version_page
 from pipeline.night.results import TooManyUnreadable
 from pipeline.night.review import by_kind
@@ -91,9 +93,9 @@ def test_events_and_cameras_stand_on_the_page_and_their_names_do_no_harm() -> No
         "nights": 3,
     }  # fmt: skip
     changed = {**look, "changed": ("dirty", "moved"), "words": "<b>gate</b> looks dirty."}
-    summary = summary_of(events=events, cameras={"<i>door": look, "<b>gate</b>": changed})
+    summary = summary_of(events=events, cameras={"<i>door": look, "<b>gate</b>": changed}, few_pictures={"<u>yard": 13})
     shown = dataclasses.replace(shown_of([]), events=[{
-        "picture": None, "best_image": "<u>.jpg", "camera": "<b>gate</b>", "start": "2026-01-01T00:00:00", "end": "",
+        "picture": None, "best_image": "<u>.jpg", "camera": "<b>gate</b>", "when": "2026-01-01 00:00:00",
         "images": "2", "label": "cat", "confidence": "0.75", "status": "not_certified",
     }])  # fmt: skip
     seen = Seen(page(summary, shown, Past(), alarms(summary, BATCH)))
@@ -102,7 +104,13 @@ def test_events_and_cameras_stand_on_the_page_and_their_names_do_no_harm() -> No
     assert "Not certified: too few. Below are 1, of each label" in seen.text
     assert seen.text.index("<b>gate</b> looks dirty.") < seen.text.index("What to do")
     assert seen.text.index("dirty or out of focus, moved") < seen.text.index("<i>door")
-    assert "None has changed" not in seen.text
+    assert "None of these has changed" not in seen.text
+    assert "Too few pictures to compare, under 20: <u>yard (13)." in seen.text
+    assert "cat75.0\u00a0%, not certified" in seen.text
+    assert "2026-01-01 00:00:00" in seen.text
+    few = Seen(page(summary_of(few_pictures={"yard": 13}), shown_of([]), Past(), []))
+    assert "under 20: yard (13)." in few.text
+    assert "None of these has changed" not in few.text
     plain = Seen(page(summary_of(), shown_of([]), Past(), []))
     assert "Events" not in plain.text
     assert "Cameras" not in plain.text
@@ -187,6 +195,24 @@ def test_no_name_label_reason_or_night_becomes_markup() -> None:
     assert "img" not in seen.tags
     assert not {name for name in seen.attributes if name.startswith("on")}
     assert seen.text.count(HOSTILE) >= 12, "as text, letter by letter"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        ("2026-01-01T21:41:49.630000+00:00", "", "2026-01-01 22:41:49 UTC+01:00"),
+        ("2026-01-01T21:41:49.1+00:00", "2026-01-01T21:41:49.9+00:00", "2026-01-01 22:41:49 UTC+01:00"),
+        (
+            "2026-01-01T22:41:49+00:00",
+            "2026-01-02T00:00:01+01:00",
+            "2026-01-01 23:41:49 to 2026-01-02 00:00:01 UTC+01:00",
+        ),
+        ("2026-01-01T21:41:49.25", "2026-01-01T21:42:00", "2026-01-01 21:41:49 to 21:42:00"),
+        ("", "", ""),
+    ],
+)
+def test_a_time_is_shown_to_the_second_in_one_form(start: str, end: str, words: str) -> None:
+    assert spoken(start, end, datetime.timezone(datetime.timedelta(hours=1))) == words
 
 
 @pytest.mark.parametrize(

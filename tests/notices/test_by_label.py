@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.night.awaited import unknown_labels
+from pipeline.night.moments import spoken
 from pipeline.notices import by_label, send, when_a_run_ends
 from pipeline.notices.by_label import Watch
 from pipeline.params.file import ParamsError, load_params
@@ -52,10 +54,10 @@ def test_a_mail_says_what_was_seen_where_when_and_what_to_do(
     (mail,) = post[1]
     assert str(mail["Subject"]).startswith("fire at gate-2: 4 pictures [")
     assert words_of(mail).startswith(
-        "fire at gate-2: 4 pictures, certified.\n"
-        "2026-11-26T02:05:00+00:00  0.990000  /photos/gate-2/5.jpg\n"
-        "2026-11-26T02:04:00+00:00  0.910000  /photos/gate-2/4.jpg\n"
-        "2026-11-26T02:06:00+00:00  0.900000  /photos/gate-2/6.jpg\n"
+        "fire at gate-2: 4 pictures (4 ok).\n"
+        f"{spoken(later(5).isoformat())}  0.990000  /photos/gate-2/5.jpg\n"
+        f"{spoken(later(4).isoformat())}  0.910000  /photos/gate-2/4.jpg\n"
+        f"{spoken(later(6).isoformat())}  0.900000  /photos/gate-2/6.jpg\n"
         "and 1 more\n\n"
         "What was kept: All rows are in today.csv.\n\n"
         "What to do: Look at /photos/gate-2/5.jpg. Call the guard.\n"
@@ -63,9 +65,7 @@ def test_a_mail_says_what_was_seen_where_when_and_what_to_do(
     Watch([FIRE], folder_at("/photos"), state).see([row(5), row(8)], later(9))
     assert len(post[1]) == 1, "not in ten minutes, also after a restart"
     Watch([FIRE], folder_at("/photos"), state).see([row(9)], later(11))
-    assert words_of(post[1][1]).startswith("fire at gate-2: 2 pictures, certified."), (
-        "what was held, and no picture twice"
-    )
+    assert words_of(post[1][1]).startswith("fire at gate-2: 2 pictures (2 ok)."), "what was held, and no picture twice"
     Watch([FIRE], folder_at("/photos"), state).see([], later(30))
     assert len(post[1]) == 2
     text = state.read_text()
@@ -79,19 +79,20 @@ def test_cameras_numbers_and_rules_of_their_own(web: Web, monkeypatch: pytest.Mo
     watch = Watch([FIRE, some], None, tmp_path / "state.json")
     rows = [
         row(1), row(2, "person", "yard", 0.6, status="unsure"), row(3, "person", "yard", 0.4),
+        row(6, "person", "yard", 0.6),
         row(4, "person", "", path="door/2026-11-26/4.jpg"), row(5, "fire", "Reconyx 7", path="gate-2/5.jpg"),
     ]  # fmt: skip
     watch.see(rows, NOW)
     (message,) = web.messages
-    assert message["title"].startswith("fire at gate-2, person at yard, person at door: 4 pictures [")
-    assert "person at yard: 1 picture, not certified.\n" in message["message"]
+    assert message["title"].startswith("fire at gate-2, person at yard, person at door: 5 pictures [")
+    assert "person at yard: 2 pictures (1 ok, 1 unsure).\n" in message["message"]
     for minute in (1, 2, 3):
         watch.see([row(10 + minute, "person", "yard")], later(minute))
     assert len(web.got) == 2, "two an hour of one camera"
     watch.see([row(20, "person", "door")], later(4))
     assert len(web.got) == 3
     watch.see([], later(61))
-    assert web.messages[-1]["message"].startswith("person at yard: 2 pictures, not certified.")
+    assert web.messages[-1]["message"].startswith("person at yard: 2 pictures (2 ok).")
     watch.see([row(30, "person", "yard")], later(-500))
     assert len(web.got) == 5, "a clock that was set back holds nothing up"
 
@@ -153,6 +154,25 @@ def test_a_night_tells_once_and_an_error_fails_nothing(
     by_label.STATE.with_suffix(".lock").mkdir()
     when_a_run_ends.of_night(output, summary, params)
     assert "Could not send the messages of notify.when" in caplog.text
+
+
+def test_a_slip_in_a_rule_is_said(
+    web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rules = [When(label=label) for label in ("Fire ", "functionl", "tiger", "functionl")]
+    assert unknown_labels(rules, ["fire", "functional"], "m version 3") == [
+        "notify.when waits for functionl, a label that m version 3 does not know: did you mean functional?",
+        "notify.when waits for tiger, a label that m version 3 does not know: correct it in params.yaml.",
+    ]
+    monkeypatch.setattr("pipeline.core.log.log.propagate", True)
+    monkeypatch.setenv(send.ADDRESSES, web.json)
+    monkeypatch.chdir(tmp_path)
+    output = folder_at(finished(tmp_path, {"gate-2/1.jpg": {"label": "fire", "camera": "HF2"}}))
+    wrong = [When(label="fire", camera=camera) for camera in ("gate2", "gate-3", "gate-2", "HF2", "yard")]
+    by_label.of_night(output, summary_of(input=str(tmp_path / "photos")), wrong, ["gate-3"])
+    assert [one.getMessage() for one in caplog.records] == [
+        "No picture of this night is of the camera gate2 of notify.when: did you mean gate-2?"
+    ]
 
 
 @pytest.mark.parametrize(
