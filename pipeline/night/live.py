@@ -20,6 +20,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
 from pipeline.model.contract import read_contract
+from pipeline.night.awaited import unknown_labels
 from pipeline.night.ledger import MODEL, books_of
 from pipeline.night.outputs import LIVE
 from pipeline.night.reading import Reading, read_images
@@ -56,6 +57,9 @@ class Day:
                 "The champion reads large pictures in tiles (images.tiles), which `collect --classify` does not. Leave "
                 "--classify out: the night classifies them."
             )
+        model = f"{self._name} version {self._version}"
+        for line in unknown_labels(params.notify.when, self._engine.contract.class_names, model):
+            log.warning(line)
         self._file = self.output / PREDICTIONS_CSV
         if not self._file.is_file():
             with replacing(self._file) as beside:

@@ -192,5 +192,6 @@ def test_a_camera_with_too_few_pictures_says_nothing_and_neither_does_a_row_with
     feed([{**row, "camera": "", "taken_at": ""} for row in rows], [cameras])
     feed([{**row, "label": "", "sharpness": ""} for row in rows], [cameras])
     assert cameras.found(folder_at(tmp_path), defaults.images, 1) == {}
+    assert [*cameras.few().values()] == [LEAST - 1]
     assert views_of(folder_at(tmp_path), {}, defaults.images, 1) == {}
     assert set(USUAL) == set(look_of(pictures_of(scenery(1), 1)).measures)

@@ -1,7 +1,6 @@
 """The morning page says whether all is well, tells of tonight beside what is usual, and no name can do harm on it."""
 
 import dataclasses
-import datetime
 import json
 import shutil
 from collections.abc import Iterable
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from pipeline.core.pages import Link
-from pipeline.night.moments import spoken
 from pipeline.night.morning import Mix, MorningError, Past, Shown, draw_again, mixes, page, version_page
 from pipeline.night.results import TooManyUnreadable
 from pipeline.night.review import by_kind
@@ -195,24 +193,6 @@ def test_no_name_label_reason_or_night_becomes_markup() -> None:
     assert "img" not in seen.tags
     assert not {name for name in seen.attributes if name.startswith("on")}
     assert seen.text.count(HOSTILE) >= 12, "as text, letter by letter"
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "words"),
-    [
-        ("2026-01-01T21:41:49.630000+00:00", "", "2026-01-01 22:41:49 UTC+01:00"),
-        ("2026-01-01T21:41:49.1+00:00", "2026-01-01T21:41:49.9+00:00", "2026-01-01 22:41:49 UTC+01:00"),
-        (
-            "2026-01-01T22:41:49+00:00",
-            "2026-01-02T00:00:01+01:00",
-            "2026-01-01 23:41:49 to 2026-01-02 00:00:01 UTC+01:00",
-        ),
-        ("2026-01-01T21:41:49.25", "2026-01-01T21:42:00", "2026-01-01 21:41:49 to 21:42:00"),
-        ("", "", ""),
-    ],
-)
-def test_a_time_is_shown_to_the_second_in_one_form(start: str, end: str, words: str) -> None:
-    assert spoken(start, end, datetime.timezone(datetime.timedelta(hours=1))) == words
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,15 @@ import pytest
 
 from flows.status import status_lines
 from pipeline import tidy
+from pipeline.core.cells import csv_path
+from pipeline.night.input_place import from_output
 from pipeline.night.ledger import Run
 from pipeline.night.morning import draw_again
 from pipeline.night.options import NightOptions
 from pipeline.night.outputs import folder_for, latest_night
 from pipeline.night.planning import ClassifyError, begin
 from pipeline.night.repeats import last_finished
-from pipeline.night.summary import SummaryError
+from pipeline.night.summary import SummaryError, read_summary
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
 from pipeline.storage.listing import Listed, ListingError
@@ -95,6 +97,31 @@ def test_a_finished_output_takes_no_other_input_and_its_own_however_it_is_spelle
     for text in names:
         with pytest.raises(ListingError):
             begin(NightOptions(folder_at(text), folder_at(again)), defaults)
+
+
+def test_an_input_in_the_project_is_found_where_the_project_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = "photos \udcff"
+    project, night = tmp_path / "project", folder_at("predictions/monday")
+    (project / odd).mkdir(parents=True)
+    monkeypatch.chdir(project)
+    there = csv_path(str(project / odd))
+    relative = from_output(str(project / odd), night)
+    assert relative == "../../photos \\xff"
+    assert from_output(str(tmp_path), night) is None
+    assert from_output(str(project / odd), folder_at(tmp_path)) is None
+    assert from_output("s3://bucket/photos", night) is None
+    Path("predictions/monday").mkdir(parents=True)
+    summary_of(input=there, input_from_here=relative).write(night)
+    project.rename(tmp_path / "moved")
+    moved = read_summary(folder_at(tmp_path / "moved/predictions/monday"))
+    assert moved
+    assert moved.input == csv_path(str(tmp_path / "moved" / odd))
+    (tmp_path / "moved" / odd).rmdir()
+    gone = read_summary(folder_at(tmp_path / "moved/predictions/monday"))
+    assert gone
+    assert gone.input == there
 
 
 def test_one_folder_is_one_folder_for_since_last(photos: Path) -> None:

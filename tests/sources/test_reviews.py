@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -73,6 +74,15 @@ def test_rows_with_a_label_are_imported_and_the_others_left_aside(review: Path, 
     }  # fmt: skip
     again = take(review, tmp_path)
     assert (again.new, again.there) == (Counter(), Counter({"dog": 1, "n/a": 1}))
+
+
+def test_in_a_copied_project_the_copy_s_images_count(review: Path, tmp_path: Path) -> None:
+    fill_in(review, {csv_path(NAMES[0]): "dog"})
+    summary = review.with_name("summary.json")
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | {"input_from_here": csv_path("../night photos")}))
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "night photos")
+    assert take(tmp_path / "copy/out/review.csv", tmp_path / "copy").new == Counter({"dog": 1})
 
 
 def test_every_name_leads_to_its_file(review: Path, tmp_path: Path) -> None:
