@@ -10,9 +10,7 @@ app = typer.Typer()
 
 WHICH = "A finished night: its folder, its address, its name in predictions/, or `latest`"
 Night = Annotated[str, typer.Argument(metavar="NIGHT", help=f"{WHICH}.", show_default=False)]
-AnyNight = Annotated[
-    str, typer.Argument(metavar="[NIGHT]", help=f"{WHICH}; without it, the latest.", show_default=False)
-]
+AnyNight = Annotated[str, typer.Argument(metavar="NIGHT", help=f"{WHICH}; without it, the latest.", show_default=False)]
 
 
 class Format(StrEnum):
@@ -44,7 +42,7 @@ def export(
     out: Annotated[
         str,
         typer.Argument(
-            metavar="[OUT]",
+            metavar="OUT",
             help="The file to write (camtrap-dp: the folder); without it, one in exports/, below the night's name.",
             show_default=False,
         ),
