@@ -237,7 +237,10 @@ def test_the_page_shows_so_many_pictures_and_says_what_is_left_out() -> None:
     assert made.count("<figure>") == PICTURES
     assert made.count("<img ") == 1
     assert 'href=""' not in made, "of an image in a store"
-    assert "Where a picture shows none of the classes, leave its <code>correct_label</code> empty" in made
+    assert (
+        "Where a picture shows none of the classes, write <code>reject</code> into its <code>correct_label</code>"
+        in made
+    )
     assert f"The first {PICTURES} of 300" in made
     assert "300 images to look at" in made
     assert "<code>review.csv</code> has 250 of them" in made
