@@ -119,7 +119,7 @@ def test_a_training_that_is_killed_is_told_by_every_server(page: TestClient, tmp
     assert killed["headline"] == "The training was killed (SIGTERM) and is not finished."
     assert killed["lines"][-1].startswith("Train again goes on from there")
     write_json(STARTED, read_json(STARTED) | {"status": None, "seconds": None})  # no server has seen the end
-    other = page_of(tmp_path / "other", COMMAND).get("/api/training").json()
+    other = state_when(page_of(tmp_path / "other", COMMAND), lambda state: state["kind"] != "running")
     assert (other["kind"], other["headline"]) == ("killed", "The training was killed and is not finished.")
 
 
