@@ -167,7 +167,7 @@ def _for_ever(wanted: "list[Job]", until: "datetime | None", to_classify: "Param
 
 
 def _classifier(wanted: "list[Job]", params: "Params") -> "Live":
-    """Classifies in another thread. Raises NightshiftError when there is no champion."""
+    """Classifies in another thread. Raises NightshiftError without a champion."""
     from pipeline.night.live import Live
     from pipeline.notices.by_label import Watch
     from pipeline.storage.folders import folder_at

@@ -17,7 +17,7 @@ from pipeline.core.text import counted
 GB = 1_000_000_000
 LOOK = timedelta(hours=1)  # between two looks for pictures that are too old or too many
 LARGEST = 20_000_000  # bytes of a picture, with all that belongs to it
-AT_ONCE = 2000  # pictures that are asked about together
+AT_ONCE = 2000  # pictures in one question to `Classified`
 # Those of these SHA-256 values that a finished night has classified; None: a night over them is not finished, so that
 # all of its files must stay. The time: none of them is older.
 Classified = Callable[[Collection[str], datetime], set[str] | None]

@@ -47,7 +47,7 @@ class Signs:
         self._change(picture=at, fine=at, trouble="", again=None)
 
     def fine(self, at: datetime) -> None:
-        """There was no new picture, and that is no gap."""
+        """No new picture came, which does not count as a gap."""
         self._change(fine=at)
 
     def resume(self, before: State) -> None:
@@ -60,7 +60,7 @@ class Signs:
         self._tell(Told(self._state, kept=kept))
 
     def say(self, words: str, again: datetime | None = None) -> None:
-        """How it is: why there is no picture, and when the source is asked again."""
+        """Say why pictures are missing, and when the collector asks the source again."""
         if (self._state.trouble, self._state.again) != (words, again):
             self._change(trouble=words, again=again)
             self._tell(Told(self._state))

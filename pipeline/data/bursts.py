@@ -48,7 +48,7 @@ def burst_numbers(cameras: Iterable[str], taken_at: Iterable[str], gap: float) -
 
 
 def bursts_of(manifest: "pd.DataFrame", gap: float) -> NDArray[np.int64]:
-    """The number of the burst of each row, (n,); -1 without a time. Its class is a folder that is no camera."""
+    """The number of the burst of each row, (n,); -1 without a time. The class's folder never stands for a camera."""
     if not {"taken_at", "camera"} <= {*manifest.columns}:  # prepared by an earlier version
         return np.full(len(manifest), -1, np.int64)
     cameras, times = (manifest[name].astype("string").fillna("") for name in ("camera", "taken_at"))

@@ -121,7 +121,7 @@ def test_a_reference_that_is_another_ones_is_refused(model: Path, name: str) -> 
 
 def test_pickled_objects_are_never_loaded(model: Path) -> None:
     contract = read_contract(model)
-    np.save(model / EMBEDDINGS, np.array([{}], object), allow_pickle=True)  # written, to be refused when read
+    np.save(model / EMBEDDINGS, np.array([{}], object))  # NumPy pickles it; reading must refuse
     with pytest.raises(ContractError, match="cannot be read by this version"):
         read_reference(model, contract)
 

@@ -1,4 +1,4 @@
-"""Where a picture was taken is in no file that we write, unless privacy.location says keep; then only in the rows."""
+"""No file that we write says where a picture was taken; with `privacy.location: keep` only the rows do."""
 
 import base64
 import datetime
