@@ -157,7 +157,7 @@ class Watch:
 
     def _hold(self, state: State, told: dict[str, None], rule: When, row: Row) -> None:
         path = listed_path(row["path"])
-        camera, folder = camera_of(row.get("camera", ""), path), path.partition("/")[0] if "/" in path else ""
+        camera, folder = _names_of_camera(row)
         digest = row["sha256"][:16]
         if digest in told or rule.camera not in (None, camera, folder):
             return
@@ -209,9 +209,15 @@ def of_night(output: Folder, summary: NightSummary, rules: Sequence[When], known
 def _noted(rows: Iterable[Row], cameras: set[str]) -> Iterator[Row]:
     """The rows; what a rule may call their cameras is added to `cameras`."""
     for row in rows:
-        path = listed_path(row["path"])
-        cameras |= {camera_of(row.get("camera", ""), path), path.partition("/")[0] if "/" in path else ""} - {""}
+        cameras.update(filter(None, _names_of_camera(row)))
         yield row
+
+
+def _names_of_camera(row: Row) -> tuple[str, str]:
+    """What a rule may call a row's camera: its name, and the first folder of the path; empty where there is none."""
+    path = listed_path(row["path"])
+    first, slash, _ = path.partition("/")
+    return camera_of(row.get("camera", ""), path), first if slash else ""
 
 
 def _is_sure(rule: When, row: Row) -> bool:

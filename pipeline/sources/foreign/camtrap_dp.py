@@ -23,7 +23,6 @@ WITHOUT_LABEL = {"", "unknown", "unclassified"}
 PLACED = ("latitude", "longitude", "deploymentStart", "deploymentEnd")
 NEEDED = ("deploymentID", "timestamp", *PLACED)
 NAMES = {table.name for table in TABLES}
-DEPLOYED = ("deploymentID", "latitude", "longitude")  # columns that a package must have
 OF_MEDIA = ("mediaID", "deploymentID", "timestamp", "filePath")
 OBSERVED = ("observationID", "deploymentID", "observationLevel", "observationType", "scientificName")
 Row = dict[str, str]
