@@ -13,6 +13,7 @@ from typing import Any
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from pipeline.images.deep import STRIP, deep_colour, deep_grey, nodata_of, without_nodata
+from pipeline.images.exif_tags import read_exif
 from pipeline.images.formats import AVIF_BRANDS, HEIF_BRANDS, OPEN_BRANDS, TIFF_STARTS
 from pipeline.images.frame import Frame, UnreadableImage, missing_extra, refuse_too_large
 from pipeline.images.integrity import CUT_OFF, jpeg_end, png_lacks_pixels, refuse_damaged, whole_jpeg, without_notes
@@ -202,7 +203,10 @@ def _upright(image: Image.Image, size: tuple[int, int], bits: int, rules: Images
 
 def _orientation(image: Image.Image) -> int:
     """EXIF's number; 1 where the EXIF data are invalid, as the pixels can be read all the same."""
-    try:
+    exif = image.info.get("exif")
+    if isinstance(exif, bytes) and isinstance(found := read_exif(exif).get(ORIENTATION), int):
+        return exif_number(found)
+    try:  # it may be in XMP, or in a TIFF's own tags
         return exif_number(image.getexif().get(ExifTags.Base.Orientation))
     except NO_EXIF:
         return 1

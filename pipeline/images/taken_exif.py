@@ -4,17 +4,18 @@ import dataclasses
 import datetime
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import ExifTags, Image
 
+from pipeline.images.exif_tags import read_exif
 from pipeline.images.taken_values import NOWHERE, UNKNOWN, Place, Taken, camera_name, clock_time, place
 from pipeline.images.taken_xmp import TIMES as TIME_NAMES
 from pipeline.images.taken_xmp import taken_of_xmp
 
 TAG, GPS = ExifTags.Base, ExifTags.GPS
 PACKET = 700  # TIFF's tag of XMP
-PNG_EXIF = ("exif", "Raw profile type exif")  # Pillow would decode a PNG's pixels to look for more
+PNG_EXIF = "Raw profile type exif"  # as old programs write it
 # The time of the picture, else of its digitisation; each with its fraction of a second and its offset.
 TIMES = (
     (TAG.DateTimeOriginal, TAG.SubsecTimeOriginal, TAG.OffsetTimeOriginal),
@@ -25,29 +26,53 @@ CLOCKS_APART = datetime.timedelta(minutes=1)  # of a camera and a satellite that
 VOID = "V"  # GPSStatus of a receiver without a fix
 
 
+class Tags(Protocol):
+    """Values of tags, as `exif_tags` or Pillow gives them."""
+
+    def get(self, tag: int, /) -> Any:
+        """None where there is no such tag."""
+
+
+Fields = tuple[Tags, Tags, Tags]  # of the picture, of its taking, of its place
+
+
 def taken_of(image: Image.Image) -> Taken:
     """What the header of an opened image says; unknown where it is damaged. Ask a TIFF before its pixels are loaded."""
-    has_none = image.format == "PNG" and not any(name in image.info for name in PNG_EXIF)
-    return _taken(Image.Exif if has_none else image.getexif, image.info.get("xmp"), is_tiff=image.format == "TIFF")
+    return _taken(lambda: _fields_of(image), image.info.get("xmp"), is_tiff=image.format == "TIFF")
 
 
 def taken_of_tiff(data: bytes) -> Taken:
     """What the tags of a TIFF say, also of one whose pixels Pillow does not open; unknown where they are damaged."""
 
-    def exif() -> Image.Exif:
+    def fields() -> Fields:
         found = Image.Exif()
         found.load(data)
-        return found
+        return _fields_of_exif(found)
 
-    return _taken(exif, None, is_tiff=True)
+    return _taken(fields, None, is_tiff=True)
 
 
-def _taken(read_exif: Callable[[], Image.Exif], packet: object, *, is_tiff: bool) -> Taken:
+def _fields_of(image: Image.Image) -> Fields:
+    exif = image.info.get("exif")
+    if isinstance(exif, bytes):
+        first = read_exif(exif)
+        return first, first.inner(ExifTags.IFD.Exif), first.inner(ExifTags.IFD.GPSInfo)
+    if image.format == "TIFF" or PNG_EXIF in image.info:
+        return _fields_of_exif(image.getexif())
+    return {}, {}, {}
+
+
+def _fields_of_exif(exif: Image.Exif) -> Fields:
+    details, gps = (exif.get_ifd(tag) if tag in exif else {} for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo))
+    return exif, details, gps
+
+
+def _taken(read_fields: Callable[[], Fields], packet: object, *, is_tiff: bool) -> Taken:
     found = UNKNOWN
     try:
-        exif = read_exif()
-        packet = packet or exif.get(PACKET)
-        found = _of_exif(exif, is_tiff=is_tiff) if exif else UNKNOWN
+        fields = read_fields()
+        packet = packet or fields[0].get(PACKET)
+        found = _of_exif(*fields, is_tiff=is_tiff)
         if isinstance(packet, bytes) and _may_add(packet, found):
             found = _completed(found, taken_of_xmp(packet))
     except Exception:  # noqa: BLE001 - as in `decode`, a parser can raise any error; a note never costs the pixels
@@ -77,9 +102,7 @@ def _completed(found: Taken, packet: Taken) -> Taken:
     return dataclasses.replace(found, **where)
 
 
-def _of_exif(exif: Image.Exif, *, is_tiff: bool) -> Taken:
-    details: dict[int, Any] = exif.get_ifd(ExifTags.IFD.Exif) if ExifTags.IFD.Exif in exif else {}
-    gps: dict[int, Any] = exif.get_ifd(ExifTags.IFD.GPSInfo) if ExifTags.IFD.GPSInfo in exif else {}
+def _of_exif(exif: Tags, details: Tags, gps: Tags, *, is_tiff: bool) -> Taken:
     camera = camera_name(
         _text(exif, TAG.Make), _text(exif, TAG.Model),
         _text(details, TAG.BodySerialNumber) or _text(exif, TAG.CameraSerialNumber),
@@ -88,10 +111,11 @@ def _of_exif(exif: Image.Exif, *, is_tiff: bool) -> Taken:
     if at is None and is_tiff and not details:  # of a microscope or scanner; in a photo: of its editing
         at = clock_time(_text(exif, TAG.DateTime))
     where = _place(gps)
-    return Taken(_with_offset(at, _satellite_time(gps)), camera, where.latitude, where.longitude, where.altitude)
+    at = at if at and at.tzinfo else _with_offset(at, _satellite_time(gps))
+    return Taken(at, camera, where.latitude, where.longitude, where.altitude)
 
 
-def _text(fields: Any, tag: int) -> str:
+def _text(fields: Tags, tag: int) -> str:
     """An EXIF text; empty when it is missing or of another type."""
     found = fields.get(tag)
     if isinstance(found, bytes):
@@ -104,7 +128,7 @@ def _with_offset(at: datetime.datetime | None, satellite: datetime.datetime | No
 
     Without a time GPS's own. A fix of long ago leaves the time without an offset.
     """
-    if at is None or satellite is None or at.tzinfo:
+    if at is None or satellite is None:
         return at or satellite
     east = at.replace(tzinfo=datetime.UTC) - satellite
     whole = round(east / HALF_HOUR) * HALF_HOUR
@@ -113,7 +137,7 @@ def _with_offset(at: datetime.datetime | None, satellite: datetime.datetime | No
     return at.replace(tzinfo=datetime.timezone(whole))
 
 
-def _satellite_time(gps: dict[int, Any]) -> datetime.datetime | None:
+def _satellite_time(gps: Tags) -> datetime.datetime | None:
     clock = [_number(part) for part in _three(gps.get(GPS.GPSTimeStamp))]
     if len(clock) != 3 or any(part is None or part < 0 for part in clock):
         return None
@@ -122,7 +146,7 @@ def _satellite_time(gps: dict[int, Any]) -> datetime.datetime | None:
     return clock_time(f"{day} {hours:02d}:{minutes:02d}:{seconds:02d}", offset="Z")
 
 
-def _place(gps: dict[int, Any]) -> Place:
+def _place(gps: Tags) -> Place:
     if not gps or _text(gps, GPS.GPSStatus) == VOID:
         return NOWHERE
     altitude = _number(gps.get(GPS.GPSAltitude))

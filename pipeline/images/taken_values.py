@@ -105,8 +105,10 @@ def camera_name(make: str, model: str, serial: str = "") -> str:
 
 def _plain(text: str) -> str:
     """The printable part of a text up to its first NUL, with single spaces."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in text.split("\0")[0])
-    return " ".join(shown.split())
+    text = text.partition("\0")[0]
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(text.split())
 
 
 def place(latitude: float | None, longitude: float | None, altitude: float | None = None) -> Place:
