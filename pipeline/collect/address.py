@@ -4,6 +4,7 @@ Passwords stand apart from the address, so that no message, log or exception of 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ KNOWN = (
     "Use rtsp://…, rtsps://…, http://… or https://… (MJPEG or a snapshot), a device such as /dev/video0, a folder of "
     f"clips, or one clip ({', '.join(sorted(ending[1:] for ending in CLIPS))})."
 )
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")  # its name in an address, in place of a password
 # Cameras take passwords in the query (`?usr=a&pwd=b`), some in the path (`/user=a_password=b_channel=1.sdp`).
 _SECRET = re.compile(
     r"(?i)((?:^|[?&;/_.-])(?:pass(?:word|wd|phrase|code)?|pwd|psw|passwd|secret|token|api_?key|key|auth|rs|sig(?:nature)?)=)"
@@ -112,6 +114,14 @@ def read_address(text: str) -> Address:
     query = quote(parts.query, safe="/?%:@!$&'()*+,;=~")
     kind = Kind.RTSP if scheme.startswith("rtsp") else Kind.WEB
     return Address(kind, urlunsplit((scheme, netloc, way, query, "")), unquote(user), unquote(password))
+
+
+def kind_of(text: str, environment: Mapping[str, str]) -> Kind | None:
+    """What an address names that may have names of environment variables in it; None: not valid, or nobody knows."""
+    try:
+        return read_address(VARIABLE.sub(lambda found: environment.get(found[1], ""), text)).kind
+    except AddressError:
+        return None
 
 
 def _without_secrets(rest: str) -> str:

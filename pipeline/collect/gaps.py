@@ -5,12 +5,14 @@ Time outside of a source's hours is never a gap. A gap that goes on has no end i
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from pathlib import Path
 
+from pipeline.collect.address import Kind, kind_of
 from pipeline.collect.hours import Span, spans
 from pipeline.core.log import log
 from pipeline.params.collect import Collect, Source
@@ -55,6 +57,7 @@ class Rules:
     least: timedelta  # so long without a new picture
     window: tuple[time, time] | None = None  # its hours; None: always
     zone: tzinfo | None = None  # of these; None: this machine's
+    waits: bool = False  # whether what it has waits for a collector: a folder of clips, which carry their own time
 
     def hours(self, start: datetime, end: datetime) -> list[Span]:
         """The parts of the time between that lie within the hours."""
@@ -62,13 +65,16 @@ class Rules:
 
     def without_collector(self, since: datetime, now: datetime) -> list[Gap]:
         """The gaps of a time in which no collector ran and no picture came."""
+        if self.waits:
+            return []
         found = [one for one in self.hours(since, now) if one.end - one.start >= self.least]
         return [Gap(one.start, one.end, Reason.NOT_RUNNING) for one in found]
 
 
 def rules_of(collect: Collect, source: Source) -> Rules:
     """What is a gap of a source: never less than the time between two pictures that are looked at."""
-    return Rules(timedelta(seconds=max(collect.gap_of(source), 2 * source.spacing)), source.window)
+    waits = kind_of(source.address, os.environ) is Kind.FOLDER
+    return Rules(timedelta(seconds=max(collect.gap_of(source), 2 * source.spacing)), source.window, waits=waits)
 
 
 class Gaps:
@@ -92,12 +98,12 @@ class Gaps:
         """
         if self.open:
             self._close(max(alive, self.open.start))
-            absent = [Gap(one.start, one.end, Reason.NOT_RUNNING) for one in self._rules.hours(alive, now)]
+            absent = replace(self._rules, least=timedelta()).without_collector(alive, now)
         else:
             absent = self._rules.without_collector(max(fine, self._last_end()) if fine else alive, now)
         self._rows += absent
         self._saved = self._saved and not absent
-        self._since = now if absent or fine is None else fine
+        self._since = now if absent or fine is None or self._rules.waits else fine
         self.save()
 
     def picture(self, at: datetime) -> None:

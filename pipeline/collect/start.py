@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from pipeline.collect.address import Address, Kind, read_address
+from pipeline.collect.address import VARIABLE, Address, Kind, read_address
 from pipeline.collect.choose import Wish
 from pipeline.collect.clip_folder import ClipFolder
 from pipeline.collect.clock import SystemClock
@@ -20,8 +20,6 @@ from pipeline.collect.signs import Told
 from pipeline.core.errors import NightshiftError
 from pipeline.core.text import named
 from pipeline.params.collect import Collect, Source
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class CollectError(NightshiftError):
@@ -71,12 +69,12 @@ def address_of(source: Source, environment: Mapping[str, str]) -> Address:
             )
         return quote(text, safe="") if "://" in source.address else text  # a password may hold @ and /
 
-    return read_address(_VARIABLE.sub(value, source.address))
+    return read_address(VARIABLE.sub(value, source.address))
 
 
 def with_plain_password(collect: Collect) -> list[str]:
     """The names of sources whose password stands in params.yaml itself."""
-    plain = [_VARIABLE.sub("", one.address) for one in collect.sources]
+    plain = [VARIABLE.sub("", one.address) for one in collect.sources]
     return [one.name for one, text in zip(collect.sources, plain, strict=True) if read_address(text).password]
 
 

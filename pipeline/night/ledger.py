@@ -101,8 +101,10 @@ class Run:
 
     @classmethod
     def begin(cls, output: Folder, listing: Iterable[Listed], shard_size: int, settle: Settle) -> "Run":
-        """A new run over the listed files, in shards of at most `shard_size`. Its plan is written last."""
-        books_of(output).delete_tree()  # left by a run that never finished its plan
+        """A new run over the listed files, in shards of at most `shard_size`. Its plan is written last.
+
+        The ledger in `output` must be clear, but for what the run brings, such as its model.
+        """
         return cls._planned(output, settle(*shard_lists.write(books_of(output), listing, shard_size)))
 
     def begin_beside(self, output: Folder, settle: Callable[[], RunPlan]) -> "Run":

@@ -1,17 +1,19 @@
 """How a run begins: it chooses the model and lists the files, once. Classifies nothing."""
 
 import datetime
+import itertools
 from collections.abc import Mapping
+from pathlib import Path
 
 from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import shown
-from pipeline.model.contract import ContractError, read_contract
+from pipeline.model.contract import Contract, ContractError, read_contract
 from pipeline.night.awaited import unknown_labels
 from pipeline.night.counts import read_labels, require_labels_of
 from pipeline.night.kept_card import keep_card
-from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, known_of
+from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, clear, known_of
 from pipeline.night.options import NightOptions
 from pipeline.night.outputs import unfinished_over
 from pipeline.night.repeats import remember_last
@@ -80,13 +82,20 @@ def begin(options: NightOptions, params: Params) -> Run:
 
     tally = Tally()
 
+    images = tally.images(source.list_files())
+    if (first := next(images, None)) is None:
+        found = " ".join([f"{source} contains no image files (by extension or content).", *tally.found().lines])
+        raise ClassifyError(f"{found} Check the path.")
+    clear(output)  # left by a run that never finished its plan
+    model, contract = _fetch_champion(output, params, options.labels, labels)
+
     def settle(files: int, shards: int) -> RunPlan:
-        return _settle(options, params, labels, (files, shards), tally.found())
+        return _settle(options, params, (model, contract), (files, shards), tally.found())
 
     size = params.batch.shard_size
-    if params.images.tiles:  # a scene takes as long as thousands of images, and finished shards survive
+    if contract.images.tiles:  # a scene takes as long as thousands of images, and finished shards survive
         size = min(size, SCENES_A_SHARD)
-    return Run.begin(output, tally.images(source.list_files()), size, settle)
+    return Run.begin(output, itertools.chain([first], images), size, settle)
 
 
 def _refuse_another_night(source: Folder, output: Folder) -> None:
@@ -108,29 +117,37 @@ def _refuse_another_night(source: Folder, output: Folder) -> None:
         )  # fmt: skip
 
 
-def _settle(
-    options: NightOptions, params: Params, labels: Mapping[str, str], counts: tuple[int, int], left_aside: LeftAside
-) -> RunPlan:
-    """The plan for so many files and shards. Fetches the champion, and the last run's answers.
+def _fetch_champion(
+    output: Folder, params: Params, table: Path | None, labels: Mapping[str, str]
+) -> tuple[Registered, Contract]:
+    """The model of a run into `output`, which gets a copy.
 
-    labels: as `read_labels` gives them; left_aside: by the listing.
+    labels: as `read_labels` gives them of `table`, if there is one.
     """
-    source, output, (files, shards) = options.source, options.output, counts
-    if not files:
-        found = " ".join([f"{source} contains no image files (by extension or content).", *left_aside.lines])
-        raise ClassifyError(f"{found} Check the path.")
-    output.require_room(files * BYTES_A_ROW, f"a night over {files:,} files")
     model = champions.champion(params.register_.model_name)
-    columns = columns_of(location=params.privacy.keeps_location)
     with books_of(output).replacing(MODEL) as beside:
         contract = read_contract(versions.fetch_model(model, beside))
     if words := other_tiles(params.images.tiles, contract.images.tiles):
         log.warning("%s", words)
     for line in unknown_labels(params.notify.when, contract.class_names, f"{model.name} version {model.version}"):
         log.warning(line)
-    if options.labels:
-        require_labels_of(contract.class_names, labels, options.labels)
+    if table:
+        require_labels_of(contract.class_names, labels, table)
     keep_card(output, model, contract.hash)
+    return model, contract
+
+
+def _settle(
+    options: NightOptions, params: Params, champion: tuple[Registered, Contract], counts: tuple[int, int],
+    left_aside: LeftAside,
+) -> RunPlan:  # fmt: skip
+    """The plan for so many files and shards by the model that was fetched. Fetches the last run's answers.
+
+    left_aside: by the listing.
+    """
+    source, output, (model, contract), (files, shards) = options.source, options.output, champion, counts
+    output.require_room(files * BYTES_A_ROW, f"a night over {files:,} files")
+    columns = columns_of(location=params.privacy.keeps_location)
     if options.since_last and output.local and (known := known_of(output)):
         remember_last(source, output.local, known, contract.hash, columns)
     return RunPlan(

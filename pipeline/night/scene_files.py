@@ -7,6 +7,7 @@ they lie in the ledger; a resumed run writes the same bytes.
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -15,10 +16,10 @@ from pipeline.core.cells import guarded
 from pipeline.core.pages import Picture, data_uri
 from pipeline.night.ledger import Run, books_of
 from pipeline.night.overlay import legend_of
-from pipeline.night.rows import Row, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
 from pipeline.night.summary import ScenesFound
 from pipeline.night.tiled_scenes import SCENE_COLUMNS, TILE_NUMBERS, Scene
-from pipeline.storage.folders import Folder
+from pipeline.storage.folders import Folder, folder_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,6 +99,15 @@ def scenes_of(output: Folder) -> dict[str, list[Row]]:
     if output.exists(SCENES_CSV):
         for row in read_rows(output.path / SCENES_CSV):
             found.setdefault(row["path"], []).append(row)
+    return found
+
+
+def scenes_in(predictions: Path) -> set[str]:
+    """The SHA-256 of every scene of the nights in this folder that have their rows."""
+    found: set[str] = set()
+    for rows in predictions.glob(f"*/{PREDICTIONS_CSV}"):
+        if scenes := scenes_of(folder_at(rows.parent)):
+            found.update(row["sha256"] for row in read_rows(rows) if row["path"] in scenes)
     return found
 
 

@@ -38,12 +38,13 @@ class Picture(BaseModel):
 
     place: str  # its path
     taken_at: str
-    confidence: str
+    confidence: str  # as in predictions.csv
 
     @property
     def line(self) -> str:
         """The picture in a line."""
-        return "  ".join(filter(None, (spoken(self.taken_at), self.confidence, self.place)))
+        sure = f"{100 * float(self.confidence):.1f} %"
+        return "  ".join(filter(None, (spoken(self.taken_at), sure, self.place)))
 
 
 class Held(BaseModel):

@@ -3,35 +3,18 @@
 import re
 from collections import Counter
 from datetime import time
-from typing import Annotated, Any, Self
+from typing import Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.params.data import Section
+from pipeline.params.durations import Seconds
 
-UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}  # seconds
 LOOK = 1.0  # seconds between two pictures that are compared, where changes are kept
 SELDOM = 60.0  # seconds between two pictures that are looked at, at most
-_DURATION = re.compile(r"(\d+(?:\.\d+)?) *(s|min|h|d)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # a folder on every system, and the text of an EXIF tag
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names that Windows keeps for itself
 _HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d) *- *([01]?\d|2[0-3]):([0-5]\d)")
-
-
-def _seconds(value: Any) -> Any:
-    """A duration as seconds: `10s`, `5min`, `2h`, `1d`, or a number of seconds."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        found = float(value)
-    elif isinstance(value, str) and (parts := _DURATION.fullmatch(value.strip())):
-        found = float(parts[1]) * UNITS[parts[2] or "s"]
-    else:
-        raise ValueError(f"{value!r} is not a valid duration; it must be like 10s, 5min, 2h or 1d")
-    if not 0 < found < float("inf"):
-        raise ValueError(f"{value!r} is not a valid duration; it must be above 0")
-    return found
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds)]
 
 
 class Source(Section):
@@ -42,8 +25,8 @@ class Source(Section):
     every: Seconds | None = None  # a picture so often
     change: float | None = Field(default=None, gt=0, le=1)  # and one when this share of the picture has changed
     hours: str | None = None  # local time, such as 20:00-06:00; None: always
-    keep_days: float | None = Field(default=None, gt=0)
-    max_gb: float | None = Field(default=None, gt=0)
+    keep_days: float | None = Field(default=None, gt=0, le=36_525)
+    max_gb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     gap: Seconds | None = None  # instead of collect.gap
 
     @field_validator("name")
@@ -96,7 +79,7 @@ class Collect(Section):
     photos: str = "photos"  # each source has a folder in this one
     gap: Seconds = 600.0  # so long without a new picture is a gap, which files, pages and messages name
     black: float = Field(default=6.0, ge=0, le=255)  # mean brightness below which a picture shows nothing; 0: none
-    free_gb: float = Field(default=2.0, ge=0)  # of the disk: with less, nothing is written
+    free_gb: float = Field(default=2.0, ge=0, allow_inf_nan=False)  # of the disk: with less, nothing is written
     sources: list[Source] = Field(default_factory=list)
 
     @model_validator(mode="after")

@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from pipeline.params.data import Section
+from pipeline.params.durations import seconds_in
 
-SECONDS = {"s": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "day": 86400}
-_RATE = re.compile(rf"(\d+) per (?:(\d+) )?({'|'.join(SECONDS)})s?")
+_RATE = re.compile(r"(\d+) per (.+)")
 
 
 class Rate(Section):
     """How many messages in how much time."""
 
     count: int = Field(ge=1)
-    seconds: int = Field(ge=1)
+    seconds: float = Field(gt=0)
 
 
 class When(Section):
@@ -35,7 +35,7 @@ class When(Section):
         found = _RATE.fullmatch(value) if isinstance(value, str) else None
         if found is None:
             raise ValueError(f"{value!r} is not a valid rate; write it as `1 per 10 min`, `3 per hour` or `5 per day`")
-        return Rate(count=int(found[1]), seconds=int(found[2] or 1) * SECONDS[found[3]])
+        return Rate(count=int(found[1]), seconds=seconds_in(found[2]))
 
 
 class Notify(Section):

@@ -25,6 +25,7 @@ from pipeline.night.all_nights import write_all_nights
 from pipeline.night.neighbours import MORNING
 from pipeline.night.outputs import is_in_predictions
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
+from pipeline.night.scene_files import scenes_of
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.params.night import Batch
 from pipeline.review.draw import lot, seed_of
@@ -73,7 +74,9 @@ def write_accuracy(output: Folder, judgements: Judgements, batch: Batch) -> Esti
     """
     if (summary := read_summary(output)) is None:
         return None
-    found = night_accuracy(read_rows(output.path / PREDICTIONS_CSV), judgements, summary)
+    scenes = scenes_of(output)  # nobody judges them: the review leaves them out
+    rows = (row for row in read_rows(output.path / PREDICTIONS_CSV) if row["path"] not in scenes)
+    found = night_accuracy(rows, judgements, summary)
     estimate = found if isinstance(found, Estimate) else None
     if estimate == read_accuracy(output, summary) or read_summary(output) != summary:
         return found

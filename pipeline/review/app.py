@@ -81,8 +81,9 @@ def make_app(
         opened = session.opened
         return HTMLResponse(
             render(
-                TEMPLATE, title=opened.title, about=opened.about, scripts=[part.script for part in opened.parts],
-                name=opened.name, start="../../" if request.scope.get("root_path") else "", trains=trainer is not None,
+                TEMPLATE, title=opened.title, about=opened.about, left_out=opened.left_out, name=opened.name,
+                scripts=[part.script for part in opened.parts],
+                start="../../" if request.scope.get("root_path") else "", trains=trainer is not None,
             ),
             headers=answers.NEVER_STORED,
         )  # fmt: skip

@@ -13,6 +13,7 @@ from pipeline.night.outputs import latest_night
 from pipeline.night.review import why_of
 from pipeline.night.review_labels import show_known
 from pipeline.night.rows import PREDICTIONS_CSV, Row, labels_in, read_rows
+from pipeline.night.scene_files import scenes_of
 from pipeline.night.summary import SUMMARY, NightSummary, read_summary
 from pipeline.params.file import load_params
 from pipeline.review.accuracy import write_accuracy
@@ -45,7 +46,8 @@ def open_night(output: Folder, drawn: float = DRAWN) -> Opened:
     if not output.exists(PREDICTIONS_CSV):
         raise ReviewError(f"{output / PREDICTIONS_CSV} is missing. Run the night again.")
     source = folder_at(listed_path(summary.input))
-    rows = of_rows(read_rows((output / PREDICTIONS_CSV).path), source)
+    scenes = scenes_of(output)
+    rows = of_rows((row for row in read_rows((output / PREDICTIONS_CSV).path) if row["path"] not in scenes), source)
     waiting = ordered(rows, None, random_share=drawn, seed=seed_of(summary))
     params = load_params()
 
@@ -71,12 +73,23 @@ def open_night(output: Folder, drawn: float = DRAWN) -> Opened:
         f"{summary.model_version} ({as_typed(output)})",
         waiting=tuple(waiting),
         labels=_labels(summary, waiting, model),
+        left_out=_left_out(len(scenes), source),
         images=model.images if model else params.images,
         model=model.folder if model else None,
         drawn=tuple(rows[number].sha256 for number in draw_of(rows, seed_of(summary))),
         accuracy=accuracy,
         arranged=partial(arranged, model.folder) if model else None,
         edition=edition,
+    )
+
+
+def _left_out(scenes: int, source: Folder) -> str:
+    """What the page says of so many scenes; empty for none."""
+    if not scenes:
+        return ""
+    return (
+        f"{counted(scenes, 'scene is', 'scenes are')} left out: a scene shows several classes, and a model learns from "
+        f"its tiles. Cut tiles to label with `nightshift data tiles {as_typed(source)} FOLDER`."
     )
 
 

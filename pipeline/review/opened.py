@@ -50,6 +50,7 @@ class Opened:
     images: Images  # how the model sees them
     model: Path | None = None  # folder of the model that proposed; None: none is at hand
     beside: Mapping[str, tuple[Beside, ...]] = field(default_factory=dict)  # SHA-256 -> images that belong to it
+    left_out: str = ""  # which images of it cannot be judged here, and what to do, in a sentence; empty: none
     sweeps: bool = True  # whether a whole class can be judged at once
     may_invent: bool = False  # whether a reader makes the classes: a new label needs no second thought
     parts: tuple[Part, ...] = ()

@@ -17,8 +17,10 @@ from pipeline.data.suspects import read_suspects
 from pipeline.night.all_nights import PAGE, Entry, entries_of
 from pipeline.night.review_file import read_review
 from pipeline.night.review_labels import REVIEW
+from pipeline.night.scene_files import scenes_of
 from pipeline.params.file import load_params
 from pipeline.review.training_state import training_now
+from pipeline.storage.folders import folder_at
 
 TEMPLATE = "review/start.html"
 NIGHTS, SUSPECTS = "night", "suspects"  # the first part of a review's address
@@ -103,7 +105,8 @@ def _suspects(judgements: Judgements) -> list[Waiting]:
 def _counted(review: Path, judgements: Judgements) -> tuple[int, int]:
     """Of the images that a night's review names: how many nobody has judged, and how many somebody has."""
     try:
-        rows = read_review(review.read_bytes(), str(review))
+        scenes = scenes_of(folder_at(review.parent))
+        rows = [row for row in read_review(review.read_bytes(), str(review)) if row["path"] not in scenes]
     except (NightshiftError, OSError):  # a night of an earlier version, or a person's spreadsheet holds the file
         return 0, 0
     images = {row["sha256"] for row in rows if row["sha256"]}

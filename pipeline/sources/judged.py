@@ -17,13 +17,14 @@ from typing import BinaryIO, TypeVar
 
 from pipeline.core.cells import listed_path
 from pipeline.core.hidden import is_hidden
-from pipeline.core.paths import JUDGEMENTS, RAW, REJECTED
+from pipeline.core.paths import JUDGEMENTS, PREDICTIONS, RAW, REJECTED
 from pipeline.core.terminal import show
 from pipeline.core.text import shown
 from pipeline.data import labels
 from pipeline.data.judgements import Judgement, Judgements, counting, every_judgement
 from pipeline.data.label_folders import LabelError, folder_of
 from pipeline.night.review_labels import said_in
+from pipeline.night.scene_files import scenes_in
 from pipeline.sources.contents import contents_of, measured_in
 from pipeline.sources.copy import NOTHING, import_images
 from pipeline.sources.import_plan import ImportingError
@@ -83,6 +84,7 @@ class JudgedPlan:
     lost: tuple[Lost, ...] = ()
     new_labels: tuple[str, ...] = ()
     impossible: tuple[Impossible, ...] = ()
+    scenes: tuple[str, ...] = ()  # have a label of a review by an earlier version
     put_back: tuple[str, ...] = ()  # images of `new` and `moved` whose judgement was taken back: their label before
     unknown: tuple[str, ...] = ()  # in data/raw; their judgement was taken back, and no label before is known
     judged: int = 0  # images of which anybody says anything
@@ -138,6 +140,7 @@ def plan_judged(project: Path = Path()) -> JudgedPlan:
     wanted: dict[str, Judgement] = {}  # SHA-256 of an image that needs copying or moving -> what all say of it
     rejected: list[Taken] = []
     impossible: list[Impossible] = []
+    scenes, judged_scenes = scenes_in(project / PREDICTIONS), list[str]()
     settled = 0
     spelt = _Spelling(ours)
     for sha256_ in judgements.by_image:
@@ -151,6 +154,8 @@ def plan_judged(project: Path = Path()) -> JudgedPlan:
             impossible.append(Impossible(sha256_, agreed.path, why))
         elif paths and all(_label(path) == spelt.of(agreed.label) for path in paths):
             settled += 1
+        elif sha256_ in scenes and not paths:
+            judged_scenes.append(agreed.path)
         else:
             wanted[sha256_] = agreed
     back = find_taken_back(every, judgements, there, project)
@@ -160,6 +165,7 @@ def plan_judged(project: Path = Path()) -> JudgedPlan:
     items = (*new, *moved)
     return JudgedPlan(
         project, new, moved, tuple(rejected), settled, differing, lost, tuple(ours.missing(items)), tuple(impossible),
+        tuple(judged_scenes),
         tuple(item.file.path for item in items if digests[item.file.place] in back.before), back.unknown,
         len(judgements.by_image), digests,
     )  # fmt: skip

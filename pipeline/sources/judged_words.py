@@ -79,6 +79,11 @@ def _left_lines(plan: JudgedPlan) -> list[str]:
             f"{named(map(str, plan.differing))}"
         )
     lines += _lost_lines(plan.lost)
+    if plan.scenes:
+        lines.append(
+            f"Left out, as a model learns from tiles of a scene: {counted(len(plan.scenes), 'scene')}: "
+            f"{named(plan.scenes)}. Cut scenes into tiles to label: `nightshift data tiles SCENES FOLDER`."
+        )
     if plan.impossible:
         lines.append(
             f"Left out, as their label cannot name a folder: {counted(len(plan.impossible), 'image')}: "

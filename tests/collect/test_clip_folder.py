@@ -16,14 +16,15 @@ from pipeline.collect.clip_folder import CLIPS_CSV, ClipFolder
 from pipeline.collect.clock import Stopped
 from pipeline.collect.collector import NoPictureError, Tools
 from pipeline.collect.frames import frames
-from pipeline.collect.gaps import GAPS_CSV, Gap, Reason, Rules, read_gaps
+from pipeline.collect.gaps import GAPS_CSV, Gap, Reason, Rules, read_gaps, rules_of
 from pipeline.collect.kept import Album, Kept
 from pipeline.collect.room import Limits, Room
 from pipeline.collect.state import gaps_between
+from pipeline.params.collect import Collect, Source
 from tests.fixtures.days import NOON, QuickClock, scene
 
 CREATED = datetime(2026, 5, 30, 20, tzinfo=UTC)
-RULES = Rules(timedelta(minutes=10))
+RULES = Rules(timedelta(minutes=10), waits=True)
 EVERY = 1.0  # seconds
 OLD = 1_780_000_000  # seconds since 1970: nobody writes to the file any more
 
@@ -142,20 +143,43 @@ def test_once_takes_in_what_is_there_and_says_an_empty_folder(tmp_path: Path) ->
         collector.once()
 
 
-def test_time_without_a_new_clip_is_no_gap_and_that_without_a_collector_is_one(tmp_path: Path) -> None:
+def test_neither_time_without_a_new_clip_nor_without_a_collector_is_a_gap(tmp_path: Path) -> None:
     record(tmp_path / "clips" / "one.mp4", 2)
     start = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
-    quarter = timedelta(minutes=15)
-    for number in (0, 2):
-        begin, end = start + number * quarter, start + (number + 1) * quarter
-        collector, album = taker(tmp_path / "out", tmp_path / "clips", QuickClock(begin, end))
-        with pytest.raises(Stopped):
-            collector.run()
+    for number in (0, 2):  # as cron begins it
+        begin = start + number * 2 * RULES.least
+        collector, album = taker(tmp_path / "out", tmp_path / "clips", QuickClock(begin, begin + RULES.least))
+        collector.once()
     assert len(list(album.rows())) == 2
-    absent = Gap(start + quarter, start + 2 * quarter, Reason.NOT_RUNNING)
-    assert read_gaps(tmp_path / "out" / GAPS_CSV) == [absent]
-    now = end + quarter
-    assert gaps_between(tmp_path / "out", RULES, start, now, now) == [absent, Gap(end, None, Reason.NOT_RUNNING)]
+    assert not (tmp_path / "out" / GAPS_CSV).exists()
+    now = begin + timedelta(days=1)
+    assert gaps_between(tmp_path / "out", RULES, start, now, now) == []
+    (tmp_path / "clips").rename(tmp_path / "elsewhere")
+    collector, _ = taker(tmp_path / "out", tmp_path / "clips", QuickClock(now, now + timedelta(hours=1)))
+    with pytest.raises(Stopped):
+        collector.run()
+    collector, _ = taker(tmp_path / "out", tmp_path / "elsewhere", QuickClock(now + timedelta(days=1), now))
+    collector.once()
+    [unreachable] = read_gaps(tmp_path / "out" / GAPS_CSV)
+    assert (unreachable.start, unreachable.reason) == (now, Reason.NO_ANSWER)
+    assert unreachable.end is not None
+    assert timedelta(minutes=59) <= unreachable.end - now <= timedelta(hours=1)
+
+
+def test_which_sources_wait_follows_from_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SET", "rtsp://10.0.0.7/live")
+    monkeypatch.delenv("UNSET", raising=False)
+    addresses = [
+        "clips",
+        "${UNSET}/clips",
+        "one.mp4",
+        "${SET}",
+        "${UNSET}",
+        "rtsp://a:${UNSET}@10.0.0.7/",
+        "/dev/video0",
+    ]
+    found = [rules_of(Collect(), Source(name="a", address=one)).waits for one in addresses]
+    assert found == [True, True, False, False, False, False, False]
 
 
 def test_a_full_disk_is_a_gap(tmp_path: Path) -> None:

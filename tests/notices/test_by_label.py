@@ -55,9 +55,9 @@ def test_a_mail_says_what_was_seen_where_when_and_what_to_do(
     assert str(mail["Subject"]).startswith("fire at gate-2: 4 pictures [")
     assert words_of(mail).startswith(
         "fire at gate-2: 4 pictures (4 ok).\n"
-        f"{spoken(later(5).isoformat())}  0.990000  /photos/gate-2/5.jpg\n"
-        f"{spoken(later(4).isoformat())}  0.910000  /photos/gate-2/4.jpg\n"
-        f"{spoken(later(6).isoformat())}  0.900000  /photos/gate-2/6.jpg\n"
+        f"{spoken(later(5).isoformat())}  99.0 %  /photos/gate-2/5.jpg\n"
+        f"{spoken(later(4).isoformat())}  91.0 %  /photos/gate-2/4.jpg\n"
+        f"{spoken(later(6).isoformat())}  90.0 %  /photos/gate-2/6.jpg\n"
         "and 1 more\n\n"
         "What was kept: All rows are in today.csv.\n\n"
         "What to do: Look at /photos/gate-2/5.jpg. Call the guard.\n"
@@ -147,7 +147,7 @@ def test_a_night_tells_once_and_an_error_fails_nothing(
     when_a_run_ends.of_night(output, summary, params)
     (message,) = web.messages
     assert message["title"].startswith("fire at gate-2: 5 pictures [")
-    assert f"0.5  {tmp_path}/photos/gate-2/5.jpg" in message["message"]
+    assert f"50.0 %  {tmp_path}/photos/gate-2/5.jpg" in message["message"]
     assert f"All 6 rows are in {output}." in message["message"]
     assert f"{output}/review.html shows what to look at first." in message["message"]
     by_label.STATE.with_suffix(".lock").unlink()

@@ -1,22 +1,31 @@
 """A night in the trained project as a review: what it shows of an image, and that a run again keeps judgements."""
 
 import io
+import json
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 from PIL import Image
 
+from pipeline.data.judgements import Judgements
+from pipeline.model.contract import read_contract
+from pipeline.params.data import Images
 from pipeline.params.file import load_params
+from pipeline.review.app import make_app
 from pipeline.review.clicks import Click
 from pipeline.review.explain import Explainer
 from pipeline.review.of_night import ReviewError, newest_night, open_night
 from pipeline.review.pictures import PictureError, Pictures
 from pipeline.review.session import Session
 from pipeline.storage.folders import folder_at
+from tests.fixtures.finished import finished
+from tests.fixtures.models import write_colour_model
 from tests.fixtures.nights import classify
-from tests.fixtures.project import draw_shape
+from tests.fixtures.project import REPOSITORY, draw_shape
 
 
 @pytest.fixture
@@ -69,6 +78,31 @@ def test_an_image_has_its_training_images_what_the_model_looked_at_and_its_place
             heats.append(Image.open(io.BytesIO(explainer.heat(picture, label))))
     assert {heat.size for heat in heats} == {(512, 448)}, "in the image's shape, 80 x 70"
     assert max(np.asarray(heat)[:, :, 3].max() for heat in heats) > 200, "what lowers one of two raises the other"
+
+
+def test_scenes_are_left_out_and_the_page_says_how_many_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    rules = Images(width=8, height=8, fit="stretch", max_megapixels=1)
+    write_colour_model(tmp_path / "models/current", rules, ("cat", "dog"), [[1.0, 0.0]] * 3, [0.0, 0.0])
+    output = finished(tmp_path, {"a.jpg": {"label": "cat"}, "b/scene.tif": {"label": "cat"}, "c.jpg": {}})
+    about = json.loads((output / "summary.json").read_text())
+    about["contract_hash"] = read_contract(tmp_path / "models/current").hash
+    (output / "summary.json").write_text(json.dumps(about))
+    (output / "scenes.csv").write_text("path,label\nb/scene.tif,cat\nb/scene.tif,dog\n")
+    review = open_night(folder_at(output))
+    assert [one.path for one in review.waiting] == ["a.jpg"]
+    assert len(review.drawn) == 1
+    assert review.accuracy is not None
+    assert "judge 1 more" in review.accuracy(Judgements())
+    page = TestClient(make_app(Session(review), Pictures(review.images))).get("/").text
+    assert "1 scene is left out: a scene shows several classes, and a model learns from its tiles." in page
+    assert "nightshift data tiles photos FOLDER" in page
+    (output / "scenes.csv").unlink()
+    everything = open_night(folder_at(output))
+    assert ([one.path for one in everything.waiting], everything.left_out) == (["a.jpg", "b/scene.tif"], "")
 
 
 def test_what_is_no_night_says_what_to_do(registry_project: Path) -> None:

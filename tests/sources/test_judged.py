@@ -20,6 +20,7 @@ from pipeline.sources.judged_words import plan_lines
 from pipeline.sources.news import count_news
 from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import folder_at
+from tests.fixtures.finished import finished
 from tests.fixtures.project import REPOSITORY
 from tests.fixtures.sources import content, tree, write_files
 from tests.fixtures.summaries import summary_of
@@ -311,3 +312,15 @@ def test_news_are_what_a_training_would_learn_anew(project: Path) -> None:
     assert news() == 1
     Path("photos/1.jpg").unlink()
     assert news() == 0, "nothing can be learnt from bytes that are gone"
+
+
+def test_a_scene_that_a_night_cut_is_left_out_with_a_sentence(project: Path) -> None:
+    night = finished(project, {name: {"label": "ants"} for name in PHOTOS[:2]})
+    (night / "scenes.csv").write_text("path,label\n1.jpg,ants\n1.jpg,wasp\n")
+    judge(Path("photos/1.jpg"), "ants")
+    judge(Path("photos/deep/2.jpg"), "ants")
+    plan = import_all()
+    assert ([item.file.path for item in plan.new], plan.scenes) == (["deep/2.jpg"], ("1.jpg",))
+    [line] = [line for line in plan_lines(plan) if "scene" in line]
+    assert line.startswith("Left out, as a model learns from tiles of a scene: 1 scene: 1.jpg. Cut")
+    assert not (RAW / "ants/1.jpg").exists()
