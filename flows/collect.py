@@ -12,6 +12,7 @@ from pipeline.collect.signs import Told
 from pipeline.collect.start import CollectError, jobs
 from pipeline.collect.supervise import Failed, take_one_each
 from pipeline.night.classified import classified
+from pipeline.notices.by_label import classify_and_tell
 from pipeline.params.file import load_params
 from pipeline.storage.output_lock import InUse
 
@@ -20,21 +21,29 @@ from pipeline.storage.output_lock import InUse
 def collect(source: str | None = None) -> list[str] | State[object]:
     """Take one picture of each camera in params.yaml, and all clips that are new; returns the files.
 
+    With collect.classify the champion answers each.
+
     Args:
         source: One source of collect.sources. Empty: all.
 
     """
-    files, failed, rules = list[str](), list[str](), load_params().collect
+    params = load_params()
+    new, failed, rules = list[str](), list[str](), params.collect
+    photos = Path(rules.photos)
     try:
-        for job, event in take_one_each(jobs(rules, source), partial(classified, Path(rules.photos))):
+        for job, event in take_one_each(jobs(rules, source), partial(classified, photos)):
             match event:
                 case Told(kept=kept) if kept:
-                    files.append(str(job.folder / kept.path))
+                    new.append(f"{job.source.name}/{kept.path}")
                 case Failed(error):
                     failed.append(f"{job.source.name}: {error}")
     except InUse as refused:  # nothing has failed: a collector is at work
         return Cancelled(name=REFUSED, message=str(refused))
+    files = [str(photos / path) for path in new]
     get_run_logger().info("Pictures: %s", ", ".join(files) or "none")
+    if rules.classify and new:
+        for row in classify_and_tell(photos, new, params):
+            get_run_logger().info("%s: %s %s", row["path"], row["label"] or row["error"], row["status"])
     if failed:
         raise CollectError("\n".join(failed))
     return files

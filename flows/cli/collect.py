@@ -39,12 +39,14 @@ def collect(
         typer.Option(help="The folder for pictures; without it, collect.photos.", show_default=False),
     ] = None,
     classify: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--classify",
-            help="Also classify each by the champion at once, into predictions/collect-DATE/predictions.csv.",
+            "--classify/--no-classify",
+            help="Also classify each by the champion at once, into predictions/collect-DATE/predictions.csv; without "
+            "it, as collect.classify says.",
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
 ) -> None:
     """Keep pictures of cameras and clips as they come: photos/CAMERA/DATE/CAMERA_TIME.jpg, for the next night.
 
@@ -62,10 +64,15 @@ def collect(
     wanted = jobs(rules, source, photos)
     _require_packages(wanted)
     _warn_of_passwords(rules)
+    if classify:
+        from pipeline.registry import champions
+
+        champions.require_champion(params.register_.model_name)  # a mistake at the keyboard is said at once
+    to_classify = params if (rules.classify if classify is None else classify) else None
     if once:
-        _once(wanted, params if classify else None)
+        _once(wanted, to_classify)
     else:
-        _for_ever(wanted, deadline_at(until), params if classify else None)
+        _for_ever(wanted, deadline_at(until), to_classify)
 
 
 def _require_packages(wanted: "list[Job]") -> None:
@@ -98,8 +105,6 @@ def _once(wanted: "list[Job]", to_classify: "Params | None") -> None:
     from pipeline.night.classified import classified
 
     failed, new = list[str](), list[str]()
-    if to_classify:
-        _require_champion(to_classify)
     for job, event in take_one_each(wanted, partial(classified, wanted[0].photos)):
         match event:
             case Told(kept=kept) if kept:
@@ -117,15 +122,11 @@ def _once(wanted: "list[Job]", to_classify: "Params | None") -> None:
 
 def _classify_now(photos: Path, paths: list[str], params: "Params") -> None:
     from pipeline.core.text import shown
-    from pipeline.night.live import classify_now
-    from pipeline.notices.by_label import Watch
-    from pipeline.storage.folders import folder_at
+    from pipeline.notices.by_label import classify_and_tell
 
-    rows = classify_now(photos, paths, params)
-    for row in rows:
+    for row in classify_and_tell(photos, paths, params):
         answer = [row["label"], row["confidence"], row["status"], row["error"]]
         typer.echo(shown(f"{row['path']}: {' '.join(filter(None, answer))}"))
-    Watch(params.notify.when, folder_at(photos)).see(rows)
 
 
 def _for_ever(wanted: "list[Job]", until: "datetime | None", to_classify: "Params | None") -> None:
@@ -167,20 +168,13 @@ def _for_ever(wanted: "list[Job]", until: "datetime | None", to_classify: "Param
 
 
 def _classifier(wanted: "list[Job]", params: "Params") -> "Live":
-    """Classifies in another thread. Raises NightshiftError without a champion."""
+    """Classifies in another thread. Without a champion it says so, and looks again: pictures are kept all the same."""
     from pipeline.night.live import Live
     from pipeline.notices.by_label import Watch
     from pipeline.storage.folders import folder_at
 
-    _require_champion(params)
     photos = wanted[0].photos
     watch = Watch(params.notify.when, folder_at(photos))
     live = Live(photos, [job.source.name for job in wanted], params, watch.see)
     live.start()
     return live
-
-
-def _require_champion(params: "Params") -> None:
-    from pipeline.registry import champions
-
-    champions.require_champion(params.register_.model_name)  # a mistake at the keyboard is said at once

@@ -17,12 +17,14 @@ from pipeline.core.log import log
 from pipeline.core.text import counted, shown
 from pipeline.data.bursts import camera_of
 from pipeline.data.labels import meant, sameness
+from pipeline.night.live import classify_now
 from pipeline.night.moments import spoken
 from pipeline.night.review import PAGE
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
 from pipeline.night.summary import NightSummary
 from pipeline.notices.messages import Kind, Message
 from pipeline.notices.send import ADDRESSES, addresses, send_to
+from pipeline.params.file import Params
 from pipeline.params.notify import When
 from pipeline.storage.files import read_json, write_json
 from pipeline.storage.folders import Folder, folder_at
@@ -188,6 +190,16 @@ class Watch:
         do = f"Look at {best.place}." + (f" {self._do}" if self._do else "")
         title = f"{', '.join(dict.fromkeys(held.about for held in ready))}: {count}"
         return Waiting(title=title, happened="\n\n".join(held.words for held in ready), kept=self._kept, do=do)
+
+
+def classify_and_tell(photos: Path, paths: Sequence[str], params: Params) -> list[Row]:
+    """Classify pictures that were kept just now, and send what `notify.when` asks for; returns their rows.
+
+    paths: below photos. Raises NightshiftError without a champion.
+    """
+    rows = classify_now(photos, paths, params)
+    Watch(params.notify.when, folder_at(photos)).see(rows)
+    return rows
 
 
 def of_night(output: Folder, summary: NightSummary, rules: Sequence[When], known: Iterable[str] = ()) -> None:

@@ -80,6 +80,7 @@ class Collect(Section):
     gap: Seconds = 600.0  # so long without a new picture is a gap, which files, pages and messages name
     black: float = Field(default=6.0, ge=0, le=255)  # mean brightness below which a picture shows nothing; 0: none
     free_gb: float = Field(default=2.0, ge=0, allow_inf_nan=False)  # of the disk: with less, nothing is written
+    classify: bool = False  # whether each picture is also classified as it comes
     sources: list[Source] = Field(default_factory=list)
 
     @model_validator(mode="after")

@@ -15,7 +15,8 @@ from pipeline.night.rows import PREDICTIONS_CSV, Row
 from pipeline.params.file import load_params
 from pipeline.registry.store import Store
 from tests.fixtures import nights
-from tests.fixtures.project import draw_shape
+from tests.fixtures.cameras import web_camera
+from tests.fixtures.project import change_params, draw_shape, nightshift
 
 PHOTOS = Path("photos")
 
@@ -77,3 +78,14 @@ def test_each_picture_has_the_nights_row_once_whatever_is_killed(
     assert len(found) == 5
     assert [of_the_night[row["path"]] for row in found] == found
     assert len(of_the_night) == 6
+
+
+def test_every_collector_classifies_where_params_yaml_says_so(registry_project: Path) -> None:
+    with web_camera() as camera:
+        source = {"name": "gate-2", "address": camera.snapshot}
+        change_params(registry_project, {"collect": {"classify": True, "free_gb": 0, "sources": [source]}})
+        asked = nightshift("collect", "--once", cwd=registry_project).stdout.splitlines()
+        not_asked = nightshift("collect", "--once", "--no-classify", cwd=registry_project).stdout.splitlines()
+    [row] = nights.rows(next((registry_project / "predictions").glob("collect-*")))
+    assert asked == [f"photos/{row['path']}", f"{row['path']}: {row['label']} {row['confidence']} {row['status']}"]
+    assert len(not_asked) == 1
