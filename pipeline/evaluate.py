@@ -17,6 +17,7 @@ from pipeline.core.paths import (
     TEST_PREDICTIONS,
 )
 from pipeline.data.prepared import read_split
+from pipeline.data.prepared_frames import read_frames
 from pipeline.data.report_tables import write_table
 from pipeline.data.suspects import read_suspects
 from pipeline.evaluation.figures import draw_all, write_figures
@@ -34,7 +35,7 @@ def main() -> None:
     """Evaluate the current model."""
     params = load_params()
     engine, test = load_engine(MODEL, params.compute, embedding=True), read_split(PREPARED, "test")
-    measured, judged = measure(engine, MODEL, test, params)
+    measured, judged = measure(engine, MODEL, test, params, read_frames(PREPARED, "test"))
     findings = with_suspects(measured, judged, list(test.table["path"]), read_suspects(LABEL_ISSUES))
     figures = draw_all(findings, judged, test, params.seed)
     pictures = write_figures(FIGURES, figures)

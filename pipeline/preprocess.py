@@ -17,6 +17,7 @@ from pipeline.core.paths import FROZEN_SPLITS, MANIFEST, PREPARED, RAW, TEST_PRE
 from pipeline.core.terminal import progress_bar
 from pipeline.data.decoding import decode_all
 from pipeline.data.prepared import SPLITS, Dataset, dataset_sha256, write_dataset, write_split
+from pipeline.data.prepared_frames import write_frames
 from pipeline.data.splits import LEFT_OUT, NEW_SPLIT, FrozenSplits, draw_splits
 from pipeline.params.file import load_params
 from pipeline.storage.files import read_json, replacing, write_json
@@ -60,6 +61,8 @@ def main() -> None:
             table = manifest[splits == name].reset_index(drop=True)
             images = decode_all(RAW, table, params.images, params.compute.threads)
             write_split(beside, name, table, progress_over(images, progress))
+            if name != "train":
+                write_frames(beside, name, RAW, table, params.images, params.compute.threads)
             log.debug("%s: %s", name, ", ".join(f"{n} {label}" for label, n in table["label"].value_counts().items()))
     counts = splits.value_counts()
     log.info("%s images.", ", ".join(f"{counts.get(name, 0)} {name}" for name in SPLITS))

@@ -12,6 +12,8 @@ GUARDED = rf"^'('*{_START})"  # what `guarded` wrote; the group is what it was. 
 _GUARDED = re.compile(GUARDED)
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _PATH_FORMULA = re.compile(r"[=+\-@\t\r]|\./")
+_FRAME = re.compile(r"#frame=([1-9]\d*)\Z")  # behind the path of a file with several frames
+_LIKE_A_FRAME = re.compile(r"#(?=frame=\d+\Z)")
 
 
 def guarded(text: str) -> str:
@@ -42,15 +44,29 @@ def unguarded_path(cell: str) -> str:
 def csv_path(path: str) -> str:
     """A listed path as it stands in a CSV: UTF-8, no spreadsheet formula, and `listed_path` turns it back.
 
-    Bytes that are not UTF-8 are written \\xNN; a backslash is doubled.
+    Bytes that are not UTF-8 are written \\xNN; a backslash is doubled. So is the `#` of a file whose name ends as that
+    of a frame does: \\x23.
     """
-    safe = path.replace("\\", "\\\\")
+    safe = _LIKE_A_FRAME.sub(r"\\x23", path.replace("\\", "\\\\"))
     return guarded_path(re.sub("[\udc80-\udcff]", lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", safe))
 
 
 def listed_path(text: str) -> str:
     """The listed path that `csv_path` wrote as `text`."""
     text = unguarded_path(text)
-    return re.sub(
-        r"\\(\\|x([0-9a-f]{2}))", lambda found: "\\" if found[1] == "\\" else chr(0xDC00 + int(found[2], 16)), text
-    )
+    return re.sub(r"\\(\\|x([0-9a-f]{2}))", lambda found: "\\" if found[1] == "\\" else _byte(int(found[2], 16)), text)
+
+
+def _byte(number: int) -> str:
+    return chr(number) if number < 0x80 else chr(0xDC00 + number)
+
+
+def frame_path(cell: str, frame: int) -> str:
+    """The path of a file's frame, from 1 on, in a CSV. cell: the file's, as `csv_path` wrote it; 0: the file itself."""
+    return f"{cell}#frame={frame}" if frame else cell
+
+
+def frame_in(cell: str) -> tuple[str, int]:
+    """The file's path and the frame's number that `frame_path` wrote as `cell`; 0: of the file itself."""
+    found = _FRAME.search(cell)
+    return (cell[: found.start()], int(found[1])) if found else (cell, 0)

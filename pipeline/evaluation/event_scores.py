@@ -8,12 +8,12 @@ from pipeline.evaluation.metrics import accuracy, balanced_accuracy
 from pipeline.evaluation.results import EventScores, Interval
 from pipeline.evaluation.shares import Groups, Trials, share_ends, share_interval
 from pipeline.model.answers import Answers, Judged
-from pipeline.model.certificate import EventRule
+from pipeline.model.certificate import EventRule, Promise
 from pipeline.model.event_answers import event_answers
 
 
 def event_scores(
-    judged: Judged, bursts: NDArray[np.int64], burst_seconds: float, rule: EventRule | None, level: float
+    judged: Judged, bursts: NDArray[np.int64], burst_seconds: float, rule: EventRule | Promise | None, level: float
 ) -> EventScores | None:
     """The scores of the test events with several images; None where there are none.
 

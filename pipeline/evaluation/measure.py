@@ -8,12 +8,14 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 
 from pipeline.data.bursts import bursts_of
 from pipeline.data.prepared import Split
+from pipeline.data.prepared_frames import SplitFrames
 from pipeline.data.split_units import unit_numbers
 from pipeline.evaluation.event_scores import event_scores
 from pipeline.evaluation.findings import Findings
+from pipeline.evaluation.frame_scores import frame_scores
 from pipeline.evaluation.headlines import headlines
 from pipeline.evaluation.metrics import expected_calibration_error
-from pipeline.evaluation.results import ClassScores, Evaluation, SliceCounts
+from pipeline.evaluation.results import ClassScores, Evaluation, FrameScores, SliceCounts
 from pipeline.evaluation.robustness import CLEAN, measure_robustness
 from pipeline.evaluation.saliency import explain
 from pipeline.evaluation.set_scores import set_scores
@@ -26,8 +28,13 @@ from pipeline.params.file import Params
 from pipeline.params.model import Evaluate
 
 
-def measure(engine: Engine, folder: Path, test: Split, params: Params) -> tuple[Findings, Judged]:
-    """The findings about the model in `folder`, loaded as `engine`, and its answers on the test split."""
+def measure(
+    engine: Engine, folder: Path, test: Split, params: Params, frames: SplitFrames | None = None
+) -> tuple[Findings, Judged]:
+    """The findings about the model in `folder`, loaded as `engine`, and its answers on the test split.
+
+    frames: of the test files of several.
+    """
     reference = read_reference(folder, engine.contract)
     judged = ask_about(engine, reference, test, params.batch.batch_size)
     slices = measure_slices(slice_columns(test.table, params.evaluate.slices), judged, params.evaluate)
@@ -42,7 +49,8 @@ def measure(engine: Engine, folder: Path, test: Split, params: Params) -> tuple[
     rule, level = engine.contract.events, params.evaluate.interval_level
     gap = rule.burst_seconds if rule else params.preprocess.burst_seconds
     found = event_scores(judged, bursts_of(test.table, gap), gap, rule, level)
-    evaluation = evaluation.model_copy(update={"events": found})
+    of_frames = ask_about_frames(engine, reference, test, frames, params) if frames else None
+    evaluation = evaluation.model_copy(update={"events": found, "frames": of_frames})
     return Findings(evaluation, slices, robustness, evidence), judged
 
 
@@ -50,6 +58,17 @@ def ask_about(engine: Engine, reference: Reference | None, test: Split, batch_si
     """The model's answers on the test split."""
     outputs = outputs_of(engine, reference, in_batches(test.images, batch_size, "evaluate"))
     return ask(engine, test.labels, outputs, unit_numbers(test.table))
+
+
+def ask_about_frames(
+    engine: Engine, reference: Reference | None, test: Split, frames: SplitFrames, params: Params
+) -> FrameScores | None:
+    """The scores of the test files of several frames."""
+    rows = frames.rows[frames.readable]
+    batches = in_batches(frames.readable, params.batch.batch_size, "frames")
+    outputs = outputs_of(engine, reference, (frames.images[part] for part in batches))
+    judged = ask(engine, test.labels[rows], outputs, unit_numbers(test.table)[rows])
+    return frame_scores(judged, rows, engine.contract.frames, params.evaluate.interval_level)
 
 
 def evaluate(

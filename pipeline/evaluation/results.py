@@ -99,6 +99,19 @@ class EventScores(_Result):
     accuracy_when_sure: Interval | None = None  # of events with status ok; None: none, or no certified threshold
 
 
+class FrameScores(_Result):
+    """The answers for test files of several frames by the mean of these (images.frame: all), and frame by frame."""
+
+    files: int
+    frames: int  # of them, readable
+    accuracy: Interval
+    balanced_accuracy: Interval
+    accuracy_when_sure: Interval | None = None  # of files with status ok; None: none, or no certified threshold
+    accuracy_of_frames: Interval  # a frame is right where it shows its file's label
+    balanced_accuracy_of_frames: Interval
+    accuracy_of_frames_when_sure: Interval | None = None
+
+
 class SliceCounts(_Result):
     """How many slices were compared with all other images, and how many are significantly worse."""
 
@@ -119,6 +132,7 @@ class Evaluation(_Result):
     corrupted_balanced_accuracy: float | None = None  # mean over all corruptions; None: not measured
     candidates: SetScores | None = None  # None: the model gives none
     events: EventScores | None = None  # None: no event among the test images has several
+    frames: FrameScores | None = None  # None: no test file has several, or each has one answer
 
     def of(self, name: str) -> Interval:
         """A metric that every test split defines, such as accuracy. Raises KeyError for any other."""
@@ -147,7 +161,9 @@ class Evaluation(_Result):
         if self.accuracy_when_sure and not self.accuracy_when_sure.ends:
             spread["accuracy_when_sure"] = self.accuracy_when_sure.value
         not_measured = {
-            name for name in ("corrupted_balanced_accuracy", "candidates", "events") if spread.get(name) is None
+            name
+            for name in ("corrupted_balanced_accuracy", "candidates", "events", "frames")
+            if spread.get(name) is None
         }
         return {name: value for name, value in spread.items() if name not in not_measured}
 

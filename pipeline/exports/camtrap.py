@@ -21,7 +21,7 @@ from pipeline.core.terminal import progress_bar
 from pipeline.core.text import counted, named, shown
 from pipeline.data import bursts
 from pipeline.data.bursts import Clock, camera_of
-from pipeline.exports.finished import FRAME, Finished
+from pipeline.exports.finished import Finished
 from pipeline.exports.place import Where, moment_of, place_of, require_kept, require_places
 from pipeline.night.events import read_events
 from pipeline.night.rows import Row
@@ -138,8 +138,6 @@ def _images(night: Finished, asked: Asked, left_out: Counter[Reason]) -> Iterato
     before = asked.prefix if not asked.prefix or asked.prefix.endswith(("/", "=")) else f"{asked.prefix}/"
     for row in night.rows():
         path = listed_path(row["path"])
-        if FRAME.search(path):
-            continue
         at = moment_of(row, asked.offset)
         if not row["label"]:
             left_out["that could not be read"] += 1

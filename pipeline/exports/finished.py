@@ -1,7 +1,6 @@
 """A finished night, for those who take something out of it: its rows, and its photographs. Writes nothing."""
 
 import datetime
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,7 @@ from pipeline.core.paths import PREDICTIONS
 from pipeline.core.text import shown
 from pipeline.night.ledger import Run
 from pipeline.night.outputs import LIVE, command_over, latest_night
-from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, Row, of_files, read_rows
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.params.file import load_params
 from pipeline.storage.addresses import is_address
@@ -20,7 +19,6 @@ from pipeline.storage.files import sha256_of_file
 from pipeline.storage.folders import Folder, folder_at
 
 LATEST = "latest"
-FRAME = re.compile(r"#frame=\d+\Z")  # a row of one frame of a file, which has its own row too
 SOON = 2.0  # seconds: the clocks of file systems are coarse
 
 
@@ -50,8 +48,8 @@ class Finished:
         return f"{self.summary.model_name} version {self.summary.model_version}"
 
     def rows(self) -> Iterator[Row]:
-        """The rows of predictions.csv, in their order."""
-        return read_rows(self.output.path / PREDICTIONS_CSV)
+        """The rows of files in predictions.csv, in their order; a frame has no file of its own."""
+        return of_files(read_rows(self.output.path / PREDICTIONS_CSV))
 
     @property
     def source(self) -> Path:
@@ -70,7 +68,7 @@ class Finished:
         return found
 
     def photographs(self) -> Iterator[Photograph]:
-        """The rows of whole files, with their files. Raises NightError where these are not on this machine."""
+        """The rows, with their files. Raises NightError where these are not on this machine."""
         source = self.source
         for row in self.rows():
             path = listed_path(row["path"])
@@ -79,8 +77,7 @@ class Finished:
                     f"{self.output / PREDICTIONS_CSV} names {shown(path)}, which leads out of the folder of "
                     "photographs: the file was changed. Classify the folder again."
                 )
-            if not FRAME.search(path) or (source / path).exists():
-                yield Photograph(row, path, source / path)
+            yield Photograph(row, path, source / path)
 
     def is_unchanged(self, one: Photograph) -> bool:
         """Whether a file still has the bytes that the night has read. Reads it only where it may have changed since."""

@@ -55,7 +55,7 @@ def decode(data: bytes, rules: Images) -> Picture:
     Of a scene it raises LargerThanTile.
     """
     with explained(data):
-        return _decode(data, rules)
+        return as_picture(first_frame(data, rules), rules)
 
 
 def upright_pixels(data: bytes) -> NDArray[np.uint8]:
@@ -87,8 +87,8 @@ def explained(data: bytes) -> Iterator[None]:
         IN_FLIGHT.release()
 
 
-def _decode(data: bytes, rules: Images) -> Picture:
-    frame = first_frame(data, rules)
+def as_picture(frame: Frame, rules: Images) -> Picture:
+    """A frame as a model sees it, with what its file says of it."""
     pixels = as_seen(frame.image, rules)
     return Picture(
         pixels, frame.width, frame.height, frame.format, frame.mode, frame.bits, frame.orientation, frame.taken

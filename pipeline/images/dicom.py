@@ -1,8 +1,8 @@
 """DICOM bytes -> an upright 8-bit frame, read with pydicom (the extra `dicom`). Reads nothing about patients.
 
-Of several frames one is read, as images.frame says. Stored values become real ones (modality LUT or rescale), then grey
-through a window: the window in the rules, else the first VOI LUT or window of the frame or file, else the full range of
-values. MONOCHROME1 is inverted; colour images have no window.
+Of several frames one is read, as images.frame says; `frames.py` reads all of them. Stored values become real ones
+(modality LUT or rescale), then grey through a window: the window in the rules, else the first VOI LUT or window of the
+frame or file, else the full range of values. MONOCHROME1 is inverted; colour images have no window.
 """
 
 import io
@@ -58,19 +58,35 @@ def is_dicom(data: bytes) -> bool:
 
 def read_dicom(data: bytes, rules: Images) -> Frame:
     """Read one frame of a DICOM file. Raises UnreadableImage, or any error of pydicom on a damaged file."""
+    dataset = open_dicom(data, rules)
+    return read_frame(dataset, rules, _index(dataset, rules))
+
+
+def open_dicom(data: bytes, rules: Images) -> "Dataset":
+    """What is read of a DICOM file before its pixels are decoded. Raises as `read_dicom` does."""
     try:
         import pydicom  # noqa: F401 - `read_elements` needs it
-        from pydicom.pixels.decoders.base import get_decoder
-        from pydicom.uid import RLELossless
     except ImportError:
         raise missing_extra("DICOM images", "pydicom", "dicom") from None
     dataset = read_elements(data, (*ELEMENTS, *TAKEN), rules.max_megapixels)
     if not any(element in dataset for element in PIXEL_ELEMENTS):
         raise UnreadableImage("this DICOM file holds no pixel data (a report, or it is cut off)")
+    return dataset
+
+
+def frames_of(dataset: "Dataset") -> int:
+    """How many frames the file claims to have."""
+    return int(dataset.get("NumberOfFrames") or 1)
+
+
+def read_frame(dataset: "Dataset", rules: Images, index: int) -> Frame:
+    """Decode the frame with this index, from 0 on. Raises as `read_dicom` does."""
+    from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.uid import RLELossless
+
     width, height = int(dataset.Columns), int(dataset.Rows)
     refuse_too_large(width, height, rules)
-    index = _index(dataset, rules)
-    syntax = dataset.file_meta.get("TransferSyntaxUID") or _plain_syntax(dataset)
+    syntax = syntax_of(dataset)
     if syntax.is_encapsulated and syntax != RLELossless:
         values = codestream(dataset, syntax.name, width, height, index)
         photometric = "RGB" if values.ndim == 3 else str(dataset.PhotometricInterpretation)
@@ -82,17 +98,17 @@ def read_dicom(data: bytes, rules: Images) -> Frame:
     bits = int(dataset.get("BitsStored") or dataset.get("BitsAllocated"))
     return Frame(
         Image.fromarray(pixels).convert("RGB"), width, height, "DICOM", str(dataset.PhotometricInterpretation), bits, 1,
-        _taken(dataset),
+        taken_of_dicom(dataset),
     )  # fmt: skip
 
 
 def _index(dataset: "Dataset", rules: Images) -> int:
     """Which frame the rules ask for, from 0 on. Raises UnreadableImage when the file has fewer."""
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    frames = frames_of(dataset)
     match rules.frame:
         case "first":
             return 0
-        case "middle":
+        case "middle" | "all":  # where a file has one picture, it is the middle one of all
             return (frames - 1) // 2
         case number if number <= frames:
             return number - 1
@@ -112,7 +128,8 @@ def read_elements(data: bytes, names: Iterable[str], megapixels: float, *, pixel
     return pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=[*names], stop_before_pixels=not pixels)
 
 
-def _taken(dataset: "Dataset") -> Taken:
+def taken_of_dicom(dataset: "Dataset") -> Taken:
+    """When and by which machine the file was made; UNKNOWN where it does not say so, or is damaged."""
     try:
         return taken_of_dataset(dataset)
     except Exception:  # noqa: BLE001 - as in `decode`, pydicom can raise any error; a note never costs the pixels
@@ -141,10 +158,12 @@ def _refuse_to_inflate(data: bytes, megapixels: float) -> None:
         raise UnreadableImage(f"inflated, it is more than images.max_megapixels ({megapixels:g}) allows")
 
 
-def _plain_syntax(dataset: "Dataset") -> Any:
-    """The transfer syntax of a file that names none: uncompressed, in the byte order of its elements."""
+def syntax_of(dataset: "Dataset") -> Any:
+    """The file's transfer syntax; where it names none: uncompressed, in the byte order of its elements."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
+    if syntax := dataset.file_meta.get("TransferSyntaxUID"):
+        return syntax
     _, little_endian = dataset.original_encoding
     return ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
 

@@ -60,5 +60,29 @@ class EventRule(BaseModel):
         return self.certificate.words_of("events with several images", "events")
 
 
+class Promise(BaseModel):
+    """From which confidence on answers of one kind are `ok`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unsure_below: float = Field(ge=0, le=1)
+    certificate: Certificate  # of `unsure_below`
+
+
+class FramesRule(BaseModel):
+    """When answers about files of several frames are certain enough (images.frame: all)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    frame: Promise  # of a frame: that it shows the label of its file
+    file: Promise  # of a file, by the mean of its frames' probabilities
+
+    @property
+    def words(self) -> str:
+        """Both certificates for a reader."""
+        of_frame, of_file = self.frame.certificate, self.file.certificate
+        return f"{of_file.words_of('files of several frames', 'files')} {of_frame.words_of('frames', 'frames')}"
+
+
 def _percent(share: float) -> str:
     return f"{round(100 * share, 1):g} %"

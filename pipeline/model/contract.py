@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.core.errors import NightshiftError
-from pipeline.model.certificate import Certificate, EventRule
+from pipeline.model.certificate import Certificate, EventRule, FramesRule
 from pipeline.params.data import Images
 from pipeline.storage.files import sha256, sha256_of_file, write_json
 
@@ -25,6 +25,7 @@ INT8 = "int8"  # a folder: OPENVINO and the reference again, of the same network
 LATER_FIELDS = (
     "reference_sha256", "outlier_above", "keras_sha256", "bfloat16", "candidates_above", "outlier_alarms",
     "certificate", "int8", "export_difference", "events",
+    "frames",
 )  # fmt: skip
 
 
@@ -74,6 +75,7 @@ class Contract(BaseModel):
     # The largest one in any class probability, Keras against OpenVINO in float32; None: registration measures it.
     export_difference: float | None = Field(default=None, ge=0)
     events: EventRule | None = None  # None: not one validation event has several images, or nobody asked
+    frames: FramesRule | None = None  # None: no validation file has several frames, or nobody asked
 
     @model_validator(mode="after")
     def _one_threshold_a_class(self) -> Self:
@@ -89,8 +91,8 @@ class Contract(BaseModel):
         """The same contract as fitted to the int8 network, if there is one."""
         if self.int8 is None or self.is_int8:
             return self
-        # The rule of events was fitted to the other network's answers: it certifies nothing of this one's.
-        return _InInt8(**{**dict(self), **dict(self.int8), "events": None}, registered=self.hash)
+        # These rules were fitted to the other network's answers: they certify nothing of this one's.
+        return _InInt8(**{**dict(self), **dict(self.int8), "events": None, "frames": None}, registered=self.hash)
 
     @property
     def is_int8(self) -> bool:

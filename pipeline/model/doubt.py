@@ -7,7 +7,8 @@ from pipeline.model.contract import Contract
 
 OUTLIER = "outlier"  # the image is unlike the training images, so its confidence means little
 LOW_CONFIDENCE = "low_confidence"  # the model is wrong too often at this confidence
-REASONS = (OUTLIER, LOW_CONFIDENCE)  # flags; an answer with one of them is `unsure`
+NOT_CERTIFIED = "not_certified"  # nobody has measured how often the model is right about such an answer
+REASONS = (OUTLIER, LOW_CONFIDENCE, NOT_CERTIFIED)  # flags; an answer with one of them is `unsure`
 
 
 def reasons(confidence: float, score: float | None, contract: Contract) -> tuple[str, ...]:

@@ -2,19 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.core.cells import csv_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import named, shown
 from pipeline.model.doubt import OUTLIER, REASONS
 from pipeline.night.repeats import Known
-from pipeline.night.rows import STATUSES, Row
-from pipeline.night.summary import Compared
+from pipeline.night.rows import STATUSES, InOrder, Row, of_files
+from pipeline.night.summary import Compared, FramesFound
 
 
 class LabelsError(NightshiftError):
@@ -36,9 +35,21 @@ def feed(rows: Iterable[Row], accumulators: Iterable[Accumulator]) -> None:
             one.add(row)
 
 
+class OfFiles:
+    """Gives the rows of files, and not those of their frames, to other counters."""
+
+    def __init__(self, accumulators: Iterable[Accumulator]) -> None:
+        """accumulators: these counters."""
+        self._accumulators = [*accumulators]
+
+    def add(self, row: Row) -> None:
+        """Hand a row on."""
+        feed(of_files([row]), self._accumulators)
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The rows by status and by label. The names are those of the summary."""
+    """The rows of files by status and by label. The names are those of the summary."""
 
     listed: int
     ok: int
@@ -49,28 +60,34 @@ class Counted:
     flagged: int
     labels: dict[str, int]
     labels_ok: dict[str, int]  # every label of `labels` -> rows with status ok
+    frames: FramesFound | None = None  # None: no file has rows of frames
 
 
 class Counts:
     """Counts rows, and compares them with the listing.
 
     `outliers` have that flag, `flagged` have one on their measures. `reconciled`: the rows are those of the listed
-    paths, one each, in their order, each with a known status.
+    paths, one each, in their order, each with a known status; the rows of a file's frames stand before its own.
     """
 
     def __init__(self, listed: Iterable[str]) -> None:
         """listed: the paths of the plan, in order; one is taken for each row."""
-        self._listed: Iterator[str] = iter(listed)
+        self._order = InOrder(listed)
         self._statuses: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
         self._labels_ok: Counter[str] = Counter()
-        self._files, self._matched, self._outliers, self._flagged = 0, True, 0, 0
+        self._outliers, self._flagged = 0, 0
+        self._frames: Counter[str] = Counter()  # status -> rows
+        self._of_frames, self._is_of_frames = 0, False  # files with such rows; whether the last row was one
 
     def add(self, row: Row) -> None:
         """Count a row."""
-        path = next(self._listed, None)
-        self._files += path is not None
-        self._matched = self._matched and path is not None and row["path"] == csv_path(path)
+        if self._order.add(row["path"]):
+            self._frames[row["status"]] += 1
+            self._is_of_frames = True
+            return
+        self._of_frames += self._is_of_frames
+        self._is_of_frames = False
         self._statuses[row["status"]] += 1
         if row["label"]:
             self._labels[row["label"]] += 1
@@ -81,12 +98,18 @@ class Counts:
 
     def found(self) -> Counted:
         """The counts after the last row. Listed paths that are left over have no row."""
-        left = sum(1 for _ in self._listed)
-        files = self._files + left
+        holds, files = self._order.ended(), self._order.files
         ok, unsure, unreadable = (self._statuses[status] for status in STATUSES)
-        reconciled = self._matched and not left and files == ok + unsure + unreadable
+        frames = None
+        if self._frames:
+            of_frames = (self._frames[status] for status in STATUSES)
+            frames = FramesFound(**dict(zip(STATUSES, of_frames, strict=True)), files=self._of_frames, words="")
+            holds = holds and self._frames.total() == frames.in_all
+        reconciled = holds and files == ok + unsure + unreadable
         labels, labels_ok = (dict(sorted(counted.items())) for counted in (self._labels, self._labels_ok))
-        return Counted(files, ok, unsure, unreadable, reconciled, self._outliers, self._flagged, labels, labels_ok)
+        return Counted(
+            files, ok, unsure, unreadable, reconciled, self._outliers, self._flagged, labels, labels_ok, frames
+        )
 
 
 class Repeats:

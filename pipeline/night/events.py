@@ -5,7 +5,8 @@ images' probabilities (`model/ranked.py`). Its status:
 
   ok             a promise: it is at or above the threshold that is certified for events; of one image: that image's
   unsure         not that, or at least half of its images are outliers
-  not_certified  several images, and the model has no certified threshold for events: a label, and no promise
+  not_certified  a label, and no promise: several images, and the model has no certified threshold for events, or one is
+                 a file of several frames, whose means that threshold was not measured on
   unreadable     no image of it could be read
 """
 
@@ -15,10 +16,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.core.cells import guarded, listed_path, unguarded
+from pipeline.core.cells import frame_in, guarded, listed_path, unguarded
 from pipeline.data.bursts import Clock, camera_of, moment_of
 from pipeline.model.certificate import EventRule
-from pipeline.model.doubt import LOW_CONFIDENCE, OUTLIER
+from pipeline.model.doubt import LOW_CONFIDENCE, NOT_CERTIFIED, OUTLIER, REASONS
 from pipeline.model.ranked import DIGITS, MeanAnswer
 from pipeline.night.event_counts import EventCounts
 from pipeline.night.rows import Row
@@ -30,7 +31,6 @@ EVENT_COLUMNS = (
     "best_sha256",
 )  # fmt: skip
 EVENT_TEXTS = ("event", "camera", "label")  # any text; guarded in the CSV
-NOT_CERTIFIED = "not_certified"
 EVENT_STATUSES = ("ok", "unsure", NOT_CERTIFIED, "unreadable")
 SHOWN = 8  # on the morning page
 _RANKS = ("", "_2", "_3")
@@ -47,6 +47,7 @@ class _Burst:
     mean: MeanAnswer
     images: int = 1
     outliers: int = 0
+    is_of_frames: bool = False  # whether one of them is a file of several frames
     status: str = ""  # of its first readable image
     flags: str = ""
     best: dict[int, _Best] = field(default_factory=dict)  # class -> the image that shows it most surely
@@ -57,6 +58,7 @@ class _Burst:
         self.mean.merge(other.mean)
         self.images += other.images
         self.outliers += other.outliers
+        self.is_of_frames |= other.is_of_frames
         if not self.status:
             self.status, self.flags = other.status, other.flags
         for number, one in other.best.items():
@@ -75,9 +77,14 @@ class Events:
         self._bursts: dict[Clock, list[_Burst]] = {}  # by their starts; no two overlap
         self._starts: dict[Clock, list[float]] = {}
         self._without_time = 0
+        self._frames_of = ""  # the file whose frames came last
 
     def add(self, row: Row) -> None:
-        """Take a row into account; one without a time is in no event."""
+        """Take a row into account; one without a time is in no event, and a frame is not a picture of its own."""
+        path, frame = frame_in(row["path"])
+        if frame:
+            self._frames_of = path
+            return
         camera = camera_of(row.get("camera", ""), listed_path(row["path"]))
         if (moment := moment_of(row.get("taken_at", ""), camera)) is None:
             self._without_time += 1
@@ -107,9 +114,10 @@ class Events:
             if row[f"label{rank}"]
         ]
         mean.add(ranked)
-        flags = " ".join(flag for flag in row["flags"].split() if flag in (OUTLIER, LOW_CONFIDENCE))
+        flags = " ".join(flag for flag in row["flags"].split() if flag in REASONS)
         best = {number: (probability, row["path"], row["sha256"]) for number, probability in ranked}
-        return _Burst(when, when, mean, 1, OUTLIER in flags.split(), row["status"], flags, best)
+        of_frames = row["path"] == self._frames_of
+        return _Burst(when, when, mean, 1, OUTLIER in flags.split(), of_frames, row["status"], flags, best)
 
     def found(self) -> list[dict[str, str]]:
         """A row, in EVENT_COLUMNS, for each event, by start and camera."""
@@ -134,7 +142,7 @@ class Events:
         """Status and flags of an event with an answer."""
         if burst.mean.images == 1:
             return burst.status, burst.flags
-        certified = self._rule is not None and self._rule.certificate.certified
+        certified = self._rule is not None and self._rule.certificate.certified and not burst.is_of_frames
         low = self._rule is not None and certified and mean < self._rule.unsure_below
         outlier = 2 * burst.outliers >= burst.mean.images
         flags = " ".join([*[OUTLIER] * outlier, *[LOW_CONFIDENCE] * low])

@@ -129,6 +129,11 @@ def _fetch_champion(
         contract = read_contract(versions.fetch_model(model, beside))
     if words := other_tiles(params.images.tiles, contract.images.tiles):
         log.warning("%s", words)
+    if params.images.frame != contract.images.frame:
+        log.warning(
+            "images.frame is %s in params.yaml, but %s in the champion, and a night reads as the training did. "
+            "`nightshift train` makes a model with the new setting.", params.images.frame, contract.images.frame,
+        )  # fmt: skip
     for line in unknown_labels(params.notify.when, contract.class_names, f"{model.name} version {model.version}"):
         log.warning(line)
     if table:

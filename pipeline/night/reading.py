@@ -16,6 +16,7 @@ from itertools import islice
 
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import LargerThanTile, Picture, UnreadableImage, decode
+from pipeline.images.frames import count_frames
 from pipeline.images.measures import Light, measure_light
 from pipeline.images.taken import read_taken
 from pipeline.night.repeats import Answer
@@ -45,6 +46,12 @@ class Decoded:
     sha256: str
     picture: Picture
     light: Light  # of the picture's pixels
+    frame: int = 0  # the number, from 1 on, of a frame of the file; 0: the file has this one picture
+
+    @property
+    def key(self) -> str:
+        """A name for its content."""
+        return f"{self.sha256}/{self.frame}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,14 @@ class SceneFile:
     path: str  # as listed
 
 
-Read = Decoded | Repeated | Unreadable | SceneFile
+@dataclass(frozen=True, slots=True)
+class FramesFile:
+    """A file of several frames, each with an answer of its own: `frame_reading` reads it."""
+
+    path: str  # as listed
+
+
+Read = Decoded | Repeated | Unreadable | SceneFile | FramesFile
 Lookup = Callable[[str], Answer | None]  # SHA-256 of a file's content -> its known answer
 Decoder = Callable[[bytes, Images], Picture]  # may raise UnreadableImage
 
@@ -84,6 +98,7 @@ class Reading:
     decoder: Decoder = decode
     known: Lookup = nothing_known  # files with a known answer are not decoded
     scenes: bool = False  # whether the caller reads scenes itself; else they are unreadable, and it says why
+    frames: bool = False  # whether the caller reads files of several frames itself; else their picture is one of these
 
 
 def read_images(source: Folder, paths: Iterable[str], rules: Images, how: Reading) -> Iterator[Read]:
@@ -155,7 +170,7 @@ def _read(job: _Job, source: Folder, rules: Images, how: Reading, turns: Turns) 
                 turns.give_back()
 
     job.started = time.monotonic()
-    return read_image(source, job.path, rules, in_turn, known, scenes=how.scenes)
+    return read_image(source, job.path, rules, in_turn, known, scenes=how.scenes, frames=how.frames)
 
 
 def _result(job: _Job, timeout: float, turns: Turns) -> Read | None:
@@ -176,17 +191,20 @@ def _result(job: _Job, timeout: float, turns: Turns) -> Read | None:
 
 def read_image(
     source: Folder, path: str, rules: Images, decoder: Decoder = decode, known: Lookup = nothing_known, *,
-    scenes: bool = False,
+    scenes: bool = False, frames: bool = False,
 ) -> Read:  # fmt: skip
     """The file's picture, its answer if it is `known`, or the reason why there is neither.
 
-    It hashes exactly the bytes that it decodes. scenes: whether a picture larger than a tile is a SceneFile.
+    It hashes exactly the bytes that it decodes. scenes: whether a picture larger than a tile is a SceneFile; frames:
+    whether a file of several frames is a FramesFile where images.frame is all.
     """
     if scenes and path.lower().endswith(MRXS):
         return SceneFile(path)
     digest, most = "", most_bytes(rules, scenes=scenes)
     try:
         data = source.read_at_most(path, most)
+        if frames and count_frames(data, rules):  # its frames' answers are in no row that is known
+            return FramesFile(path)
         digest = sha256(data)
         answer = known(digest)
         if answer and not (scenes and _is_of_scene(answer, rules)):  # its tiles are in no row

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.core.cells import listed_path
+from pipeline.core.cells import frame_in, listed_path
 from pipeline.core.log import log
 from pipeline.model.doubt import REASONS
 from pipeline.night.rows import PREDICTIONS_CSV, answer_of, read_rows
@@ -107,7 +107,12 @@ def last_finished(source: Folder, folders: Iterable[Path]) -> Path | None:
 
 
 def _answers(csv: Path, columns: Sequence[str]) -> Iterator[tuple[str, Answer]]:
+    frames_of = ""
     for row in read_rows(csv):
+        path, frame = frame_in(row["path"])
+        if frame or path == frames_of:  # every frame is judged again, so its file is
+            frames_of = path
+            continue
         if not set(columns) <= set(row):  # written by another version, or without the places that this run keeps
             return
         unsure = any(flag in REASONS for flag in row["flags"].split())

@@ -21,8 +21,9 @@ from pipeline.model.reference import Reference, read_reference
 from pipeline.night import scene_files, shadow
 from pipeline.night.camera_looks import CameraLook
 from pipeline.night.cameras import Cameras, earlier_looks, name_of
-from pipeline.night.counts import Counted, Counts, LabelsError, Repeats, Truth, feed, read_labels
+from pipeline.night.counts import Counted, Counts, LabelsError, OfFiles, Repeats, Truth, feed, read_labels
 from pipeline.night.events import Events, best_images, to_show, write_events
+from pipeline.night.file_frames import words_on_frames
 from pipeline.night.input_place import from_output
 from pipeline.night.kept_labels import read_kept
 from pipeline.night.ledger import Run, known_of
@@ -36,7 +37,7 @@ from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review import TEMPLATE as REVIEW_TEMPLATE
 from pipeline.night.review import About, Candidates, on_page, thumbnails, write_review
 from pipeline.night.review_labels import known_judgements
-from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, Row, of_files, read_rows
 from pipeline.night.shard import model_folder
 from pipeline.night.summary import Certified, Drift, NightSummary, OutlierTest
 from pipeline.night.sure import SureAnswers
@@ -126,13 +127,14 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
     bursts = Events(contract.class_names, params.preprocess.burst_seconds, contract.events)
     cameras = Cameras(earlier_looks(output, plan.started_at), contract.images)
     of_drift = [] if scenes or not drift else [drift]
-    every = (counts, repeats, candidates, truth, draw, bursts, cameras, *of_drift)
-    feed(read_rows(file), [one for one in every if one])
+    every = (repeats, candidates, truth, draw, cameras, *of_drift)
+    feed(read_rows(file), [counts, bursts, OfFiles(one for one in every if one)])
     if scenes and drift:
         feed(scene_files.with_tiles(output, read_rows(file)), [drift])
     known.close()
     looks = cameras.found(folder_at(plan.input), contract.images, params.compute.threads)
-    again = scene_files.with_tiles(output, read_rows(file)) if scenes else read_rows(file)  # seldom: read when asked
+    rows = of_files(read_rows(file))  # seldom: read when asked
+    again = scene_files.with_tiles(output, rows) if scenes else rows
     events = bursts.found()
     write_events(output, events)
     counted, review, moved = counts.found(), candidates.found(), drift.found() if drift else None
@@ -163,6 +165,9 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         scenes=scenes,
         camera_gaps=camera_gaps(folder_at(plan.input), output, started, params.collect, now) or None,
     )
+    if summary.frames:
+        told = summary.frames.model_copy(update={"words": words_on_frames(contract)})
+        summary = summary.model_copy(update={"frames": told})
     if batch.parquet:
         from pipeline.night.parquet import write_parquet
 

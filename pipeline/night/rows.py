@@ -2,14 +2,13 @@
 
 import csv
 import io
-import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.core.cells import csv_path, guarded, unguarded
+from pipeline.core.cells import csv_path, frame_in, frame_path, guarded, unguarded
 from pipeline.images.taken_values import UNKNOWN, Taken
 from pipeline.model.ranked import DIGITS, RANKS
 from pipeline.storage.stores import Place
@@ -58,6 +57,7 @@ class Classified:
     light: "Light | None" = None  # as the model saw it
     candidates: tuple[str, ...] = ()  # labels that cannot be excluded, the most probable first; empty: not known
     taken: Taken = UNKNOWN  # when, where and by which camera, as its bytes say
+    frame: int = 0  # the number, from 1 on, of a frame of the file; 0: the file itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class Unreadable:
     error: str  # why, in words
     sha256: str = ""  # empty when its bytes could not be read
     taken: Taken = UNKNOWN
+    frame: int = 0  # as of an image that was judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +116,27 @@ def to_row(outcome: FileOutcome, stamp: Stamp, columns: Sequence[str] = COLUMNS)
             own = dict(zip(OF_THIS_FILE, (csv_path(path), digest, *end), strict=True))
             # A night that an earlier version began has answers without the columns that came later.
             return [own.get(column) or answer.get(column, "") for column in columns]
-        case Unreadable(path, error, digest, taken):
-            row = [csv_path(path), "unreadable", *[""] * (2 * RANKS), error, digest, "", "", *end, *[""] * SIGNALS]
+        case Unreadable(path, error, digest, taken, frame):
+            row = [
+                frame_path(csv_path(path), frame),
+                "unreadable",
+                *[""] * (2 * RANKS),
+                error,
+                digest,
+                "",
+                "",
+                *end,
+                *[""] * SIGNALS,
+            ]
             return [*row, *_taken_cells(taken, columns)]
-        case Classified(path, digest, width, height, ranked, unsure, score, flags, light, candidates, taken):
+        case Classified(path, digest, width, height, ranked, unsure, score, flags, light, candidates, taken, frame):
             answers = [text for label, confidence in ranked for text in (label, f"{confidence:.{DIGITS}f}")]
             answers += [""] * (2 * RANKS - len(answers))
             status = "unsure" if unsure else "ok"
             end += ["" if score is None else f"{score:.4f}", " ".join(flags)]
             end += [f"{getattr(light, name):.4g}" if light else "" for name in LIGHT]
             end += [labels_text(candidates), *_taken_cells(taken, columns)]
-            return [csv_path(path), status, *answers, "", digest, str(width), str(height), *end]
+            return [frame_path(csv_path(path), frame), status, *answers, "", digest, str(width), str(height), *end]
 
 
 def _taken_cells(taken: Taken, columns: Sequence[str]) -> list[str]:
@@ -164,20 +175,53 @@ def read_rows(file: Place) -> Iterator[dict[str, str]]:
             yield {column: unguarded(cell) if column in TEXTS else cell for column, cell in row.items()}
 
 
+def of_files(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows of files, without those of their frames (images.frame: all)."""
+    return (row for row in rows if not frame_in(row["path"])[1])
+
+
+class InOrder:
+    """Whether rows are those of the listed paths: each one's own, behind those of its frames 1, 2, 3, ... if any."""
+
+    def __init__(self, listed: Iterable[str]) -> None:
+        """listed: paths, in order; one is taken for each row of a file."""
+        self._listed = iter(listed)
+        self._frames = ("", 0)  # the file whose frames are coming, and the number of the latest
+        self.files, self._holds = 0, True
+
+    def add(self, cell: str) -> bool:
+        """Take the next row into account, by its path; returns whether it is a frame's."""
+        path, frame = frame_in(cell)
+        of, before = self._frames
+        if frame:
+            self._holds = self._holds and (frame == 1 if not before else (path, frame) == (of, before + 1))
+            self._frames = (path, frame)
+            return True
+        listed = next(self._listed, None)
+        self.files += listed is not None
+        self._holds = self._holds and listed is not None and path == csv_path(listed) and (not before or path == of)
+        self._frames = ("", 0)
+        return False
+
+    def ended(self) -> bool:
+        """Whether all rows were right, and no path is left over, which `files` then counts too."""
+        left = sum(1 for _ in self._listed)
+        self.files += left
+        return self._holds and not left and not self._frames[1]
+
+
 def holds_rows_of(data: bytes, paths: Iterable[str], stamp: Stamp, columns: Sequence[str] = COLUMNS) -> bool:
-    """Whether a CSV without a heading has one complete row of the run of `stamp` for each of `paths`, in order."""
+    """Whether a CSV without a heading has the complete rows of the run of `stamp` for `paths`, and in order."""
+    order = InOrder(paths)
     same = {COLUMNS.index(name): text for name, text in asdict(stamp).items()}
     if not data.endswith(b"\r\n"):
         return False
     try:
         rows = csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True)
-        return all(
-            path is not None
-            and row is not None
-            and len(row) == len(columns)
-            and row[0] == csv_path(path)
-            and all(unguarded(row[column]) == value for column, value in same.items())
-            for path, row in itertools.zip_longest(paths, rows)
-        )
+        for row in rows:
+            if len(row) != len(columns) or any(unguarded(row[column]) != value for column, value in same.items()):
+                return False
+            order.add(row[0])
+        return order.ended()
     except (ValueError, csv.Error):
         return False

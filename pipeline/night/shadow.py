@@ -16,7 +16,7 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.model.contract import read_contract
 from pipeline.night.ledger import MODEL, Run, RunPlan, books_of
-from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, Row, of_files, read_rows
 from pipeline.night.summary import ShadowFound
 from pipeline.registry import champions, versions
 from pipeline.registry.versions import Registered
@@ -85,7 +85,8 @@ def compare(output: Folder, most: int) -> ShadowFound:
     pairs: Counter[tuple[str, str]] = Counter()
 
     def different() -> Iterator[tuple[float, int, Row, Row]]:
-        both = zip(read_rows(output.path / PREDICTIONS_CSV), read_rows(shadow.path / PREDICTIONS_CSV), strict=True)
+        # The two models may differ in whether frames have rows.
+        both = zip(*(of_files(read_rows(one.path / PREDICTIONS_CSV)) for one in (output, shadow)), strict=True)
         for number, (ours, theirs) in enumerate(both):
             if ours["sha256"] != theirs["sha256"]:  # the file changed between the two runs
                 continue

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.cells import frame_in
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import decode
 from pipeline.images.measures import Light
@@ -23,16 +24,18 @@ from pipeline.model.doubt import reasons
 from pipeline.model.engine import Engine, load_engine
 from pipeline.model.ranked import RANKS
 from pipeline.model.reference import Reference, read_reference
+from pipeline.night.file_frames import with_files
+from pipeline.night.frame_reading import OfFrames, with_frames
 from pipeline.night.ledger import Done, Run, known_of, model_of
 from pipeline.night.processes import pays as processes_pay
 from pipeline.night.processes import read_by_processes
-from pipeline.night.reading import Decoded, Decoder, Read, Reading, SceneFile, read_images
+from pipeline.night.reading import Decoded, Decoder, FramesFile, Read, Reading, SceneFile, read_images
 from pipeline.night.repeats import Known
-from pipeline.night.rows import Classified, answer_of, to_row
+from pipeline.night.rows import Classified, FileOutcome, Repeated, answer_of, to_row
 from pipeline.night.scene_files import write_part
 from pipeline.night.scene_reading import OfScene, SceneTile, with_scenes
 from pipeline.night.tiled_scenes import JudgedTile, Outcome, Scenes
-from pipeline.night.workers import apart, walk_apart
+from pipeline.night.workers import apart, walk_apart, walk_frames_apart
 from pipeline.params.file import Params
 from pipeline.params.model import Compute
 from pipeline.storage.folders import Folder, folder_at
@@ -41,7 +44,8 @@ _one_at_a_time = threading.Lock()  # one network, so one shard at a time
 ALWAYS = nullcontext()
 AT_THE_MODEL = 2  # batches: one is computed, while the next is stacked and copied to a card
 _Answers = tuple[Sequence[NDArray[np.float32]] | NDArray[np.float32], NDArray[np.float32] | None]
-_Asked = tuple[list[Read | OfScene], list[str], "Future[_Answers]"]  # a batch, its different contents, their answers
+AnyRead = Read | OfScene | OfFrames
+_Asked = tuple[list[AnyRead], list[str], "Future[_Answers]"]  # a batch, its different contents, their answers
 
 
 class OtherModelError(NightshiftError):
@@ -81,22 +85,32 @@ def classify_here(
     known, rules = Known(known_of(run.output)), engine.contract.images
     paths = (path for number in numbers for path in run.shard(number))
     # Two batches in flight bound the memory.
-    how = Reading(params.compute.threads, 2 * size, params.batch.file_timeout, decoder, known.get, bool(rules.tiles))
+    how = Reading(
+        params.compute.threads, 2 * size, params.batch.file_timeout, decoder, known.get, bool(rules.tiles), True
+    )
     read = read_by_processes if decoder is decode and processes_pay(params.compute) else read_images
     reads = read(source, paths, rules, how)
-    survives = walk_apart if decoder is apart else None
-    all_reads = with_scenes(reads, source, rules, how, survives)
+    lives, plays = (walk_apart, walk_frames_apart) if decoder is apart else (None, None)
+    all_reads = with_frames(with_scenes(reads, source, rules, how, lives), source, rules, how, plays)
     begun = itertools.chain(list(itertools.islice(all_reads, 1)), all_reads)
     with turn:
         scenes = Scenes(engine.contract, with_places=run.plan.location)
-        outcomes = scenes.files(judge(begun, engine, size, reference))
+        outcomes = scenes.files(with_files(judge(begun, engine, size, reference), engine.contract))
         for number in numbers:
             files = len(run.shard(number))
-            rows = (to_row(outcome, run.plan.stamp, run.plan.heading) for outcome in itertools.islice(outcomes, files))
+            rows = (to_row(outcome, run.plan.stamp, run.plan.heading) for outcome in _of_files(outcomes, files))
             remembered = _remembered(rows, known, run.plan.heading)
             run.write_part(number, _with_scenes(remembered, run, number, scenes))
             yield number, files
     known.close()
+
+
+def _of_files(outcomes: Iterator[FileOutcome], files: int) -> Iterator[FileOutcome]:
+    """The outcomes of so many files, with those of their frames."""
+    while files:
+        outcome = next(outcomes)
+        files -= isinstance(outcome, Repeated) or not outcome.frame
+        yield outcome
 
 
 def classify_alone(run: Run, number: int, params: Params) -> int:
@@ -109,15 +123,15 @@ def classify_alone(run: Run, number: int, params: Params) -> int:
 
 
 def judge(
-    reads: Iterator[Read | OfScene], engine: Engine, size: int, reference: Reference | None = None
-) -> Iterator[Outcome]:
+    reads: Iterator[AnyRead], engine: Engine, size: int, reference: Reference | None = None
+) -> Iterator[Outcome | OfFrames]:
     """One outcome per file, in order, or per tile of a scene; unreadable files never reach the model.
 
     reference: what to compare the images with; None: no outlier scores and no flags. The model has the next batch
     before the outcomes of one are used, so that it never waits for them.
     """
     asked: deque[_Asked] = deque()
-    batch: list[Read | OfScene] = []
+    batch: list[AnyRead] = []
     ended: list[Exception] = []
     with ThreadPoolExecutor(AT_THE_MODEL, "model") as model:
         for read in _until_an_error(reads, ended):
@@ -134,7 +148,7 @@ def judge(
         raise error
 
 
-def _until_an_error(reads: Iterator[Read | OfScene], ended: list[Exception]) -> Iterator[Read | OfScene]:
+def _until_an_error(reads: Iterator[AnyRead], ended: list[Exception]) -> Iterator[AnyRead]:
     """What was read, also where the disk is gone then: the caller raises that error when all of it has its outcome."""
     try:
         yield from reads
@@ -142,15 +156,13 @@ def _until_an_error(reads: Iterator[Read | OfScene], ended: list[Exception]) -> 
         ended.append(error)
 
 
-def _submit(
-    batch: list[Read | OfScene], model: ThreadPoolExecutor, engine: Engine, reference: Reference | None
-) -> _Asked:
+def _submit(batch: list[AnyRead], model: ThreadPoolExecutor, engine: Engine, reference: Reference | None) -> _Asked:
     """Hand a batch over to a thread that asks the model, about identical bytes once."""
     pictures: dict[str, NDArray[np.uint8]] = {}
     for read in batch:
         match read:
-            case Decoded(sha256=digest, picture=picture):
-                pictures[digest] = picture.pixels
+            case Decoded(picture=picture):
+                pictures[read.key] = picture.pixels
             case SceneTile(tile=Tile(ignored="") as tile):
                 pictures[read.key] = tile.pixels
     return batch, [*pictures], model.submit(_ask, [*pictures.values()], engine, reference)
@@ -164,25 +176,25 @@ def _ask(pictures: list[NDArray[np.uint8]], engine: Engine, reference: Reference
 
 
 def _outcomes(
-    batch: list[Read | OfScene], digests: list[str], answers: "Future[_Answers]", contract: Contract,
+    batch: list[AnyRead], digests: list[str], answers: "Future[_Answers]", contract: Contract,
     reference: Reference | None,
-) -> Iterator[Outcome]:  # fmt: skip
+) -> Iterator[Outcome | OfFrames]:  # fmt: skip
     rows, embeddings = answers.result()
     scores = [None] * len(rows) if reference is None or embeddings is None else reference.scores(embeddings).tolist()
     found = {digest: (row, score) for digest, row, score in zip(digests, rows, scores, strict=True)}
     for read in batch:
         match read:
-            case Decoded(path, digest, picture, light):
+            case Decoded(path, digest, picture, light, frame):
                 size = picture.width, picture.height
-                judged = _outcome(path, digest, size, light, *found[digest], contract, reference)
-                yield replace(judged, taken=picture.taken)
+                judged = _outcome(path, digest, size, light, *found[read.key], contract, reference)
+                yield replace(judged, taken=picture.taken, frame=frame)
             case SceneTile(path, digest, window, Tile(ignored="") as tile):
                 row, score = found[read.key]
                 size = window.width, window.height
                 judged = _outcome(path, digest, size, tile.light, row, score, contract, reference)
                 yield JudgedTile(read, tile, row, judged)
-            case SceneFile():
-                raise AssertionError("a scene is read tile by tile")
+            case SceneFile() | FramesFile():
+                raise AssertionError("a scene is read tile by tile, a file of several frames frame by frame")
             case _:
                 yield read
 
@@ -197,7 +209,7 @@ def _remembered(rows: Iterable[list[str]], known: Known, columns: Sequence[str])
     """The rows, each remembered for files with the same content."""
     for values in rows:
         row = dict(zip(columns, values, strict=True))
-        if row["label"]:
+        if row["label"] and not frame_in(row["path"])[1]:
             known.add(row["sha256"], answer_of(row))
         yield values
 

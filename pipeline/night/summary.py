@@ -107,6 +107,21 @@ class ScenesFound(Part):
     unreadable: int
 
 
+class FramesFound(Part):
+    """The files of several frames (images.frame: all), and the rows of these frames by status."""
+
+    files: int
+    ok: int
+    unsure: int
+    unreadable: int
+    words: str = ""  # on what is certain of the answers; empty: nobody asked
+
+    @property
+    def in_all(self) -> int:
+        """The rows of frames."""
+        return self.ok + self.unsure + self.unreadable
+
+
 class Certified(Part):
     """Whether the model's threshold is certified, as in its contract."""
 
@@ -161,6 +176,7 @@ class NightSummary(Part):
     camera_gaps: tuple[CameraGap, ...] | None = None  # since the night before; None: there were none
     few_pictures: dict[str, int] | None = None  # cameras that `cameras` leaves out -> new images; None: none
     input_from_here: str | None = None  # the input from the night's folder; None: not both are in the project
+    frames: FramesFound | None = None  # beside the rows of files, which all other counts are of; None: there were none
 
     @property
     def has_strangers(self) -> bool:
@@ -255,7 +271,7 @@ def summary_lines(summary: NightSummary) -> list[str]:
     lines += summary.left_aside.lines if summary.left_aside else []
     lines += [summary.events.line] if summary.events else []
     lines += gap_lines(summary)
-    lines += scene_lines(summary)
+    lines += [*scene_lines(summary), *frame_lines(summary)]
     lines += [*review_lines(summary), *drift_lines(summary)]
     lines += shadow_lines(summary)
     lines += [summary.not_certified] if summary.not_certified else []
@@ -313,6 +329,15 @@ def scene_lines(summary: NightSummary) -> list[str]:
     kinds = {"ok": found.ok, "unsure": found.unsure, "blank": found.ignored, "damaged": found.unreadable}
     words = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
     return [f"{found.files} larger than a tile, cut into {sum(kinds.values()):,} tiles: {words}"]
+
+
+def frame_lines(summary: NightSummary) -> list[str]:
+    """How many files have rows of their frames, and what came of these."""
+    if not (found := summary.frames):
+        return []
+    kinds = {"ok": found.ok, "unsure": found.unsure, "unreadable": found.unreadable}
+    words = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
+    return [f"{found.files:,} of several frames, which have {found.in_all:,} rows of their own: {words}"]
 
 
 def review_lines(summary: NightSummary) -> list[str]:

@@ -20,7 +20,7 @@ from pipeline.data.labels import meant, sameness
 from pipeline.night.live import classify_now
 from pipeline.night.moments import spoken
 from pipeline.night.review import PAGE
-from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, Row, of_files, read_rows
 from pipeline.night.summary import NightSummary
 from pipeline.notices.messages import Kind, Message
 from pipeline.notices.send import ADDRESSES, addresses, send_to
@@ -209,7 +209,7 @@ def of_night(output: Folder, summary: NightSummary, rules: Sequence[When], known
     kept, do = f"All {counted(summary.listed, 'row')} are in {output}.", f"{output / PAGE} shows what to look at first."
     watch = Watch(rules, folder_at(listed_path(summary.input)), kept=kept, do=do)
     cameras: set[str] = set()
-    watch.see(_noted(read_rows(output.path / PREDICTIONS_CSV), cameras))
+    watch.see(_noted(of_files(read_rows(output.path / PREDICTIONS_CSV)), cameras))
     for camera in dict.fromkeys(rule.camera for rule in rules if rule.camera):
         if camera not in cameras.union(known) and (near := meant(camera, cameras)):
             log.warning(

@@ -37,7 +37,7 @@ class Images(Section):
     denoise: Literal["none", "median", "non_local_means"] = "none"
     clahe: float = Field(default=0.0, ge=0, le=100)  # clip limit; 0: off
     white_level: int | None = Field(default=None, ge=1, le=65535)  # of 16-bit samples, shown as 255; None: all of them
-    frame: Literal["first", "middle"] | Annotated[int, Field(ge=1)] = "first"  # DICOM: which of several, from 1 on
+    frame: Literal["first", "middle", "all"] | Annotated[int, Field(ge=1)] = "first"  # DICOM: which of several
     tiles: Tiles | None = None  # of pictures larger than one; None: every picture is read whole
 
     @field_validator("window", mode="before")
@@ -54,12 +54,23 @@ class Images(Section):
     @field_validator("frame", mode="before")
     @classmethod
     def _a_frame(cls, value: Any) -> Any:
-        if value in ("first", "middle") or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        if value in ("first", "middle", "all") or (
+            isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        ):
             return value
         raise ValueError(
-            f"{value!r} is not a valid frame; it must be first, middle, or a frame's number, from 1 on. A file has one "
-            "answer: to judge every frame, write each as a file of its own"
+            f"{value!r} is not a valid frame; it must be first, middle, a frame's number, from 1 on, or all: then a "
+            "night gives an answer for each frame, and one for the file"
         )
+
+    @model_validator(mode="after")
+    def _frames_or_tiles(self) -> Self:
+        if self.frame == "all" and self.tiles:
+            raise ValueError(
+                "frame all and tiles do not go together: a frame is not cut into tiles. Choose frame first, middle or "
+                "a number, or set tiles to null"
+            )
+        return self
 
     @field_validator("bands", mode="before")
     @classmethod

@@ -24,7 +24,7 @@ from pipeline.night.accuracy import ACCURACY, Estimate, on_page, read_accuracy
 from pipeline.night.all_nights import write_all_nights
 from pipeline.night.neighbours import MORNING
 from pipeline.night.outputs import is_in_predictions
-from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, Row, of_files, read_rows
 from pipeline.night.scene_files import scenes_of
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.params.night import Batch
@@ -75,7 +75,7 @@ def write_accuracy(output: Folder, judgements: Judgements, batch: Batch) -> Esti
     if (summary := read_summary(output)) is None:
         return None
     scenes = scenes_of(output)  # nobody judges them: the review leaves them out
-    rows = (row for row in read_rows(output.path / PREDICTIONS_CSV) if row["path"] not in scenes)
+    rows = (row for row in of_files(read_rows(output.path / PREDICTIONS_CSV)) if row["path"] not in scenes)
     found = night_accuracy(rows, judgements, summary)
     estimate = found if isinstance(found, Estimate) else None
     if estimate == read_accuracy(output, summary) or read_summary(output) != summary:

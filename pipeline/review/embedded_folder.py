@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
-from pipeline.night.reading import Decoded, Read, Reading, SceneFile, read_images
+from pipeline.night.reading import Decoded, FramesFile, Read, Reading, SceneFile, read_images
 from pipeline.night.rows import Unreadable
 from pipeline.params.file import Params
 from pipeline.review.backbone import Backbone
@@ -139,7 +139,7 @@ class EmbeddedFolder:
             for read in reads:
                 if isinstance(read, Unreadable):
                     self._unreadable.append((read.path, read.error))
-                elif not isinstance(read, SceneFile):
+                elif not isinstance(read, SceneFile | FramesFile):
                     self._paths.setdefault(read.sha256, read.path)
         decoded = [read for read in reads if isinstance(read, Decoded)]
         if self._backbone is None:

@@ -1,7 +1,7 @@
 """The inputs of a training: splits, features, targets; and its key, a hash of everything that the result depends on."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from pipeline.core.code import code_of, versions_of
 from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.data.features import Features, TrainingRows, read_features, read_training_rows
 from pipeline.data.prepared import Dataset, Split, read_dataset, read_split
+from pipeline.data.prepared_frames import SplitFrames, read_frames
 from pipeline.params.file import Params
 from pipeline.params.model import Train
 from pipeline.storage.files import sha256, sha256_of_file
@@ -30,15 +31,18 @@ class Data:
     val: Split
     train_features: Features | TrainingRows | None = None  # None: trained from scratch
     val_features: Features | None = None
+    val_frames: SplitFrames | None = None  # of the validation files of several; no network is fitted to them
 
 
 def read_data(params: Params) -> Data:
     """The prepared splits, and their features if the backbone is pretrained; the arrays stay on disk."""
-    data = Data(read_dataset(PREPARED), read_split(PREPARED, "train"), read_split(PREPARED, "val"))
+    data = Data(
+        read_dataset(PREPARED), read_split(PREPARED, "train"), read_split(PREPARED, "val"),
+        val_frames=read_frames(PREPARED, "val"),
+    )  # fmt: skip
     if not is_pretrained(params.model):
         return data
-    rows = read_training_rows(FEATURES)
-    return Data(data.dataset, data.train, data.val, rows, read_features(FEATURES, "val"))
+    return replace(data, train_features=read_training_rows(FEATURES), val_features=read_features(FEATURES, "val"))
 
 
 def targets_of(data: Data, how: Train) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from pipeline.data.prepared import Split
 from pipeline.data.split_units import unit_numbers
 from pipeline.evaluation.results import TrainingResult, write_training
 from pipeline.model.answers import in_batches, judged_of
+from pipeline.model.certificate import FramesRule
 from pipeline.model.contract import INT8, KERAS, OPENVINO, Contract, Int8, weights_sha256, write_contract
 from pipeline.model.engine import Judging, load_judging, on_gpu, probabilities
 from pipeline.model.export import COMPARED_IMAGES, compute_in_float32, export_openvino, largest_difference
@@ -30,6 +31,7 @@ from pipeline.training.calibration import HELD, Calibration, answers_hold, calib
 from pipeline.training.conformal import candidates_above, fewest_images
 from pipeline.training.curves import write_curves
 from pipeline.training.event_rule import event_rule
+from pipeline.training.frames_rule import frames_rule
 from pipeline.training.inputs import Data
 from pipeline.training.recipe import Trained
 from pipeline.training.strangers import strangers_seen
@@ -66,6 +68,7 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
             certificate=found.certificate,
             int8=write_int8(beside / INT8, in_int8, data, params.train.set_error) if in_int8 else None,
             events=event_rule(asked.probabilities, data.val, params),
+            frames=rule_of_frames(asked, data, params),
             export_difference=export_difference(beside, data.val, found.temperature),
             **write_reference(beside, reference),
         )
@@ -82,6 +85,8 @@ def write_results(params: Params, data: Data, trained: Trained) -> tuple[Contrac
         certificate=found.certificate,
     )
     report_threshold(found)
+    if contract.frames:
+        log.info("%s", contract.frames.words)
     write_training(result)
     write_curves(trained.curves, CURVES, CURVES_FIGURE)
     with replacing(AUGMENTED_FIGURE) as beside:
@@ -237,6 +242,15 @@ def candidates_of(asked: Asked, data: Data, error: float) -> tuple[float, ...]:
             named(always), "it" if len(always) == 1 else "them", fewest_images(error), error,
         )  # fmt: skip
     return found
+
+
+def rule_of_frames(asked: Asked, data: Data, params: Params) -> FramesRule | None:
+    """The contract's `frames`: its promises about files of several frames, by those of the validation files."""
+    if (frames := data.val_frames) is None:
+        return None
+    batches = (frames.images[part] for part in in_batches(frames.readable, JUDGED_AT_ONCE, "frames"))
+    found = probabilities(judged_of(asked.judging, batches)[0], asked.calibration.temperature)
+    return frames_rule(found, frames, data.val, params.train)
 
 
 def reference_of(params: Params, data: Data, trained: Trained, asked: Asked) -> Reference:

@@ -25,7 +25,7 @@ def shown(data: bytes, count: int, frame: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGLosslessSV1], ids=["plain", "RLE", "JPEG"])
-@pytest.mark.parametrize(("frame", "grey"), [("first", 0), ("middle", 20), (1, 0), (4, 30), (5, 40)])
+@pytest.mark.parametrize(("frame", "grey"), [("first", 0), ("middle", 20), ("all", 20), (1, 0), (4, 30), (5, 40)])
 def test_the_frame_that_the_rules_name_is_judged(syntax: Any, frame: Any, grey: int) -> None:
     frames = np.stack([frame_of([value]) for value in (0, 10, 20, 30, 40)])
     data = dicom(frames, syntax, NumberOfFrames=5, WindowCenter=128, WindowWidth=256)
@@ -44,7 +44,12 @@ def test_a_file_with_fewer_frames_is_unreadable_and_says_why() -> None:
         shown(dicom(frame_of([0, 9])), 2, 3)
 
 
-@pytest.mark.parametrize("frame", ["all", "last", 0, -1, True, 1.5, None])
+@pytest.mark.parametrize("frame", ["every", "last", 0, -1, True, 1.5, None])
 def test_another_frame_is_refused_in_words(frame: Any) -> None:
-    with pytest.raises(ValueError, match="must be first, middle, or a frame's number, from 1 on"):
+    with pytest.raises(ValueError, match="must be first, middle, a frame's number, from 1 on, or all"):
         Images.model_validate(RULES.model_dump() | {"frame": frame})
+
+
+def test_all_frames_and_tiles_are_refused_together_in_words() -> None:
+    with pytest.raises(ValueError, match="frame all and tiles do not go together"):
+        Images.model_validate(RULES.model_dump() | {"frame": "all", "tiles": {}})
