@@ -16,8 +16,7 @@ from pipeline.core.paths import (
     SLICES,
     TEST_PREDICTIONS,
 )
-from pipeline.data.prepared import read_split
-from pipeline.data.prepared_frames import read_frames
+from pipeline.data.prepared import read_frames, read_split
 from pipeline.data.report_tables import write_table
 from pipeline.data.suspects import read_suspects
 from pipeline.evaluation.figures import draw_all, write_figures

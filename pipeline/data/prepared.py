@@ -1,9 +1,12 @@
-"""The prepared dataset: one table and one array of decoded pixels per split. Owns the format."""
+"""The prepared dataset: one table and one array of decoded pixels per split, and all frames of files of several.
 
-from collections.abc import Iterable
+Owns the format.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -75,3 +78,35 @@ def read_split(folder: Path, name: SplitName) -> Split:
     table = pd.read_parquet(folder / f"{name}.parquet")
     labels = np.array([index[label] for label in table["label"]], np.int64)
     return Split(table, np.load(folder / f"{name}.npy", mmap_mode="r"), labels)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFrames:
+    """The frames of a split's files of several (images.frame: all); position i of both parts is the same frame."""
+
+    images: NDArray[np.uint8]  # (m, height, width, 3), RGB, 0..255, memory-mapped
+    rows: NDArray[np.int64]  # (m,), of each one's file in the split's table; -1: damaged, and black
+
+    @property
+    def readable(self) -> NDArray[np.int64]:
+        """The positions of the frames that are not damaged."""
+        return np.flatnonzero(self.rows >= 0)
+
+
+def new_frames(folder: Path, name: SplitName, shape: tuple[int, int, int, int]) -> "np.memmap[Any, np.dtype[np.uint8]]":
+    """A black `<split>_frames.npy` of this shape, (m, height, width, 3), to write the frames of a split into."""
+    return np.lib.format.open_memmap(folder / f"{name}_frames.npy", mode="w+", dtype=np.uint8, shape=shape)
+
+
+def write_rows_of_frames(folder: Path, name: SplitName, rows: Sequence[int]) -> None:
+    """Write `<split>_frames.parquet`: the row of each frame's file, as in SplitFrames."""
+    pd.DataFrame({"row": np.array(rows, np.int64)}).to_parquet(folder / f"{name}_frames.parquet", index=False)
+
+
+def read_frames(folder: Path, name: SplitName) -> SplitFrames | None:
+    """Read both back, memory-mapped; None: no file of the split has several frames with an answer of their own."""
+    file = folder / f"{name}_frames.parquet"
+    if not file.is_file():
+        return None
+    rows = pd.read_parquet(file)["row"].to_numpy(np.int64)
+    return SplitFrames(np.load(folder / f"{name}_frames.npy", mmap_mode="r"), rows)

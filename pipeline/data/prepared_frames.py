@@ -1,11 +1,9 @@
-"""All frames of files of several, of a prepared split (images.frame: all): a night's answers about them are measured
-on these. Owns the format: `<split>_frames.npy` (m, height, width, 3), and `<split>_frames.parquet`, the row of each
-one's file in the split. No model learns from them: of a file it has the middle frame.
+"""All frames of a prepared split's files of several (images.frame: all): a night's answers about them are measured on
+these. No model learns from them: of a file it has the middle frame.
 """
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +12,13 @@ from numpy.typing import NDArray
 
 from pipeline.core.log import log
 from pipeline.core.parallel import ordered_map
-from pipeline.data.prepared import SplitName
+from pipeline.data.prepared import SplitName, new_frames, write_rows_of_frames
 from pipeline.images.decode import UnreadableImage
 from pipeline.images.frames import count_frames, open_frames
 from pipeline.params.data import Images
 from pipeline.storage.files import read_validated
 
 MOST_BYTES = 4_000_000_000  # of the pixels of a split's frames: of more files some are drawn
-
-
-@dataclass(frozen=True, slots=True)
-class SplitFrames:
-    """The readable frames of files of several; position i of both is the same frame."""
-
-    images: NDArray[np.uint8]  # (m, height, width, 3), RGB, 0..255, memory-mapped
-    rows: NDArray[np.int64]  # (m,), of each one's file in the split's table; -1: damaged, and black
-
-    @property
-    def readable(self) -> NDArray[np.int64]:
-        """The positions of the frames that are not damaged."""
-        return np.flatnonzero(self.rows >= 0)
 
 
 def write_frames(folder: Path, name: SplitName, raw: Path, table: pd.DataFrame, rules: Images, workers: int) -> None:
@@ -53,7 +38,7 @@ def write_frames(folder: Path, name: SplitName, raw: Path, table: pd.DataFrame, 
     if len(rows) < len(several):
         log.info("Of %d %s files of several frames, all frames of %d are measured.", len(several), name, len(rows))
     shape = (sum(several[row] for row in rows), rules.height, rules.width, 3)
-    array = np.lib.format.open_memmap(folder / f"{name}_frames.npy", mode="w+", dtype=np.uint8, shape=shape)
+    array = new_frames(folder, name, shape)
     numbers: list[int] = []
     for row in rows:
         for pixels in _pixels(read_validated(raw / paths[row], digests[row]), rules, workers):
@@ -61,7 +46,7 @@ def write_frames(folder: Path, name: SplitName, raw: Path, table: pd.DataFrame, 
                 array[len(numbers)] = pixels
             numbers.append(-1 if pixels is None else row)
     array.flush()
-    pd.DataFrame({"row": np.array(numbers, np.int64)}).to_parquet(folder / f"{name}_frames.parquet", index=False)
+    write_rows_of_frames(folder, name, numbers)
 
 
 def _drawn(several: dict[int, int], digests: list[str], most: int) -> list[int]:
@@ -85,12 +70,3 @@ def _pixels(data: bytes, rules: Images, workers: int) -> Iterator[NDArray[np.uin
             return None
 
     return ordered_map(read, range(1, frames.count + 1), workers)
-
-
-def read_frames(folder: Path, name: SplitName) -> SplitFrames | None:
-    """Read them back, memory-mapped; None: no file of the split has several frames."""
-    file = folder / f"{name}_frames.parquet"
-    if not file.is_file():
-        return None
-    rows = pd.read_parquet(file)["row"].to_numpy(np.int64)
-    return SplitFrames(np.load(folder / f"{name}_frames.npy", mmap_mode="r"), rows)

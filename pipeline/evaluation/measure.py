@@ -7,8 +7,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 from pipeline.data.bursts import bursts_of
-from pipeline.data.prepared import Split
-from pipeline.data.prepared_frames import SplitFrames
+from pipeline.data.prepared import Split, SplitFrames
 from pipeline.data.split_units import unit_numbers
 from pipeline.evaluation.event_scores import event_scores
 from pipeline.evaluation.findings import Findings

@@ -11,9 +11,10 @@ from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import named, shown
 from pipeline.model.doubt import OUTLIER, REASONS
+from pipeline.night.frame_counts import FramesFound
 from pipeline.night.repeats import Known
 from pipeline.night.rows import STATUSES, InOrder, Row, of_files
-from pipeline.night.summary import Compared, FramesFound
+from pipeline.night.summary import Compared
 
 
 class LabelsError(NightshiftError):

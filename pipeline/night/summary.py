@@ -13,6 +13,7 @@ from pipeline.core.log import log
 from pipeline.core.text import counted, named
 from pipeline.night.camera_looks import LEAST, CameraLook
 from pipeline.night.event_counts import EventCounts
+from pipeline.night.frame_counts import FramesFound
 from pipeline.night.input_place import input_now
 from pipeline.night.moments import Moment
 from pipeline.registry.history import Finished, share_of
@@ -105,21 +106,6 @@ class ScenesFound(Part):
     unsure: int
     ignored: int
     unreadable: int
-
-
-class FramesFound(Part):
-    """The files of several frames (images.frame: all), and the rows of these frames by status."""
-
-    files: int
-    ok: int
-    unsure: int
-    unreadable: int
-    words: str = ""  # on what is certain of the answers; empty: nobody asked
-
-    @property
-    def in_all(self) -> int:
-        """The rows of frames."""
-        return self.ok + self.unsure + self.unreadable
 
 
 class Certified(Part):
@@ -271,7 +257,8 @@ def summary_lines(summary: NightSummary) -> list[str]:
     lines += summary.left_aside.lines if summary.left_aside else []
     lines += [summary.events.line] if summary.events else []
     lines += gap_lines(summary)
-    lines += [*scene_lines(summary), *frame_lines(summary)]
+    lines += scene_lines(summary)
+    lines += [summary.frames.line] if summary.frames else []
     lines += [*review_lines(summary), *drift_lines(summary)]
     lines += shadow_lines(summary)
     lines += [summary.not_certified] if summary.not_certified else []
@@ -329,15 +316,6 @@ def scene_lines(summary: NightSummary) -> list[str]:
     kinds = {"ok": found.ok, "unsure": found.unsure, "blank": found.ignored, "damaged": found.unreadable}
     words = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
     return [f"{found.files} larger than a tile, cut into {sum(kinds.values()):,} tiles: {words}"]
-
-
-def frame_lines(summary: NightSummary) -> list[str]:
-    """How many files have rows of their frames, and what came of these."""
-    if not (found := summary.frames):
-        return []
-    kinds = {"ok": found.ok, "unsure": found.unsure, "unreadable": found.unreadable}
-    words = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
-    return [f"{found.files:,} of several frames, which have {found.in_all:,} rows of their own: {words}"]
 
 
 def review_lines(summary: NightSummary) -> list[str]:

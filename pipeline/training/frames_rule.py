@@ -6,8 +6,7 @@ A certificate of images says nothing of these: of a file, a training sees the mi
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.prepared import Split
-from pipeline.data.prepared_frames import SplitFrames
+from pipeline.data.prepared import Split, SplitFrames
 from pipeline.data.split_units import unit_numbers
 from pipeline.model.answers import Answers
 from pipeline.model.certificate import FramesRule, Promise

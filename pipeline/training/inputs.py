@@ -10,8 +10,7 @@ from pipeline.backbones.weights import is_pretrained
 from pipeline.core.code import code_of, versions_of
 from pipeline.core.paths import FEATURES, PREPARED
 from pipeline.data.features import Features, TrainingRows, read_features, read_training_rows
-from pipeline.data.prepared import Dataset, Split, read_dataset, read_split
-from pipeline.data.prepared_frames import SplitFrames, read_frames
+from pipeline.data.prepared import Dataset, Split, SplitFrames, read_dataset, read_frames, read_split
 from pipeline.params.file import Params
 from pipeline.params.model import Train
 from pipeline.storage.files import sha256, sha256_of_file

@@ -3,6 +3,7 @@
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -248,8 +249,11 @@ def test_a_file_that_changes_or_is_gone_or_kills_has_one_row(source: Path) -> No
 
 def test_a_frame_that_hangs_costs_those_after_it(source: Path) -> None:
     opened = open_frames((source / "a.dcm").read_bytes(), RULES)
+    released = Event()
     with ThreadPoolExecutor(1) as pool:
+        pool.submit(released.wait)
         found = [*decoded(opened, "a.dcm", "", pool, Reading(1, 1, 0.0))]
+        released.set()
     assert [one.frame for one in found if isinstance(one, Unreadable)] == [1, 2, 3, 4, 5]
     assert {one.error for one in found if isinstance(one, Unreadable)} == {"frame 1 could not be read within 0 s"}
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.data.prepared import Split
-from pipeline.data.prepared_frames import SplitFrames
+from pipeline.data.prepared import Split, SplitFrames
 from pipeline.model.certificate import FramesRule
 from pipeline.params.file import Params
 from pipeline.training.frames_rule import frames_rule
