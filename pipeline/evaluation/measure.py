@@ -48,7 +48,7 @@ def measure(
     rule, level = engine.contract.events, params.evaluate.interval_level
     gap = rule.burst_seconds if rule else params.preprocess.burst_seconds
     found = event_scores(judged, bursts_of(test.table, gap), gap, rule, level)
-    of_frames = ask_about_frames(engine, reference, test, frames, params) if frames else None
+    of_frames = ask_about_frames(engine, reference, test, judged, frames, params) if frames else None
     evaluation = evaluation.model_copy(update={"events": found, "frames": of_frames})
     return Findings(evaluation, slices, robustness, evidence), judged
 
@@ -60,14 +60,15 @@ def ask_about(engine: Engine, reference: Reference | None, test: Split, batch_si
 
 
 def ask_about_frames(
-    engine: Engine, reference: Reference | None, test: Split, frames: SplitFrames, params: Params
+    engine: Engine, reference: Reference | None, test: Split, judged: Judged, frames: SplitFrames, params: Params
 ) -> FrameScores | None:
-    """The scores of the test files of several frames."""
+    """The scores of the test files of several frames. judged: the answers on the test split."""
     rows = frames.rows[frames.readable]
     batches = in_batches(frames.readable, params.batch.batch_size, "frames")
     outputs = outputs_of(engine, reference, (frames.images[part] for part in batches))
-    judged = ask(engine, test.labels[rows], outputs, unit_numbers(test.table)[rows])
-    return frame_scores(judged, rows, engine.contract.frames, params.evaluate.interval_level)
+    found = ask(engine, test.labels[rows], outputs, unit_numbers(test.table)[rows])
+    odd = None if judged.outliers is None else judged.outliers[rows]
+    return frame_scores(found, rows, engine.contract.frames, params.evaluate.interval_level, odd)
 
 
 def evaluate(

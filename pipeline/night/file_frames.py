@@ -1,8 +1,9 @@
 """The frames of a file, judged -> their rows, and behind them the one of their file. Asks no model.
 
-A file's label is the class with the highest mean probability over its frames, and that mean is its confidence. It looks
-as its middle frame does, which a model learns from; its outlier score is the median. An answer is `ok` only by a rule
-that validation has certified for its kind: that of images says nothing of frames, nor of means.
+A file's label is the class with the highest mean probability over its frames, and that mean is its confidence. How it
+looks, and whether it is an outlier, its middle frame says: a training learns from that one, and measures with it what
+is usual. An answer is `ok` only by a rule that validation has certified for its kind: that of images says nothing of
+frames, nor of means.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,8 +43,6 @@ class _Tally:
     contract: Contract
     mean: MeanAnswer = field(init=False)
     damaged: list[str] = field(default_factory=list)  # why
-    scores: list[float] = field(default_factory=list)
-    outliers: int = 0
     middle: Classified | None = None  # the readable frame that is next to the middle
 
     def __post_init__(self) -> None:
@@ -52,7 +51,7 @@ class _Tally:
     def judged(self, frame: Classified) -> Classified:
         """The frame by the rule for frames. Which labels cannot be excluded is measured for images only."""
         rule = self.contract.frames
-        why = self._doubts(frame.ranked[0][1], rule.frame if rule else None)
+        why = self._doubts(round(frame.ranked[0][1], DIGITS), rule.frame if rule else None)
         flags = (*(OUTLIER for flag in frame.flags if flag == OUTLIER), *why, *_of_look(frame))
         return replace(frame, flags=flags, unsure=any(flag in REASONS for flag in flags), candidates=())
 
@@ -70,9 +69,6 @@ class _Tally:
             return
         numbers = {name: number for number, name in enumerate(self.contract.class_names)}
         self.mean.add([(numbers[label], round(confidence, DIGITS)) for label, confidence in frame.ranked])
-        self.outliers += OUTLIER in frame.flags
-        if frame.outlier_score is not None:
-            self.scores.append(frame.outlier_score)
         middle = (self.begun.count + 1) // 2
         if self.middle is None or abs(frame.frame - middle) < abs(self.middle.frame - middle):
             self.middle = frame
@@ -86,13 +82,12 @@ class _Tally:
         means, names, rule = self.mean.means, self.contract.class_names, self.contract.frames
         best = np.argsort([-mean for mean in means], kind="stable")[:RANKS]
         ranked = tuple((names[number], means[number]) for number in best)
-        # As many outliers as not: then the median that is written is one, too.
-        outlier = (OUTLIER,) * (2 * self.outliers >= self.mean.images)
+        middle = self.middle
+        outlier = (OUTLIER,) * (OUTLIER in middle.flags)
         why = outlier + self._doubts(ranked[0][1], rule.file if rule else None)
-        flags = (*why, *_of_look(self.middle), *(DAMAGED_FRAMES,) * bool(self.damaged))
-        score = sorted(self.scores)[len(self.scores) // 2] if self.scores else None
+        flags = (*why, *_of_look(middle), *(DAMAGED_FRAMES,) * bool(self.damaged))
         return Classified(
-            path, digest, self.middle.width, self.middle.height, ranked, bool(why), score, flags, self.middle.light,
+            path, digest, middle.width, middle.height, ranked, bool(why), middle.outlier_score, flags, middle.light,
             taken=taken,
         )  # fmt: skip
 

@@ -28,7 +28,7 @@ def frames_rule(probabilities: NDArray[np.float32], frames: SplitFrames, val: Sp
     if train.target_confidence is None or files is None:
         return None
     return FramesRule(
-        frame=_promise(answers.confidence, answers, groups, train, train.target_confidence),
+        frame=_promise(answers.confidence.round(DIGITS), answers, groups, train, train.target_confidence),
         file=_promise(files.confidence.astype(np.float32), files.answers, files.groups, train, train.target_confidence),
     )
 
