@@ -29,7 +29,7 @@ def count_frames(data: bytes, rules: Images) -> int:
     try:
         with explained(data):
             frames = frames_of(read_elements(data, ("NumberOfFrames",), rules.max_megapixels, pixels=False))
-    except (UnreadableImage, ImportError):  # decoding it says why
+    except UnreadableImage:  # decoding it says why
         return 0
     return frames if frames > 1 else 0
 

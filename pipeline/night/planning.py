@@ -93,7 +93,8 @@ def begin(options: NightOptions, params: Params) -> Run:
         return _settle(options, params, (model, contract), (files, shards), tally.found())
 
     size = params.batch.shard_size
-    if contract.images.tiles:  # a scene takes as long as thousands of images, and finished shards survive
+    # A scene, or a file of many frames, takes as long as many images, and finished shards survive.
+    if contract.images.tiles or contract.images.frame == "all":
         size = min(size, SCENES_A_SHARD)
     return Run.begin(output, itertools.chain([first], images), size, settle)
 

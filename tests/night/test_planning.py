@@ -15,7 +15,7 @@ from tests.fixtures.project import draw_shape
 FILES = SCENES_A_SHARD + 2
 
 
-def test_shards_are_as_small_as_the_champions_tiles_ask_for(registry_project: Path) -> None:
+def test_shards_are_as_small_as_the_champions_tiles_or_frames_ask_for(registry_project: Path) -> None:
     photos = registry_project / "photos"
     draw_shape(photos / "0.png", "circle", seed=7)
     for number in range(1, FILES):
@@ -30,12 +30,13 @@ def test_shards_are_as_small_as_the_champions_tiles_ask_for(registry_project: Pa
         *registry_project.glob("mlruns/**/contract.json"),
     ]
     assert contracts
-    for contract in contracts:
-        about = json.loads(contract.read_text())
-        about["images"]["tiles"] = Tiles(size=64).model_dump()
-        contract.write_text(json.dumps(about))
-    cut = begun(photos, Path("predictions/cut"), params)
-    assert [len(cut.shard(number)) for number in range(cut.plan.shards)] == [SCENES_A_SHARD, 2]
+    for name, asked in {"cut": {"tiles": Tiles(size=64).model_dump()}, "all": {"tiles": None, "frame": "all"}}.items():
+        for contract in contracts:
+            about = json.loads(contract.read_text())
+            about["images"] |= asked
+            contract.write_text(json.dumps(about))
+        cut = begun(photos, Path("predictions") / name, params)
+        assert [len(cut.shard(number)) for number in range(cut.plan.shards)] == [SCENES_A_SHARD, 2]
     (photos / "empty").mkdir()
     with pytest.raises(ClassifyError, match="contains no image files"):
         begun(photos / "empty", Path("predictions/none"), params)
