@@ -25,8 +25,6 @@ pytest_plugins = [
     "tests.fixtures.filled_store",
     "tests.fixtures.prefect_server",
     "tests.fixtures.undisturbed",
-    "tests.fixtures.up",
-    "tests.fixtures.site",
     "tests.fixtures.web",
 ]
 
@@ -94,7 +92,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 SERVERS = {"s3", "bucket", "prefect_api", "up", "site"}  # fixtures
 # They share `nightshift up`, so one worker has them all, the last after the others: it changes the champion.
 OF_UP = [f"tests/flows/services/test_{name}.py" for name in ("processes", "worker", "pages")]
-OF_SITE = ["tests/flows/services/test_production.py", "tests/promises/test_shipped_defaults.py"]  # and these its site
+OF_SITE = [
+    "tests/flows/services/test_production.py",
+    "tests/flows/services/test_shipped_defaults.py",
+]  # and these its site
 TOGETHER = {file: files[0] for files in (OF_UP, OF_SITE) for file in files}
 
 

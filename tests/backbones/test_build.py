@@ -8,67 +8,26 @@ import keras
 import numpy as np
 import pytest
 
+from pipeline.backbones.applications import APPLICATIONS
 from pipeline.backbones.build import build_backbone
-from pipeline.backbones.keras_file import load_keras
 from pipeline.backbones.weights import FROM_SCRATCH, is_pretrained
 from pipeline.core.errors import NightshiftError
-from pipeline.model.engine import openvino_judging, openvino_network
-from pipeline.model.export import export_openvino
 from pipeline.params.data import Images
 from pipeline.params.model import Backbone, Model
-from tests.fixtures.images import noise
+from tests.fixtures.answers_alike import assert_trains_and_answers_alike_everywhere, photos, rules
 
-# The larger Lites are the same layers more often, of whom test_efficientnet_lite.py knows the places and the weights.
-LEFT_OUT = ("keras_hub", "keras_file", "efficientnet_lite1", "efficientnet_lite2")
-NAMES = [name for name in Backbone.__args__ if name not in LEFT_OUT]
+# The larger Lites are the same layers more often, of whom test_efficientnet_lite.py knows the places and the weights;
+# test_applications.py has the networks of keras.applications.
+ELSEWHERE = ("keras_hub", "keras_file", "efficientnet_lite1", "efficientnet_lite2", *APPLICATIONS)
+NAMES = [name for name in Backbone.__args__ if name not in ELSEWHERE]
 SMALLEST = {"inception_v3": 75}  # pixels; the others: 32
-SIZES = {"inception_v3": 96, "convnext_tiny": 32, "vgg16": 32}  # pixels of images to take a step with; others: 64
 
 
-def rules(size: int) -> Images:
-    return Images(width=size, height=size, fit="stretch", max_megapixels=1)
-
-
-def photos(size: int, count: int = 4) -> np.ndarray:
-    return np.stack([noise(size, size, seed) for seed in range(count)])
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_backbone_trains_is_saved_loaded_and_exported_and_answers_alike(name: str, tmp_path: Path) -> None:
-    size = SIZES.get(name, 64)
-    images = photos(size)
     keras.utils.set_random_seed(1)
-    backbone = build_backbone(Model(backbone=name, weights="none"), rules(size))
-    assert backbone.output.dtype == "float32"
-    assert len(backbone.output.shape) == 2
-    model = keras.Model(backbone.input, keras.layers.Dense(2, name="logits")(backbone.output))
-    for layer in backbone.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            # Halfway to the step's own statistics. With all or none of them a random network magnifies rounding: a
-            # change of 1e-6 of its input changes its answers by up to 0.2 of themselves.
-            layer.momentum = 0.5
-    before = [weight.numpy() for weight in backbone.trainable_weights]
-    model.compile(keras.optimizers.SGD(1e-3), "mse", run_eagerly=True)  # one step: tracing it would take longer
-    assert np.isfinite(model.train_on_batch(images.astype(np.float32), np.eye(2)[[0, 1] * 2]))
-    moved = [not np.array_equal(old, new) for old, new in zip(before, backbone.trainable_weights, strict=True)]
-    # Where a ReLU or a vanishing activation is at zero no gradient comes through: all but a few must move.
-    assert np.mean(moved) > 0.8
-
-    model.save(tmp_path / "model.keras")
-    loaded = load_keras(tmp_path / "model.keras")
-    export_openvino(loaded, tmp_path)
-    both = keras.Model(loaded.input, [loaded.output, loaded.layers[-1].input])
-    answers, expected = (np.asarray(part) for part in both(images.astype(np.float32)))
-    assert np.isfinite(answers).all()
-    scale = np.abs(answers).max()
-    np.testing.assert_allclose(np.asarray(model(images.astype(np.float32))) / scale, answers / scale, atol=1e-6)
-    exported = openvino_network(tmp_path / "model.xml", 2)(images)
-    np.testing.assert_allclose(exported / scale, answers / scale, atol=2e-5)
-    # To ask for the embeddings too changes no answer, not by a bit.
-    logits, embeddings = openvino_judging(tmp_path / "model.xml", 2)(images)
-    np.testing.assert_array_equal(logits, exported)
-    np.testing.assert_allclose(embeddings, expected, atol=2e-5 * np.abs(expected).max())
+    backbone = build_backbone(Model(backbone=name, weights="none"), rules(64))
+    assert_trains_and_answers_alike_everywhere(backbone, 64, tmp_path)
 
 
 @pytest.fixture
