@@ -217,7 +217,9 @@ def main(source: Path, count: int, without: list[str], peers: Path | None, liste
     with tempfile.TemporaryDirectory() as temporary:
         room = Path(temporary)
         copy_files(source, room / "images", count)
+        copy_files(source, room / "four", 4)
         found = {"nightshift": nightshift(room / "images", room / "night")}
+        four = nightshift(room / "four", room / "four-night")  # now: later its files may have left the memory
         for name in WAYS:
             if name not in without:
                 words = [sys.executable, str(Path(__file__).absolute()), str(room / "images"), "--way", name]
@@ -225,8 +227,6 @@ def main(source: Path, count: int, without: list[str], peers: Path | None, liste
         for name in PEERS if peers else ():
             script = str(Path(__file__).with_name("peers.py").absolute())
             found[name] = measure([str(peers), script, name, str(room / "images"), str(room / "out.csv")])
-        copy_files(source, room / "four", 4)
-        four = nightshift(room / "four", room / "four-night")
         peak = memory_of(listed, room / "many", room / "many-night") if listed else 0.0
     for name, taken in found.items():
         print(f"{name:12} {taken.seconds:7.1f} s {count / taken.seconds:7.0f} images/s {taken.megabytes:7.0f} MB")
