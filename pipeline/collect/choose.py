@@ -1,7 +1,7 @@
 """Which pictures are kept: one so often, one when something has changed; none that shows nothing, none twice."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.collect.gaps import Reason
 from pipeline.collect.look import Glance, glance
 
+STANDS = timedelta(minutes=30)  # so long the same but for its clock: longer than any group of pictures of a video
 EARLY = 0.25  # seconds: frames come when the camera has them, and must not drift to every second one
 
 
@@ -37,6 +38,7 @@ class Chooser:
         """Nothing was seen yet."""
         self._wish = wish
         self._before: Glance | None = None
+        self._still: tuple[bytes, datetime | None] | None = None  # the middle of the last picture, and since when
         self._kept: Glance | None = None
         self._kept_at: datetime | None = None
 
@@ -46,13 +48,20 @@ class Chooser:
         self._before = seen
         if seen.brightness < self._wish.black:
             return Seen(seen, Reason.BLACK, "")
-        if before and seen.is_again(before):
+        if (before and seen.is_again(before)) or self._stands(seen, at):
             return Seen(seen, Reason.FROZEN, "")
         return Seen(seen, None, self._why(seen, at))
 
     def keep(self, seen: Seen, at: datetime | None) -> None:
         """It was kept."""
         self._kept, self._kept_at = seen.glance, at
+
+    def _stands(self, seen: Glance, at: datetime | None) -> bool:
+        """Whether nothing but a clock at its edge has changed for long."""
+        if self._still is None or self._still[0] != seen.middle:
+            self._still = (seen.middle, at)
+        since = self._still[1]
+        return at is not None and since is not None and at - since >= STANDS
 
     def _why(self, seen: Glance, at: datetime | None) -> str:
         every, change = self._wish.every, self._wish.change

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.collect.address import CLIPS, Address, Kind
 from pipeline.collect.choose import Chooser
-from pipeline.collect.clips import SETTLED, clips_in
+from pipeline.collect.clips import SETTLED, clips_in, root_of
 from pipeline.collect.collector import NoPictureError, Tools, begin
 from pipeline.collect.frame import Frame, SourceLost, Why
 from pipeline.collect.gaps import GAPS_CSV, Gaps, Reason
@@ -62,16 +62,16 @@ def clips_there(folder: Address) -> list[Clip]:
     for one in clips_in(folder):
         with suppress(FileNotFoundError):  # taken away meanwhile
             about = Path(one.place).stat()
-            path = Path(one.place).relative_to(folder.place).as_posix()
+            path = Path(one.place).relative_to(root_of(folder)).as_posix()
             found.append(Clip(path, about.st_size, about.st_mtime_ns))
     return sorted(found, key=lambda one: (one.modified_ns, one.path))
 
 
 class ClipFolder:
-    """The collector of one folder of clips."""
+    """The collector of one folder of clips, or of one clip."""
 
     def __init__(self, tools: Tools, address: Address, read: Callable[[Address], Iterator[Frame]]) -> None:
-        """address: of the folder. read: the frames of a clip; raises SourceLost where it is broken."""
+        """address: of the folder, or of the clip. read: the frames of a clip; raises SourceLost where it is broken."""
         self._tools, self._address, self._read, self._clock = tools, address, read, tools.clock
         now, folder = tools.clock.now(), tools.album.folder
         self._signs, self._gaps = Signs(folder, now, tools.tell), Gaps(folder / GAPS_CSV, tools.rules, now)
@@ -132,7 +132,7 @@ class ClipFolder:
             return set()
         now = self._clock.now()
         for clip in there:
-            if clip in before and clip not in self._done and clip.bytes:
+            if clip in before and clip not in self._done:
                 try:
                     self._take(clip)
                 except (OSError, NoRoomError) as error:
@@ -169,7 +169,7 @@ class ClipFolder:
     def _sha256(self, clip: Clip, sizes: set[int]) -> tuple[str, dict[int, str]]:
         """The SHA-256 of a clip, and of its first so many bytes; it may take minutes, with signs of life."""
         digest, starts, done = hashlib.sha256(), dict[int, str](), 0
-        with (Path(self._address.place) / clip.path).open("rb") as opened:
+        with (root_of(self._address) / clip.path).open("rb") as opened:
             while piece := opened.read(min([PIECE, *(size - done for size in sizes if size > done)])):
                 digest.update(piece)
                 done += len(piece)
@@ -181,7 +181,7 @@ class ClipFolder:
     def _keep_of(self, clip: Clip, skip: int) -> int:
         """Keep the pictures of a clip but for the first `skip`; returns how many it has in all."""
         chooser, self._count = Chooser(self._tools.wish), 0
-        for frame in self._read(Address(Kind.CLIP, str(Path(self._address.place) / clip.path))):
+        for frame in self._read(Address(Kind.CLIP, str(root_of(self._address) / clip.path))):
             seen = chooser.look(frame.pixels, frame.source_time)
             self._signs.alive(self._clock.now())
             if not seen.why:

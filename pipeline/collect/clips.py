@@ -33,21 +33,30 @@ MISSING_END = 1.0  # seconds that may lack at a clip's end before it counts as c
 def clips_in(address: Address, settled: float = SETTLED) -> list[Address]:
     """The clips of a folder and its subfolders, by name; without hidden ones and those still being written.
 
-    settled: seconds since the last change. Raises SourceLost for a folder that is not there.
+    address: also of one clip. settled: seconds since the last change. Raises SourceLost for what is not there.
     """
-    folder = Path(address.place)
+    folder, is_clip = root_of(address), address.kind is Kind.CLIP
     try:
-        files = [file for file in folder.rglob("*") if file.suffix.lower() in CLIPS]
-        if not folder.is_dir():
+        if folder.is_file():
+            raise SourceLost(address, Why.MISSING, f"it is neither a folder nor a clip ({', '.join(sorted(CLIPS))}).")
+        files = [Path(address.place)] if is_clip else [*folder.rglob("*")]
+        if not (files[0].is_file() if is_clip else folder.is_dir()):
             raise NotADirectoryError
+        files = [file for file in files if file.suffix.lower() in CLIPS]
         young = time() - settled
         inside = folder.resolve()
         found = [file for file in files if file.is_file() and file.resolve().is_relative_to(inside)]
         found = [file for file in found if file.stat().st_mtime <= young]
     except OSError as error:
-        raise _no_file(address, error, "a folder of clips") from None
+        raise _no_file(address, error, "a clip" if is_clip else "a folder of clips") from None
     shown = [file for file in found if not any(map(is_hidden, file.relative_to(folder).parts))]
     return [Address(Kind.CLIP, str(file)) for file in sorted(shown)]
+
+
+def root_of(address: Address) -> Path:
+    """The folder of a clip, or of clips."""
+    place = Path(address.place)
+    return place.parent if address.kind is Kind.CLIP else place
 
 
 def clip_frames(address: Address, every: float, stop: Event | None) -> Iterator[Frame]:

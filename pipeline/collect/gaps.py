@@ -57,7 +57,7 @@ class Rules:
     least: timedelta  # so long without a new picture
     window: tuple[time, time] | None = None  # its hours; None: always
     zone: tzinfo | None = None  # of these; None: this machine's
-    waits: bool = False  # whether what it has waits for a collector: a folder of clips, which carry their own time
+    waits: bool = False  # whether what it has waits for a collector: clips, which carry their own time
 
     def hours(self, start: datetime, end: datetime) -> list[Span]:
         """The parts of the time between that lie within the hours."""
@@ -73,7 +73,7 @@ class Rules:
 
 def rules_of(collect: Collect, source: Source) -> Rules:
     """What is a gap of a source: never less than the time between two pictures that are looked at."""
-    waits = kind_of(source.address, os.environ) is Kind.FOLDER
+    waits = kind_of(source.address, os.environ) in (Kind.FOLDER, Kind.CLIP)
     return Rules(timedelta(seconds=max(collect.gap_of(source), 2 * source.spacing)), source.window, waits=waits)
 
 

@@ -91,6 +91,6 @@ def collector_of(
     def read(address: Address) -> Iterator[Frame]:
         return frames(address, every=source.spacing, stop=clock.stop)
 
-    if job.address.kind is Kind.FOLDER:
+    if job.address.kind in (Kind.FOLDER, Kind.CLIP):
         return ClipFolder(tools, job.address, read)
     return Collector(tools, lambda: read(job.address))

@@ -21,6 +21,7 @@ from pipeline.params.night import Batch, Privacy
 from pipeline.params.notify import Notify
 from pipeline.params.register import Register
 
+HIDDEN = "…"
 # Keys of earlier versions, and what to write instead.
 RENAMED = {
     "train.outlier_percentile": "train.outlier_alarms, the share of false alarms: 0.05 where the percentile was 95",
@@ -98,6 +99,8 @@ def _lines(path: Path, values: object, faults: Sequence[Any]) -> Iterator[str]:
 def _line(path: Path, key: str, fault: Any) -> str:
     """One fault as one line: the key, the value, what is allowed."""
     match fault["type"]:
+        case "missing" if any(isinstance(part, int) for part in fault["loc"]):  # a part of a list, which has no default
+            return f"{path}: {key} is missing."
         case "missing" if is_checkout(path.absolute().parent):
             return f"{path}: {key} is missing; add it again, as in the committed one: `git show HEAD:params.yaml`."
         case "missing":
@@ -110,11 +113,17 @@ def _line(path: Path, key: str, fault: Any) -> str:
             hint = f"did you mean {close[0]}? " if close else ""
             return f"{path}: {key} is not a known key; {hint}Allowed here: {', '.join(allowed)}."
         case "value_error":
-            return f"{path}: {key}: {fault['ctx']['error']}."
+            return f"{path}: {key}: {str(fault['ctx']['error']).replace(repr(fault['input']), _shown(fault))}."
         case _:
             message = fault["msg"][0].lower() + fault["msg"][1:]
-            value = without_password(repr(fault["input"]))
+            value = _shown(fault)
             return f"{path}: {key} is {value}; {message.replace('input should be', 'it must be')}."
+
+
+def _shown(fault: Any) -> str:
+    """The value that is wrong. Of what may be a camera's address nothing: a password may stand anywhere in it."""
+    value = without_password(repr(fault["input"]))
+    return HIDDEN if fault["loc"][0] == "collect" and "://" in value else value
 
 
 def _key(location: Sequence[str | int], values: Any) -> str:

@@ -10,15 +10,18 @@ from pathlib import Path
 import av
 import pytest
 
-from pipeline.collect.address import Address, Kind
+from pipeline.collect.address import Address, Kind, read_address
 from pipeline.collect.choose import Wish
 from pipeline.collect.clip_folder import CLIPS_CSV, ClipFolder
-from pipeline.collect.clock import Stopped
+from pipeline.collect.clips import clips_in
+from pipeline.collect.clock import Stopped, SystemClock
 from pipeline.collect.collector import NoPictureError, Tools
+from pipeline.collect.frame import SourceLost
 from pipeline.collect.frames import frames
 from pipeline.collect.gaps import GAPS_CSV, Gap, Reason, Rules, read_gaps, rules_of
 from pipeline.collect.kept import Album, Kept
 from pipeline.collect.room import Limits, Room
+from pipeline.collect.start import Job, collector_of
 from pipeline.collect.state import gaps_between
 from pipeline.params.collect import Collect, Source
 from tests.fixtures.days import NOON, QuickClock, scene
@@ -98,6 +101,7 @@ def test_a_broken_clip_is_a_row_with_its_reason_and_goes_on_where_its_copy_went_
     clip = tmp_path / "clips" / "one.mkv"
     clip.parent.mkdir()
     (tmp_path / "clips" / "none.mp4").write_bytes(b"not a film")
+    (tmp_path / "clips" / "empty.mp4").touch()
     clip.write_bytes(whole[: len(whole) * 2 // 3])
     for file in clip.parent.iterdir():
         os.utime(file, (OLD, OLD))
@@ -106,6 +110,7 @@ def test_a_broken_clip_is_a_row_with_its_reason_and_goes_on_where_its_copy_went_
     found = {path: (pictures, error) for path, pictures, error in rows(tmp_path / "out")}
     assert found["none.mp4"][0] == 0
     assert found["none.mp4"][1]
+    assert found["empty.mp4"] == (0, "the file is empty.")
     assert found["one.mkv"][0] == len(part)
     assert found["one.mkv"][1]
     clip.write_bytes(whole)
@@ -166,6 +171,21 @@ def test_neither_time_without_a_new_clip_nor_without_a_collector_is_a_gap(tmp_pa
     assert timedelta(minutes=59) <= unreachable.end - now <= timedelta(hours=1)
 
 
+def test_one_clip_is_a_source_that_is_taken_in_once(tmp_path: Path) -> None:
+    clip = record(tmp_path / "clips" / "one.mp4", 3)
+    record(tmp_path / "clips" / "other.mp4", 2)
+    job = Job(Source(name="a", address=str(clip), every=1), Collect(free_gb=0), read_address(str(clip)), tmp_path)
+    job.folder.mkdir()
+    for _ in range(2):
+        collector_of(job, SystemClock(), lambda *_: set(), lambda _: None).once()
+    assert rows(job.folder) == [("one.mp4", 3, "")]
+    kept = [row.source_time[:19] for row in Album(job.folder, "a").rows()]
+    assert kept == [f"2026-05-30T20:00:0{second}" for second in range(3)]
+    neither = Address(Kind.FOLDER, str(tmp_path / "a/clips.csv"))
+    with pytest.raises(SourceLost, match="it is neither a folder nor a clip"):
+        clips_in(neither)
+
+
 def test_which_sources_wait_follows_from_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SET", "rtsp://10.0.0.7/live")
     monkeypatch.delenv("UNSET", raising=False)
@@ -179,7 +199,7 @@ def test_which_sources_wait_follows_from_the_address(monkeypatch: pytest.MonkeyP
         "/dev/video0",
     ]
     found = [rules_of(Collect(), Source(name="a", address=one)).waits for one in addresses]
-    assert found == [True, True, False, False, False, False, False]
+    assert found == [True, True, True, False, False, False, False]
 
 
 def test_a_full_disk_is_a_gap(tmp_path: Path) -> None:

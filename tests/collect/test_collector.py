@@ -58,6 +58,28 @@ def test_a_day_with_three_faults_has_each_in_gaps_csv(tmp_path: Path) -> None:
     assert len(rows) == pytest.approx(6 * 10 - 4 * 3, abs=4)
 
 
+def test_a_frozen_picture_with_a_running_clock_is_noticed_after_half_an_hour(tmp_path: Path) -> None:
+    def clock_runs(at: datetime) -> NDArray[np.uint8]:
+        pixels = scene(NOON)
+        pixels[:6, :40] = scene(at)[:6, :40]
+        return pixels
+
+    def a_leaf_moves(at: datetime) -> NDArray[np.uint8]:
+        pixels = clock_runs(at)
+        pixels[24, 30, 1] = at.minute // 5 % 2  # one pixel by one level is enough: a sensor's noise does more
+        return pixels
+
+    begun, end = NOON + HOUR, NOON + 2 * HOUR
+    clock = QuickClock(NOON, end + HOUR / 4)
+    run(tmp_path, clock, Camera(clock, 300.0, {(NOON, begun): a_leaf_moves, (begun, end): clock_runs}))
+    [gap] = read_gaps(tmp_path / GAPS_CSV)
+    assert (gap.reason, gap.end) == (Reason.FROZEN, end)
+    assert gap.start - begun == 25 * MINUTE, "the last picture before anybody could know"
+    kept = [datetime.fromisoformat(row.arrived_at) for row in Album(tmp_path, "gate-2").rows()]
+    assert not [at for at in kept if gap.start < at < gap.end]
+    assert len(kept) == 12 + 6 + 3
+
+
 def test_hours_are_kept_over_midnight_and_what_lies_outside_is_no_gap(tmp_path: Path) -> None:
     clock = QuickClock(NOON + 9 * HOUR, NOON + 36 * HOUR)
     run(tmp_path, clock, Camera(clock, 3600.0, {}), Rules(30 * MINUTE, (time(23), time(22)), UTC))

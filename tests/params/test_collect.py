@@ -59,8 +59,21 @@ def test_two_sources_never_share_a_folder(tmp_path: Path) -> None:
         load(tmp_path, {"name": "Gate", "address": "x"}, {"name": "gate", "address": "y"})
 
 
-def test_a_password_is_in_no_error_and_no_repr(tmp_path: Path) -> None:
+ADDRESSES = ("rtsp://viewer:sesame@10.0.0.7/", "http://10.0.0.7/?usr=viewer&pwd=sesame")
+WRONG = {
+    "a mapping": lambda address: {"name": "gate-2", "address": address},
+    "a text": lambda address: [address],
+    "a list": lambda address: [{"name": "gate-2", "address": [address]}],
+    "a name": lambda address: [{"name": address, "address": "gate-2"}],
+    "no address": lambda address: [{"name": "gate-2", "adress": address}],
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_password_is_in_no_error_and_no_repr(tmp_path: Path, address: str, wrong: str) -> None:
     with pytest.raises(ParamsError) as refused:
-        load(tmp_path, sources={"name": "gate-2", "address": "rtsp://viewer:sesame@10.0.0.7/"})
+        load(tmp_path, sources=WRONG[wrong](address))
     assert "sesame" not in str(refused.value)
+    assert ("collect.sources.gate-2.address is missing.\n" in str(refused.value)) == (wrong == "no address")
     assert "sesame" not in repr(load(tmp_path, {"name": "a", "address": "rtsp://viewer:sesame@10.0.0.7/"}))

@@ -23,10 +23,9 @@ from pipeline.preprocess import main as preprocess
 from pipeline.validate import main as validate
 from tests.fixtures.nights import classify, rows
 from tests.fixtures.project import change_params
-from tests.fixtures.taken import jpeg
+from tests.fixtures.taken import OXFORD, jpeg
 
 NOON = datetime.datetime(2024, 5, 1, 12, 30, 15)
-OXFORD = {"latitude": (51, 45, 7.2), "longitude": (1, 15, 28.8), "sides": "NW"}
 SIGNS = (
     rb"51\.752", rb"-1\.258", rb"51[,\xc2\xb0 ]+45",
     *(re.escape(struct.pack(f"{order}4I", 51 * 100, 100, 45 * 100, 100)) for order in "<>"),  # EXIF's rationals
@@ -100,6 +99,17 @@ def test_a_night_says_no_place_unless_it_is_kept(
     assert sorted(file.name for file in telling(taken_out(tmp_path, params.privacy))) == (
         ["answers.geojson", "datapackage.json", "deployments.csv"] if location == "keep" else []
     )
+
+
+def test_what_a_whole_training_leaves_says_no_place(untouched: Path) -> None:
+    """Its images say it: features, model, reports, MLflow's store and artifacts, prepared pixels and logs do not."""
+    pictures = [untouched / RAW, untouched / ".dvc/cache"]
+    found = [*telling(untouched)]
+    assert {file.suffix for file in found if untouched / RAW in file.parents} == {".png"}
+    assert [file for file in found if not any(folder in file.parents for folder in pictures)] == []
+    kept = [untouched / name for name in ("data/features", "models/current", "reports")]
+    assert all(any(folder.iterdir()) for folder in kept)
+    assert [*untouched.glob("**/artifacts/**/contract.json")]
 
 
 def test_what_training_keeps_of_pictures_says_no_place(data: Path) -> None:
