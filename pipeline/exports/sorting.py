@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.core.errors import NightshiftError
+from pipeline.core.paths import RAW
 from pipeline.core.text import named, shown
 from pipeline.data.label_folders import folder_of
 from pipeline.exports.finished import Finished, Photograph
@@ -53,6 +54,11 @@ def sort(night: Finished, folder: Path, how: How = How.LINK, advance: Callable[[
         raise SortError(
             f"{shown(str(folder))} and the folder of the photographs, {shown(str(source))}, lie in each other: the "
             "next night would classify the links too. Name a folder elsewhere."
+        )
+    if target.is_relative_to(RAW.resolve()):
+        raise SortError(
+            f"{shown(str(folder))} lies in {RAW}, and the next training would learn the model's own answers, which "
+            "nobody has judged. Name a folder elsewhere; `nightshift review` is the way to learn from a night."
         )
     before = _require_ours(target)
     found, record = Sorted(replaced=before if before != night.output.name else ""), {}

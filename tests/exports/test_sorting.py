@@ -84,6 +84,9 @@ def test_again_is_the_same_and_another_night_takes_its_place(project: Path, how:
 def test_what_is_anothers_stays(project: Path) -> None:
     inside = nightshift("sort", "latest", "photos/sorted", cwd=project, check=False)
     assert "lie in each other: the next night would classify the links too" in inside.stderr
+    learnt = nightshift("sort", "latest", "data/raw", cwd=project, check=False)
+    assert "the next training would learn the model's own answers, which nobody has judged" in learnt.stderr
+    assert not (project / "data").exists()
     nightshift("sort", "latest", "out", "--hard", cwd=project)
     (project / "out/wolf/notes.txt").write_text("mine")
     said = nightshift("sort", "latest", "out", cwd=project, check=False)
