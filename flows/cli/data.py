@@ -203,13 +203,16 @@ def data_tiles(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for their tiles.")],
 ) -> None:
     """Cut scenes into tiles by images.tiles, as nights do, to label them and learn from them."""
-    from pipeline.core.text import counted, shown
+    from pipeline.core.log import log
+    from pipeline.core.text import counted, named, shown
     from pipeline.params.file import load_params
     from pipeline.sources.cut import TABLE, cut
 
     found = cut(source, folder, load_params())
-    for line in found.failed:
-        typer.echo(f"left out: {shown(line)}", err=True)
+    if found.failed:
+        log.warning("Left out, as %s not be read: %s", counted(len(found.failed), "part could"), named(found.failed))
+        for line in found.failed:
+            typer.echo(f"left out: {shown(line)}", err=True)  # into the command's log file
     typer.echo(
         f"{counted(found.tiles, 'tile')} of {counted(found.scenes, 'scene')}, {found.ignored:,} blank ones left out, "
         f"{counted(found.whole, 'picture')} no larger than a tile: {folder}"

@@ -1,6 +1,5 @@
 """The command `nightshift review`: a person looks at images in a browser, and judges them."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,7 +68,7 @@ def review(
             _browse(address)
 
     with interruptible(lambda: f"Every judgement is in {JUDGEMENTS}; the same command goes on."):
-        serve(opened, params.compute, port, tell, partial(typer.echo, err=True), Trainer(TRAIN))
+        serve(opened, params.compute, port, tell, trainer=Trainer(TRAIN))
 
 
 def _browse(address: str) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from pipeline.core.cells import csv_path, guarded
 from pipeline.core.errors import NightshiftError
 from pipeline.core.terminal import progress_bar
+from pipeline.core.text import named
 from pipeline.data.label_folders import label_of
 from pipeline.night.reading import Decoded, Reading, SceneFile, read_image
 from pipeline.night.rows import Unreadable
@@ -66,6 +67,9 @@ def cut(source: Path, folder: Path, params: Params) -> Cut:
             top, _, below = path.partition("/")
             found.labelled &= bool(below)
             rows.append([csv_path(name), guarded(label_of(top)) if below else "", guarded(csv_path(path))])
+    if not rows:
+        why = named(found.failed) if found.failed else f"all {found.ignored:,} are blank (images.tiles.blank_below)"
+        raise CutError(f"{source} gives no tile: {why}.")
     with replacing(folder / TABLE) as beside, beside.open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([TABLE_COLUMNS, *rows])
     return found

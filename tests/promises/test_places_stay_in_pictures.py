@@ -56,6 +56,12 @@ def telling(folder: Path) -> Iterator[Path]:
                 yield file
 
 
+def made_and_telling(project: Path) -> list[Path]:
+    """Those below a project's folder that are none of its images, nor of their copies in DVC's cache."""
+    images = (project / RAW, project / ".dvc/cache")
+    return [file for file in telling(project) if not any(folder in file.parents for folder in images)]
+
+
 def taken_out(folder: Path, privacy: Privacy) -> Path:
     """A folder with all that a night in `folder`/out is taken out as."""
     night, taken = finished_night(str(folder / "out")), folder / "taken"
@@ -95,7 +101,7 @@ def test_a_night_says_no_place_unless_it_is_kept(
     assert sorted(file.name for file in telling(tmp_path / "out")) == said
     columns = pd.read_parquet(tmp_path / "out/predictions.parquet")
     assert ("latitude" in columns) == (location == "keep")
-    assert not [file for file in telling(Path()) if RAW not in file.parents], "in logs, MLflow's store or its artifacts"
+    assert made_and_telling(Path()) == [], "in logs, MLflow's store or its artifacts"
     assert sorted(file.name for file in telling(taken_out(tmp_path, params.privacy))) == (
         ["answers.geojson", "datapackage.json", "deployments.csv"] if location == "keep" else []
     )
@@ -103,10 +109,8 @@ def test_a_night_says_no_place_unless_it_is_kept(
 
 def test_what_a_whole_training_leaves_says_no_place(untouched: Path) -> None:
     """Its images say it: features, model, reports, MLflow's store and artifacts, prepared pixels and logs do not."""
-    pictures = [untouched / RAW, untouched / ".dvc/cache"]
-    found = [*telling(untouched)]
-    assert {file.suffix for file in found if untouched / RAW in file.parents} == {".png"}
-    assert [file for file in found if not any(folder in file.parents for folder in pictures)] == []
+    assert all(SIGN.search(file.read_bytes()) for file in (untouched / RAW).rglob("*.png"))
+    assert made_and_telling(untouched) == []
     kept = [untouched / name for name in ("data/features", "models/current", "reports")]
     assert all(any(folder.iterdir()) for folder in kept)
     assert [*untouched.glob("**/artifacts/**/contract.json")]
@@ -121,4 +125,4 @@ def test_what_training_keeps_of_pictures_says_no_place(data: Path) -> None:
 
     assert len(pd.read_parquet("data/prepared/train.parquet")) < len(pictures)
     assert sorted(file.suffix for file in telling(data)) == [".jpg"] * len(pictures)
-    assert not [file for file in telling(Path()) if RAW not in file.parents]
+    assert made_and_telling(Path()) == []

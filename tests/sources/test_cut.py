@@ -14,6 +14,7 @@ from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.sources.cut import CutError, cut
 from tests.fixtures.nasty_formats import encoded
+from tests.fixtures.project import REPOSITORY, nightshift
 from tests.fixtures.scenes import HEIGHT, RULES, TILES, WIDTH, picture, tiff_of
 
 
@@ -78,3 +79,21 @@ def test_without_a_size_nothing_is_cut(tmp_path: Path, params: Params) -> None:
     whole = params.model_copy(update={"images": Images.model_validate(RULES.model_dump() | {"tiles": None})})
     with pytest.raises(CutError, match=r"images\.tiles in params\.yaml is null"):
         cut(tmp_path, tmp_path / "out", whole)
+
+
+def test_a_person_hears_what_could_not_be_cut(tmp_path: Path) -> None:
+    text = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
+    assert "  tiles: null " in text
+    (tmp_path / "params.yaml").write_text(text.replace("  tiles: null ", "  tiles: {size: 64} #"), encoding="utf-8")
+    (tmp_path / "scenes").mkdir()
+    data = tiff_of(picture(), tile=(64, 64))
+    (tmp_path / "scenes/cut.tif").write_bytes(data[:-5000])
+    said = nightshift("data", "tiles", "scenes", "some", cwd=tmp_path).stderr
+    assert "not be read: cut.tif at " in said
+    (tmp_path / "scenes/cut.tif").write_bytes(data[:100])
+    failed = nightshift("data", "tiles", "scenes", "none", cwd=tmp_path, check=False)
+    assert "scenes gives no tile: cut.tif: damaged image" in failed.stderr
+    assert (failed.returncode, (tmp_path / "none").exists()) == (1, False)
+    (tmp_path / "scenes/cut.tif").write_bytes(tiff_of(np.full_like(picture(), 90), tile=(64, 64)))
+    blank = nightshift("data", "tiles", "scenes", "none", cwd=tmp_path, check=False)
+    assert "are blank (images.tiles.blank_below)" in blank.stderr
