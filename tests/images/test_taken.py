@@ -16,12 +16,13 @@ from pipeline.images.decode import decode
 from pipeline.images.taken import Taken, read_taken
 from pipeline.params.data import Images
 from tests.fixtures.dicom_files import PATIENT, dicom
-from tests.fixtures.taken import IMAGE, OXFORD, exif, jpeg, xmp
+from tests.fixtures.taken import IMAGE, exif, jpeg, xmp
 
 RULES = Images(width=32, height=32, fit="stretch", max_megapixels=10)
 NOON = datetime.datetime(2024, 5, 1, 12, 30, 15)
 EAST_2 = datetime.timezone(datetime.timedelta(hours=2))
 GPS_AGO = datetime.timedelta(hours=2, seconds=3)
+OXFORD = {"latitude": (51, 45, 7.2), "longitude": (1, 15, 28.8), "sides": "NW", "altitude": 61.5}
 
 
 def saved(form: str, **options: Any) -> bytes:
@@ -76,7 +77,7 @@ def test_time_and_camera_are_as_the_file_says_on_both_roads(
 
 
 def test_a_place_has_its_signs_and_its_height() -> None:
-    taken = read_taken(jpeg(NOON, "", **OXFORD, altitude=61.5, below_the_sea=True))
+    taken = read_taken(jpeg(NOON, "", **OXFORD, below_the_sea=True))
     by_xmp = read_taken(
         saved("JPEG", xmp=xmp(GPSLatitude="51,45.12N", GPSLongitude="1,15,28.8W", GPSAltitude="615/10"))
     )
