@@ -20,7 +20,7 @@ def frame_scores(
     """The scores of the test files of several frames; None where there are none.
 
     judged: the answers for their frames; files: (m,), the number of each one's file; rule: the model's;
-    odd_files: (m,), whether each one's file is an outlier, as its middle frame says; None: no file is.
+    odd_files: (m,), whether each one's file is an outlier, as its middle frame says; None: every file is usual.
     """
     found = event_scores(replace(judged, outliers=odd_files), files, 0.0, rule.file if rule else None, level)
     if found is None:

@@ -41,11 +41,13 @@ class _Tally:
 
     begun: FramesBegun
     contract: Contract
+    numbers: dict[str, int] = field(init=False)  # of the classes
     mean: MeanAnswer = field(init=False)
     damaged: list[str] = field(default_factory=list)  # why
     middle: Classified | None = None  # the readable frame that is next to the middle
 
     def __post_init__(self) -> None:
+        self.numbers = {name: number for number, name in enumerate(self.contract.class_names)}
         self.mean = MeanAnswer(len(self.contract.class_names))
 
     def judged(self, frame: Classified) -> Classified:
@@ -67,8 +69,7 @@ class _Tally:
         if isinstance(frame, Unreadable):
             self.damaged.append(frame.error)
             return
-        numbers = {name: number for number, name in enumerate(self.contract.class_names)}
-        self.mean.add([(numbers[label], round(confidence, DIGITS)) for label, confidence in frame.ranked])
+        self.mean.add([(self.numbers[label], round(confidence, DIGITS)) for label, confidence in frame.ranked])
         middle = (self.begun.count + 1) // 2
         if self.middle is None or abs(frame.frame - middle) < abs(self.middle.frame - middle):
             self.middle = frame

@@ -5,7 +5,7 @@ costs only itself; one that hangs costs those after it, too.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import dataclass
@@ -18,14 +18,13 @@ from pipeline.images.taken import read_taken
 from pipeline.images.taken_values import UNKNOWN, Taken
 from pipeline.night.reading import Decoded, FramesFile, Read, Reading, ReadingError, cannot_be_read, most_bytes, unfit
 from pipeline.night.rows import Unreadable
-from pipeline.night.scene_reading import CHANGED, CRASHED, OfScene
+from pipeline.night.scene_reading import CHANGED, CRASHED, OfScene, Survives
 from pipeline.params.data import Images
 from pipeline.storage.files import UnfitFile, sha256
 from pipeline.storage.folders import Folder
 
 AHEAD = 2  # frames decoded ahead, for each thread
 NO_LIMIT = 1e6  # seconds
-Survives = Callable[[Folder, str, Images], bool]  # whether a file can be read without the death of the process
 
 
 @dataclass(frozen=True, slots=True)

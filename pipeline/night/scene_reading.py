@@ -34,7 +34,7 @@ AHEAD = 2  # tiles read ahead, for each thread
 NO_LIMIT = 1e6  # seconds
 CRASHED = "its decoder crashed; the file is damaged, or made to do harm"
 CHANGED = "the file changed while it was read"
-Survives = Callable[[Folder, str, Images], bool]  # whether a scene can be read without the death of the process
+Survives = Callable[[Folder, str, Images], bool]  # whether a file can be read without the death of the process
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from pipeline.model.engine import Engine, load_engine
 from pipeline.model.ranked import RANKS
 from pipeline.model.reference import Reference, read_reference
 from pipeline.night.file_frames import with_files
-from pipeline.night.frame_reading import OfFrames, with_frames
+from pipeline.night.frame_reading import OfFrames, walk_frames, with_frames
 from pipeline.night.ledger import Done, Run, known_of, model_of
 from pipeline.night.processes import pays as processes_pay
 from pipeline.night.processes import read_by_processes
@@ -33,9 +33,9 @@ from pipeline.night.reading import Decoded, Decoder, FramesFile, Read, Reading, 
 from pipeline.night.repeats import Known
 from pipeline.night.rows import Classified, FileOutcome, Repeated, answer_of, to_row
 from pipeline.night.scene_files import write_part
-from pipeline.night.scene_reading import OfScene, SceneTile, with_scenes
+from pipeline.night.scene_reading import OfScene, SceneTile, walk, with_scenes
 from pipeline.night.tiled_scenes import JudgedTile, Outcome, Scenes
-from pipeline.night.workers import apart, walk_apart, walk_frames_apart
+from pipeline.night.workers import apart, walks_apart
 from pipeline.params.file import Params
 from pipeline.params.model import Compute
 from pipeline.storage.folders import Folder, folder_at
@@ -90,7 +90,7 @@ def classify_here(
     )
     read = read_by_processes if decoder is decode and processes_pay(params.compute) else read_images
     reads = read(source, paths, rules, how)
-    lives, plays = (walk_apart, walk_frames_apart) if decoder is apart else (None, None)
+    lives, plays = (partial(walks_apart, one) if decoder is apart else None for one in (walk, walk_frames))
     all_reads = with_frames(with_scenes(reads, source, rules, how, lives), source, rules, how, plays)
     begun = itertools.chain(list(itertools.islice(all_reads, 1)), all_reads)
     with turn:

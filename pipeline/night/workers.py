@@ -15,10 +15,8 @@ from typing import ParamSpec, TypeVar
 from pipeline.core.errors import NightshiftError
 from pipeline.images.decode import Picture, UnreadableImage, decode
 from pipeline.night import worker
-from pipeline.night.frame_reading import walk_frames
 from pipeline.night.ledger import Done, Run
 from pipeline.night.scene_reading import CRASHED as CRASHED
-from pipeline.night.scene_reading import walk
 from pipeline.params.data import Images
 from pipeline.params.file import Params
 from pipeline.storage.folders import Folder
@@ -97,19 +95,10 @@ def apart(data: bytes, rules: Images) -> Picture:
     return _twice(decode, data, rules)
 
 
-def walk_apart(source: Folder, path: str, rules: Images) -> bool:
-    """Whether another process can read all tiles of a scene without dying twice."""
+def walks_apart(walk: Callable[[Folder, str, Images], None], source: Folder, path: str, rules: Images) -> bool:
+    """Whether another process can read all parts of a file, as `walk` does, without dying twice."""
     try:
         _twice(walk, source, path, rules)
-    except UnreadableImage:
-        return False
-    return True
-
-
-def walk_frames_apart(source: Folder, path: str, rules: Images) -> bool:
-    """Whether another process can decode all frames of a file without dying twice."""
-    try:
-        _twice(walk_frames, source, path, rules)
     except UnreadableImage:
         return False
     return True

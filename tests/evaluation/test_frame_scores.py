@@ -27,7 +27,7 @@ def test_every_number_of_a_small_case_worked_by_hand() -> None:
     assert found is not None
     assert (found.files, found.frames) == (3, 7)
     assert (found.accuracy.value, found.accuracy_of_frames.value) == pytest.approx((2 / 3, 4 / 7))
-    assert found.accuracy_when_sure is None, "no file is certified"
+    assert found.accuracy_when_sure is None, "nothing certifies a file"
     assert found.accuracy_of_frames_when_sure is not None
     assert found.accuracy_of_frames_when_sure.value == 1, "0.9, 0.8, 0.9 and 0.7 are sure"
     with_frames = an_evaluation().model_copy(update={"frames": found})
