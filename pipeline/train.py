@@ -8,13 +8,15 @@ from pipeline.model.device import prepare_device, writes_files
 from pipeline.params.file import load_params
 from pipeline.registry.live import live_run
 from pipeline.training.checkpoints import training
-from pipeline.training.ensemble import train_model
 from pipeline.training.inputs import read_data, training_key
-from pipeline.training.outcome import write_results
 
 
 def main() -> None:
     """Train, or resume a killed training, and log every judgement to MLflow."""
+    # They import TensorFlow, which writes to standard error while it is imported: after the log file has taken that.
+    from pipeline.training.ensemble import train_model
+    from pipeline.training.outcome import write_results
+
     params = load_params()
     strategy = prepare_device(params.compute, params.seed)
     data, writes = read_data(params), writes_files(strategy)

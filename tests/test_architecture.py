@@ -206,8 +206,13 @@ def test_a_worker_process_is_started_before_anything_is_imported(module: str) ->
     assert not found & {"numpy", "pydantic", "typer", "yaml"}
 
 
+def test_stages_import_tensorflow_after_their_log_file_is_there() -> None:
+    """While it is imported it writes to standard error, which the terminal would show until the log file takes it."""
+    assert "tensorflow" not in imported_with(", ".join(f"pipeline.{stage}" for stage in STAGES))
+
+
 def imported_with(module: str) -> set[str]:
-    """All modules that a new Python has after importing this one."""
+    """All modules that a new Python has after importing this one, or several, separated by commas."""
     code = f"import sys, {module}; print(*sys.modules)"
     return set(subprocess.check_output([sys.executable, "-c", code], cwd=REPOSITORY, text=True).split())
 
