@@ -1,6 +1,7 @@
 """A night against the usual ways, on the same files and with the same model: seconds, images/s, memory.
 
-    python benchmarks/batch.py [FOLDER] [--count 1000] [--without loop] [--peers PYTHON] [--listed 100000]
+    python benchmarks/batch.py [FOLDER] [--count 1000] [--without loop] [--peers PYTHON] [--int8 PROJECT]
+        [--listed 100000]
 
 In a project with a champion (`make run`). FOLDER: images, by default the demo's; its files are copied under new names
 until there are as many as --count. Each copy ends with a few bytes of its own, which decoders ignore: Nightshift would
@@ -14,6 +15,7 @@ decode only   what nightshift would take if the model took no time, and
 model only    if reading and decoding took none: the limit is their sum, as both need all cores
 four          `nightshift classify --no-prefect` for four of the files: what a command costs without images
 
+--int8 PROJECT: the night in this other project too, whose champion answers in int8 (train.max_int8_loss).
 --peers PYTHON: the ways of peers.py too (timm, Ultralytics), by the interpreter of an environment that has them.
 --listed N: the peak memory of a run over N small files besides.
 """
@@ -50,12 +52,12 @@ class Measured:
     megabytes: float
 
 
-def measure(words: list[str]) -> Measured:
-    """Run a command to its end. Counts shared memory once (sampled PSS)."""
+def measure(words: list[str], project: Path | None = None) -> Measured:
+    """Run a command to its end, here or in another project. Counts shared memory once (sampled PSS)."""
     start = time.perf_counter()
     peak = 0.0
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(words, stdout=said, stderr=said)
+        process = subprocess.Popen(words, stdout=said, stderr=said, cwd=project)
         ended = threading.Event()
 
         def watch() -> None:
@@ -196,9 +198,9 @@ PEERS = ("timm", "timm-bf16", "ultralytics")
 WAYS = {"bare": bare, "dataset": by_dataset, "loop": by_loop, "decode only": decode_only, "model only": model_only}
 
 
-def nightshift(folder: Path, output: Path) -> Measured:
+def nightshift(folder: Path, output: Path, project: Path | None = None) -> Measured:
     """Measure the night's command."""
-    return measure([str(TOOLS / "nightshift"), "classify", str(folder), str(output), "--no-prefect"])
+    return measure([str(TOOLS / "nightshift"), "classify", str(folder), str(output), "--no-prefect"], project)
 
 
 def memory_of(count: int, folder: Path, output: Path) -> float:
@@ -212,7 +214,7 @@ def memory_of(count: int, folder: Path, output: Path) -> float:
     return nightshift(folder, output).megabytes
 
 
-def main(source: Path, count: int, without: list[str], peers: Path | None, listed: int) -> None:
+def main(source: Path, count: int, without: list[str], peers: Path | None, int8: Path | None, listed: int) -> None:
     """Measure every way once, and compare."""
     with tempfile.TemporaryDirectory() as temporary:
         room = Path(temporary)
@@ -220,6 +222,8 @@ def main(source: Path, count: int, without: list[str], peers: Path | None, liste
         copy_files(source, room / "four", 4)
         found = {"nightshift": nightshift(room / "images", room / "night")}
         four = nightshift(room / "four", room / "four-night")  # now: later its files may have left the memory
+        if int8:
+            found["in int8"] = nightshift(room / "images", room / "night-int8", int8)
         for name in WAYS:
             if name not in without:
                 words = [sys.executable, str(Path(__file__).absolute()), str(room / "images"), "--way", name]
@@ -234,6 +238,8 @@ def main(source: Path, count: int, without: list[str], peers: Path | None, liste
     for name in ("dataset", "loop", *PEERS):
         if name in found:
             print(f"nightshift is {found[name].seconds / ours:.1f} times as fast as {name}")
+    if int8 and "dataset" in found:
+        print(f"in int8 {found['dataset'].seconds / found['in int8'].seconds:.1f} times as fast as dataset")
     if "bare" in found:
         print(f"nightshift takes {ours / found['bare'].seconds:.2f} times as long as the bare program")
     if {"decode only", "model only"} <= found.keys():
@@ -250,6 +256,7 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--without", nargs="*", default=[], choices=list(WAYS))
     parser.add_argument("--peers", type=Path)
+    parser.add_argument("--int8", type=Path)
     parser.add_argument("--listed", type=int, default=0)
     parser.add_argument("--way", choices=list(WAYS), help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
@@ -257,4 +264,4 @@ if __name__ == "__main__":
     if given.way:
         WAYS[given.way](given.folder, given.output)
     else:
-        main(given.folder, given.count, given.without, given.peers, given.listed)
+        main(given.folder, given.count, given.without, given.peers, given.int8, given.listed)
