@@ -44,6 +44,7 @@ RECIPES: dict[str, dict[str, object]] = {  # differences from params.yaml: of tr
     "medium": {"learning_rate": 3e-4, "layer_decay": 0.1},
     "longer": {"steps": 400},
     "frozen": {"frozen": 0.6},  # a step takes half the time
+    "third": {"frozen": 0.3},  # two thirds
 }
 
 

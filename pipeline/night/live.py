@@ -131,6 +131,7 @@ class Live(threading.Thread):
         self._photos, self._cameras, self._params, self._see = photos, cameras, params, see
         self._new: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._over = threading.Event()
+        self._said = ""  # why nothing is classified now, as the log says already
 
     def add(self, path: str) -> None:
         """A picture was kept: its path below photos."""
@@ -152,13 +153,19 @@ class Live(threading.Thread):
             try:
                 self._one_day(datetime.now().astimezone().date())
             except (NightshiftError, OSError) as error:
-                log.warning("Pictures are not classified as they come: %s Next attempt in %.0f s.", error, PATIENCE)
+                self._say(str(error))
                 self._over.wait(PATIENCE)
+
+    def _say(self, why: str) -> None:
+        """Warn of what has failed, once for as long as it fails in the same way."""
+        if why != self._said:
+            log.warning("Pictures are not classified as they come: %s It tries again every %.0f s.", why, PATIENCE)
+        self._said = why
 
     def _one_day(self, today: date) -> None:
         with output_lock.held(output_of(today)):
             day = Day(self._photos, today, self._params)
-            new = day.missing(self._cameras)
+            new, self._said = day.missing(self._cameras), ""
             while not self._over.is_set() and datetime.now().astimezone().date() == today:
                 self._see(day.classify(new) if new else [])
                 new = self._waiting()

@@ -1,7 +1,8 @@
 """Pictures classified as they come have the rows that a night gives them, each once, also after a kill."""
 
 import io
-from datetime import UTC, datetime, timedelta
+import shutil
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from PIL import Image
 
 from pipeline.collect.frame import Frame
 from pipeline.collect.kept import Album
+from pipeline.night import live as live_module
 from pipeline.night.live import Day, Live, classify_now, output_of
 from pipeline.night.rows import PREDICTIONS_CSV, Row
-from pipeline.params.file import load_params
+from pipeline.params.file import Params, load_params
 from pipeline.registry.store import Store
 from tests.fixtures import nights
 from tests.fixtures.cameras import web_camera
@@ -78,6 +80,30 @@ def test_each_picture_has_the_nights_row_once_whatever_is_killed(
     assert len(found) == 5
     assert [of_the_night[row["path"]] for row in found] == found
     assert len(of_the_night) == 6
+
+
+def test_what_keeps_it_from_classifying_is_said_once(
+    tmp_path: Path, empty_store: Path, defaults: Params, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shutil.copy(empty_store, tmp_path)}")
+    tried = list[date]()
+    monkeypatch.setattr(live_module, "PATIENCE", 0.0)
+    live = Live(PHOTOS, ["gate-2"], defaults, lambda rows: None)
+
+    def no_champion(photos: Path, day: date, params: Params) -> Day:
+        tried.append(day)
+        if len(tried) == 3:
+            live.end_soon()
+        return Day(photos, day, params)  # the registry is empty
+
+    monkeypatch.setattr(live_module, "Day", no_champion)
+    live.run()
+    assert len(tried) == 3
+    [said] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said.startswith("Pictures are not classified as they come: ")
+    assert "champion" in said
 
 
 def test_every_collector_classifies_where_params_yaml_says_so(registry_project: Path) -> None:
