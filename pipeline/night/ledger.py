@@ -46,6 +46,7 @@ class RunPlan(BaseModel):
     columns: int | None = None  # of the run's rows; None: begun by a version that did not write it
     left_aside: LeftAside | None = None  # by the listing; None: nothing
     location: bool = False  # whether its rows say where pictures were taken
+    refused: str | None = None  # that the gate refused the model, and why; None: it did not
 
     @property
     def stamp(self) -> Stamp:

@@ -167,6 +167,7 @@ def _settle(
         columns=len(columns),
         left_aside=left_aside or None,
         location=params.privacy.keeps_location,
+        refused=champions.warning(model, None) or None,
     )
 
 

@@ -152,6 +152,7 @@ class NightSummary(Part):
     shadow: ShadowFound | None = None  # None: no shadow ran
     outlier_test: OutlierTest | None = None  # None: the model has no reference
     certificate: Certified | None = None  # None: the model has none
+    refused: str | None = None  # that the gate refused the model, and why; None: it did not
     left_aside: LeftAside | None = None  # what of the folder has no row; None: nothing
     no_shadow: str | None = None  # why a shadow that was asked for did not run
     labels_ok: dict[str, int] | None = None  # every label of `labels` -> answers with status ok

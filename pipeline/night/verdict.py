@@ -29,6 +29,9 @@ def raised(summary: NightSummary, batch: Batch) -> list[Alarm]:
     if not summary.reconciled:
         words = "The rows are not those of the listed files: do not use them; see summary.json."
         found.append(Alarm("rows are missing", words))
+    if summary.refused:
+        words = f"{summary.refused} Look at its answers before you use them, or promote another version."
+        found.append(Alarm("a refused model", words))
     found += [Alarm(f"camera {name} changed", words) for name, words in summary.changed_cameras.items()]
     found += [Alarm("outliers", words) for words in stranger_lines(summary)]
     found += [Alarm("a class is never sure", words) for words in never_sure_lines(summary)]

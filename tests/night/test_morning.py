@@ -58,6 +58,12 @@ def made(summary: NightSummary, past: Past | None = None, batch: Batch = BATCH) 
             "2 of 3 images are unlike the training images",
             id="most of a few",
         ),
+        pytest.param(
+            {"refused": "cells version 2 is the champion although the gate refused it: accuracy."},
+            {},
+            "although the gate refused it: accuracy. Look at its answers before you use them",
+            id="refused model",
+        ),
         pytest.param({}, {"max_unsure": 0.1}, "unsure of 2 of 10 images, more than batch.max_unsure", id="unsure"),
     ],
 )

@@ -165,6 +165,7 @@ def test_the_summary_adds_up(night: Night, cases: list[Case]) -> None:
     assert summary["reconciled"] is True
     assert (summary["listed"], summary["unreadable"]) == (len(listed(cases)), refused)
     assert int(str(summary["ok"])) + int(str(summary["unsure"])) == len(listed(cases)) - refused
+    assert "version 2 is the champion although the gate refused it (forced by " in str(summary["refused"])
     assert str(summary["input"]).endswith("a night's\n photos, \\xe9 = 1")
 
 
