@@ -210,6 +210,13 @@ def test_a_run_that_cannot_start_says_why(
     assert not (tmp_path / output / "predictions.csv").exists()
 
 
+@pytest.mark.parametrize("output", ["data/raw", "models/../reports/night", "."])
+def test_a_night_never_writes_where_training_does(here: Params, night: Path, output: str) -> None:
+    with pytest.raises(NightshiftError, match=f"^{output} belongs to the project: training reads and writes there"):
+        classify(night, Path(output), here)
+    assert not Path(output, "predictions.csv").exists()
+
+
 def test_without_a_champion_it_says_how_to_get_one(
     here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

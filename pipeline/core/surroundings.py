@@ -1,6 +1,7 @@
 """What the environment of a process lacks or breaks, mended for it and its children before anything starts."""
 
 import os
+import sys
 from pathlib import Path
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -9,9 +10,19 @@ NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # where `getpass.getuser` look
 
 
 def mend() -> None:
-    """No proxy is asked for servers on this machine, and a user whom the system does not know has a name and a home."""
+    """Give the process what it lacks: standard streams that are open, servers on this machine without a proxy, and a
+    name and a home for a user whom the system does not know.
+    """
+    _open_standard_streams()
     _reach_this_machine()
     _name_the_user()
+
+
+def _open_standard_streams() -> None:
+    """Where one is closed (`2>&-`), Python has None, and the next file would get its number and a library's words."""
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends
 
 
 def _reach_this_machine() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
+from pipeline.core.paths import MODEL as CURRENT
+from pipeline.core.paths import PREDICTIONS, RAW, VALIDATION
 from pipeline.core.text import shown
 from pipeline.model.contract import Contract, ContractError, read_contract
 from pipeline.night.awaited import unknown_labels
@@ -29,6 +31,7 @@ from pipeline.storage.left_aside import LeftAside, Tally
 
 SCENES_A_SHARD = 8
 BYTES_A_ROW = 800  # in its part and in predictions.csv
+OF_TRAINING = (RAW, CURRENT.parent, VALIDATION.parent)  # data/raw, models, reports
 
 
 class ClassifyError(NightshiftError):
@@ -183,7 +186,7 @@ def other_tiles(asked: Tiles | None, learnt: Tiles | None) -> str:
 
 
 def refuse_odd_places(source: Folder, output: Folder) -> None:
-    """Raises ClassifyError when `output` is named like a file, or lies inside `source`."""
+    """Raises ClassifyError when `output` is named like a file, lies inside `source`, or is the project's own place."""
     if output.path.suffix.lower() == ".csv" or output.is_file():
         raise ClassifyError(
             f"{output} must be a folder: it receives predictions.csv and summary.json. Choose one without .csv."
@@ -191,6 +194,12 @@ def refuse_odd_places(source: Folder, output: Folder) -> None:
     if source.contains(output):
         raise ClassifyError(
             f"{output} lies inside {source}. The next night would read the results as input. Choose a folder outside."
+        )
+    place = output.local.resolve() if output.local else None
+    if place and (place == Path.cwd() or any(place.is_relative_to(own.resolve()) for own in OF_TRAINING)):
+        raise ClassifyError(
+            f"{output} belongs to the project: training reads and writes there. Choose a folder in {PREDICTIONS}/, or "
+            "leave OUTPUT out."
         )
 
 

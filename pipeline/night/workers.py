@@ -50,9 +50,8 @@ def classify_shards(run: Run, numbers: list[int], params: Params) -> Done:
                 yield answer
         if died is not None and careful:
             raise ShardsError(
-                f"The worker process died twice ({_name(died)}) at shard {left[0]} of {run.output}. SIGKILL usually "
-                "means too little memory: lower batch.batch_size or compute.workers. Finished work is kept; run the "
-                "same command again to resume."
+                f"The worker process died twice ({_name(died)}) at shard {left[0]} of {run.output}. {_why(died)} "
+                "Finished work is kept; run the same command again to resume."
             )
         careful = died is not None
 
@@ -62,6 +61,12 @@ def _name(status: int) -> str:
         return signal.Signals(-status).name
     except ValueError:
         return f"exit status {status}"
+
+
+def _why(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return "That usually means too little memory: lower batch.batch_size or compute.workers."
+    return "The log file has what it said last."
 
 
 def _answers(asked: Asked) -> Generator[tuple[int, int] | int, None, None]:

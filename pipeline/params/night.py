@@ -12,7 +12,7 @@ class Batch(Section):
 
     shard_size: int = Field(ge=1, le=100_000)
     batch_size: int = Field(ge=1, le=4096)
-    file_timeout: float = Field(gt=0)  # seconds
+    file_timeout: float = Field(gt=0, le=86_400)  # seconds
     max_unreadable: float = Field(ge=0, le=1)  # share of the listed files
     parquet: bool = False
     max_drift: float = Field(default=0.2, ge=0, le=1)

@@ -3,6 +3,8 @@
 import getpass
 import os
 import pwd
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -57,3 +59,19 @@ def test_a_user_whom_the_system_does_not_know_has_a_name_and_a_home(monkeypatch:
     monkeypatch.setenv("HOME", "/given")
     surroundings.mend()
     assert (getpass.getuser(), Path.home()) == ("given", Path("/given"))
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_a_standard_stream_that_is_closed_is_opened_on_nothing(closed: tuple[int, ...]) -> None:
+    names = ("stdin", "stdout", "stderr")
+    code = (
+        f"import os\nfor number in {closed}: os.close(number)\n"
+        "import sys\n"
+        f"for number in {closed}: setattr(sys, {names}[number], None)\n"
+        "from pipeline.core.surroundings import mend\n"
+        "mend()\n"
+        f"assert [getattr(sys, name).fileno() for name in {names}] == [0, 1, 2]\n"
+        f"for number in {closed}: assert os.readlink(f'/proc/self/fd/{{number}}') == os.devnull\n"
+        "print(sys.stdin.read(), file=sys.stdout)\nprint(file=sys.stderr)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdin=subprocess.DEVNULL, check=False).returncode == 0
