@@ -212,7 +212,7 @@ def test_a_run_that_cannot_start_says_why(
 
 @pytest.mark.parametrize("output", ["data/raw", "models/../reports/night", "."])
 def test_a_night_never_writes_where_training_does(here: Params, night: Path, output: str) -> None:
-    with pytest.raises(NightshiftError, match=f"^{output} belongs to the project: training reads and writes there"):
+    with pytest.raises(NightshiftError, match="belongs to the project: training reads and writes there"):
         classify(night, Path(output), here)
     assert not Path(output, "predictions.csv").exists()
 
