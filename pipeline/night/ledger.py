@@ -85,6 +85,7 @@ class Run:
     output: Folder
     plan: RunPlan
     token: str  # the claim on `output`; empty without one
+    came_since: int = 0  # files that came after it began, which a resumed run counts
 
     @classmethod
     def unfinished_in(cls, output: Folder) -> "Run | None":

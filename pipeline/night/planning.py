@@ -1,5 +1,6 @@
 """How a run begins: it chooses the model and lists the files, once. Classifies nothing."""
 
+import dataclasses
 import datetime
 import itertools
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from pipeline.night.awaited import unknown_labels
 from pipeline.night.counts import read_labels, require_labels_of
 from pipeline.night.kept_card import keep_card
 from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, clear, known_of
+from pipeline.night.new_files import came_since
 from pipeline.night.options import NightOptions
 from pipeline.night.outputs import unfinished_over
 from pipeline.night.repeats import remember_last
@@ -76,7 +78,7 @@ def begin(options: NightOptions, params: Params) -> Run:
         if options.labels:
             with model_folder(output) as folder:
                 require_labels_of(read_contract(folder).class_names, labels, options.labels)
-        return run
+        return dataclasses.replace(run, came_since=came_since(run, source))
     _refuse_another_night(source, output)
     if options.since_last and not output.local:
         raise ClassifyError(

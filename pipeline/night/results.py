@@ -164,6 +164,7 @@ def _write_results(run: Run, params: Params, labels: Path | None) -> Results:
         only_cameras=_only_cameras(looks, moved, again, _drift_from(reference, batch.max_drift)),
         scenes=scenes,
         camera_gaps=camera_gaps(folder_at(plan.input), output, started, params.collect, now) or None,
+        came_since=run.came_since,
     )
     if summary.frames:
         told = summary.frames.model_copy(update={"words": words_on_frames(contract)})

@@ -17,7 +17,7 @@ from pipeline.core.pages import Picture, data_uri
 from pipeline.night.ledger import Run, books_of
 from pipeline.night.overlay import legend_of
 from pipeline.night.rows import PREDICTIONS_CSV, Row, read_rows
-from pipeline.night.summary import ScenesFound
+from pipeline.night.scene_counts import ScenesFound
 from pipeline.night.tiled_scenes import SCENE_COLUMNS, TILE_NUMBERS, Scene
 from pipeline.storage.folders import Folder, folder_at
 

@@ -16,6 +16,8 @@ from pipeline.night.event_counts import EventCounts
 from pipeline.night.frame_counts import FramesFound
 from pipeline.night.input_place import input_now
 from pipeline.night.moments import Moment
+from pipeline.night.new_files import new_files_line
+from pipeline.night.scene_counts import ScenesFound
 from pipeline.registry.history import Finished, share_of
 from pipeline.storage.folders import Folder
 from pipeline.storage.left_aside import LeftAside
@@ -98,16 +100,6 @@ class ShadowFound(Part):
     pairs: tuple[tuple[str, str, int], ...]  # champion's label, challenger's label, files
 
 
-class ScenesFound(Part):
-    """The scenes of a night (images.tiles), and their tiles by status."""
-
-    files: int
-    ok: int
-    unsure: int
-    ignored: int
-    unreadable: int
-
-
 class Certified(Part):
     """Whether the model's threshold is certified, as in its contract."""
 
@@ -164,6 +156,7 @@ class NightSummary(Part):
     few_pictures: dict[str, int] | None = None  # cameras that `cameras` leaves out -> new images; None: none
     input_from_here: str | None = None  # the input from the night's folder; None: not both are in the project
     frames: FramesFound | None = None  # beside the rows of files, which all other counts are of; None: there were none
+    came_since: int = 0  # files that came after it began and have no row, as it was interrupted and resumed
 
     @property
     def has_strangers(self) -> bool:
@@ -258,7 +251,7 @@ def summary_lines(summary: NightSummary) -> list[str]:
     lines += summary.left_aside.lines if summary.left_aside else []
     lines += [summary.events.line] if summary.events else []
     lines += gap_lines(summary)
-    lines += scene_lines(summary)
+    lines += [summary.scenes.line] if summary.scenes else []
     lines += [summary.frames.line] if summary.frames else []
     lines += [*review_lines(summary), *drift_lines(summary)]
     lines += shadow_lines(summary)
@@ -284,7 +277,17 @@ def stranger_lines(summary: NightSummary) -> list[str]:
 
 def first_lines(summary: NightSummary) -> list[str]:
     """What a person must know before any number of a night."""
-    return [*summary.changed_cameras.values(), *stranger_lines(summary), *never_sure_lines(summary)]
+    return [
+        *new_files_lines(summary),
+        *summary.changed_cameras.values(),
+        *stranger_lines(summary),
+        *never_sure_lines(summary),
+    ]
+
+
+def new_files_lines(summary: NightSummary) -> list[str]:
+    """How many files came after the night began, and what classifies them."""
+    return [new_files_line(summary.came_since)] if summary.came_since else []
 
 
 def gap_lines(summary: NightSummary) -> list[str]:
@@ -308,15 +311,6 @@ def never_sure_lines(summary: NightSummary) -> list[str]:
         f"of {'this class' if one else 'these classes'} and of what {'it is' if one else 'they are'} confused with, "
         "import them and train again."
     ]
-
-
-def scene_lines(summary: NightSummary) -> list[str]:
-    """How many pictures were cut into tiles, and what came of these."""
-    if not (found := summary.scenes):
-        return []
-    kinds = {"ok": found.ok, "unsure": found.unsure, "blank": found.ignored, "damaged": found.unreadable}
-    words = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
-    return [f"{found.files} larger than a tile, cut into {sum(kinds.values()):,} tiles: {words}"]
 
 
 def review_lines(summary: NightSummary) -> list[str]:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from pipeline.core.text import beside
-from pipeline.night.summary import NightSummary, gap_lines, never_sure_lines, stranger_lines
+from pipeline.night.summary import NightSummary, gap_lines, never_sure_lines, new_files_lines, stranger_lines
 from pipeline.params.night import Batch
 
 
@@ -32,6 +32,7 @@ def raised(summary: NightSummary, batch: Batch) -> list[Alarm]:
     if summary.refused:
         words = f"{summary.refused} Look at its answers before you use them, or promote another version."
         found.append(Alarm("a refused model", words))
+    found += [Alarm("new files", words) for words in new_files_lines(summary)]
     found += [Alarm(f"camera {name} changed", words) for name, words in summary.changed_cameras.items()]
     found += [Alarm("outliers", words) for words in stranger_lines(summary)]
     found += [Alarm("a class is never sure", words) for words in never_sure_lines(summary)]

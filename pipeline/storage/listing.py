@@ -60,6 +60,11 @@ def in_dvc_cache(place: Path) -> bool:
     return in_cache and re.fullmatch(r"[0-9a-f]{32}", start + rest) is not None
 
 
+def order_of(path: str) -> bytes:
+    """The key by which listings are sorted, here and in a store: depth first, each folder's names by their bytes."""
+    return os.fsencode(path).replace(b"/", b"\0")  # `/` below all other bytes
+
+
 def list_images(folder: Path, trusted: Trusted = nowhere) -> Iterator[Listed]:
     """The image files below `folder`, depth first, each folder's entries in the order of their bytes.
 

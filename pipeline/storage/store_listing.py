@@ -16,7 +16,7 @@ from pipeline.core.hidden import is_hidden
 from pipeline.core.parallel import ordered_map
 from pipeline.images.formats import MAGIC_BYTES
 from pipeline.storage.addresses import explained, modified_ns_of, size_of
-from pipeline.storage.listing import Aside, Listed, ListingError, is_image
+from pipeline.storage.listing import Aside, Listed, ListingError, is_image, order_of
 from pipeline.storage.stores import THREADS, attempt
 
 Pages = Callable[[str], Iterable[Listed]]  # prefix -> all objects with it, in the order of their keys' bytes
@@ -122,11 +122,6 @@ class _Waiting:
     listed: Listed = field(compare=False)
 
 
-def _order(path: str) -> bytes:
-    """The sort key: with `/` below all other bytes, byte order is depth first with each folder's names sorted."""
-    return path.encode("utf-8", "surrogatepass").replace(b"/", b"\0")
-
-
 def in_folder_order(pages: Pages, below: str = "", most_waiting: int = PAGE) -> Iterator[Listed]:
     """Reorder objects from the order of their keys to the order of a folder's listing.
 
@@ -143,7 +138,7 @@ def in_folder_order(pages: Pages, below: str = "", most_waiting: int = PAGE) -> 
             if any(path.startswith(folder) for folder in taken):
                 continue
         absent = {folder for folder in absent if path.startswith(folder[:-1])} if absent else absent
-        heapq.heappush(waiting, _Waiting(_order(path), listed))
+        heapq.heappush(waiting, _Waiting(order_of(path), listed))
         while waiting:
             folder = _to_come(waiting[0].listed.path, path, len(below), absent)
             if folder is not None and len(waiting) <= most_waiting:

@@ -114,6 +114,7 @@ def test_an_unfinished_night_in_a_store_goes_on_with_its_own_model_and_files(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'empty.db'}")  # no registry is needed
     summary = classify(source, output, here)
     assert (summary.listed, summary.started_at, summary.reconciled) == (13, run.plan.started_at, True)
+    assert summary.came_since == 1
 
 
 def test_a_model_in_the_books_that_is_another_one_is_refused(here: Params, images: Path, bucket: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.images.formats import EXTENSIONS
-from pipeline.storage.listing import ListingError, list_images
+from pipeline.storage.listing import ListingError, list_images, order_of
 from tests.fixtures.images import save_image
 
 
@@ -154,6 +154,15 @@ def test_a_file_of_which_only_its_folder_tells_is_listed(tmp_path: Path, far_bel
     found = list(list_images(tmp_path))
     assert [Path(listed.path).name for listed in found] == ["long" * 60 + ".jpg", "short.jpg"]
     assert found[0].bytes == 0
+
+
+def test_the_order_is_that_of_its_key(tmp_path: Path) -> None:
+    files = [b"a.jpg", b"a-1.jpg", b"\xff.jpg", b"\xc3\xa4.jpg", b"\xf0\x9f\x8d\x8e.jpg", b"\xef\xbf\xbf.jpg"]
+    files += [folder + name for folder in (b"a/", b"a b/") for name in (b"0.jpg", b"\xfe.jpg")]
+    touch(tmp_path, *map(os.fsdecode, files))
+    found = paths(tmp_path)
+    assert len(found) == 10
+    assert found == sorted(found, key=order_of)
 
 
 @pytest.mark.timeout(10)  # opening a pipe that nobody writes to waits for ever

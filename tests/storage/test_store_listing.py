@@ -12,7 +12,7 @@ from upath import UPath
 
 from pipeline.storage import stores
 from pipeline.storage.addresses import AddressError, place
-from pipeline.storage.listing import Listed, ListingError, list_images
+from pipeline.storage.listing import Listed, ListingError, list_images, order_of
 from pipeline.storage.store_listing import in_folder_order
 from pipeline.storage.store_listing import list_images as list_store
 from pipeline.storage.stores import StoreError
@@ -88,6 +88,7 @@ def test_keys_come_in_the_order_of_a_folder_whatever_their_names(keys: list[str]
 
     found = [listed.path for listed in in_folder_order(pages, most_waiting=most)]
     assert found == sorted(keys, key=lambda key: [name.encode() for name in key.split("/")])
+    assert found == sorted(keys, key=order_of)
 
 
 def test_few_wait_for_their_turn_and_the_store_is_asked_little_more_than_once() -> None:
