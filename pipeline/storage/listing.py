@@ -118,8 +118,8 @@ def _walk(folder: Path, inside: Trusted) -> Iterator[Listed | Aside]:
             if about := _regular(entry, path, inside):
                 image = is_image(entry.name, partial(_first_bytes, Path(entry.path)))
                 yield about if image else Aside(path, "file")
-            elif entry.is_symlink():
-                yield Aside(path, "link")
+            else:  # a file that is none: a FIFO, a socket, a device
+                yield Aside(path, "link" if entry.is_symlink() else "file")
         else:
             levels.pop()
 

@@ -44,6 +44,13 @@ def test_other_files_are_counted_by_their_endings(tmp_path: Path) -> None:
     assert found.lines == ["7 other files skipped: 3 .mp4, 1 .cr3, 1 .pdf, 1 .zip, 1 without an ending."]
 
 
+def test_what_only_has_an_images_name_is_counted_too(tmp_path: Path) -> None:
+    write_files(tmp_path, "1.jpg")
+    os.mkfifo(tmp_path / "2.jpg")
+    images, found = listed(tmp_path)
+    assert (images, found.file_names) == (["1.jpg"], ("2.jpg",))
+
+
 def test_what_we_write_beside_images_is_not_said_to_be_skipped(tmp_path: Path) -> None:
     write_files(tmp_path, "gate-2/1.jpg", "gate-2/1.xmp", "gate-2/1.jpg.XMP", "gate-2/collected.csv", "gate-2/gaps.csv")
     assert listed(tmp_path) == (["gate-2/1.jpg"], LeftAside())
