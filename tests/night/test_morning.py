@@ -135,6 +135,12 @@ def test_a_night_by_an_earlier_version_does_not_know_which_classes_are_sure() ->
     assert alarms(summary_of(labels={"good": 34}), BATCH) == []
 
 
+def test_a_night_of_a_few_images_says_that_drift_was_not_measured() -> None:
+    few = Seen(made(summary_of(drift={**DRIFT, "images": 26, "measures": [], "drifted": []})))
+    assert "Too few images (26) to compare with the training images." in few.text
+    assert "Too few images" not in Seen(made(summary_of(drift=DRIFT))).text
+
+
 def test_strangers_come_before_every_other_alarm() -> None:
     strangers = {"outliers": 7, "outlier_test": {"images": 8, "expected": 0.4, "p_value": 0.0}}
     first, *others = alarms(summary_of(drift=DRIFT, unreadable=6, **strangers), BATCH)
