@@ -124,9 +124,11 @@ def test_a_file_that_is_gone_or_became_a_pipe_since_the_listing_has_a_row(
     assert (summary.listed, summary.unreadable) == (10, 2)
     errors = {row["path"]: row["error"] for row in rows(tmp_path / "out") if row["error"]}
     assert errors == {
-        "3.png": "the file cannot be read: No such file or directory",
+        "3.png": "the file is gone; it was there when the files were listed",
         "5.png": "no longer a regular file",
     }
+    assert summary.gone == 1
+    assert "Repair or replace the 1 unreadable file, or delete it." in (tmp_path / "out/morning.html").read_text()
 
 
 def test_tiles_that_the_champion_did_not_learn_from_are_said(

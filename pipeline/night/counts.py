@@ -13,7 +13,7 @@ from pipeline.core.text import named, shown
 from pipeline.model.doubt import OUTLIER, REASONS
 from pipeline.night.frame_counts import FramesFound
 from pipeline.night.repeats import Known
-from pipeline.night.rows import STATUSES, InOrder, Row, of_files
+from pipeline.night.rows import GONE, STATUSES, InOrder, Row, of_files
 from pipeline.night.summary import Compared
 
 
@@ -62,6 +62,7 @@ class Counted:
     labels: dict[str, int]
     labels_ok: dict[str, int]  # every label of `labels` -> rows with status ok
     frames: FramesFound | None = None  # None: no file has rows of frames
+    gone: int = 0  # of the unreadable, those that were gone at their turn
 
 
 class Counts:
@@ -77,7 +78,7 @@ class Counts:
         self._statuses: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
         self._labels_ok: Counter[str] = Counter()
-        self._outliers, self._flagged = 0, 0
+        self._outliers, self._flagged, self._gone = 0, 0, 0
         self._frames: Counter[str] = Counter()  # status -> rows
         self._of_frames, self._is_of_frames = 0, False  # files with such rows; whether the last row was one
 
@@ -90,6 +91,7 @@ class Counts:
         self._of_frames += self._is_of_frames
         self._is_of_frames = False
         self._statuses[row["status"]] += 1
+        self._gone += row["error"] == GONE
         if row["label"]:
             self._labels[row["label"]] += 1
             self._labels_ok[row["label"]] += row["status"] == "ok"
@@ -109,7 +111,17 @@ class Counts:
         reconciled = holds and files == ok + unsure + unreadable
         labels, labels_ok = (dict(sorted(counted.items())) for counted in (self._labels, self._labels_ok))
         return Counted(
-            files, ok, unsure, unreadable, reconciled, self._outliers, self._flagged, labels, labels_ok, frames
+            files,
+            ok,
+            unsure,
+            unreadable,
+            reconciled,
+            self._outliers,
+            self._flagged,
+            labels,
+            labels_ok,
+            frames,
+            self._gone,
         )
 
 

@@ -20,7 +20,7 @@ from pipeline.images.frames import count_frames
 from pipeline.images.measures import Light, measure_light
 from pipeline.images.taken import read_taken
 from pipeline.night.repeats import Answer
-from pipeline.night.rows import Repeated, Unreadable
+from pipeline.night.rows import GONE, Repeated, Unreadable
 from pipeline.night.turns import Turns
 from pipeline.params.data import Images
 from pipeline.storage.files import sha256
@@ -225,15 +225,11 @@ def read_image(
 
 def cannot_be_read(error: OSError) -> str:
     """Why a file has no answer, in words for its row."""
-    return f"the file cannot be read: {error.strerror or _reason(error)}"
-
-
-def _reason(error: OSError) -> str:
-    """The operating system's words for the error: every store words it differently."""
-    for kind, number in ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES)):
-        if isinstance(error, kind):
-            return os.strerror(number)
-    return str(error)
+    if isinstance(error, FileNotFoundError):
+        return GONE
+    # The operating system's words: every store words it differently.
+    of_rights = os.strerror(errno.EACCES) if isinstance(error, PermissionError) else ""
+    return f"the file cannot be read: {error.strerror or of_rights or error}"
 
 
 def _is_of_scene(answer: Answer, rules: Images) -> bool:

@@ -40,6 +40,7 @@ OF_THIS_FILE = (
     "classified_at",
 )  # other columns that depend on the content
 STATUSES = ("ok", "unsure", "unreadable")
+GONE = "the file is gone; it was there when the files were listed"  # an `error`
 
 
 @dataclass(frozen=True, slots=True)

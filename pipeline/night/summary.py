@@ -157,6 +157,7 @@ class NightSummary(Part):
     input_from_here: str | None = None  # the input from the night's folder; None: not both are in the project
     frames: FramesFound | None = None  # beside the rows of files, which all other counts are of; None: there were none
     came_since: int = 0  # files that came after it began and have no row, as it was interrupted and resumed
+    gone: int = 0  # of `unreadable`, the files that were gone at their turn
 
     @property
     def has_strangers(self) -> bool:

@@ -21,7 +21,7 @@ from pipeline.night.frame_reading import FramesBegun, FramesEnded, decoded, walk
 from pipeline.night.ledger import Run, books_of
 from pipeline.night.reading import FramesFile, Reading
 from pipeline.night.repeats import Known, remember_last
-from pipeline.night.rows import COLUMNS, Stamp, Unreadable, holds_rows_of, read_rows
+from pipeline.night.rows import COLUMNS, GONE, Stamp, Unreadable, holds_rows_of, read_rows
 from pipeline.night.scene_reading import CHANGED, CRASHED
 from pipeline.night.shard import classify_here
 from pipeline.night.summary import NightSummary, read_summary
@@ -240,7 +240,7 @@ def test_a_file_that_changes_or_is_gone_or_kills_has_one_row(source: Path) -> No
     [other] = reads(source, "one.dcm")
     assert (other.path, other.error) == ("one.dcm", CHANGED)
     [gone] = reads(source, "gone.dcm")
-    assert (gone.path, gone.error) == ("gone.dcm", "the file cannot be read: No such file or directory")
+    assert (gone.path, gone.error) == ("gone.dcm", GONE)
     [many] = reads(source, "many.dcm")
     assert many.error == "damaged DICOM image: it claims 9,000 frames, more than such a file can have"
     assert reads(source, "a.dcm", survives=lambda *_: False) == [Unreadable("a.dcm", CRASHED)]

@@ -44,7 +44,6 @@ def made(summary: NightSummary, past: Past | None = None, batch: Batch = BATCH) 
     ("changes", "batch", "words"),
     [
         pytest.param({"reconciled": False}, {}, "The rows are not those of the listed files", id="not reconciled"),
-        pytest.param({"came_since": 2}, {}, "2 files came after this night began, and have no row", id="new files"),
         pytest.param({"unreadable": 6}, {}, "6 of 10 files are unreadable, more than batch.max_unreadable", id="files"),
         pytest.param({"drift": DRIFT}, {}, "batch.max_drift 0.2): outlier score 0.61", id="drift"),
         pytest.param(

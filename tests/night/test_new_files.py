@@ -1,4 +1,4 @@
-"""Files that came after an interrupted night began are counted when it goes on, wherever they stand in the listing."""
+"""Files that came after an interrupted night began are counted when it goes on; those that are gone need no repair."""
 
 import json
 from pathlib import Path
@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.night.morning import Past, Shown, page
 from pipeline.night.new_files import missing_from
+from pipeline.night.review import KINDS
 from pipeline.night.verdict import raised
 from pipeline.params.file import Params
 from pipeline.storage.listing import order_of
 from tests.fixtures.images import save_image
 from tests.fixtures.nights import begun, classify, rows
-from tests.fixtures.summaries import BATCH
+from tests.fixtures.summaries import BATCH, summary_of
 
 NAMES = st.text("ab! -.0\udcff\uffff\U0001f34e", min_size=1, max_size=3)
 PATHS = st.sets(st.lists(NAMES, min_size=1, max_size=3).map("/".join))
@@ -60,3 +62,22 @@ def test_each_time_a_night_goes_on_it_says_which_files_have_no_row(
     again = classify(photos, output, here)
     assert (again.listed, again.came_since) == (5, 0)
     assert "came after" not in (output / "morning.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("gone", "repaired", "said"),
+    [
+        (0, "Repair or replace the 2 unreadable files, or delete them.", ""),
+        (
+            1,
+            "Repair or replace the 1 unreadable file, or delete it.",
+            "1 file was listed when the night began, and",
+        ),
+        (2, "", "2 files were listed when the night began, and gone at their turn. If nobody took them out, look"),
+    ],
+)
+def test_nobody_is_asked_to_repair_files_that_are_gone(gone: int, repaired: str, said: str) -> None:
+    html = page(summary_of(unreadable=2, gone=gone), Shown("out", {kind: [] for kind in KINDS}, {}), Past(), [])
+    for words, start in ((repaired, "Repair"), (said, "when the night began, and gone")):
+        assert (start in html) == bool(words)
+        assert words in html

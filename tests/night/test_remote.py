@@ -15,7 +15,7 @@ from pipeline.night import shard
 from pipeline.night.ledger import Done, Run
 from pipeline.night.planning import ClassifyError
 from pipeline.night.reading import Decoded, Reading, ReadingError, read_image, read_images
-from pipeline.night.rows import Unreadable
+from pipeline.night.rows import GONE, Unreadable
 from pipeline.night.run import Steps
 from pipeline.night.shard import OtherModelError
 from pipeline.night.workers import classify_shards
@@ -208,7 +208,7 @@ PATHS = ["1.png", "2.png", "gone.png", "4.png", "5.png", "deep.jpg", "7.png", "8
 def test_a_cut_network_is_no_files_fault(wire: Wire, bucket: str, rules: Images) -> None:
     reads = read_images(folder_at(f"{bucket}/photos"), PATHS, rules, Reading(1, 2, 60))
     found = [next(reads) for _ in range(3)]
-    assert found[2] == Unreadable("gone.png", "the file cannot be read: No such file or directory")
+    assert found[2] == Unreadable("gone.png", GONE)
     wire.cut()
     with pytest.raises(StoreError, match=f"{bucket}/photos: its store does not answer .* tried 3 times"):
         found.extend(reads)

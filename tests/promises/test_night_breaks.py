@@ -120,7 +120,7 @@ def test_files_that_come_change_and_go_while_it_runs(trained: Path, images: Path
     by_path = {row[0]: dict(zip(heading, row, strict=False)) for row in found}
     assert by_path["8.png"]["sha256"] == sha256_of_file(images / "8.png")
     assert by_path["7.png"]["status"] == "unreadable"
-    assert by_path["7.png"]["error"] == "the file cannot be read: No such file or directory"
+    assert by_path["7.png"]["error"] == "the file is gone; it was there when the files were listed"
     nightshift(*words, cwd=trained)
     now = ["0-new.png", *(f"{number}.png" for number in (0, 1, 2, 3, 4, 5, 6, 8)), "x.jpg"]
     assert [row[0] for row in rows(output)[1:]] == now
