@@ -4,9 +4,11 @@ import datetime
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.params.file import Params
@@ -15,13 +17,15 @@ from pipeline.registry.direct import Direct, FoundRun, NewRun
 from pipeline.registry.direct_run import require_plain, surroundings
 from pipeline.registry.runs import CONTRACT_TAG, DESCRIPTION_TAG, flat
 from pipeline.registry.store import Store
-from pipeline.storage.folders import Folder
+from pipeline.storage.folders import Folder, folder_at
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "nights"  # after the model's name
+INPUT_TAG = "nightshift.input"
 STARTED_TAG = "nightshift.started_at"  # with the name of its folder it identifies a night in the history
+AT_FIRST, AT_MOST = 4, 500  # runs asked for: for each night that is wanted; and in all, if too few were over the input
 # Without predictions.csv, which may be huge.
 FILES = ("summary.json", "review.csv", "review.html", "morning.html", "model_card.html")
 
@@ -47,7 +51,7 @@ def record(output: Folder, night: Finished, params: Params, flow_run: str = "") 
         CONTRACT_TAG: night.contract_hash,
         DESCRIPTION_TAG: night.words,
         "nightshift.model_version": night.model_version,
-        "nightshift.input": night.input,
+        INPUT_TAG: night.input,
         STARTED_TAG: night.started_at,
         "nightshift.drifted": " ".join(night.drifted),
         "prefect.flow_run_id": flow_run,
@@ -109,23 +113,33 @@ class Night:
 
 
 def earlier(night: Finished, name: str, most: int) -> list[Night]:
-    """The at most `most` nights recorded before this one, in the folder `name`, newest first. Raises TrackingError.
+    """The at most `most` nights over the same input recorded before this one, newest first. Raises TrackingError.
 
-    Read-only: it does not create a missing experiment.
+    Each folder's latest, and none in the folder `name` of this one: there, it is the latest. Nights over another input
+    have other images, and are no measure for this one. Read-only: it does not create a missing experiment.
     """
     # A night's run starts after the night's end, which is in whole seconds.
     end = datetime.datetime.fromisoformat(night.finished_at) + datetime.timedelta(seconds=1)
     experiment, milliseconds = f"{night.model_name}-{EXPERIMENT}", int(end.timestamp() * 1000)
-    # This one may be among them.
-    found = Store.of_project().ask(lambda client: _runs_before(client, experiment, milliseconds, most + 1)) or []
-    names = [(run.tags.get(STARTED_TAG), run.name) for run in found]
-    own = (night.started_at, name)  # already recorded: what is newer ended within the same second
-    first = names.index(own) + 1 if own in names else 0
-    return [
-        Night(run.name, run.tags.get("nightshift.model_version", ""), run.metrics)
-        for run in found[first:]
-        if run.metrics.get("listed")
-    ][:most]
+    source, nights = folder_at(listed_path(night.input)), dict[str, Night]()
+    for asked in (AT_FIRST * most, AT_MOST):
+        ask = partial(_runs_before, experiment=experiment, end=milliseconds, most=asked)
+        found = Store.of_project().ask(ask) or []
+        names = [(run.tags.get(STARTED_TAG), run.name) for run in found]
+        own = (night.started_at, name)  # already recorded: what is newer ended within the same second
+        first = names.index(own) + 1 if own in names else 0
+        for run in found[first:]:
+            if run.name != name and run.metrics.get("listed") and _is_over(source, run):
+                version = run.tags.get("nightshift.model_version", "")
+                nights.setdefault(run.name, Night(run.name, version, run.metrics))
+        if len(nights) >= most or len(found) < asked:
+            break
+    return [*nights.values()][:most]
+
+
+def _is_over(source: Folder, run: FoundRun) -> bool:
+    recorded = run.tags.get(INPUT_TAG, "")
+    return bool(recorded) and source.is_at(listed_path(recorded))
 
 
 def _runs_before(client: "MlflowClient | Direct", experiment: str, end: int, most: int) -> list[FoundRun] | None:

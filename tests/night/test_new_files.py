@@ -68,11 +68,7 @@ def test_each_time_a_night_goes_on_it_says_which_files_have_no_row(
     ("gone", "repaired", "said"),
     [
         (0, "Repair or replace the 2 unreadable files, or delete them.", ""),
-        (
-            1,
-            "Repair or replace the 1 unreadable file, or delete it.",
-            "1 file was listed when the night began, and",
-        ),
+        (1, "Repair or replace the 1 unreadable file, or delete it.", "1 file was listed when the night began, and"),
         (2, "", "2 files were listed when the night began, and gone at their turn. If nobody took them out, look"),
     ],
 )

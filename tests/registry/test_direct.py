@@ -153,7 +153,7 @@ def outside_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "nightshift"), "classify"])
 
 
-def record(name: str, finished_at: str, **numbers: float) -> None:
+def record(name: str, finished_at: str, source: str = "./=odd", **numbers: float) -> None:
     """Record a finished night in the folder `name`."""
     shutil.copy(REPOSITORY / "params.yaml", ".")
     folder = Path(name)
@@ -164,7 +164,7 @@ def record(name: str, finished_at: str, **numbers: float) -> None:
         "model_name": NAMES[0],
         "model_version": "2",
         "contract_hash": "abc",
-        "input": "./=odd",
+        "input": source,
         "started_at": finished_at,
     }
     night = Finished(
@@ -261,8 +261,21 @@ def test_earlier_nights_are_mlflows() -> None:
     assert both(lambda: earlier("2020-01-01T00:00:00+00:00", 9)) == ([], [])
 
 
+@pytest.mark.usefixtures("outside_git", "project")
+def test_earlier_nights_are_over_the_same_input_and_each_folder_counts_once() -> None:
+    record("monday", "2026-11-20T05:00:00+00:00", listed=1.0)
+    record("tuesday", "2026-11-21T05:00:00+00:00", str(Path("=odd").absolute()), listed=2.0)
+    record("monday", "2026-11-22T05:00:00+00:00", listed=3.0)
+    record("tonight", "2026-11-23T05:00:00+00:00", listed=4.0)
+    for number in range(2 * history.AT_FIRST):
+        record(f"other {number}", "2026-11-24T05:00:00+00:00", "/another", listed=9.0)
+    ours, theirs = both(lambda: earlier("2030-01-01T00:00:00+00:00", 2))
+    assert ours == theirs
+    assert [(night.name, night.numbers["listed"]) for night in ours] == [("monday", 3), ("tuesday", 2)]
+
+
 def earlier(finished_at: str, most: int, name: str = NAMES[0]) -> list[history.Night]:
-    night = Finished(name, "2", "abc", "in", finished_at, finished_at, (), {})
+    night = Finished(name, "2", "abc", "./=odd", finished_at, finished_at, (), {})
     return history.earlier(night, "tonight", most)
 
 
