@@ -148,7 +148,10 @@ def coming_nights(api: str) -> "list[Coming]":
 
 
 def nights(api: str) -> list[str]:
-    """The last night and how it went, and the next one, as lines: a planned run has a random name of Prefect's."""
+    """The last night of a deployment and how it went, and the next one, as lines. Nights by hand are not among them.
+
+    A planned run has a random name of Prefect's.
+    """
     from prefect.client.schemas.filters import (
         DeploymentFilter,
         DeploymentFilterName,
@@ -182,4 +185,4 @@ def nights(api: str) -> list[str]:
         names = {one.id: one.name for one in client.read_deployments()}
         last = next(of(FlowRunFilterState(type=begun), FlowRunSort.START_TIME_DESC), "none yet")
         following = next(of(FlowRunFilterState(type=scheduled), FlowRunSort.EXPECTED_START_TIME_ASC), "none")
-    return [f"last: {last}", f"next: {following}"]
+    return [f"last scheduled: {last}", f"next: {following}"]

@@ -78,5 +78,5 @@ def test_a_night_is_started_and_read_on_prefects_page_and_a_promotion_on_mlflows
     assert page_of_night.url.path == "/night/next/"
     assert 'id="train"' in page_of_night.text
     said = nightshift("status", cwd=up.project).stdout
-    assert re.search(r"last: \d{4}-\d\d-\d\d \d\d:\d\d UTC, Completed", said)
+    assert re.search(r"last scheduled: \d{4}-\d\d-\d\d \d\d:\d\d UTC, Completed", said)
     assert re.search(r"^  2 +@challenger @champion", said, re.MULTILINE)

@@ -98,7 +98,7 @@ def test_a_night_killed_with_its_worker_is_completed_by_the_next(up: Up, killed:
     assert rows_of(killed.output) == rows_of(tmp_path / "plain")
     assert len(rows_of(killed.output)) == 90
     assert up.state(following) == "Completed"
-    assert "last: " in nightshift("status", cwd=up.project).stdout
+    assert "last scheduled: " in nightshift("status", cwd=up.project).stdout
 
 
 def test_a_second_up_says_that_it_runs_and_status_and_logs_say_how(up: Up) -> None:
