@@ -57,9 +57,14 @@ def replacing(path: Path) -> Iterator[Path]:
         shutil.rmtree(room, ignore_errors=True)
 
 
+def absent(path: Path) -> list[Path]:
+    """The folder `path` and those above it that do not exist, the innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and its parents, and sync them, so that they survive a power cut with their content."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    missing = absent(path)
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         sync(folder.parent)

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -82,10 +82,12 @@ class LocalFolder(Folder):
 
     def require_makeable(self) -> None:
         """Raise OSError or DiskError when the folder cannot be made; makes none to stay."""
-        if not self.path.exists():
+        if missing := files.absent(self.path):
             with disk_errors.explained(self.path):
                 self.path.mkdir(parents=True)
-            self.path.rmdir()
+            with suppress(OSError):  # another command has begun there
+                for folder in missing:
+                    folder.rmdir()
 
     def list_files(self) -> Iterator[Listed | Aside]:
         """The image files below this folder, and what else is there."""

@@ -10,8 +10,8 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from filelock import FileLock, SoftFileLease, Timeout
 
 from pipeline.core.disk_errors import explained
 from pipeline.core.errors import NightshiftError
-from pipeline.storage.files import make_folder
+from pipeline.storage.files import absent, make_folder
 from pipeline.storage.process import lives_since
 from pipeline.storage.stores import Place
 
@@ -53,24 +53,47 @@ def held(output: Path) -> Iterator[str | None]:
     """Lock `output` against other runs, and explain its disk's errors. Yields the last holder's name if it was killed.
 
     A holder that died on this machine has released its lock, however it died; one on another machine loses it LEASE
-    seconds after its last heartbeat. Raises LedgerError naming the holder if there is one, and DiskError.
+    seconds after its last heartbeat. Where the block fails and has written nothing, the folders made for it go again.
+    Raises LedgerError naming the holder if there is one, and DiskError.
     """
     with explained(output):
-        make_folder(output)
-        lock = FileLock(output / LOCK)
+        made, failed = absent(output), True
         lease = SoftFileLease(output / HOLDER, lease_duration=LEASE, heartbeat_interval=BEAT, thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise InUse(
-                f"{output} is in use by {_name(lease)}. Wait until it has ended, or choose another folder."
-            ) from None
+        lock = _locked(output, lease)
         try:
             yield _acquire(lease, output)
+            failed = False
         finally:
             leave(output)
             lease.release()
+            if failed:
+                _remove_empty(output, made)
             lock.release()
+
+
+def _locked(output: Path, lease: SoftFileLease) -> FileLock:
+    """The first lock, taken. Raises InUse."""
+    while True:
+        make_folder(output)
+        lock = FileLock(output / LOCK)  # takes no file for a lock that was deleted after it was opened
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if not (output / LOCK).exists():  # its holder has just removed the empty folder
+                continue
+            raise InUse(
+                f"{output} is in use by {_name(lease)}. Wait until it has ended, or choose another folder."
+            ) from None
+        return lock
+
+
+def _remove_empty(output: Path, made: Sequence[Path]) -> None:
+    """Remove these folders if `output` holds nothing but the first lock, which the caller has."""
+    with suppress(OSError):  # above all: another command has begun in one of them
+        if made and [*output.iterdir()] == [output / LOCK]:
+            (output / LOCK).unlink()
+            for folder in made:
+                folder.rmdir()
 
 
 def _acquire(lease: SoftFileLease, output: Path) -> str | None:

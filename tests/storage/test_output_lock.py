@@ -1,6 +1,7 @@
 """One run at a time writes to an output, on this machine and, by a lease that expires, on others."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -142,6 +143,32 @@ def test_an_output_is_free_after_a_failure_inside(tmp_path: Path) -> None:
         raise InterruptedError
     with folder_at(tmp_path / "new").hold():
         assert (tmp_path / "new" / output_lock.HOLDER).exists()
+
+
+def test_a_failure_that_wrote_nothing_leaves_no_folder_that_it_made(tmp_path: Path) -> None:
+    new = tmp_path / "a/b/new"
+    with contextlib.suppress(InterruptedError), folder_at(new).hold():
+        second = os.open(new / output_lock.LOCK, os.O_RDWR)  # of a command that tries while this one ends
+        raise InterruptedError
+    assert [*tmp_path.iterdir()] == []
+    fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it has a lock that no longer exists, and keeps nobody away
+    with folder_at(new).hold(), pytest.raises(LedgerError, match="is in use by"), folder_at(new).hold():
+        pass
+    os.close(second)
+    assert [file.name for file in new.iterdir()] == [output_lock.LOCK], "a refused run removes nothing of the holder's"
+
+
+@pytest.mark.parametrize("there", ["the folder", "a file"])
+def test_a_failure_removes_nothing_that_was_there_or_was_written(tmp_path: Path, there: str) -> None:
+    new = tmp_path / "new"
+    if there == "the folder":
+        new.mkdir()
+    with contextlib.suppress(InterruptedError), folder_at(new).hold():
+        if there == "a file":
+            (new / "written").touch()
+        raise InterruptedError
+    assert new.is_dir()
+    assert (new / "written").exists() == (there == "a file")
 
 
 def test_a_live_run_on_another_machine_keeps_its_output_however_long_it_takes(output: Path) -> None:
