@@ -166,7 +166,7 @@ def nightly(  # each option is a parameter, for deployments and Prefect's UI
     source: str | Path = PHOTOS, output: str | Path | None = None, labels: Path | None = None,
     since_last: bool = False, until: str | None = None, with_shadow: bool = False,
     runner: Literal["here", "dask"] = "here", dask_address: str | None = None, workers: int | None = None,
-    model_name: str | None = None,
+    model_name: str | None = None, keep_finished: bool = False,
 ) -> NightSummary | State:  # fmt: skip
     """Classify the images in `source` into `output`/predictions.csv. Its state `Stopped`: the next run goes on with it.
 
@@ -182,12 +182,13 @@ def nightly(  # each option is a parameter, for deployments and Prefect's UI
         dask_address: The cluster's scheduler, such as tcp://host:8786. Empty: a cluster on this machine.
         workers: Processes of the cluster on this machine. Empty: one per core.
         model_name: A registered model. Empty: register.model_name of params.yaml.
+        keep_finished: Refuse an `output` that holds a finished night, as a night without `output` always does.
 
     """
     params, images = load_params(), folder_at(source)
     options = NightOptions(
         images, folder_at(output or folder_for(images, model=model_name)), labels, since_last, until, with_shadow,
-        model_name, Cluster(dask_address, workers) if runner == "dask" else None,
+        model_name, keep_finished or not output, Cluster(dask_address, workers) if runner == "dask" else None,
     )  # fmt: skip
     try:
         summary = order.night(options, params, steps_for(options.cluster))

@@ -3,6 +3,7 @@
 A night that ends without an error sends its message itself.
 """
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +16,10 @@ from flows.cli.interrupt import is_by_a_person
 from flows.services.configuration import STOPPING
 from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
+from pipeline.night.ledger import Run
 from pipeline.night.outputs import PHOTOS, folder_for
 from pipeline.night.repeats import last_finished
-from pipeline.night.results import TooManyUnreadable
+from pipeline.night.summary import summary_if_any
 from pipeline.notices import messages, when_a_run_ends
 from pipeline.notices.messages import Message
 from pipeline.notices.send import tell
@@ -28,13 +30,19 @@ STOPPED = "Stopped"  # the state of a night that stopped at its --until time
 REFUSED = "Refused"  # of one that did not begin, as another is at work on its output
 
 
-def _results_of(parameters: dict[str, Any], *, finished: bool = False) -> Folder:
-    """Where a run of the flow `nightly` with these parameters has its results."""
+def _results_of(flow_run: FlowRun) -> Folder:
+    """Where a run of the flow `nightly` has its results: a night that it finished keeps its folder."""
+    parameters = flow_run.parameters
     if output := parameters.get("output"):
         return folder_at(output).absolute()
     source = folder_at(parameters.get("source") or PHOTOS)
-    last = last_finished(source, PREDICTIONS.glob("*")) if finished else None
-    return folder_at(last or folder_for(source, model=parameters.get("model_name"))).absolute()
+    chosen = folder_at(folder_for(source, model=parameters.get("model_name"))).absolute()
+    last = last_finished(source, PREDICTIONS.glob("*"))
+    if Run.unfinished_in(chosen) or not last or not flow_run.start_time:
+        return chosen
+    summary, began = summary_if_any(folder_at(last)), flow_run.start_time.replace(microsecond=0)  # as summaries have it
+    is_its_own = summary is not None and datetime.datetime.fromisoformat(summary.finished_at) >= began
+    return folder_at(last).absolute() if is_its_own else chosen
 
 
 def _error_of(state: State[Any]) -> BaseException:
@@ -66,7 +74,7 @@ def _show(flow_run: FlowRun, make: Callable[[], Message]) -> None:
 def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A night ended with an error."""
     error = _error_of(state)
-    output = _results_of(flow_run.parameters, finished=isinstance(error, TooManyUnreadable))
+    output = _results_of(flow_run)
     when_a_run_ends.of_failed_night(output, error)
     _show(flow_run, lambda: messages.of_failed_night(output, error))
 
@@ -74,7 +82,7 @@ def night_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 def night_crashed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A night's process was killed from outside; if a person stopped it, nobody needs a message."""
     if not _is_stopped_by_a_person():
-        output, words = _results_of(flow_run.parameters), _how_killed(state)
+        output, words = _results_of(flow_run), _how_killed(state)
         when_a_run_ends.of_crashed(output, words)
         _show(flow_run, lambda: messages.of_crashed_night(output, words))
 

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument(
         "output", type=folder_at, nargs="?",
         help="a folder for predictions.csv and summary.json, or its address; without it, that of the unfinished night "
-        "over INPUT, or one in predictions/ with today's date",
+        "over INPUT, or a new one in predictions/ with today's date",
     )  # fmt: skip
     parser.add_argument("--since-last", action="store_true", help="reuse predictions for unchanged files")
     parser.add_argument("--until", help="time of day to stop at, e.g. 06:00; the same command resumes the run")
@@ -45,7 +45,9 @@ def main() -> None:
     steps = Steps(tell_of_killed=when_a_run_ends.of_killed)
 
     def classify(params: Params) -> NightSummary:
-        options = NightOptions(asked.input, output, since_last=asked.since_last, until=asked.until)
+        options = NightOptions(
+            asked.input, output, since_last=asked.since_last, until=asked.until, keep_finished=not asked.output
+        )
         return night(options, params, steps)
 
     summary = when_a_run_ends.night(output, classify)

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from pipeline.core.disk_errors import DiskError
 from pipeline.core.errors import NightshiftError
 from pipeline.data.holdout_copy import copy_test_images
+from pipeline.night import at_work
 from pipeline.night.planning import ClassifyError
 from pipeline.night.results import finish
 from pipeline.night.rows import read_rows
@@ -209,7 +210,8 @@ def test_a_run_that_cannot_start_says_why(
     (tmp_path / "empty").mkdir()
     with pytest.raises(NightshiftError, match=message):
         classify(tmp_path / source, tmp_path / output, here)
-    assert not (tmp_path / output / "predictions.csv").exists()
+    assert not (tmp_path / output).exists()
+    assert not any(str(tmp_path) in note.read_text() for note in at_work.NIGHTS.glob("*.json"))
 
 
 @pytest.mark.parametrize("output", ["data/raw", "models/../reports/night", "."])

@@ -40,7 +40,7 @@ def classify(
         typer.Argument(
             metavar="OUTPUT",
             help="A folder for predictions.csv, review.csv and summary.json, or its address; without it, that of the "
-            "unfinished night over INPUT, or one in predictions/ with today's date.",
+            "unfinished night over INPUT, or a new one in predictions/ with today's date.",
             show_default=False,
         ),
     ] = None,
@@ -110,12 +110,12 @@ def classify(
 
     results = folder_at(output or folder_for(folder_at(source), model=model))
     cluster = Cluster(dask_address, workers) if runner is Runner.DASK else None
-    options = NightOptions(folder_at(source), results, labels, since_last, until, shadow, model, cluster)
+    options = NightOptions(folder_at(source), results, labels, since_last, until, shadow, model, not output, cluster)
 
     with interruptible(lambda: messages.to_go_on(results)):
         if flow:
             words = (source, str(results), labels, since_last, until, shadow, runner.value, dask_address, workers)
-            summary = _as_flow(options, (*words, model))
+            summary = _as_flow(options, (*words, model, not output))
         else:
             require(partial(messages.of_failed_night, results), lambda: require_possible(options, load_params()))
             summary = when_a_run_ends.night(results, lambda params: _plainly(options, params))

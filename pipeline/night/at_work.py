@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PARAMS, PREDICTIONS
 from pipeline.night.ledger import WORK, Run
 from pipeline.night.moments import Moment
@@ -74,6 +75,13 @@ def forget(output: Folder) -> None:
     """A night is finished."""
     with suppress(OSError):
         _file(output).unlink()
+
+
+def forget_unplanned(output: Folder) -> None:
+    """A run was refused: forget it unless its output holds an unfinished night. Never raises."""
+    with suppress(NightshiftError, OSError):
+        if not Run.unfinished_in(output):
+            forget(output)
 
 
 def was_told(output: Folder) -> bool:

@@ -132,8 +132,7 @@ class Run:
 
     def listed(self) -> Iterator[str]:
         """Every path of the plan, in order; only a few shards are in memory at a time."""
-        for paths in ordered_map(self.shard, range(self.plan.shards), self.output.threads):
-            yield from paths
+        return shard_lists.read_all(books_of(self.output), self.plan.shards)
 
     def count_files(self, numbers: Collection[int]) -> int:
         """How many files these shards have; all but the last have as many as the first."""

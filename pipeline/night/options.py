@@ -29,6 +29,7 @@ class NightOptions:
     until: str | None = None  # time of day, such as 06:00, after which no further shard begins
     with_shadow: bool = False  # classify with the challenger too, and compare
     model_name: str | None = None  # a registered model; None: register.model_name of params.yaml
+    keep_finished: bool = False  # refuse an output with a finished night: nobody named it
     cluster: Cluster | None = None  # None: the shards are classified on this machine
 
     def __post_init__(self) -> None:

@@ -1,42 +1,41 @@
 """The folder of a night whose OUTPUT nobody names: that of the unfinished run, else a free one of today; the command
-that goes on with one.
+that goes on with one. A finished night keeps its folder.
 """
 
 import datetime
+import itertools
 import os
 import shlex
 from pathlib import Path
 
-from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import PREDICTIONS
 from pipeline.core.text import shown
 from pipeline.night.at_work import listing_over
-from pipeline.night.ledger import WORK, Run, RunPlan
+from pipeline.night.ledger import PLAN, WORK, Run, RunPlan
 from pipeline.night.summary import SUMMARY, summary_if_any
 from pipeline.params.file import load_params
 from pipeline.storage.folders import Folder, folder_at
+from pipeline.storage.output_lock import HOLDER, LOCK
 
 LIVE = "collect-"  # begins the name of the folder of a day whose pictures were classified as they came
 PHOTOS = "photos"  # the folder of images where nobody names one
 
 
 def folder_for(source: Folder, suffix: str = "", model: str | None = None) -> Path:
-    """The output folder of a run over `source` without a named one: that of an unfinished run, else today's.
+    """The output folder of a run over `source` without a named one: that of an unfinished run, else a free one.
 
     suffix: what the folder's name has after the date; model: the registered model's name, None for that of params.yaml.
-    A folder with the night of another source or model is never taken: the next free name ends in -2, -3, ... That of a
-    night that still lists `source` is taken, and its lock then keeps this run away.
+    The first free of today's names is taken, which end in -2, -3, ... after the first. The folder of a night that still
+    lists `source` is taken, and its lock then keeps this run away.
     """
     model = model or _usual_model()
     if unfinished := unfinished_over(source, PREDICTIONS, model) or [*listing_over(source)]:
         return max(unfinished)
     today = datetime.datetime.now().astimezone().date().isoformat()
-    names = (f"{today}{suffix}", *(f"{today}{suffix}-{number}" for number in range(2, 100)))
-    return next(
-        (PREDICTIONS / name for name in names if _is_free(PREDICTIONS / name, source, model)), PREDICTIONS / names[0]
-    )
+    ends = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    return next(folder for end in ends if _is_free(folder := PREDICTIONS / f"{today}{suffix}{end}"))
 
 
 def is_in_predictions(output: Folder) -> bool:
@@ -94,9 +93,13 @@ def _run_in(folder: Path) -> Run | None:
         return None
 
 
-def _is_free(folder: Path, source: Folder, model: str | None) -> bool:
-    if run := _run_in(folder):
-        return _is_of(run.plan, source, model)
-    if (summary := summary_if_any(folder_at(folder))) is None:
+def _is_free(folder: Path) -> bool:
+    """Whether nothing is there, or only what is left of a run that planned nothing."""
+    if not os.path.lexists(folder):  # nor can it be reached: the run will say why
         return True
-    return source.is_at(listed_path(summary.input)) and model in (None, summary.model_name)
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except OSError:  # a file, for example
+        return False
+    has_plan = WORK in names and (not (folder / WORK).is_dir() or (folder / WORK / PLAN).exists())
+    return names <= {LOCK, HOLDER, WORK} and not has_plan

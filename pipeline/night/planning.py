@@ -1,5 +1,6 @@
 """How a run begins: it chooses the model and lists the files, once. Classifies nothing."""
 
+import contextlib
 import dataclasses
 import datetime
 import itertools
@@ -16,13 +17,15 @@ from pipeline.model.contract import Contract, ContractError, read_contract
 from pipeline.night.awaited import unknown_labels
 from pipeline.night.counts import read_labels, require_labels_of
 from pipeline.night.kept_card import keep_card
-from pipeline.night.ledger import MODEL, Run, RunPlan, books_of, clear, known_of
+from pipeline.night.kept_rows import keep_rows
+from pipeline.night.ledger import MODEL, PLAN, Run, RunPlan, books_of, clear, known_of
 from pipeline.night.new_files import came_since
 from pipeline.night.options import NightOptions
 from pipeline.night.outputs import unfinished_over
 from pipeline.night.repeats import remember_last
 from pipeline.night.rows import columns_of
 from pipeline.night.shard import model_folder
+from pipeline.night.shard_lists import read_all
 from pipeline.night.summary import summary_if_any
 from pipeline.params.data import Tiles
 from pipeline.params.file import Params
@@ -30,6 +33,7 @@ from pipeline.registry import champions, versions
 from pipeline.registry.versions import Registered
 from pipeline.storage.folders import Folder
 from pipeline.storage.left_aside import LeftAside, Tally
+from pipeline.storage.output_lock import InUse
 
 SCENES_A_SHARD = 8
 BYTES_A_ROW = 800  # in its part and in predictions.csv
@@ -38,6 +42,10 @@ OF_TRAINING = (RAW, CURRENT.parent, VALIDATION.parent)  # data/raw, models, repo
 
 class ClassifyError(NightshiftError):
     """The run cannot start, or its rows do not add up."""
+
+
+class NotThisCommand(ClassifyError):  # noqa: N818 - what happened
+    """The same command can never work: the text says which one can."""
 
 
 def require_possible(options: NightOptions, params: Params) -> None:
@@ -64,12 +72,12 @@ def begin(options: NightOptions, params: Params) -> Run:
     output.sweep()
     if run := Run.unfinished_in(output):
         if not source.is_at(run.plan.input):
-            raise ClassifyError(
+            raise NotThisCommand(
                 f"{output} holds an unfinished run over {run.plan.input}. Finish it with `nightshift classify "
                 f"{run.plan.input} {output}`, choose another folder, or delete {books_of(output)} to give it up."
             )
         if options.model_name not in (None, run.plan.model_name):
-            raise ClassifyError(
+            raise NotThisCommand(
                 f"{output} holds an unfinished run by the model {run.plan.model_name}, and you asked for "
                 f"{options.model_name}. Finish it without --model, choose another folder, or leave OUTPUT out."
             )
@@ -79,9 +87,9 @@ def begin(options: NightOptions, params: Params) -> Run:
             with model_folder(output) as folder:
                 require_labels_of(read_contract(folder).class_names, labels, options.labels)
         return dataclasses.replace(run, came_since=came_since(run, source))
-    _refuse_another_night(source, output)
+    _refuse_another_night(source, output, keep_finished=options.keep_finished)
     if options.since_last and not output.local:
-        raise ClassifyError(
+        raise NotThisCommand(
             "--since-last needs an OUTPUT on this machine or a shared disk: it looks up earlier predictions there."
         )
 
@@ -104,16 +112,29 @@ def begin(options: NightOptions, params: Params) -> Run:
     return Run.begin(output, itertools.chain([first], images), size, settle)
 
 
-def _refuse_another_night(source: Folder, output: Folder) -> None:
-    """Raise ClassifyError when `output` holds the finished night of another input.
+def give_up(output: Folder) -> None:
+    """Remove what a run that planned nothing has made in `output`. Never raises: an error is on its way."""
+    with contextlib.suppress(NightshiftError, OSError):
+        output.require()
+        if not books_of(output).exists(PLAN):
+            clear(output)
+
+
+def _refuse_another_night(source: Folder, output: Folder, *, keep_finished: bool) -> None:
+    """Raise NotThisCommand when `output` holds the finished night of another input, InUse when it must stay as it is.
 
     Log a warning when another folder beside it holds an unfinished run over the same input.
     """
     finished = summary_if_any(output)
     if finished and not source.is_at(listed_path(finished.input)):
-        raise ClassifyError(
+        raise NotThisCommand(
             f"{output} holds the finished night over {shown(finished.input)}, and this one is over {source}. Choose "
             "another folder, or leave OUTPUT out: the night then has one of its own in predictions/."
+        )
+    if finished and keep_finished:
+        raise InUse(
+            f"Another command has just finished a night over {source} in {output}, and it stays as it is. Run the same "
+            "command again for a new night: it begins a folder of its own."
         )
     begun = unfinished_over(source, output.local.absolute().parent) if output.local else []
     if begun:
@@ -144,7 +165,6 @@ def _fetch_champion(
         log.warning(line)
     if table:
         require_labels_of(contract.class_names, labels, table)
-    keep_card(output, model, contract.hash)
     return model, contract
 
 
@@ -152,7 +172,7 @@ def _settle(
     options: NightOptions, params: Params, champion: tuple[Registered, Contract], counts: tuple[int, int],
     left_aside: LeftAside,
 ) -> RunPlan:  # fmt: skip
-    """The plan for so many files and shards by the model that was fetched. Fetches the last run's answers.
+    """The plan for so many files and shards by the model that was fetched. Fetches the last run's answers and a card.
 
     left_aside: by the listing.
     """
@@ -161,6 +181,8 @@ def _settle(
     columns = columns_of(location=params.privacy.keeps_location)
     if options.since_last and output.local and (known := known_of(output)):
         remember_last(source, output.local, known, contract.hash, columns)
+    keep_rows(output, read_all(books_of(output), shards), location=params.privacy.keeps_location)
+    keep_card(output, model, contract.hash)
     return RunPlan(
         input=str(source.absolute()),
         model_name=model.name,
@@ -188,18 +210,18 @@ def other_tiles(asked: Tiles | None, learnt: Tiles | None) -> str:
 
 
 def refuse_odd_places(source: Folder, output: Folder) -> None:
-    """Raises ClassifyError when `output` is named like a file, lies inside `source`, or is the project's own place."""
+    """Raises NotThisCommand when `output` is named like a file, lies inside `source`, or is the project's own place."""
     if output.path.suffix.lower() == ".csv" or output.is_file():
-        raise ClassifyError(
+        raise NotThisCommand(
             f"{output} must be a folder: it receives predictions.csv and summary.json. Choose one without .csv."
         )
     if source.contains(output):
-        raise ClassifyError(
+        raise NotThisCommand(
             f"{output} lies inside {source}. The next night would read the results as input. Choose a folder outside."
         )
     place = output.local.resolve() if output.local else None
     if place and (place == Path.cwd() or any(place.is_relative_to(own.resolve()) for own in OF_TRAINING)):
-        raise ClassifyError(
+        raise NotThisCommand(
             f"{output} belongs to the project: training reads and writes there. Choose a folder in {PREDICTIONS}/, or "
             "leave OUTPUT out."
         )

@@ -77,7 +77,7 @@ def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightS
         if options.cluster is None:
             warm_up()
         began = time.perf_counter()
-        run = steps.begin(options, params)
+        run = _begun(options, params, steps)
         at_work.note(options, run.counted())
         results.prepare(run)
         beside = steps.begin_shadow(run) if options.with_shadow else None
@@ -93,6 +93,16 @@ def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightS
             steps.record(options.output, found.summary, params)
         at_work.forget(options.output)
     return found.summary
+
+
+def _begun(options: NightOptions, params: Params, steps: Steps) -> Run:
+    """The run. One that is refused before it has a plan leaves nothing of itself."""
+    try:
+        return steps.begin(options, params)
+    except Exception:
+        planning.give_up(options.output)
+        at_work.forget_unplanned(options.output)
+        raise
 
 
 def _classify_left(run: Run, params: Params, deadline: datetime | None, steps: Steps) -> None:

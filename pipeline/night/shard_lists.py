@@ -3,7 +3,9 @@
 import itertools
 import json
 from collections.abc import Iterable, Iterator
+from functools import partial
 
+from pipeline.core.parallel import ordered_map
 from pipeline.storage.folders import Folder
 from pipeline.storage.listing import Listed
 from pipeline.storage.output_lock import LedgerError
@@ -46,6 +48,12 @@ def read(books: Folder, number: int) -> list[str]:
             f"{books} and run the same command again: it starts from the beginning."
         ) from error
     return paths
+
+
+def read_all(books: Folder, shards: int) -> Iterator[str]:
+    """Every path of so many shards, in order; only a few shards are in memory at a time. Raises LedgerError."""
+    for paths in ordered_map(partial(read, books), range(shards), books.threads):
+        yield from paths
 
 
 def _shards_of(listing: Iterable[Listed], shard_size: int) -> Iterator[tuple[int, list[str]]]:

@@ -19,6 +19,7 @@ from pipeline.night.deadline import OutOfTime
 from pipeline.night.ledger import Run
 from pipeline.night.morning import PAGE
 from pipeline.night.outputs import command_over, is_in_predictions
+from pipeline.night.planning import NotThisCommand
 from pipeline.night.results import TooManyUnreadable
 from pipeline.night.summary import SUMMARY, NightSummary, drift_lines, summary_lines
 from pipeline.night.verdict import raised
@@ -170,6 +171,8 @@ def of_failed_night(output: Folder, error: BaseException) -> Message:
             kept = f"All rows are written, those of the unreadable files with their reasons, in {output}."
             title = f"Night {output.name}: too many unreadable files"
             return Message(Kind.FAILURE, title, str(error), kept, f"Look at {output / PAGE}.")
+        case NotThisCommand():  # its words say what to do, and what is there is of another night
+            return Message(Kind.FAILURE, f"Night {output.name} failed{_in_short(error)}", str(error), NOTHING, "")
     kept, go_on = _left_in(output)
     do = f"Put that right first. {go_on}" if isinstance(error, NightshiftError) else f"{_log()} {go_on}"
     return Message(Kind.FAILURE, f"Night {output.name} failed{_in_short(error)}", _words_of(error), kept, do)

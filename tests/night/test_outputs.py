@@ -22,6 +22,7 @@ from pipeline.night.summary import SummaryError, read_summary
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
 from pipeline.storage.listing import Listed, ListingError
+from pipeline.storage.output_lock import InUse
 from tests.fixtures.images import save_image
 from tests.fixtures.ledgers import plan_of
 from tests.fixtures.summaries import SUMMARY, summary_of
@@ -75,11 +76,59 @@ def test_without_output_a_night_goes_on_in_the_folder_of_the_unfinished_one(phot
     assert folder_for(folder_at("other")) == Path("predictions") / TODAY
 
 
-@pytest.mark.parametrize("state", [finished, unfinished])
-def test_without_output_a_night_never_takes_the_folder_of_another_input(photos: Path, state: object) -> None:
-    state(Path("predictions") / TODAY, photos.parent / "other")  # type: ignore[operator]
+def test_without_output_a_night_never_takes_the_folder_of_another_unfinished_one(photos: Path) -> None:
+    unfinished(Path("predictions") / TODAY, photos.parent / "other")
     assert folder_for(folder_at(photos)) == Path("predictions") / f"{TODAY}-2"
     assert folder_for(folder_at("other")) == Path("predictions") / TODAY
+
+
+@pytest.mark.parametrize("source", ["photos", "other"])
+def test_a_finished_night_keeps_its_folder_and_the_names_do_not_end(photos: Path, source: str) -> None:
+    for number in range(1, 101):
+        finished(Path("predictions") / (TODAY if number == 1 else f"{TODAY}-{number}"), photos.parent / source)
+        assert folder_for(folder_at(photos)) == Path("predictions") / f"{TODAY}-{number + 1}"
+    assert folder_for(folder_at(photos), "-photos") == Path("predictions") / f"{TODAY}-photos"
+    unfinished(Path("predictions") / f"{TODAY}-7", photos)
+    assert folder_for(folder_at(photos)) == Path("predictions") / f"{TODAY}-7", "that one is gone on with"
+
+
+@pytest.mark.parametrize(
+    "name", ["predictions.csv", "summary.json", "review.csv", "notes.txt", ".nightshift/plan.json"]
+)
+def test_a_folder_with_anything_of_a_person_or_a_night_is_not_free(photos: Path, name: str) -> None:
+    file = Path("predictions") / TODAY / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"")
+    assert folder_for(folder_at(photos)) == Path("predictions") / f"{TODAY}-2"
+    file.unlink()
+    (Path("predictions") / TODAY / ".nightshift.lock").touch()
+    assert folder_for(folder_at(photos)) == Path("predictions") / TODAY, "a run that planned nothing left this"
+
+
+def test_a_file_and_a_link_to_nowhere_are_not_free_and_what_cannot_be_reached_ends(photos: Path) -> None:
+    Path("predictions").mkdir()
+    (Path("predictions") / TODAY).touch()
+    (Path("predictions") / f"{TODAY}-2").symlink_to("nowhere")
+    assert folder_for(folder_at(photos)) == Path("predictions") / f"{TODAY}-3"
+    shutil.rmtree("predictions")
+    Path("predictions").touch()
+    assert folder_for(folder_at(photos)) == Path("predictions") / TODAY
+
+
+def test_a_night_that_another_command_finishes_meanwhile_stays_as_it_is(photos: Path, defaults: Params) -> None:
+    output = folder_for(folder_at(photos))
+    finished(output, photos)
+    before = (output / "summary.json").read_bytes()
+    with pytest.raises(InUse, match=rf"finished a night over .*photos in .*{TODAY}, and it stays as it is"):
+        begin(NightOptions(folder_at(photos), folder_at(output), keep_finished=True), defaults)
+    assert [*output.iterdir()] == [output / "summary.json"]
+    assert (output / "summary.json").read_bytes() == before
+
+
+def test_since_last_finds_the_newest_night_whatever_its_number(photos: Path) -> None:
+    for number, hour in ((2, 3), (9, 12), (10, 15)):
+        finished(Path("predictions") / f"{TODAY}-{number}", photos, f"2026-01-02T{hour:02}:00:00+00:00")
+    assert last_finished(folder_at(photos), Path("predictions").glob("*")) == Path("predictions") / f"{TODAY}-10"
 
 
 def test_a_finished_output_takes_no_other_input_and_its_own_however_it_is_spelled(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import NightshiftError
+from pipeline.night.planning import NotThisCommand
 from pipeline.notices import messages, send
 from pipeline.notices.messages import Kind, Message
 from pipeline.registry.decision import Check, Decision
@@ -155,6 +156,23 @@ def test_a_night_beyond_its_limits_is_told_of(changes: dict[str, Any], about: st
     assert "/out/monday/morning.html" in found.do
     assert found.title == f"Night monday needs a look: {about}"
     assert found.body.startswith(f"{found.happened}\n\nWhat was kept: "), "the first words of a mail are what happened"
+
+
+def test_what_the_same_command_can_never_do_is_not_to_be_run_again(tmp_path: Path) -> None:
+    """Another night's folder: its files are not of this night, and the error says what to do instead."""
+    out = folder_at(tmp_path)
+    summary_of().write(out)
+    for error in (NotThisCommand("out holds another night. Choose another folder."), NightshiftError("Mend it.")):
+        found = messages.of_failed_night(out, error)
+        found.add_to(error)
+        never = isinstance(error, NotThisCommand)
+        assert (found.kept, found.do) == (
+            ("Nothing was started.", "") if never else
+            (f"What was finished before is in {tmp_path}.", "Put that right first. Run the same command again.")
+        )  # fmt: skip
+        assert found.happened == str(error)
+        assert ("What to do" in found.parts) == (not never)
+        assert hasattr(error, "__notes__") == (not never), "the command says no more than the error"
 
 
 def registration(*, passed: bool, aliases: tuple[str, ...]) -> Registration:

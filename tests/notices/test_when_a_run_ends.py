@@ -114,6 +114,9 @@ def second_breaks(run, numbers, params):
 
 os.environ["NIGHTSHIFT_NOTIFY_ALWAYS"] = "1"
 attempt(None)
+for file in night.iterdir():
+    file.write_bytes(b"no")
+attempt(None)
 flows.nightly.classify_shards = second_breaks
 attempt(Path({out!r}))
 attempt(None)
@@ -122,7 +125,10 @@ attempt(None)
 
 
 def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, prefect_api: str) -> None:
-    """A night that is well; one that fails in its second shard; one without a named output that crashes there."""
+    """A night that is well; one without a picture; one that fails in its second shard; one that crashes there.
+
+    All but the third without a named output.
+    """
     for number in range(10, 12):
         draw_shape(night / f"{number}.png", "circle", seed=number)
     out = str(project / "out")
@@ -132,16 +138,18 @@ def test_flows_tell_how_they_ended(web: Web, project: Path, night: Path, prefect
         )
     )
     left_by("exec(open('nights.py').read(), globals())", project, prefect_api, NIGHTSHIFT_NOTIFY=f"{DEAD} {web.json}")
-    today = sorted(file.parent.name for file in (project / "predictions").glob("*/summary.json"))[-1]
-    well, failed, crashed = web.messages
+    today, second = sorted(file.parent.name for file in (project / "predictions").glob("*/summary.json"))[-2:]
+    assert second == f"{today}-2"
+    well, bad, failed, crashed = web.messages
     assert well["title"].startswith(f"Night {today}: all is well [")
     assert f"All 12 rows are in {project / 'predictions' / today}" in well["message"]
+    assert bad["title"].startswith(f"Night {second}: too many unreadable files [")
     assert failed["title"].startswith("Night out failed [")
     assert failed["message"].startswith("OSError: disk\n")
     assert f"What was kept: 3 of 12 files are done and kept in {out}" in failed["message"]
     assert "What to do: The log has more. In " in failed["message"]
     assert f"`nightshift classify {night} out` resumes it" in failed["message"]
-    assert crashed["title"].startswith(f"Night {today} was killed and is not finished [")
+    assert crashed["title"].startswith(f"Night {today}-3 was killed and is not finished [")
     assert "3 of 12 files are done" in crashed["message"]
 
 
