@@ -115,13 +115,14 @@ class Night:
 def earlier(night: Finished, name: str, most: int) -> list[Night]:
     """The at most `most` nights over the same input recorded before this one, newest first. Raises TrackingError.
 
-    Each folder's latest, and none in the folder `name` of this one: there, it is the latest. Nights over another input
-    have other images, and are no measure for this one. Read-only: it does not create a missing experiment.
+    Of a folder the latest of each day: a night that was run again is one night. Nights over another input have other
+    images, and are no measure for this one. Read-only: it does not create a missing experiment.
     """
     # A night's run starts after the night's end, which is in whole seconds.
     end = datetime.datetime.fromisoformat(night.finished_at) + datetime.timedelta(seconds=1)
     experiment, milliseconds = f"{night.model_name}-{EXPERIMENT}", int(end.timestamp() * 1000)
-    source, nights = folder_at(listed_path(night.input)), dict[str, Night]()
+    source, nights = folder_at(listed_path(night.input)), dict[tuple[str, str], Night]()
+    today = name, _day(night.started_at)
     for asked in (AT_FIRST * most, AT_MOST):
         ask = partial(_runs_before, experiment=experiment, end=milliseconds, most=asked)
         found = Store.of_project().ask(ask) or []
@@ -129,12 +130,17 @@ def earlier(night: Finished, name: str, most: int) -> list[Night]:
         own = (night.started_at, name)  # already recorded: what is newer ended within the same second
         first = names.index(own) + 1 if own in names else 0
         for run in found[first:]:
-            if run.name != name and run.metrics.get("listed") and _is_over(source, run):
+            place = run.name, _day(run.tags.get(STARTED_TAG, ""))
+            if place != today and run.metrics.get("listed") and _is_over(source, run):
                 version = run.tags.get("nightshift.model_version", "")
-                nights.setdefault(run.name, Night(run.name, version, run.metrics))
+                nights.setdefault(place, Night(run.name, version, run.metrics))
         if len(nights) >= most or len(found) < asked:
             break
     return [*nights.values()][:most]
+
+
+def _day(started_at: str) -> str:
+    return started_at.partition("T")[0]
 
 
 def _is_over(source: Folder, run: FoundRun) -> bool:

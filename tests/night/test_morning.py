@@ -77,16 +77,6 @@ def test_what_needs_a_person_comes_first(changes: dict[str, Any], batch: dict[st
     assert html.index(words) < html.index("What ran")
 
 
-@pytest.mark.parametrize(
-    ("outliers", "images", "p_value"),
-    [(2, 8, 0.05), (4, 8, 0.001), (1, 1, 0.0001)],
-    ids=["by chance", "half", "one"],
-)
-def test_outliers_that_false_alarms_explain_are_no_alarm(outliers: int, images: int, p_value: float) -> None:
-    test = {"images": images, "expected": 0.4, "p_value": p_value}
-    assert alarms(summary_of(outliers=outliers, outlier_test=test), BATCH) == []
-
-
 def test_events_and_cameras_stand_on_the_page_and_their_names_do_no_harm() -> None:
     events = {
         "events": 9, "images": 20, "without_time": 3, "burst_seconds": 30, "ok": 5, "unsure": 1, "not_certified": 3,
@@ -130,21 +120,10 @@ def test_a_class_with_ten_predictions_and_none_sure_is_an_alarm_everywhere() -> 
     assert "All is well" not in made(summary)
 
 
-def test_a_night_by_an_earlier_version_does_not_know_which_classes_are_sure() -> None:
-    assert alarms(summary_of(labels={"good": 34}), BATCH) == []
-
-
 def test_a_night_of_a_few_images_says_that_drift_was_not_measured() -> None:
     few = Seen(made(summary_of(drift={**DRIFT, "images": 26, "measures": [], "drifted": []})))
     assert "Too few images (26) to compare with the training images." in few.text
     assert "Too few images" not in Seen(made(summary_of(drift=DRIFT))).text
-
-
-def test_strangers_come_before_every_other_alarm() -> None:
-    strangers = {"outliers": 7, "outlier_test": {"images": 8, "expected": 0.4, "p_value": 0.0}}
-    first, *others = alarms(summary_of(drift=DRIFT, unreadable=6, **strangers), BATCH)
-    assert first.startswith("7 of 8 images are unlike the training images (false alarms explain about 0)")
-    assert len(others) == 2
 
 
 def test_an_uneventful_night_is_well_though_some_images_are_worth_a_look() -> None:
@@ -315,12 +294,6 @@ def test_what_has_no_row_is_said_in_terminal_summary_and_page(here: Params, nigh
         assert words in page
     written = json.loads((tmp_path / "out/summary.json").read_text())["left_aside"]
     assert (written["files"], written["link_names"]) == ({".mp4": 2, ".cr3": 1}, ["shared"])
-
-
-def test_folders_that_could_not_be_read_are_an_alarm() -> None:
-    unread = summary_of(left_aside={"folders": 2, "folder_names": ["b", "c"]})
-    assert any("2 folders could not be read" in alarm and "b, c" in alarm for alarm in alarms(unread, BATCH))
-    assert "left_aside" not in summary_of().model_dump(exclude_none=True)
 
 
 def test_a_night_over_its_limit_has_its_page_too(here: Params, tmp_path: Path) -> None:

@@ -262,16 +262,17 @@ def test_earlier_nights_are_mlflows() -> None:
 
 
 @pytest.mark.usefixtures("outside_git", "project")
-def test_earlier_nights_are_over_the_same_input_and_each_folder_counts_once() -> None:
+def test_earlier_nights_are_over_the_same_input_and_each_folder_counts_once_a_day() -> None:
     record("monday", "2026-11-20T05:00:00+00:00", listed=1.0)
-    record("tuesday", "2026-11-21T05:00:00+00:00", str(Path("=odd").absolute()), listed=2.0)
-    record("monday", "2026-11-22T05:00:00+00:00", listed=3.0)
-    record("tonight", "2026-11-23T05:00:00+00:00", listed=4.0)
+    record("monday", "2026-11-20T06:00:00+00:00", listed=2.0)
+    record("tuesday", "2026-11-21T05:00:00+00:00", str(Path("=odd").absolute()), listed=3.0)
+    record("tonight", "2026-11-22T05:00:00+00:00", listed=4.0)
+    record("tonight", "2030-01-01T05:00:00+00:00", listed=5.0)  # today, and run again now
     for number in range(2 * history.AT_FIRST):
         record(f"other {number}", "2026-11-24T05:00:00+00:00", "/another", listed=9.0)
-    ours, theirs = both(lambda: earlier("2030-01-01T00:00:00+00:00", 2))
+    ours, theirs = both(lambda: earlier("2030-01-01T06:00:00+00:00", 3))
     assert ours == theirs
-    assert [(night.name, night.numbers["listed"]) for night in ours] == [("monday", 3), ("tuesday", 2)]
+    assert [(night.name, night.numbers["listed"]) for night in ours] == [("tonight", 4), ("tuesday", 3), ("monday", 2)]
 
 
 def earlier(finished_at: str, most: int, name: str = NAMES[0]) -> list[history.Night]:
