@@ -57,9 +57,9 @@ def held(output: Path) -> Iterator[str | None]:
     Raises LedgerError naming the holder if there is one, and DiskError.
     """
     with explained(output):
-        made, failed = absent(output), True
+        failed = True
         lease = SoftFileLease(output / HOLDER, lease_duration=LEASE, heartbeat_interval=BEAT, thread_local=False)
-        lock = _locked(output, lease)
+        lock, made = _locked(output, lease)
         try:
             yield _acquire(lease, output)
             failed = False
@@ -71,9 +71,10 @@ def held(output: Path) -> Iterator[str | None]:
             lock.release()
 
 
-def _locked(output: Path, lease: SoftFileLease) -> FileLock:
-    """The first lock, taken. Raises InUse."""
+def _locked(output: Path, lease: SoftFileLease) -> tuple[FileLock, list[Path]]:
+    """The first lock, taken, and the folders that were made for it, the innermost first. Raises InUse."""
     while True:
+        made = absent(output)
         make_folder(output)
         lock = FileLock(output / LOCK)  # takes no file for a lock that was deleted after it was opened
         try:
@@ -84,7 +85,7 @@ def _locked(output: Path, lease: SoftFileLease) -> FileLock:
             raise InUse(
                 f"{output} is in use by {_name(lease)}. Wait until it has ended, or choose another folder."
             ) from None
-        return lock
+        return lock, made
 
 
 def _remove_empty(output: Path, made: Sequence[Path]) -> None:
