@@ -32,6 +32,7 @@ from pipeline.model.contract import read_contract, write_contract
 from pipeline.night import results
 from pipeline.night.ledger import Run, RunPlan, model_of
 from pipeline.night.rows import read_rows
+from pipeline.night.scene_files import scenes_of
 from pipeline.night.workers import classify_shards
 from pipeline.params.data import Images, Tiles
 from pipeline.params.file import load_params
@@ -133,7 +134,7 @@ def main(given: argparse.Namespace) -> None:
             measured = measure([sys.executable, __file__, *words])
             seconds = time.perf_counter() - start
             (row,) = read_rows(output / "predictions.csv")
-            first = next(read_rows(output / "scenes.csv"))
+            ((first, *_),) = scenes_of(folder_at(output)).values()
             count, judged = int(first["tiles"]), int(first["judged"])
             print(
                 f"{kind:16}{file.stat().st_size / 1e6:7.0f}{count:8}{judged:8}{seconds:9.1f}{count / seconds:9.0f}"

@@ -21,7 +21,7 @@ from pipeline.night.outputs import latest_night
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review import REVIEW
 from pipeline.night.review_file import read_review
-from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, of_files, read_rows
+from pipeline.night.rows import CORRECTION, PREDICTIONS_CSV, RowsError, of_files, read_rows
 from pipeline.night.summary import summary_if_any, summary_lines
 from pipeline.registry import champions, current
 from pipeline.registry.decision import GATE_TAG, REFUSED
@@ -150,8 +150,13 @@ def _night_lines(folder: Path) -> list[str]:
     lines += _open_review(folder / REVIEW)
     if not result.is_file():
         return [*lines, "    (it is missing there)"]
-    for row in itertools.islice(of_files(read_rows(result)), FIRST_ROWS):
-        lines.append(f"    {row['path']}  {row['status']}  {row['label']} {row['confidence']} {row['error']}".rstrip())
+    try:
+        for row in itertools.islice(of_files(read_rows(result)), FIRST_ROWS):
+            lines.append(
+                f"    {row['path']}  {row['status']}  {row['label']} {row['confidence']} {row['error']}".rstrip()
+            )
+    except RowsError as error:
+        lines.append(f"    {error}")
     return lines
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.core.paths import PREDICTIONS
 from pipeline.night import at_work
-from pipeline.night.rows import PREDICTIONS_CSV, of_files, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, of_files, rows_if_any
 from pipeline.night.summary import summary_if_any
 from pipeline.storage.folders import Folder, folder_at
 
@@ -28,7 +28,7 @@ def classified(photos: Path, digests: Collection[str], since: datetime) -> set[s
     for finished_at, folder in sorted(nights):  # a picture is usually in the first night after it
         if not left or datetime.fromisoformat(finished_at) < since:
             continue
-        rows = of_files(read_rows(folder / PREDICTIONS_CSV))
+        rows = of_files(rows_if_any(folder / PREDICTIONS_CSV))
         here = {row["sha256"] for row in rows if row["label"] and row["sha256"] in left}
         found |= here
         left -= here

@@ -180,7 +180,7 @@ def _settle(
     output.require_room(files * BYTES_A_ROW, f"a night over {files:,} files")
     columns = columns_of(location=params.privacy.keeps_location)
     if options.since_last and output.local and (known := known_of(output)):
-        remember_last(source, output.local, known, contract.hash, columns)
+        remember_last(source, output.local, known, contract, columns)
     keep_rows(output, read_all(books_of(output), shards), location=params.privacy.keeps_location)
     keep_card(output, model, contract.hash)
     return RunPlan(

@@ -4,22 +4,45 @@ Two layers: the answers of an earlier run, in a file made with the plan, and the
 """
 
 import json
+import re
 import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 
 from pipeline.core.cells import frame_in, listed_path
 from pipeline.core.log import log
+from pipeline.core.text import counted
+from pipeline.model.contract import Contract
 from pipeline.model.doubt import REASONS
-from pipeline.night.rows import PREDICTIONS_CSV, answer_of, read_rows
+from pipeline.night.rows import (
+    CORRECT_ELSEWHERE,
+    LOCATION,
+    NUMBERS,
+    PREDICTIONS_CSV,
+    Row,
+    RowsError,
+    answer_of,
+    labels_in,
+    read_rows,
+)
 from pipeline.night.summary import summary_if_any
 from pipeline.storage.files import replacing
 from pipeline.storage.folders import Folder, folder_at
 
 Answer = Mapping[str, str]  # the columns of a row that depend only on the file's content and the model
 RECENT = 10_000  # answers; some 5 MB
+_SHARE = r"0(\.[0-9]+)?|1(\.0+)?"
+_KINDS = {"int": "[0-9]{0,9}", "float": r"(-?[0-9]+(\.[0-9]+)?(e[+-][0-9]{2})?)?"}
+FORMS = {  # of the cells of an answer, as a night writes them (docs/formats.md)
+    **{column: _KINDS[kind] for column, kind in (NUMBERS | dict.fromkeys(LOCATION, "float")).items()},
+    "status": "ok|unsure", "sha256": "[0-9a-f]{64}",
+    "confidence": _SHARE, "confidence_2": f"({_SHARE})?", "confidence_3": f"({_SHARE})?",
+}  # fmt: skip
 
 
 def write_known(file: Path, answers: Iterable[tuple[str, Answer]]) -> int:
@@ -80,43 +103,96 @@ class Known:
             self._table.close()
 
 
-def remember_last(
-    source: Folder, beside: Path, known: Path, contract_hash: str, columns: Sequence[str]
-) -> None:  # fmt: skip
+def remember_last(source: Folder, beside: Path, known: Path, contract: Contract, columns: Sequence[str]) -> None:
     """Keep the answers of the last finished run over `source` in `known`, if the same model gave them.
 
-    beside: the folder of this run; columns: of its rows. The last run is in the same folder or in one beside it.
+    beside: the folder of this run; contract: of its model; columns: of its rows. The last run is in the same folder or
+    in one beside it. Where its rows cannot be read, a warning says so, and the run before it takes its place.
     """
-    last = last_finished(source, {*beside.parent.glob("*"), beside})
-    if not last:
+    nights = _finished_over(source, {*beside.parent.glob("*"), beside})
+    if not nights:
         log.info("Found no finished run over %s in %s or beside it: all files will be classified.", source, beside)
+    for last, contract_hash in nights:
+        if contract_hash != contract.hash:
+            log.info("The model differs from the one in %s: all files will be classified.", last)
+            return
+        answers = _Answers(last / PREDICTIONS_CSV, columns, contract.class_names)
+        try:
+            count = write_known(known, answers)
+        except (RowsError, PermissionError) as error:
+            log.warning("%s Until then a night takes the answers of an earlier one, or classifies all files.", error)
+            continue
+        if answers.unsound:
+            log.warning(
+                "%s: %s changed since the night wrote them, or damaged; their images are classified again. "
+                "Restore the file, or run the night again; %s",
+                answers.csv, counted(answers.unsound, "row is", "rows are"), CORRECT_ELSEWHERE,
+            )  # fmt: skip
+        log.info("Reusing predictions from %s for files with the same content (%d available).", last, count)
         return
-    summary = summary_if_any(folder_at(last))
-    if summary is None or summary.contract_hash != contract_hash:
-        log.info("The model differs from the one in %s: all files will be classified.", last)
-        return
-    count = write_known(known, _answers(last / PREDICTIONS_CSV, columns))
-    log.info("Reusing predictions from %s for files with the same content (%d available).", last, count)
 
 
 def last_finished(source: Folder, folders: Iterable[Path]) -> Path | None:
     """The folder of the last finished run over `source` among `folders`; None when there is none."""
+    return next((folder for folder, _ in _finished_over(source, folders)), None)
+
+
+def _finished_over(source: Folder, folders: Iterable[Path]) -> list[tuple[Path, str]]:
+    """The folders of the finished runs over `source`, the last one first, and the hashes of their models' contracts."""
     nights = ((summary, folder) for folder in folders if (summary := summary_if_any(folder_at(folder))))
-    candidates = [(night.finished_at, folder) for night, folder in nights if source.is_at(listed_path(night.input))]
-    return max(candidates)[1] if candidates else None
+    found = [
+        (night.finished_at, folder, night.contract_hash)
+        for night, folder in nights
+        if source.is_at(listed_path(night.input))
+    ]
+    return [(folder, contract_hash) for _, folder, contract_hash in sorted(found, reverse=True)]
 
 
-def _answers(csv: Path, columns: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-    frames_of = ""
-    for row in read_rows(csv):
-        path, frame = frame_in(row["path"])
-        if frame or path == frames_of:  # every frame is judged again, so its file is
-            frames_of = path
-            continue
-        if not set(columns) <= set(row):  # written by another version, or without the places that this run keeps
-            return
-        unsure = any(flag in REASONS for flag in row["flags"].split())
-        if unsure != (row["status"] == "unsure"):  # by the rule of an earlier version: an outlier could be `ok`
-            continue
-        if row["label"]:  # do not repeat `unreadable`: its cause may be gone
-            yield row["sha256"], answer_of({column: row[column] for column in columns})
+class _Answers:
+    """The answers in a night's predictions.csv that may be repeated, with the SHA-256 of their files' content."""
+
+    def __init__(self, csv: Path, columns: Sequence[str], class_names: Sequence[str]) -> None:
+        """columns: of the rows that will repeat them; class_names: of the model that gave them."""
+        self.csv, self._columns, self._labels = csv, frozenset(columns), frozenset(("", *class_names))
+        names = [column for column in columns if column in FORMS]
+        self._cells = itemgetter(*names)
+        # All in one match: cell by cell they take three times as long. No form has a comma.
+        self._form = re.compile(",".join(f"({FORMS[name]})" for name in names))
+        self._are_labels = lru_cache(RECENT)(self._have_these)  # most rows have the candidates of others
+        self.unsound = 0  # rows so far that a night does not write
+
+    def __iter__(self) -> Iterator[tuple[str, Answer]]:
+        """Raises RowsError, PermissionError."""
+        frames_of = ""
+        for row in read_rows(self.csv):
+            path, frame = frame_in(row["path"])
+            if frame or path == frames_of:  # every frame is judged again, so its file is
+                frames_of = path
+                continue
+            if not self._columns <= row.keys():  # written by another version, or without this run's places
+                return
+            if not row["label"]:  # do not repeat `unreadable`: its cause may be gone
+                continue
+            if not self._is_sound(row):
+                self.unsound += 1
+                continue
+            unsure = any(flag in REASONS for flag in row["flags"].split())
+            if unsure == (row["status"] == "unsure"):  # else by the rule of an earlier version: an outlier was `ok`
+                yield row["sha256"], answer_of({column: row[column] for column in self._columns})
+
+    def _is_sound(self, row: Row) -> bool:
+        """Whether a night can have written this row with a label: a person or a spreadsheet may have changed it."""
+        try:
+            if row["taken_at"]:
+                datetime.fromisoformat(row["taken_at"])
+            return (
+                None not in row  # it has no more cells than columns
+                and self._form.fullmatch(",".join(self._cells(row))) is not None
+                and {row["label"], row["label_2"], row["label_3"]} <= self._labels
+                and self._are_labels(row["candidates"])
+            )
+        except (ValueError, TypeError):
+            return False
+
+    def _have_these(self, candidates: str) -> bool:
+        return self._labels.issuperset(labels_in(candidates))

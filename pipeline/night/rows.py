@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.core.cells import csv_path, frame_in, frame_path, guarded, unguarded
+from pipeline.core.errors import NightshiftError
+from pipeline.core.log import log
+from pipeline.core.people_tables import SEPARATORS
+from pipeline.core.text import shown
 from pipeline.images.taken_values import UNKNOWN, Taken
 from pipeline.model.ranked import DIGITS, RANKS
 from pipeline.storage.stores import Place
@@ -22,6 +26,7 @@ COLUMNS = (
     "error", "sha256", "width", "height", "model_name", "model_version", "classified_at", "outlier_score", "flags",
     "brightness", "contrast", "sharpness", "candidates", "taken_at", "camera",
 )  # fmt: skip
+OF_EVERY_VERSION = COLUMNS[: COLUMNS.index("classified_at") + 1]
 LOCATION = ("latitude", "longitude")  # columns behind them, of a run that keeps where pictures were taken
 NUMBERS = {
     "confidence": "float", "confidence_2": "float", "confidence_3": "float", "width": "int", "height": "int",
@@ -39,8 +44,13 @@ OF_THIS_FILE = (
     "model_version",
     "classified_at",
 )  # other columns that depend on the content
+CORRECT_ELSEWHERE = "corrections of labels belong in review.csv."  # not in a night's rows
 STATUSES = ("ok", "unsure", "unreadable")
 GONE = "the file is gone; it was there when the files were listed"  # an `error`
+
+
+class RowsError(NightshiftError):
+    """A night's rows are missing or changed; the message names the file, what is wrong, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +179,48 @@ def write_rows(file: Path, rows: Iterable[list[str]], heading: bool = True) -> N
         writer.writerows(map(as_cells, rows))
 
 
-def read_rows(file: Place) -> Iterator[dict[str, str]]:
-    """The CSV's rows by column name; a column that an earlier version did not write is empty."""
-    with file.open(encoding="utf-8", newline="") as source:
-        for row in csv.DictReader(source, restval=""):
-            yield {column: unguarded(cell) if column in TEXTS else cell for column, cell in row.items()}
+def read_rows(file: Place, needed: Sequence[str] = OF_EVERY_VERSION) -> Iterator[dict[str, str]]:
+    """The CSV's rows by column name; a cell that a row of an earlier version lacks is empty.
+
+    needed: columns that the file must have. Raises RowsError when it is missing, or no longer as a night wrote it.
+    """
+    again = "Restore the file, or run the night again"
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as source:  # Excel's “CSV UTF-8” begins with a mark
+            table = csv.DictReader(source, restval="")
+            if not {*needed} <= {*(found := table.fieldnames or ())}:
+                raise RowsError(f"{file} {_not_first(','.join(found), needed)}. {again}; {CORRECT_ELSEWHERE}")
+            for row in table:
+                yield {column: unguarded(cell) if column in TEXTS else cell for column, cell in row.items()}
+    except (FileNotFoundError, NotADirectoryError):
+        raise RowsError(f"{file} is missing. {again}.") from None
+    except IsADirectoryError:
+        raise RowsError(f"{file} is a folder. {again}.") from None
+    except UnicodeDecodeError as error:
+        byte = f"it has the byte 0x{error.object[error.start]:02X}"
+        raise RowsError(f"{file} is not UTF-8 text: {byte}. {again}; {CORRECT_ELSEWHERE}") from None
+    except csv.Error as error:
+        raise RowsError(f"{file} is not valid CSV ({error}). {again}; {CORRECT_ELSEWHERE}") from None
+
+
+def _not_first(line: str, needed: Sequence[str]) -> str:
+    """What is wrong with the first line of a file of rows."""
+    if not line:
+        return "is empty"
+    other = next((words for sign, words in SEPARATORS.items() if sign != "," and f"{needed[0]}{sign}" in line), "")
+    why = f"the columns are separated by {other}" if other else f"it begins “{shown(line[:40])}”"
+    return f"does not begin with the line {','.join(needed[:3])},…: {why}"
+
+
+def rows_if_any(file: Place) -> Iterator[Row]:
+    """The rows as `read_rows` gives them, up to where the file is no longer as a night wrote it, with a warning then.
+
+    For whoever looks through many nights: a damaged one must not stop them.
+    """
+    try:
+        yield from read_rows(file)
+    except RowsError as error:
+        log.warning("Passed over: %s", error)
 
 
 def of_files(rows: Iterable[Row]) -> Iterator[Row]:

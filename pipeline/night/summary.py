@@ -8,7 +8,6 @@ import datetime
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.collect.gaps import Gap, in_words
-from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.text import counted, named
 from pipeline.night.camera_looks import LEAST, CameraLook
@@ -18,6 +17,8 @@ from pipeline.night.input_place import input_now
 from pipeline.night.moments import Moment
 from pipeline.night.new_files import new_files_line
 from pipeline.night.scene_counts import ScenesFound
+from pipeline.night.summary_faults import ForeignSummaryError, fault_in
+from pipeline.night.summary_faults import SummaryError as SummaryError
 from pipeline.registry.history import Finished, share_of
 from pipeline.storage.folders import Folder
 from pipeline.storage.left_aside import LeftAside
@@ -27,10 +28,6 @@ LEAST_OUTLIERS = 2  # one image never raises an alarm
 LEAST_OF_A_CLASS = 10  # predictions; fewer may all be unsure by chance
 NAMED_CLASSES = 5  # in one line
 SURE = 0.001  # p-value: one night in a thousand raises an alarm by chance
-
-
-class SummaryError(NightshiftError):
-    """A summary.json cannot be read."""
 
 
 class Part(BaseModel):
@@ -226,20 +223,21 @@ def read_summary(output: Folder) -> NightSummary | None:
     except OSError as error:
         raise SummaryError(f"{output / SUMMARY} cannot be read: {error.strerror or error}.") from error
     except ValidationError as error:
-        fault = error.errors()[0]
-        why = ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"])))
-        raise SummaryError(
-            f"{output / SUMMARY} is not the summary of a night ({why}). Restore the file, or run the night again."
-        ) from error
+        required = [name for name, field in NightSummary.model_fields.items() if field.is_required()]
+        raise fault_in(output / SUMMARY, error, required) from error
 
 
 def summary_if_any(output: Folder) -> NightSummary | None:
     """The summary of the finished night in `output`; None when there is none that can be read, with a line in the log.
 
-    For whoever looks through many folders: a file of another program must not stop them. Raises StoreError.
+    For whoever looks through many folders: a damaged file must not stop them. That of another program is passed over
+    without a word. Raises StoreError.
     """
     try:
         return read_summary(output)
+    except ForeignSummaryError as error:
+        log.debug("Passed over: %s", error)
+        return None
     except (SummaryError, OSError) as error:  # OSError: a folder without rights
         log.warning("Passed over: %s", error)
         return None

@@ -9,7 +9,7 @@ from pipeline.core.cells import listed_path
 from pipeline.core.parallel import ordered_map
 from pipeline.core.paths import PREDICTIONS, REJECTED
 from pipeline.data.judgements import Judgement, place_of
-from pipeline.night.rows import PREDICTIONS_CSV, of_files, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, of_files, rows_if_any
 from pipeline.night.summary import summary_if_any
 from pipeline.sources.contents import contents_of
 from pipeline.sources.layout import Found
@@ -62,5 +62,5 @@ def _elsewhere(missing: set[str], project: Path) -> Iterator[tuple[str, str]]:
     for night in sorted((project / PREDICTIONS).glob("*/"), reverse=True):
         if (rows := night / PREDICTIONS_CSV).is_file() and (summary := summary_if_any(folder_at(night))):
             folder = listed_path(summary.input).rstrip("/")
-            yield from ((row["sha256"], f"{folder}/{listed_path(row['path'])}") for row in of_files(read_rows(rows))
+            yield from ((row["sha256"], f"{folder}/{listed_path(row['path'])}") for row in of_files(rows_if_any(rows))
                         if row["sha256"] in missing)  # fmt: skip

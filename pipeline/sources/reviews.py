@@ -20,7 +20,7 @@ from pipeline.data.suspects import suspects_in
 from pipeline.night.input_place import input_now
 from pipeline.night.review_file import read_review
 from pipeline.night.review_labels import typed_in
-from pipeline.night.rows import CORRECTION, JUDGED, PREDICTIONS_CSV, WHY, Row, of_files, read_rows
+from pipeline.night.rows import CORRECTION, JUDGED, PREDICTIONS_CSV, WHY, Row, of_files, rows_if_any
 from pipeline.night.scene_files import scenes_of
 from pipeline.sources.layout import Found, Item, SourceError
 from pipeline.sources.project_labels import labels_in
@@ -194,7 +194,7 @@ def _looked_at(row: dict[str, str], folder: str) -> _Looked:
 
 def _rows_of_night(file: Path) -> Iterable[Row]:
     predictions = file.with_name(PREDICTIONS_CSV)
-    return of_files(read_rows(predictions)) if predictions.is_file() else ()
+    return of_files(rows_if_any(predictions)) if predictions.is_file() else ()
 
 
 def _folder(file: Path) -> str:

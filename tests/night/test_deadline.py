@@ -29,11 +29,14 @@ from tests.fixtures.project import change_params, draw_shape, rows_of
 HERE = datetime.timezone(datetime.timedelta(hours=2))
 
 
+MARKED = "0.123456"
+
+
 def mark_answers(output: Path) -> None:
-    """Give every image of a finished run the label `marked`: an answer that no model gives, so it must be repeated."""
+    """Give every image of a finished run the confidence MARKED: no model gives it, so it must be repeated."""
     file = output / "predictions.csv"
     table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    table.loc[table["label"] != "", "label"] = "marked"
+    table.loc[table["label"] != "", "confidence"] = MARKED
     table.to_csv(file, index=False)
 
 
@@ -50,11 +53,11 @@ def test_unchanged_files_are_not_asked_about_again(here: Params, night: Path, tm
     summary = classify(night, tmp_path / "tuesday", here, since_last=True)
     after = {row["path"]: row for row in rows_of(tmp_path / "tuesday")}
     assert summary.repeated == 9
-    assert [path for path, row in after.items() if row["label"] == "marked"] == [
+    assert [path for path, row in after.items() if row["confidence"] == MARKED] == [
         "0.png", "1.png", "2.png", "5.png", "6.png", "7.png", "8.png", "9.png", "moved.png",
     ]  # fmt: skip
     assert after["bad.png"]["status"] == "unreadable"
-    assert {**after["0.png"], "label": ""} == {**before[0], "label": ""}
+    assert {**after["0.png"], "confidence": ""} == {**before[0], "confidence": ""}
     # Without the option, and in a folder of its own, everything is computed.
     assert classify(night, tmp_path / "else/where", here).repeated == 0
 
@@ -72,7 +75,7 @@ def test_another_models_answers_are_not_repeated(here: Params, night: Path, tmp_
     (tmp_path / "monday/summary.json").write_text(json.dumps({**summary, "contract_hash": "another"}))
     mark_answers(tmp_path / "monday")
     assert classify(night, tmp_path / "tuesday", here, since_last=True).repeated == 0
-    assert "marked" not in {row["label"] for row in rows_of(tmp_path / "tuesday")}
+    assert MARKED not in {row["confidence"] for row in rows_of(tmp_path / "tuesday")}
 
 
 def test_identical_bytes_have_identical_rows(here: Params, night: Path, tmp_path: Path) -> None:

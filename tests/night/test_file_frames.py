@@ -15,10 +15,11 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 from pipeline.core.cells import listed_path
 from pipeline.images.frames import open_frames
 from pipeline.model.certificate import Certificate, FramesRule, Promise
+from pipeline.model.contract import read_contract
 from pipeline.night import results
 from pipeline.night.file_frames import NO_RULE
 from pipeline.night.frame_reading import FramesBegun, FramesEnded, decoded, walk_frames, with_frames
-from pipeline.night.ledger import Run, books_of
+from pipeline.night.ledger import Run, books_of, model_of
 from pipeline.night.reading import FramesFile, Reading
 from pipeline.night.repeats import Known, remember_last
 from pipeline.night.rows import COLUMNS, GONE, Stamp, Unreadable, holds_rows_of, read_rows
@@ -263,7 +264,11 @@ def test_a_later_night_repeats_no_answer_of_a_file_whose_frames_it_judges_again(
 ) -> None:
     summary = read_summary(folder_at(finished))
     assert summary is not None
-    remember_last(folder_at(source), finished, tmp_path / "known", summary.contract_hash, COLUMNS)
+    run = begun(source, tmp_path / "same", rules=RULES)
+    contract = read_contract(Path(str(model_of(run.output).path)))
+    last = Path(shutil.copytree(finished, tmp_path / "last"))
+    summary.model_copy(update={"contract_hash": contract.hash}).write(folder_at(last))
+    remember_last(folder_at(source), last, tmp_path / "known", contract, COLUMNS)
     known = Known(tmp_path / "known")
     digests = {name: sha256((source / name).read_bytes()) for name in ("a.dcm", "one.dcm", "a.dcm#frame=1")}
     assert {name: known.earlier(digest) is not None for name, digest in digests.items()} == {

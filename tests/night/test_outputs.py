@@ -3,6 +3,7 @@
 import datetime
 import json
 import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -38,6 +39,21 @@ FOREIGN = {
     "no moment": json.dumps(SUMMARY | {"finished_at": "yesterday"}).encode(),
     "no zone": json.dumps(SUMMARY | {"finished_at": "2026-01-02T02:00:05"}).encode(),
     "counts in words": json.dumps(SUMMARY | {"listed": "many"}).encode(),
+    "no model": json.dumps({key: value for key, value in SUMMARY.items() if key != "model_name"}).encode(),
+    "an empty object": b"{}",
+}
+FAULTS = {
+    "empty": "it is empty",
+    "cut off": "the text in it is not whole JSON",
+    "a list": "another program has written it: it is not a JSON object",
+    "another program's": "another program has written it: it has none of the keys",
+    "no text": "the text in it is not whole JSON",
+    "null": "another program has written it: it is not a JSON object",
+    "no moment": "finished_at: Invalid isoformat string: 'yesterday'",
+    "no zone": "finished_at: 2026-01-02T02:00:05 has no time zone",
+    "counts in words": "listed cannot be \u201cmany\u201d",
+    "no model": "model_name is missing",
+    "an empty object": "another program has written it: it has none of the keys",
 }
 
 
@@ -182,7 +198,7 @@ def test_one_folder_is_one_folder_for_since_last(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_a_foreign_summary_is_passed_over_and_named(
+def test_a_damaged_summary_is_passed_over_and_named_and_another_programs_only_passed_over(
     photos: Path, kind: str, defaults: Params, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = finished(Path("predictions/good"), photos)
@@ -194,10 +210,12 @@ def test_a_foreign_summary_is_passed_over_and_named(
     assert last_finished(folder_at(photos), Path("predictions").glob("*")) == good
     assert latest_night() == good
     assert tidy.old_nights(1, datetime.datetime.now(datetime.UTC)) == [good]
+    why = FAULTS[kind]
     said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 3
-    assert all(line.startswith("Passed over: predictions/2030-01-01/summary.json is not the summary") for line in said)
-    with pytest.raises(SummaryError, match=r"summary.json is not the summary of a night \(\w"):
+    about = f"predictions/2030-01-01/summary.json is not the summary of a night ({why}). "
+    is_ours = "another program" not in why
+    assert said == [f"Passed over: {about}Restore the file, or run the night again."] * 3 * is_ours
+    with pytest.raises(SummaryError, match=re.escape(about)):
         draw_again(folder_at(bad), defaults)
 
 

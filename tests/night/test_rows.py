@@ -3,6 +3,7 @@
 import csv
 import datetime
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ from pipeline.night.rows import (
     Classified,
     FileOutcome,
     Repeated,
+    RowsError,
     Unreadable,
     answer_of,
     columns_of,
     labels_in,
     read_rows,
+    rows_if_any,
     to_row,
     write_rows,
 )
@@ -217,3 +220,32 @@ def test_a_label_is_never_a_formula_and_comes_back(tmp_path: Path) -> None:
     assert read[2]["error"] == "=HYPERLINK(1)"
     write_rows(tmp_path / "again.csv", [[row[column] for column in COLUMNS] for row in read])
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "t.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda data: data.replace(b",", b";"), "the columns are separated by semicolons"),
+        (lambda data: data.partition(b"\r\n")[2], "it begins \u201ca.jpg,ok,cat,"),
+        (lambda data: b"", "is empty"),
+        (lambda data: data.replace(b"a.jpg", b"\xfc.jpg"), "is not UTF-8 text: it has the byte 0xFC"),
+        (lambda data: data.decode().encode("utf-16"), "is not UTF-8 text: it has the byte 0xFF"),
+    ],
+    ids=["semicolons", "no header", "empty", "Windows-1252", "UTF-16"],
+)
+def test_a_file_that_was_saved_in_another_form_is_named_with_the_next_step(
+    tmp_path: Path, change: Callable[[bytes], bytes], why: str
+) -> None:
+    file = tmp_path / "predictions.csv"
+    write_rows(file, [to_row(classified("a.jpg"), STAMP)])
+    file.write_bytes(b"\xef\xbb\xbf" + (data := file.read_bytes()))
+    assert [row["path"] for row in read_rows(file)] == ["a.jpg"]
+    file.write_bytes(change(data))
+    with pytest.raises(RowsError) as caught:
+        [*read_rows(file)]
+    assert why in str(caught.value)
+    assert str(caught.value).startswith(f"{file} ")
+    assert "Restore the file, or run the night again; corrections of labels belong in review.csv." in str(caught.value)
+    assert [*rows_if_any(file)] == []
+    with pytest.raises(RowsError, match=r"b.csv is missing. Restore the file, or run the night again.$"):
+        [*read_rows(tmp_path / "b.csv")]
