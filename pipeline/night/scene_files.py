@@ -97,7 +97,7 @@ def scenes_of(output: Folder) -> dict[str, list[Row]]:
     """The rows of scenes.csv by their path, in its order; empty for a night without scenes."""
     found: dict[str, list[Row]] = {}
     if output.exists(SCENES_CSV):
-        for row in read_rows(output.path / SCENES_CSV, SCENE_COLUMNS):
+        for row in read_rows(output.path / SCENES_CSV, SCENE_COLUMNS[:1]):
             found.setdefault(row["path"], []).append(row)
     return found
 
