@@ -4,7 +4,6 @@ It stays beside the new one as predictions-1.csv, predictions-2.csv, ... One tha
 not, where `privacy.location` no longer keeps that.
 """
 
-import csv
 import itertools
 import shutil
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from pipeline.core.cells import listed_path
 from pipeline.core.log import log
 from pipeline.core.text import counted
 from pipeline.night.new_files import missing_from
-from pipeline.night.rows import LOCATION, PREDICTIONS_CSV, of_files, read_rows
+from pipeline.night.rows import LOCATION, PREDICTIONS_CSV, RowsError, of_files, read_rows
 from pipeline.night.summary import summary_if_any
 from pipeline.storage.folders import Folder
 
@@ -30,7 +29,7 @@ def keep_rows(output: Folder, listed: Iterable[str], *, location: bool = False) 
         before = (listed_path(row["path"]) for row in of_files(read_rows(file)))
         gone = sum(1 for _ in missing_from(listed, before))
         is_kept = location or not {*LOCATION} & next(read_rows(file), {}).keys()
-    except (ValueError, KeyError, csv.Error):  # damaged, or another program's
+    except RowsError:  # damaged, or another program's
         return
     if not gone:
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.night.kept_rows import keep_rows
-from pipeline.night.rows import Unreadable, to_row, write_rows
+from pipeline.night.rows import Unreadable, columns_of, to_row, write_rows
 from pipeline.params.file import Params
 from pipeline.storage.folders import folder_at
 from tests.fixtures.images import save_image
@@ -16,6 +16,7 @@ from tests.fixtures.nights import begun
 from tests.fixtures.summaries import summary_of
 
 BEFORE = ["a/1.png", "a/=2.png", "a/b/3.png", "a.png", "b\udcff.png", "z.png"]  # as a listing has them
+HEADING = ",".join(columns_of(location=True)).encode() + b"\r\n"
 
 
 @pytest.fixture
@@ -70,13 +71,13 @@ def test_places_are_kept_only_where_nights_write_them(
     tmp_path: Path, location: bool, said: pytest.LogCaptureFixture
 ) -> None:
     finished(tmp_path, [])
-    (tmp_path / "predictions.csv").write_bytes(b"path,latitude,longitude\r\na.png,1.500000,2.500000\r\n")
+    (tmp_path / "predictions.csv").write_bytes(HEADING + b"a.png\r\n")
     keep_rows(folder_at(tmp_path), [], location=location)
     assert (tmp_path / "predictions-1.csv").exists() == location
     assert ("it is not kept, as it says where pictures were taken" in said.text) == (not location)
 
 
-@pytest.mark.parametrize("data", [b"", b"a,b\r\n1,2\r\n", b"path\r\n\xff\xfe", b"path\r\n" + b"x" * 200_000 + b"\r\n"])
+@pytest.mark.parametrize("data", [b"", b"a,b\r\n1,2\r\n", HEADING + b"\xff\xfe", HEADING + b"x" * 200_000 + b"\r\n"])
 def test_a_damaged_or_foreign_csv_stops_no_night(tmp_path: Path, data: bytes) -> None:
     finished(tmp_path, [])
     (tmp_path / "predictions.csv").write_bytes(data)
