@@ -45,10 +45,8 @@ def nights(inputs: Sequence[Input] = (Input(),)) -> None:
         raise NightshiftError(f"Several inputs have the same output, {twice[0]}. Give each of them its own `output`.")
     failed = []
     for one, output in zip(inputs, outputs, strict=True):  # the nights before it may have taken hours
-        options: dict[str, Any] = {
-            "model_name": one.model_name, "keep_finished": not one.output, "return_state": True,
-        }  # fmt: skip
-        state = nightly(one.source, output, **options)
+        options: dict[str, Any] = {"model_name": one.model_name, "return_state": True}
+        state = nightly(one.source, output, keep_finished=not one.output, **options)
         if not state.is_completed() and state.name != REFUSED:
             failed.append(one.source)
     if failed:
