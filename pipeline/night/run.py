@@ -5,7 +5,7 @@ Knows neither who runs the steps nor who gets messages.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -96,13 +96,13 @@ def night(options: NightOptions, params: Params, steps: Steps = PLAIN) -> NightS
 
 
 def _begun(options: NightOptions, params: Params, steps: Steps) -> Run:
-    """The run. One that is refused before it has a plan leaves nothing of itself."""
-    try:
-        return steps.begin(options, params)
-    except Exception:
-        planning.give_up(options.output)
-        at_work.forget_unplanned(options.output)
-        raise
+    """The run. One that ends before it has a plan leaves nothing of itself."""
+    with ExitStack() as undoing:
+        undoing.callback(at_work.forget_unplanned, options.output)
+        undoing.callback(planning.give_up, options.output)
+        run = steps.begin(options, params)
+        undoing.pop_all()
+    return run
 
 
 def _classify_left(run: Run, params: Params, deadline: datetime | None, steps: Steps) -> None:
