@@ -221,6 +221,16 @@ def test_a_night_never_writes_where_training_does(here: Params, night: Path, out
     assert not Path(output, "predictions.csv").exists()
 
 
+def test_another_programs_summary_is_not_replaced(here: Params, night: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "out" / "summary.json"
+    theirs.parent.mkdir()
+    theirs.write_text('{"status": "theirs"}')
+    with pytest.raises(NightshiftError, match=r"summary.json is another program's, and a night would replace it\."):
+        classify(night, theirs.parent, here)
+    assert theirs.read_text() == '{"status": "theirs"}'
+    assert not (theirs.parent / "predictions.csv").exists()
+
+
 def test_without_a_champion_it_says_how_to_get_one(
     here: Params, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,8 @@ from pipeline.night.repeats import remember_last
 from pipeline.night.rows import columns_of
 from pipeline.night.shard import model_folder
 from pipeline.night.shard_lists import read_all
-from pipeline.night.summary import summary_if_any
+from pipeline.night.summary import SUMMARY, NightSummary, SummaryError, read_summary
+from pipeline.night.summary_faults import ForeignSummaryError
 from pipeline.params.data import Tiles
 from pipeline.params.file import Params
 from pipeline.registry import champions, versions
@@ -125,7 +126,7 @@ def _refuse_another_night(source: Folder, output: Folder, *, keep_finished: bool
 
     Log a warning when another folder beside it holds an unfinished run over the same input.
     """
-    finished = summary_if_any(output)
+    finished = _finished_in(output)
     if finished and not source.is_at(listed_path(finished.input)):
         raise NotThisCommand(
             f"{output} holds the finished night over {shown(finished.input)}, and this one is over {source}. Choose "
@@ -142,6 +143,20 @@ def _refuse_another_night(source: Folder, output: Folder, *, keep_finished: bool
             "%s holds an unfinished run over the same files, and this one begins again with the first. To go on where "
             "it stopped, leave OUTPUT out or name that folder.", max(begun),
         )  # fmt: skip
+
+
+def _finished_in(output: Folder) -> NightSummary | None:
+    """The night that `output` holds. A damaged one is a warning; of another program's file it raises NotThisCommand."""
+    try:
+        return read_summary(output)
+    except ForeignSummaryError:
+        raise NotThisCommand(
+            f"{output / SUMMARY} is another program's, and a night would replace it. Choose another folder, or leave "
+            "OUTPUT out."
+        ) from None
+    except (SummaryError, OSError) as error:
+        log.warning("%s", error)
+        return None
 
 
 def _fetch_champion(
