@@ -19,7 +19,6 @@ from pipeline.core.paths import PREDICTIONS
 from pipeline.night.ledger import Run
 from pipeline.night.outputs import PHOTOS, folder_for
 from pipeline.night.repeats import last_finished
-from pipeline.night.summary import summary_if_any
 from pipeline.notices import messages, when_a_run_ends
 from pipeline.notices.messages import Message
 from pipeline.notices.send import tell
@@ -36,13 +35,11 @@ def _results_of(flow_run: FlowRun) -> Folder:
     if output := parameters.get("output"):
         return folder_at(output).absolute()
     source = folder_at(parameters.get("source") or PHOTOS)
-    chosen = folder_at(folder_for(source, model=parameters.get("model_name"))).absolute()
-    last = last_finished(source, PREDICTIONS.glob("*"))
-    if Run.unfinished_in(chosen) or not last or not flow_run.start_time:
-        return chosen
-    summary, began = summary_if_any(folder_at(last)), flow_run.start_time.replace(microsecond=0)  # as summaries have it
-    is_its_own = summary is not None and datetime.datetime.fromisoformat(summary.finished_at) >= began
-    return folder_at(last).absolute() if is_its_own else chosen
+    chosen = folder_for(source, model=parameters.get("model_name"))
+    if flow_run.start_time and not Run.unfinished_in(folder_at(chosen)):
+        began = flow_run.start_time.astimezone(datetime.UTC).isoformat(timespec="seconds")
+        chosen = last_finished(source, PREDICTIONS.glob("*"), began) or chosen
+    return folder_at(chosen).absolute()
 
 
 def _error_of(state: State[Any]) -> BaseException:

@@ -132,18 +132,21 @@ def remember_last(source: Folder, beside: Path, known: Path, contract: Contract,
         return
 
 
-def last_finished(source: Folder, folders: Iterable[Path]) -> Path | None:
-    """The folder of the last finished run over `source` among `folders`; None when there is none."""
-    return next((folder for folder, _ in _finished_over(source, folders)), None)
+def last_finished(source: Folder, folders: Iterable[Path], since: str = "") -> Path | None:
+    """The folder of the last run over `source` among `folders` that ended at `since` or later; None when there is none.
+
+    since: ISO 8601, UTC, in whole seconds, as summaries have it; empty: whenever.
+    """
+    return next((folder for folder, _ in _finished_over(source, folders, since)), None)
 
 
-def _finished_over(source: Folder, folders: Iterable[Path]) -> list[tuple[Path, str]]:
-    """The folders of the finished runs over `source`, the last one first, and the hashes of their models' contracts."""
+def _finished_over(source: Folder, folders: Iterable[Path], since: str = "") -> list[tuple[Path, str]]:
+    """The folders of these finished runs, the last one first, and the hashes of their models' contracts."""
     nights = ((summary, folder) for folder in folders if (summary := summary_if_any(folder_at(folder))))
     found = [
         (night.finished_at, folder, night.contract_hash)
         for night, folder in nights
-        if source.is_at(listed_path(night.input))
+        if night.finished_at >= since and source.is_at(listed_path(night.input))
     ]
     return [(folder, contract_hash) for _, folder, contract_hash in sorted(found, reverse=True)]
 
