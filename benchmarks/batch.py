@@ -162,6 +162,7 @@ def bare(folder: Path, output: Path) -> None:
         best = its.request.get_output_tensor(0).data[0].argmax()
         return str(file), hashlib.sha256(data).hexdigest(), contract.class_names[best]
 
+    _ = openvino.Tensor(np.zeros(1, np.uint8)).data  # or the threads may wait for each other for ever (model/engine.py)
     with ThreadPoolExecutor(threads) as pool, output.open("w", newline="") as out:
         csv.writer(out).writerows(pool.map(classify, sorted(folder.iterdir())))
 

@@ -23,6 +23,9 @@ Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images (n, heigh
 # images (n, height, width, 3) -> logits (n, classes) and embeddings (n, d), computed in one go
 Judging = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 _Infer = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]  # images -> outputs (n, ...), one or two
+# Threads that use OpenVINO's arrays for the first time at once wait for each other for ever: one has the interpreter's
+# lock and waits for the binding's, the other one the reverse. So the first use is here, before any network is asked.
+_first_touch = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ def openvino_judging(file: Path, threads: int, numbers: Numbers = "f32") -> Judg
 def _openvino(file: Path, threads: int, numbers: Numbers, *, embedding: bool) -> _Infer:
     import openvino
 
+    with _first_touch:
+        _ = openvino.Tensor(np.zeros(1, np.uint8)).data
     core = openvino.Core()
     model = core.read_model(file)
     # Keras also exports each inner swish activation as an output. Copying them all would take half of the processor

@@ -1,5 +1,7 @@
 """Asking a model: its contract, its probabilities, and the folder it lies in."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -119,6 +121,37 @@ def test_who_asks_at_once_gets_each_his_own(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         for part, answer in zip(parts, pool.map(network, parts), strict=True):
             np.testing.assert_array_equal(answer, network(part[:1]).repeat(9, axis=0))
+
+
+# Without a first use beforehand it hangs in four of five processes.
+FIRST_AT_ONCE = """
+import sys, threading
+from pathlib import Path
+import numpy as np
+from pipeline.model.engine import openvino_network
+sys.setswitchinterval(1e-4)
+networks = [openvino_network(Path(sys.argv[1]), 1) for _ in range(3)]
+ready, begun = [], []
+def ask(network):
+    ready.append(network)
+    while not begun:
+        pass
+    network(np.zeros((1, 8, 12, 3), np.uint8))
+threads = [threading.Thread(target=ask, args=(network,)) for network in networks]
+for thread in threads:
+    thread.start()
+while len(ready) < len(threads):
+    pass
+begun.append(True)
+for thread in threads:
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_networks_that_are_first_asked_at_once_do_not_wait_for_each_other(tmp_path: Path, attempt: int) -> None:
+    words = [sys.executable, "-c", FIRST_AT_ONCE, str(exported(tmp_path))]
+    assert subprocess.run(words, check=False, timeout=60).returncode == 0, f"in a process of its own, {attempt}"
 
 
 def test_no_images_have_no_answers(tmp_path: Path) -> None:
