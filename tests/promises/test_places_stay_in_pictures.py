@@ -17,7 +17,7 @@ from pipeline.exports.finished import finished_night
 from pipeline.exports.night_export import Asked, export_night
 from pipeline.exports.place import PlaceError
 from pipeline.exports.sidecars import Wanted, tag
-from pipeline.params.file import Params
+from pipeline.params.file import load_params
 from pipeline.params.night import Privacy
 from pipeline.preprocess import main as preprocess
 from pipeline.validate import main as validate
@@ -81,11 +81,14 @@ def test_the_search_finds_what_it_looks_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("location", "said"), [("drop", []), ("keep", ["predictions.csv", "predictions.parquet"])])
 def test_a_night_says_no_place_unless_it_is_kept(
-    here: Params, night: Path, tmp_path: Path, location: str, said: list[str]
+    project: Path, night: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str, said: list[str]
 ) -> None:
+    """In a project of its own: other tests write into the one they share while this one reads all its files."""
+    monkeypatch.chdir(project)
+    params = load_params()
+    batch = params.batch.model_copy(update={"parquet": True})
+    params = params.model_copy(update={"privacy": Privacy(location=location), "batch": batch})  # type: ignore[arg-type]
     located(night)
-    batch = here.batch.model_copy(update={"parquet": True})
-    params = here.model_copy(update={"privacy": Privacy(location=location), "batch": batch})  # type: ignore[arg-type]
 
     classify(night, tmp_path / "out", params)
 
