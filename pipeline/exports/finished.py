@@ -1,17 +1,18 @@
 """A finished night, for those who take something out of it: its rows, and its photographs. Writes nothing."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pipeline.core.cells import listed_path
 from pipeline.core.errors import NightshiftError
 from pipeline.core.paths import PREDICTIONS
-from pipeline.core.text import shown
+from pipeline.core.text import named, shown
 from pipeline.night.ledger import Run
 from pipeline.night.outputs import LIVE, command_over, latest_night
-from pipeline.night.rows import PREDICTIONS_CSV, Row, of_files, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, Row, of_files
+from pipeline.night.sound_rows import require_as_written, rows_as_written
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.params.file import load_params
 from pipeline.storage.addresses import is_address
@@ -49,7 +50,7 @@ class Finished:
 
     def rows(self) -> Iterator[Row]:
         """The rows of files in predictions.csv, in their order; a frame has no file of its own."""
-        return of_files(read_rows(self.output.path / PREDICTIONS_CSV))
+        return of_files(rows_as_written(self.output, self.summary))
 
     @property
     def source(self) -> Path:
@@ -72,11 +73,6 @@ class Finished:
         source = self.source
         for row in self.rows():
             path = listed_path(row["path"])
-            if ".." in PurePosixPath(path).parts or path.startswith("/"):
-                raise NightError(
-                    f"{self.output / PREDICTIONS_CSV} names {shown(path)}, which leads out of the folder of "
-                    "photographs: the file was changed. Classify the folder again."
-                )
             yield Photograph(row, path, source / path)
 
     def is_unchanged(self, one: Photograph) -> bool:
@@ -87,9 +83,24 @@ class Finished:
         except OSError:
             return False
 
+    def require_any_as_read(self, changed: Sequence[str], found: int) -> None:
+        """Raise NightError where no photograph is as the night read it. changed: those that are not; found: that are.
+
+        Then the rows, or the whole folder, are of other photographs.
+        """
+        if changed and not found:
+            raise NightError(
+                f"No photograph in {shown(str(self.source))} is as the night of {self.output} read it "
+                f"({named(changed)}): they are gone or changed, or {PREDICTIONS_CSV} is of others. Put them back, or "
+                "classify the folder again."
+            )
+
 
 def finished_night(name: str) -> Finished:
-    """The night of a folder, of an address, of a name in predictions/, or `latest`. Raises NightError, StoreError."""
+    """The night of a folder, of an address, of a name in predictions/, or `latest`.
+
+    Raises NightError, RowsError where its rows are not as it wrote them, StoreError.
+    """
     output = _folder(name)
     if run := Run.unfinished_in(output):
         raise NightError(
@@ -111,6 +122,7 @@ def finished_night(name: str) -> Finished:
             f"{output} does not have one row for each of its {summary.listed:,} listed files. Classify the folder "
             "again."
         )
+    require_as_written(output, summary)
     return Finished(output, summary)
 
 

@@ -76,6 +76,7 @@ def tag(night: Finished, wanted: Wanted, advance: Callable[[], object] = lambda:
         else:
             found.done[what] += 1
         advance()
+    night.require_any_as_read(found.changed, found.done["written"] + found.done["unchanged"])
     return found
 
 

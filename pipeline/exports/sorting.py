@@ -73,6 +73,7 @@ def sort(night: Finished, folder: Path, how: How = How.LINK, advance: Callable[[
             else:
                 found.changed.append(one.path)
             advance()
+        night.require_any_as_read(found.changed, len(record))
         write_json(beside / RECORD, {"night": night.output.name, "how": how.value, "files": record})
     found.folders = dict(sorted(found.folders.items()))
     return found

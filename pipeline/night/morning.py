@@ -24,8 +24,9 @@ from pipeline.night.outputs import is_in_predictions
 from pipeline.night.review import KINDS, REVIEW, OnPage, by_kind, on_page, thumbnails
 from pipeline.night.review import PAGE as REVIEW_PAGE
 from pipeline.night.review_file import read_review
-from pipeline.night.rows import PREDICTIONS_CSV, Row, of_files, read_rows
+from pipeline.night.rows import Row, of_files
 from pipeline.night.scene_files import colours_of, pictures_of, scenes_of
+from pipeline.night.sound_rows import rows_as_written
 from pipeline.night.summary import NightSummary, read_summary
 from pipeline.night.sure import drawn_from
 from pipeline.night.verdict import alarms
@@ -117,8 +118,8 @@ def draw_again(output: Folder, params: Params) -> Folder:
             f"`nightshift classify INPUT {output}`."
         )
     source = folder_at(listed_path(summary.input))
-    rows = of_files(read_rows(output.path / PREDICTIONS_CSV))
-    sure = drawn_from(rows, summary.started_at) if params.batch.review else {}
+    drawn = drawn_from(of_files(rows_as_written(output, summary)), summary.started_at)
+    sure = drawn if params.batch.review else {}
     shown = [*on_page(_review_of(output)), *itertools.chain.from_iterable(sure.values())]
     shown += best_images(to_show(read_events(output)))
     pictures = thumbnails(source, shown, _rules_of(summary, params), params.compute.threads, output)

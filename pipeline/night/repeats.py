@@ -4,14 +4,11 @@ Two layers: the answers of an earlier run, in a file made with the plan, and the
 """
 
 import json
-import re
 import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
-from operator import itemgetter
 from pathlib import Path
 
 from pipeline.core.cells import frame_in, listed_path
@@ -21,28 +18,21 @@ from pipeline.model.contract import Contract
 from pipeline.model.doubt import REASONS
 from pipeline.night.rows import (
     CORRECT_ELSEWHERE,
-    LOCATION,
-    NUMBERS,
     PREDICTIONS_CSV,
+    RESTORE,
     Row,
     RowsError,
     answer_of,
     labels_in,
     read_rows,
 )
+from pipeline.night.sound_rows import Forms
 from pipeline.night.summary import summary_if_any
 from pipeline.storage.files import replacing
 from pipeline.storage.folders import Folder, folder_at
 
 Answer = Mapping[str, str]  # the columns of a row that depend only on the file's content and the model
 RECENT = 10_000  # answers; some 5 MB
-_SHARE = r"0(\.[0-9]+)?|1(\.0+)?"
-_KINDS = {"int": "[0-9]{0,9}", "float": r"(-?[0-9]+(\.[0-9]+)?(e[+-][0-9]{2})?)?"}
-FORMS = {  # of the cells of an answer, as a night writes them (docs/formats.md)
-    **{column: _KINDS[kind] for column, kind in (NUMBERS | dict.fromkeys(LOCATION, "float")).items()},
-    "status": "ok|unsure", "sha256": "[0-9a-f]{64}",
-    "confidence": _SHARE, "confidence_2": f"({_SHARE})?", "confidence_3": f"({_SHARE})?",
-}  # fmt: skip
 
 
 def write_known(file: Path, answers: Iterable[tuple[str, Answer]]) -> int:
@@ -124,9 +114,8 @@ def remember_last(source: Folder, beside: Path, known: Path, contract: Contract,
             continue
         if answers.unsound:
             log.warning(
-                "%s: %s changed since the night wrote them, or damaged; their images are classified again. "
-                "Restore the file, or run the night again; %s",
-                answers.csv, counted(answers.unsound, "row is", "rows are"), CORRECT_ELSEWHERE,
+                "%s: %s changed since the night wrote them, or damaged; their images are classified again. %s; %s",
+                answers.csv, counted(answers.unsound, "row is", "rows are"), RESTORE, CORRECT_ELSEWHERE,
             )  # fmt: skip
         log.info("Reusing predictions from %s for files with the same content (%d available).", last, count)
         return
@@ -157,10 +146,7 @@ class _Answers:
     def __init__(self, csv: Path, columns: Sequence[str], class_names: Sequence[str]) -> None:
         """columns: of the rows that will repeat them; class_names: of the model that gave them."""
         self.csv, self._columns, self._labels = csv, frozenset(columns), frozenset(("", *class_names))
-        names = [column for column in columns if column in FORMS]
-        self._cells = itemgetter(*names)
-        # All in one match: cell by cell they take three times as long. No form has a comma.
-        self._form = re.compile(",".join(f"({FORMS[name]})" for name in names))
+        self._forms = Forms(columns)
         self._are_labels = lru_cache(RECENT)(self._have_these)  # most rows have the candidates of others
         self.unsound = 0  # rows so far that a night does not write
 
@@ -185,17 +171,11 @@ class _Answers:
 
     def _is_sound(self, row: Row) -> bool:
         """Whether a night can have written this row with a label: a person or a spreadsheet may have changed it."""
-        try:
-            if row["taken_at"]:
-                datetime.fromisoformat(row["taken_at"])
-            return (
-                None not in row  # it has no more cells than columns
-                and self._form.fullmatch(",".join(self._cells(row))) is not None
-                and {row["label"], row["label_2"], row["label_3"]} <= self._labels
-                and self._are_labels(row["candidates"])
-            )
-        except (ValueError, TypeError):
-            return False
+        return (
+            self._forms.fault(row) is None
+            and {row["label"], row["label_2"], row["label_3"]} <= self._labels
+            and self._are_labels(row["candidates"])
+        )
 
     def _have_these(self, candidates: str) -> bool:
         return self._labels.issuperset(labels_in(candidates))

@@ -12,7 +12,7 @@ from pipeline.core.cells import csv_path, frame_in, frame_path, guarded, unguard
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.people_tables import SEPARATORS
-from pipeline.core.text import shown
+from pipeline.core.text import named, shown
 from pipeline.images.taken_values import UNKNOWN, Taken
 from pipeline.model.ranked import DIGITS, RANKS
 from pipeline.storage.stores import Place
@@ -44,6 +44,7 @@ OF_THIS_FILE = (
     "model_version",
     "classified_at",
 )  # other columns that depend on the content
+RESTORE = "Restore the file, or run the night again"  # where rows are not as a night wrote them
 CORRECT_ELSEWHERE = "corrections of labels belong in review.csv."  # not in a night's rows
 STATUSES = ("ok", "unsure", "unreadable")
 GONE = "the file is gone; it was there when the files were listed"  # an `error`
@@ -184,23 +185,24 @@ def read_rows(file: Place, needed: Sequence[str] = OF_EVERY_VERSION) -> Iterator
 
     needed: columns that the file must have. Raises RowsError when it is missing, or no longer as a night wrote it.
     """
-    again = "Restore the file, or run the night again"
     try:
         with file.open(encoding="utf-8-sig", newline="") as source:  # Excel's “CSV UTF-8” begins with a mark
             table = csv.DictReader(source, restval="")
-            if not {*needed} <= {*(found := table.fieldnames or ())}:
-                raise RowsError(f"{file} {_not_first(','.join(found), needed)}. {again}; {CORRECT_ELSEWHERE}")
+            found = table.fieldnames or ()
+            if missing := [column for column in needed if column not in found]:
+                why = _not_first(",".join(found), needed) if needed[0] in missing else f"has no column {named(missing)}"
+                raise RowsError(f"{file} {why}. {RESTORE}; {CORRECT_ELSEWHERE}")
             for row in table:
                 yield {column: unguarded(cell) if column in TEXTS else cell for column, cell in row.items()}
     except (FileNotFoundError, NotADirectoryError):
-        raise RowsError(f"{file} is missing. {again}.") from None
+        raise RowsError(f"{file} is missing. {RESTORE}.") from None
     except IsADirectoryError:
-        raise RowsError(f"{file} is a folder. {again}.") from None
+        raise RowsError(f"{file} is a folder. {RESTORE}.") from None
     except UnicodeDecodeError as error:
         byte = f"it has the byte 0x{error.object[error.start]:02X}"
-        raise RowsError(f"{file} is not UTF-8 text: {byte}. {again}; {CORRECT_ELSEWHERE}") from None
+        raise RowsError(f"{file} is not UTF-8 text: {byte}. {RESTORE}; {CORRECT_ELSEWHERE}") from None
     except csv.Error as error:
-        raise RowsError(f"{file} is not valid CSV ({error}). {again}; {CORRECT_ELSEWHERE}") from None
+        raise RowsError(f"{file} is not valid CSV ({error}). {RESTORE}; {CORRECT_ELSEWHERE}") from None
 
 
 def _not_first(line: str, needed: Sequence[str]) -> str:

@@ -12,8 +12,9 @@ from pipeline.night.neighbours import as_typed
 from pipeline.night.outputs import latest_night
 from pipeline.night.review import why_of
 from pipeline.night.review_labels import show_known
-from pipeline.night.rows import PREDICTIONS_CSV, Row, labels_in, of_files, read_rows
+from pipeline.night.rows import PREDICTIONS_CSV, Row, labels_in, of_files
 from pipeline.night.scene_files import scenes_of
+from pipeline.night.sound_rows import rows_as_written
 from pipeline.night.summary import SUMMARY, NightSummary, read_summary
 from pipeline.params.file import load_params
 from pipeline.review.accuracy import write_accuracy
@@ -46,7 +47,7 @@ def open_night(output: Folder, drawn: float = DRAWN) -> Opened:
     if not output.exists(PREDICTIONS_CSV):
         raise ReviewError(f"{output / PREDICTIONS_CSV} is missing. Run the night again.")
     source = folder_at(listed_path(summary.input))
-    scenes, every = scenes_of(output), of_files(read_rows((output / PREDICTIONS_CSV).path))
+    scenes, every = scenes_of(output), of_files(rows_as_written(output, summary))
     rows = of_rows((row for row in every if row["path"] not in scenes), source)
     waiting = ordered(rows, None, random_share=drawn, seed=seed_of(summary))
     params = load_params()

@@ -226,7 +226,7 @@ def digest_at(place: str) -> tuple[str, int]:
                 found.update(piece)
                 size += len(piece)
             return found.hexdigest(), size
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a path that a person has changed into one that no file has
         return "", 0
 
 

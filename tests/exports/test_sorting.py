@@ -101,3 +101,10 @@ def test_what_is_anothers_stays(project: Path) -> None:
     other = nightshift("sort", "latest", "new", cwd=project)
     assert "Gone or changed since the night, so left out: 0/a.jpg." in other.stdout
     assert not (project / "new/wolf").exists()
+    shutil.move(project / "photos", project / "away")
+    (project / "photos").mkdir()
+    for command in (("sort", "latest", "none"), ("tag", "latest", "--into", "none")):
+        none = nightshift(*command, cwd=project, check=False)
+        assert none.returncode == 1
+        assert "is as the night of predictions/monday read it (0/a.jpg, " in none.stderr
+        assert not (project / "none").exists()
