@@ -14,7 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flows.mlflow_pages import address_of
 from flows.services.configuration import START, Addresses
+from flows.services.prefect import NIGHTS
 from flows.services.processes import addresses
+from flows.services.readiness import lacking
 from flows.train_apart import TRAIN
 from pipeline.core.pages import Link
 from pipeline.core.text import named, shown
@@ -27,7 +29,7 @@ from pipeline.review.start import Card, Elsewhere
 from pipeline.review.training_process import Trainer
 
 PATIENCE = 3.0  # seconds for each question: the page is there also when a server is not
-NIGHTS = ("nightly", "nights")  # the deployments that classify
+SILENT = Card("unknown", "MLflow's server does not answer")  # then nobody can say what a night would find there
 
 
 def main() -> None:
@@ -61,7 +63,9 @@ def elsewhere(where: Addresses) -> Elsewhere:
     """What MLflow and Prefect say now."""
     model = load_params().register_.model_name
     pages = (Link("Models (MLflow)", address_of(where.mlflow, model)), Link("Runs (Prefect)", where.prefect))
-    return Elsewhere(coming_night(where.prefect), champion(where.mlflow, model), pages)
+    found = champion(where.mlflow, model)
+    wrong = not_ready(where.prefect, model) if found != SILENT else ()
+    return Elsewhere(coming_night(where.prefect), found, pages, wrong)
 
 
 def champion(mlflow: str, model: str) -> Card:
@@ -79,7 +83,7 @@ def champion(mlflow: str, model: str) -> Card:
         since = datetime.fromtimestamp(int(found["creation_timestamp"]) / 1000).astimezone()
         version = int(found["version"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return Card("unknown", "MLflow's server does not answer")
+        return SILENT
     return Card(f"version {version}", f"{shown(model)}, of {since:%d %B %Y}", address_of(mlflow, model, version))
 
 
@@ -101,6 +105,17 @@ def coming_night(prefect: str) -> Card:
     except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
         return Card("unknown", "Prefect's server does not answer")
     return Card(f"{when:%a %H:%M}", f"{when:%d %B %Y}, over {named(sources)}", f"{prefect}/runs")
+
+
+def not_ready(prefect: str, model: str) -> tuple[str, ...]:
+    """Why scheduled deployments would fail, as `nightshift status` says it. model: the usual one's name."""
+    try:
+        answer = httpx.post(f"{prefect}/api/deployments/filter", json={}, headers=_key(), timeout=PATIENCE)
+        known = answer.raise_for_status().json()
+        active = [one for one in known if not one["paused"] and any(each["active"] for each in one["schedules"])]
+        return tuple(line for one in active for line in lacking(one["name"], one["parameters"], model))
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+        return ()  # the card of the next night says that nobody answers
 
 
 def _sources(parameters: Mapping[str, object]) -> list[str]:

@@ -44,6 +44,7 @@ class Elsewhere:
     coming: Card  # the next night, by Prefect's schedule
     champion: Card  # by MLflow
     links: tuple[Link, ...]  # to their pages
+    wrong: tuple[str, ...] = ()  # why the next runs would fail, and what to do
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def start_page(elsewhere: Elsewhere) -> str:
         training=training_now(),
         coming=elsewhere.coming,
         champion=elsewhere.champion,
+        wrong=elsewhere.wrong,
         judged=len(judgements.by_image),
         links=[*ours, *elsewhere.links],
         reviews=_reviews(nights, judgements),

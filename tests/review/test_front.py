@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from pipeline.night.rows import COLUMNS, CORRECTION, WHY
 from pipeline.review.address import Address, keep_address, last_address
 from pipeline.review.front import make_front
 from pipeline.review.opened import Opened
-from pipeline.review.start import Card, Elsewhere
+from pipeline.review.start import Card, Elsewhere, start_page
 from pipeline.storage.folders import folder_at
 from pipeline.storage.images_lock import working_on_images
 from tests.fixtures.project import REPOSITORY
@@ -76,6 +77,9 @@ def test_the_page_says_how_last_night_was_what_comes_and_what_waits(browser: Tes
     assert '<a href="night/2026-01-02%20%26%20%C3%A4/">Night 2026-01-02 &amp; ä</a>' in page
     assert [page.count(words) for words in ("to look at </span>1<", "judged </span>1<")] == [1, 1]
     assert "Training since" not in page
+    assert "will fail" not in page
+    fails = replace(ELSEWHERE, wrong=("`nightly` will fail: a & b does not exist. Make it",))
+    assert "<p><code>nightly</code> will fail: a &amp; b does not exist. Make it.</p>" in start_page(fails)
     with working_on_images("nightshift train"):
         assert "<p>Training since " in browser.get("/").text
     shutil.rmtree(night)

@@ -53,6 +53,7 @@ def test_one_command_starts_all_and_the_pages_show_the_projects_models_and_sched
         page = browser.get(up.start).text
     assert "version 1</a></b><small>nightshift, of " in page, "the champion, by MLflow"
     assert up.prefect in page
+    assert "<p><code>nightly</code> will fail: photos does not exist. Put the images to classify there" in page
     home = up.project / ".nightshift"
     assert (home / "start.json").stat().st_mode & 0o777 == 0o600
     assert home.stat().st_mode & 0o777 == 0o700
