@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
@@ -117,7 +118,18 @@ def _line(path: Path, key: str, fault: Any) -> str:
         case _:
             message = fault["msg"][0].lower() + fault["msg"][1:]
             value = _shown(fault)
-            return f"{path}: {key} is {value}; {message.replace('input should be', 'it must be')}."
+            return f"{path}: {key} is {value}; {message.replace('input should be', 'it must be')}{_as_yaml(fault)}."
+
+
+def _as_yaml(fault: Any) -> str:
+    """How to write what YAML reads as another type: the word `no`, the number 1e-3."""
+    value = fault["input"]
+    if fault["type"] == "string_type" and isinstance(value, bool | int | float):
+        return " (in YAML a name such as yes, no, on, off or 007 needs quotes)"
+    if fault["type"] == "float_type" and isinstance(value, str):
+        with suppress(ValueError):
+            return f" (in YAML: {yaml.safe_dump(float(value)).split()[0]})"
+    return ""
 
 
 def _shown(fault: Any) -> str:
