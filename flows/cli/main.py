@@ -1,6 +1,7 @@
 """The command `nightshift`. Starts fast: each command imports what it needs when it runs."""
 
 import os
+import shlex
 import sys
 from typing import Annotated, Any
 
@@ -17,6 +18,8 @@ from flows.cli.services import app as services
 from flows.cli.taking_out import app as taking_out
 from flows.cli.training import app as training
 from pipeline.core import log_file
+from pipeline.core.errors import NightshiftError
+from pipeline.core.text import shown
 
 VERBOSE = "--verbose"
 
@@ -64,7 +67,21 @@ def main() -> None:
     choose_server()
     command = typer.main.get_command(app)
     _log_all(command, [])
-    sys.exit(ended(lambda: command(standalone_mode=True)))
+
+    def work() -> None:
+        _refuse_empty(sys.argv[1:])
+        command(standalone_mode=True)
+
+    sys.exit(ended(work))
+
+
+def _refuse_empty(words: list[str]) -> None:
+    """Raise NightshiftError for an empty word of the command: as a path it would mean this folder."""
+    if "" in words:
+        raise NightshiftError(
+            f"`{shown(shlex.join(['nightshift', *words]))}` has an empty word, such as a variable that is not set in "
+            "the shell. Give a folder, a file or another value there, or omit it; `.` is the folder you are in."
+        )
 
 
 def _log_all(command: Any, names: list[str]) -> None:

@@ -112,7 +112,7 @@ def classify(
     cluster = Cluster(dask_address, workers) if runner is Runner.DASK else None
     options = NightOptions(folder_at(source), results, labels, since_last, until, shadow, model, not output, cluster)
 
-    with interruptible(lambda: messages.to_go_on(results)):
+    with interruptible(lambda: messages.to_go_on(results), tell=lambda how: when_a_run_ends.of_crashed(results, how)):
         if flow:
             words = (source, str(results), labels, since_last, until, shadow, runner.value, dask_address, workers)
             summary = _as_flow(options, (*words, model, not output))

@@ -66,7 +66,8 @@ def end_worker() -> None:
 def _work(pipe: Connection) -> None:
     """What the worker process runs."""
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; whoever started us ends us
+    for one in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C and a closed terminal reach the whole group
+        signal.signal(one, signal.SIG_IGN)  # whoever started us ends us
     from pipeline.images.decode import decode
     from pipeline.night.shard import classify_here
     from pipeline.night.workers import apart

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command within seconds, whatever it waits for, and says what is kept."""
+"""Ctrl-C, SIGTERM and SIGHUP end a command within seconds, whatever it waits for, and it says what is kept."""
 
 import signal
 import subprocess
@@ -31,7 +31,7 @@ def wait(how):
         if how == "server":
             raise RuntimeError("the server is gone")
 
-with interruptible(lambda: "3 of 9 files are kept.", grace=1.0):
+with interruptible(lambda: "3 of 9 files are kept.", grace=1.0, tell=lambda how: print("told:", how, flush=True)):
     if sys.argv[1] == "child":
         import subprocess
         print(subprocess.Popen(["sleep", "60"], start_new_session=True).pid, flush=True)
@@ -55,10 +55,40 @@ def begun(how: str) -> subprocess.Popen[str]:
 def test_a_command_ends_soon_and_in_one_line(how: str) -> None:
     process, began = begun(how), time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    told, said = process.communicate(timeout=20)
     assert process.returncode == 130
     assert time.monotonic() - began < 10
     assert said == "\nInterrupted. 3 of 9 files are kept.\n"
+    assert "told:" not in told, "whoever presses Ctrl-C needs no message"
+
+
+@pytest.mark.parametrize(
+    ("number", "how", "words"),
+    [(signal.SIGTERM, "server", "Stopped from outside (SIGTERM)."),
+     (signal.SIGTERM, "slow", "Stopped from outside (SIGTERM)."),
+     (signal.SIGHUP, "", "Stopped, as its terminal was closed (SIGHUP).")],
+)  # fmt: skip
+def test_what_stops_it_from_outside_does_so_in_one_line_too(number: signal.Signals, how: str, words: str) -> None:
+    process = begun(how)
+    for _ in range(2):
+        process.send_signal(number)
+    told, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert said == f"{words} 3 of 9 files are kept.\n"
+    assert ("told:" in told) == (how != "slow")
+    assert told.endswith({"slow": "ending\n"}.get(how, f"told: {words}\n"))
+
+
+def test_a_command_that_nohup_began_goes_on_without_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = begun("")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 def test_a_second_one_ends_it_at_once() -> None:

@@ -57,6 +57,17 @@ def test_a_night_that_cannot_be_says_why_in_one_message(empty: Path, what: str) 
     assert not (empty / "out").exists()
 
 
+@pytest.mark.parametrize("words", [("classify", ""), ("tag", "latest", "--into", ""), ("data", "import", "")], ids=str)
+def test_an_empty_word_does_not_mean_this_folder(empty: Path, words: tuple[str, ...]) -> None:
+    done = nightshift(*words, cwd=empty, check=False, in_process=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Error: `nightshift {' '.join(words[:-1])} ''` has an empty word, such as a variable that is not set in the "
+        "shell. Give a folder, a file or another value there, or omit it; `.` is the folder you are in.\n"
+    )
+    assert {file.name for file in empty.iterdir()} <= {".nightshift", "params.yaml", "photos"}
+
+
 @pytest.mark.parametrize("command", ["train", "tune", "data check", "classify photos out"])
 @pytest.mark.parametrize(
     ("change", "message"),
