@@ -164,7 +164,9 @@ def libraries_are_no_garbage(modules_seen: list[int]) -> None:
 
 @pytest.fixture(autouse=True)
 def store_of_this_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test writes into another's MLflow store: MLflow leaves the last address it used in the environment."""
+    """No test asks another's MLflow store: MLflow keeps the last address it used, also in the environment."""
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
