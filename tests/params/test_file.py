@@ -54,7 +54,7 @@ def test_a_file_from_before_averages_trains_one_network_without_flips(tmp_path: 
         pytest.param("images.width", "224", ["'224'", "valid integer"], id="text for a number"),
         pytest.param("images.width", 224.5, ["224.5", "integer"], id="fraction for a whole number"),
         pytest.param("seed", True, ["True", "integer"], id="true is no number"),
-        pytest.param("train.head.learning_rate", "1e-5", ["'1e-5'", "number (in YAML: 1.0e-05)"], id="YAML reads 1e-5 as text"),
+        pytest.param("train.head.learning_rate", "1e-5", ["'1e-5'", "number (in YAML: 1.0e-05)"], id="1e-5 is text"),
         pytest.param("images.height", 4, ["is 4", "greater than or equal to 8"], id="too small"),
         pytest.param("train.head.epochs", 0, ["is 0", "greater than or equal to 1"], id="no epochs"),
         pytest.param("train.fine_tune.steps", "many", ["'many' is not a valid number", "auto"], id="steps by a word"),
@@ -138,7 +138,9 @@ def test_two_wrong_edits_are_two_lines(tmp_path: Path) -> None:
     [
         pytest.param(b"seed: [7", "is not valid YAML", id="not YAML"),
         pytest.param(b"seed: '\xff'", "cannot be read", id="not UTF-8"),
-        pytest.param(b"seed: 7\nseed: 8", "second time: keep one of the two, line 2, column 1: seed: 8", id="key twice"),
+        pytest.param(
+            b"seed: 7\nseed: 8", "second time: keep one of the two, line 2, column 1: seed: 8", id="key twice"
+        ),
         pytest.param(b"train: {steps: 1}\ntrain: {}", "the key train is here for the second time", id="section twice"),
         pytest.param(b"just words", "'just words'", id="no mapping"),
         pytest.param(b"", "is empty", id="empty"),
