@@ -19,6 +19,7 @@ from pipeline.core import terminal
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import PARAMS
+from pipeline.core.surroundings import Outliving
 from pipeline.core.text import without_password
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def _taken(file: TextIO | None) -> tuple[TextIO, Callable[[], None]]:
             terminal.give(None)
 
         return before, restore
-    ours = os.fdopen(os.dup(STANDARD_ERROR), "w", buffering=1, encoding=before.encoding, errors="backslashreplace")
+    raw = io.BufferedWriter(Outliving(os.dup(STANDARD_ERROR), "w"))
+    ours = io.TextIOWrapper(raw, encoding=before.encoding, errors="backslashreplace", line_buffering=True)
     before.flush()
     os.dup2(sink.fileno(), STANDARD_ERROR)  # for what is not written in Python too, up to the end of the process
 

@@ -1,8 +1,13 @@
 """What the environment of a process lacks or breaks, mended for it and its children before anything starts."""
 
+import io
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -10,10 +15,11 @@ NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # where `getpass.getuser` look
 
 
 def mend() -> None:
-    """Give the process what it lacks: standard streams that are open, servers on this machine without a proxy, and a
-    name and a home for a user whom the system does not know.
+    """Give the process what it lacks: standard streams that are open, and can be written to when nobody reads them any
+    more, servers on this machine without a proxy, and a name and a home for a user whom the system does not know.
     """
     _open_standard_streams()
+    sys.stdout, sys.stderr = outliving(sys.stdout), outliving(sys.stderr)
     _reach_this_machine()
     _name_the_user()
 
@@ -23,6 +29,31 @@ def _open_standard_streams() -> None:
     for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the process ends
+
+
+def outliving(stream: TextIO) -> TextIO:
+    """A stream to the same open file, for a standard stream of Python's own: it goes on when its reader has gone.
+
+    So `nightshift classify … | head -1` is no reason for a night to fail, nor to stop in the middle.
+    """
+    if stream not in (sys.__stdout__, sys.__stderr__) or not isinstance(stream, io.TextIOWrapper):
+        return stream
+    raw = Outliving(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        raw if stream.write_through else io.BufferedWriter(raw), stream.encoding, stream.errors,
+        line_buffering=stream.line_buffering, write_through=stream.write_through,
+    )  # fmt: skip
+
+
+class Outliving(io.FileIO):
+    """A pipe that drops what is written to it when nobody can read that."""
+
+    def write(self, data: "Buffer") -> int:
+        """Write, or drop it."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
 
 
 def _reach_this_machine() -> None:

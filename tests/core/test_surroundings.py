@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core import surroundings
+from tests.fixtures.project import REPOSITORY
 
 VARIABLES = [
     spelling for name in (*surroundings.PROXIES, "no_proxy", *surroundings.NAMES) for spelling in {name, name.upper()}
@@ -59,6 +60,39 @@ def test_a_user_whom_the_system_does_not_know_has_a_name_and_a_home(monkeypatch:
     monkeypatch.setenv("HOME", "/given")
     surroundings.mend()
     assert (getpass.getuser(), Path.home()) == ("given", Path("/given"))
+
+
+CODE = """
+import sys, logging
+from pipeline.core import log_file, terminal
+from pipeline.core.command import ended
+
+def work():
+    with log_file.opened("test"):
+        for number in range(3):
+            print("answer", number, flush=True)
+            terminal.say(logging.WARNING, "a line")
+            if not number:
+                sys.stdin.readline()  # until the test has closed the pipes
+    open("done", "w").close()
+
+sys.exit(ended(work))
+"""
+
+
+def test_who_reads_only_the_first_line_does_not_stop_the_work(tmp_path: Path) -> None:
+    pipe, words = subprocess.PIPE, [sys.executable, "-c", CODE]
+    env = {"PYTHONPATH": str(REPOSITORY), "PATH": os.environ["PATH"]}
+    with subprocess.Popen(words, cwd=tmp_path, env=env, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as command:
+        assert command.stdin
+        assert command.stdout
+        assert command.stderr
+        assert (command.stdout.readline(), command.stderr.readline()) == ("answer 0\n", "Warning: a line\n")
+        command.stdout.close()
+        command.stderr.close()
+        command.stdin.close()
+        assert command.wait(20) == 0
+    assert (tmp_path / "done").is_file()
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
