@@ -41,7 +41,7 @@ def read_state(folder: Path) -> State | None:
         picture = max(filter(None, (state.picture, _last_kept(folder))), default=None)
         fine = max(filter(None, (state.fine, picture)), default=None)
         return state.model_copy(update={"picture": picture, "fine": fine})
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValidationError) as error:
         log.warning("%s cannot be read: %s", folder / STATE, str(error).partition("\n")[0])

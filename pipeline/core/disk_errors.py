@@ -38,6 +38,8 @@ class DiskError(NightshiftError):
 def disk_error(error: OSError, path: Path | None = None) -> DiskError | None:
     """The error with a message for a person; None if it is not a disk's. path: used if the error names no file."""
     place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
+    if place and error.errno in (errno.EEXIST, errno.ENOTDIR) and error.filename2 is None:
+        return _in_the_way(place)
     if error.errno not in REFUSALS or place is None:
         return None
     mount = _mount(place)
@@ -45,6 +47,14 @@ def disk_error(error: OSError, path: Path | None = None) -> DiskError | None:
     if error.errno == errno.ENOSPC and _without_inodes(mount):
         what, remedy = NO_INODES
     return DiskError(f"{what} {remedy} {AGAIN}".format(mount=mount, path=place, user=getpass.getuser()))
+
+
+def _in_the_way(place: Path) -> DiskError | None:
+    """The error for a file in the place of a folder, which `place` is or lies in; None where there is none."""
+    for one in (place, *place.parents):
+        if os.path.lexists(one) and not os.path.isdir(one):  # noqa: PTH112 - Path.is_dir raises below a closed folder
+            return DiskError(f"{one} is in the way: a folder must be there. Rename it or move it away, {AGAIN}")
+    return None
 
 
 def require_room(folder: Path, needed: int, what: str) -> None:

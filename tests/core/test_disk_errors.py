@@ -81,6 +81,20 @@ def test_the_words_for_an_error_need_no_look_below_a_closed_folder(tmp_path: Pat
     assert f"{tmp_path}/closed/a/b/c.csv" in str(meant)
 
 
+@pytest.mark.parametrize("below", ["", "2026-01-02/a.jpg"])
+def test_a_file_in_the_place_of_a_folder_is_named_with_what_to_do(tmp_path: Path, below: str) -> None:
+    (tmp_path / "gate-2").touch()
+
+    def write() -> None:
+        with explained(tmp_path), files.replacing(tmp_path / "gate-2" / below / "b.jpg"):
+            pass
+
+    words = "is in the way: a folder must be there. Rename it or move it away, and run the same command again; what is"
+    assert said(write) == f"Error: {tmp_path}/gate-2 {words} done is kept.\n"
+    assert said((tmp_path / "gate-2").mkdir) == f"Error: {tmp_path}/gate-2 {words} done is kept.\n"
+    assert said(tmp_path.mkdir) == f"Error: File exists ({tmp_path}).\n"
+
+
 @pytest.mark.parametrize("what", ["input", "output"])
 def test_an_input_or_output_below_a_closed_folder_is_one_line(tmp_path: Path, defaults: Params, what: str) -> None:
     (tmp_path / "closed/folder").mkdir(parents=True)
