@@ -118,8 +118,8 @@ def _review(file: Path, address: str, raw: Path) -> Source | None:
     else:
         return None
     unfilled = f"{filled.without_label:,} rows of {shown(address)} have no label and were passed over."
-    notes = (unfilled,) if filled.without_label else ()
-    return Files(filled.items, filled.without_label, typed=True, notes=notes, judged=filled.judged)
+    notes = (unfilled if filled.without_label else "", filled.left_out)
+    return Files(filled.items, filled.without_label, typed=True, notes=tuple(filter(None, notes)), judged=filled.judged)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Read a night's review.csv, or reports/label_issues.csv, filled in by a person: judgements, and labelled images.
 
 Copies nothing and keeps nothing. Rows without a label are skipped. A label belongs to the bytes that the person looked
-at, so a file that has changed since is refused. What a review only shows, as it was judged before, is nobody's
+at: a file that has changed since, or is gone, is left out of a night's review and said; its label is a judgement all
+the same. What a review only shows, as it was judged before, is nobody's
 judgement again: of such a row the label counts that data/labels.jsonl has now.
 """
 
@@ -42,6 +43,7 @@ class Corrections:
     items: list[Item]
     without_label: int  # rows
     judged: tuple[Judgement, ...] = ()
+    left_out: str = ""  # on the images that are gone, or not those that the person looked at
 
 
 def is_review(columns: Sequence[str]) -> bool:
@@ -90,7 +92,7 @@ def corrections(file: Path, raw: Path = RAW) -> Corrections:
     """The labelled images of the review in `file`, and what a person has typed into it.
 
     raw: the project's images, whose labels tell a class from a word. Raises SourceError when no row has a label, the
-    night's folder is unknown or missing, a path has two labels, or files are missing or have changed; JudgementsError.
+    night's folder is unknown or missing, a path has two labels, or no file is as the person saw it; JudgementsError.
     """
     name = shown(str(file))
     rows = read_review(file.read_bytes(), name)
@@ -106,9 +108,12 @@ def corrections(file: Path, raw: Path = RAW) -> Corrections:
             _looked_at(one.row | {"path": paths.get(one.row["sha256"], one.row["path"])}, folder) if one.lost else one
             for one in looked
         ]
-    _refuse_lost(looked, name, folder)
-    items = [Item(one.row[CORRECTION], named_below(one.found.path), one.found) for one in looked]
-    found = {one.digest: one.row["path"] for one in looked}
+    same = [one for one in looked if one.digest == one.row["sha256"]]
+    if not same:
+        _refuse_lost(looked, name, folder)
+    items = [Item(one.row[CORRECTION], named_below(one.found.path), one.found) for one in same]
+    left_out = [one.row["path"] for one in looked if one.digest != one.row["sha256"]]
+    found = {one.digest: one.row["path"] for one in same}
     judged = [
         judgement_of(
             row["sha256"], found.get(row["sha256"], row["path"]), folder_as_kept(folder), row[CORRECTION],
@@ -116,7 +121,11 @@ def corrections(file: Path, raw: Path = RAW) -> Corrections:
         )
         for row in filled if row[JUDGED] != SHOWN
     ]  # fmt: skip
-    return Corrections(items, len(rows) - len(filled), tuple(filter(None, judged)))
+    words = left_out and (
+        f"Left out: {counted(len(left_out), 'image')} of {shown(folder)}, gone or changed since somebody looked: "
+        f"{named(left_out)}. Restore them, and `nightshift data import labels` brings them in."
+    )
+    return Corrections(items, len(rows) - len(filled), tuple(filter(None, judged)), words or "")
 
 
 def _as_known(row: dict[str, str], known: Judgements) -> dict[str, str]:

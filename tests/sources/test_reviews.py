@@ -8,20 +8,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from pipeline.core.cells import csv_path
 from pipeline.data.judgements import Judgement, every_judgement, keep, place_of, read_judgements, this_reader
 from pipeline.data.label_folders import LabelError
-from pipeline.data.report_tables import write_table
-from pipeline.data.suspects import ISSUE_COLUMNS
 from pipeline.night.counts import feed
 from pipeline.night.review import Candidates, write_review
 from pipeline.night.review_file import read_review
 from pipeline.night.review_labels import show_known
 from pipeline.night.rows import Classified, FileOutcome, Stamp, Unreadable, read_rows, to_row, write_rows
-from pipeline.sources.copy import import_from
 from pipeline.sources.judged import plan_judged
 from pipeline.sources.layout import SourceError
 from pipeline.storage.files import sha256_of_file
@@ -129,11 +125,6 @@ def two_labels(folder: Path, review: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (
-            changed,
-            r"1 files of .*night photos have changed since: 1\.png\..*nothing was copied",
-        ),
-        (gone, r"names 1 files that cannot be read in .*night photos: 1\.png\. .*nothing was copied"),
         (folder_gone, "night photos, the folder of the images in .*review.csv, does not exist"),
         (summary_gone, r"summary.json does not say which folder review.csv is a review of"),
         (summary_of_something_else, r"summary.json does not say which folder review.csv is a review of"),
@@ -146,6 +137,39 @@ def test_what_cannot_be_trusted_is_refused_whole(review: Path, tmp_path: Path, d
     with pytest.raises(SourceError, match=words):
         take(review, tmp_path)
     assert not (tmp_path / "data" / "raw").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (changed, r"1 files of .*night photos have changed since: 1\.png\..*nothing was copied"),
+        (gone, r"names 1 files that cannot be read in .*night photos: 1\.png\. .*nothing was copied"),
+    ],
+)
+@pytest.mark.parametrize("name", ["review.csv", "review-1.csv"])
+def test_an_image_that_is_gone_or_has_changed_is_left_out_and_named_and_may_come_back(
+    review: Path, project: Path, damage: Callable[[Path, Path], None], words: str, name: str
+) -> None:
+    folder = project / "night photos"
+    review = review.rename(review.with_name(name))
+    before = (folder / "1.png").read_bytes()
+    damage(folder, review)
+    fill_in(review, {"1.png": "ants"})
+    with pytest.raises(SourceError, match=words):
+        take(review, project)
+    assert judged(project) == []
+    fill_in(review, {"1.png": "ants", csv_path(NAMES[1]): "ants"})
+    done = take(review, project)
+    assert done.new == Counter(ants=1)
+    assert (
+        f"Left out: 1 image of {folder}, gone or changed since somebody looked: 1.png. Restore them, and `nightshift "
+        "data import labels` brings them in."
+    ) in done.notes
+    assert sorted(said[:3] for said in judged(project)) == [
+        ("1.png", "label", "ants"), (csv_path(NAMES[1]), "label", "ants"),
+    ]  # fmt: skip
+    (folder / "1.png").write_bytes(before)
+    assert [item.file.path for item in plan_judged(project).new] == ["1.png"]
 
 
 @pytest.fixture
@@ -213,56 +237,6 @@ def test_a_table_that_only_looks_like_a_review_is_a_table(tmp_path: Path) -> Non
     save_image(tmp_path / "1.png")
     (tmp_path / "t.csv").write_text("path,label,why,correct_label\n1.png,cat,,dog\n")
     assert take(tmp_path / "t.csv", tmp_path).new == Counter({"cat": 1})
-
-
-@pytest.fixture
-def suspects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with wrong labels, and the table of suspected ones, which a person has filled in."""
-    monkeypatch.chdir(tmp_path)
-    for number, path in enumerate(("bees/1.png", "bees/=x/2.png", "bees/3.png", "wasps/1.png", "wasps/5.png")):
-        save_image(tmp_path / "data/raw" / path, seed=number)
-    (tmp_path / "data/raw/metadata.csv").write_text("path,site\nbees/1.png,north\nwasps/5.png,south\n")
-    typed = {"bees/1.png": "wasps", "bees/=x/2.png": " wasps ", "bees/3.png": "bees", "wasps/5.png": ""}
-    rows = [
-        (path, path.split("/")[0], "wasps", 0.9, 0.1, sha256_of_file(Path("data/raw", path)), label)
-        for path, label in typed.items()
-    ]
-    write_table(Path("reports/label_issues.csv"), pd.DataFrame(rows, columns=list(ISSUE_COLUMNS)))
-    return Path("reports/label_issues.csv")
-
-
-def test_corrected_suspects_move_to_their_label_with_their_rows(suspects: Path) -> None:
-    before = tree(Path("data/raw"))
-    done = import_from(str(suspects))
-    after = tree(Path("data/raw"))
-    assert len(done.moved) == 2
-    assert after["wasps/1 (from bees).png"] == before["bees/1.png"], "wasps has another image of this name"
-    assert after["wasps/=x/2.png"] == before["bees/=x/2.png"]
-    assert {"bees/3.png", "wasps/1.png", "wasps/5.png"} < after.keys()
-    assert "bees/1.png" not in after
-    assert len(after) == len(before)
-    assert "wasps/1 (from bees).png,north" in Path("data/raw/metadata.csv").read_text()
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        pytest.param(lambda file: save_image(file, seed=99), "have changed since: bees/1.png", id="edited"),
-        pytest.param(Path.unlink, "cannot be read in data/raw: bees/1.png", id="gone"),
-    ],
-)
-def test_a_suspect_that_is_not_what_the_person_saw_is_refused(
-    suspects: Path, change: Callable[[Path], object], words: str
-) -> None:
-    change(Path("data/raw/bees/1.png"))
-    with pytest.raises(SourceError, match=words):
-        import_from(str(suspects))
-
-
-def test_a_label_typed_for_a_suspect_must_be_the_projects(suspects: Path) -> None:
-    suspects.write_text(suspects.read_text().replace(" wasps ", "wsaps"))
-    with pytest.raises(LabelError, match="wsaps"):
-        import_from(str(suspects))
 
 
 def judged(project: Path) -> list[tuple[str, str, str, str, str]]:
@@ -334,15 +308,3 @@ def test_what_a_review_only_shows_is_nobodys_judgement_again(review: Path, proje
 
 def later() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=1)
-
-
-def test_a_corrected_suspect_is_kept_too_and_a_rejected_one_leaves_with_the_judged_ones(suspects: Path) -> None:
-    suspects.write_text(suspects.read_text().replace(" wasps ", "reject"))
-    assert len(import_from(str(suspects)).moved) == 1
-    said = [(one.path, one.folder, *one.said, one.proposed) for one in every_judgement()]
-    assert sorted(said) == [
-        ("bees/1.png", "data/raw", "label", "wasps", "wasps"), ("bees/3.png", "data/raw", "label", "bees", "wasps"),
-        ("bees/=x/2.png", "data/raw", "reject", "", "wasps"),
-    ]  # fmt: skip
-    plan = plan_judged()
-    assert ([one.path for one in plan.rejected], plan.new, plan.moved, plan.there) == (["bees/=x/2.png"], (), (), 2)
