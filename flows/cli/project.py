@@ -134,11 +134,15 @@ def status() -> None:
     from pipeline.night.awaited import unknown_to_the_newest
     from pipeline.params.file import load_params
     from pipeline.registry import champions
+    from pipeline.registry.succession import CHAMPION
 
     params = load_params()
     name = params.register_.model_name
     every = champions.known_versions(name)
-    print_versions(name, *versions_table(every))
+    rows, notes = versions_table(every)
+    if every and not any(CHAMPION in model.aliases for model in every):
+        notes.append(champions.without_champion(name, every))
+    print_versions(name, rows, notes)
     for line in (*status_lines(every), *mlflow_lines(name), *service_lines(), *camera_lines(params.collect)):
         typer.echo(line)
     for line in unknown_to_the_newest(params.notify.when):

@@ -45,7 +45,7 @@ class RolledBack:
 
 def crown(client: "MlflowClient", name: str, version: int) -> None:
     """Make `version` the champion. After a kill in between, `reconcile` completes it."""
-    history = reconcile(client, name)
+    history = reconcile(client, name) or _champions_before(client, name)
     client.set_registered_model_alias(name, CHAMPION, str(version))
     if history[-1:] != (version,):
         _record_new(client, name, succession.with_champion(history, version))
@@ -73,6 +73,12 @@ def reconcile(client: "MlflowClient | Direct", name: str) -> tuple[int, ...]:
         undo = f"; `nightshift rollback` returns to version {history[-2]}" if len(history) > 1 else ""
         log.info("Somebody made version %d the @champion in MLflow%s.", champion, undo)
     return history
+
+
+def _champions_before(client: "MlflowClient | Direct", name: str) -> tuple[int, ...]:
+    """The versions that were champion where none is: somebody deleted the alias, or the champion, in MLflow."""
+    model = versions.registered_model(client, name)
+    return succession.still_there(client, name, succession.champions_of(model)) if model else ()
 
 
 def _record_new(client: "MlflowClient | Direct", name: str, history: tuple[int, ...]) -> None:
@@ -145,9 +151,7 @@ def rollback(name: str) -> RolledBack:
     with Store.of_project().connected() as client:
         history = reconcile(client, name)
         replaced, left = history[-1:], history[:-1]
-        if not history and (model := versions.registered_model(client, name)):  # the champion was deleted in MLflow
-            left = succession.champions_of(model)
-        left = succession.still_there(client, name, left)
+        left = succession.still_there(client, name, left) if history else _champions_before(client, name)
         if not left:
             raise NightshiftError(_no_way_back(name, replaced))
         succession.record(client, name, left)  # first: a kill after it leaves the old state, as `reconcile` finds it

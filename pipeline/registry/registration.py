@@ -113,6 +113,9 @@ class _Registrar:
             log.info("This model is registered already, as version %d.", model.version)
         else:
             model, decision = self._judge(model)
+        if model.model_id and not versions.has_files(model):
+            log.warning("The files of version %d were gone from the MLflow store: they are put back.", model.version)
+            log_model(client, model.run_id, model.model_id, self.candidate.folder, self.candidate.contract)
         if (whole := versions.registered_model(client, name)) and not whole.description:
             client.update_registered_model(name, ABOUT)
         if judged or not model.description:  # else a person may have edited it

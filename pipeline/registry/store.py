@@ -31,6 +31,7 @@ LONGEST_CAUSE = 500  # characters
 # What an answer of another form than MLflow's, a setting that is not a number or a user without a name raises.
 UNFORESEEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 RESTARTS = (0, 1, 2)  # seconds before each look for a server
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}  # where an address names none
 
 
 class TrackingError(NightshiftError):
@@ -81,13 +82,16 @@ class Store:
         return self.address.startswith("http")
 
     def require_answer(self) -> None:
-        """Raise TrackingError where the store is a server and nobody listens at its address.
+        """Raise TrackingError where the store is a server, or its database, and nobody listens at its address.
 
-        Found without MLflow, whose import takes seconds. A server that restarts has a few seconds to come back.
+        Found without MLflow, whose import takes seconds, and which tries a database for two minutes. A server that
+        restarts has a few seconds to come back.
         """
         parts = urlsplit(self.address)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        if not self.is_server or not parts.hostname or (getproxies() and not proxy_bypass(parts.hostname)):
+        port = parts.port or PORTS.get(parts.scheme.partition("+")[0])
+        if not port or not parts.hostname:
+            return
+        if self.is_server and getproxies() and not proxy_bypass(parts.hostname):
             return
         for pause in RESTARTS:
             time.sleep(pause)
@@ -142,6 +146,8 @@ class Store:
     @contextmanager
     def connected(self) -> Iterator["MlflowClient"]:
         """A client of the store. Raises TrackingError for any failure of the store or the network."""
+        self.require_answer()
+        self._require_opens()
         with self._patience():
             import mlflow
             from sqlalchemy.exc import SQLAlchemyError
@@ -152,6 +158,15 @@ class Store:
             try:
                 yield mlflow.MlflowClient()
             except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
+                raise TrackingError(self._words_of(error)) from error
+
+    def _require_opens(self) -> None:
+        """Raise TrackingError where the store is a file that SQLite cannot open: MLflow would try for two minutes."""
+        if self.address.startswith("sqlite:///"):
+            try:
+                with closing(sqlite3.connect(self._file, timeout=30)) as store:
+                    store.execute("PRAGMA schema_version")
+            except sqlite3.Error as error:
                 raise TrackingError(self._words_of(error)) from error
 
     def follow(self) -> None:
@@ -182,11 +197,23 @@ class Store:
         if getattr(error, "get_http_status_code", int)() in (401, 403):
             return (
                 f"The MLflow store {self.shown} refused the request: {cause}. MLFLOW_TRACKING_USERNAME and "
-                "MLFLOW_TRACKING_PASSWORD must name a user who has the right."
+                "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, must name a user who has the right."
             )
-        return (
-            f"The MLflow store {self.shown} failed: {cause}. If it is a server, check that it runs; {ADDRESS} names it."
-        )
+        if "out-of-date database schema" in cause:
+            cause = cause.partition(" Take a backup")[0]
+            todo = (
+                f"Another version of MLflow made it. If that was an older one, copy it, then `mlflow db upgrade "
+                f"{self.shown}`; if a newer one, use the Nightshift that wrote it."
+            )
+        elif self.is_file:
+            todo = (
+                f"{self._file} must be a file of MLflow's that you may read and write, and that no other program "
+                "holds. If it is damaged, take it from a backup; without one, move it away: `nightshift train` begins "
+                "a new one."
+            )
+        else:
+            todo = f"If it is a server, check that it runs; {ADDRESS} names it."
+        return f"The MLflow store {self.shown} failed: {cause.rstrip('.')}. {todo}"
 
     def experiment(self, client: "MlflowClient", name: str) -> str:
         """The id of the experiment `name`, made when it is new; a project's own store keeps files in mlartifacts/."""

@@ -118,8 +118,20 @@ def create(client: "MlflowClient", name: str, address: str, contract_hash: str, 
     return by_number(client, name, int(created.version))
 
 
+def has_files(model: Registered) -> bool:
+    """Whether the store still has the files of a version's model: a folder mlartifacts may be lost or left behind."""
+    import mlflow
+
+    with Store.of_project().connected():
+        address = f"models:/{model.name}/{model.version}/{ARTIFACTS}/{MODEL.name}"
+        return bool(mlflow.artifacts.list_artifacts(address))
+
+
 def fetch_model(model: Registered, folder: Path) -> Path:
-    """Copy a version's model into `folder`, without the code that serves it; returns the folder for `load_engine`."""
+    """Copy a version's model into `folder`, without the code that serves it; returns the folder for `load_engine`.
+
+    Raises TrackingError, which names the remedy where the version's files are gone from the store.
+    """
     inner = f"{ARTIFACTS}/{MODEL.name}"
 
     def fetch(client: "MlflowClient | Direct") -> Path:
@@ -137,7 +149,14 @@ def fetch_model(model: Registered, folder: Path) -> Path:
     except TrackingError as error:
         if number := refusal_in(str(error)):  # our disk failed, not the store
             raise OSError(number, os.strerror(number), str(folder)) from error
-        raise
+        if has_files(model):
+            raise
+        raise TrackingError(
+            f"The files of {model.name} version {model.version} are gone from the MLflow store (a project's own keeps "
+            "them in mlartifacts/). Take them from a backup. Without one: if it is the last trained model, `nightshift "
+            "train` puts them back; else `nightshift promote VERSION` chooses another one, or delete this version in "
+            "MLflow and train again."
+        ) from error
 
 
 def fetch_card(model: Registered) -> str:

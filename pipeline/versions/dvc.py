@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.core import log_file, terminal
+from pipeline.core.disk_errors import disk_error
 from pipeline.core.errors import NightshiftError
 from pipeline.core.log import log
 from pipeline.core.paths import RAW
@@ -37,14 +38,22 @@ Tell = Callable[[terminal.Said], object]  # gets what a stage says
 
 def stages() -> list[str]:
     """The training graph's stages, in the order of `dvc.yaml`. Raises VersionsError when it cannot be read."""
+    return list(_stages_in(Path("dvc.yaml"), "names the stages of a training"))
+
+
+def _stages_in(file: Path, what_it_does: str) -> dict[str, dict[str, list[dict[str, str]]]]:
     try:
-        return list(parsed(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
-        what = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
-        raise VersionsError(
-            f"dvc.yaml, which names the stages of a training, {what} in {Path.cwd()} "
-            f"({' '.join(str(error).split())}). Get it back: `git checkout dvc.yaml`."
-        ) from error
+        found = parsed(file.read_text(encoding="utf-8"))["stages"]
+        if isinstance(found, dict):
+            return found
+        error: Exception = TypeError("its `stages` are not a mapping")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as caught:
+        error = caught
+    what = "is missing" if isinstance(error, FileNotFoundError) else "is damaged"
+    raise VersionsError(
+        f"{file}, which {what_it_does}, {what} in {Path.cwd()} ({' '.join(str(error).split())}). Get it back: "
+        f"`git checkout {file}`; in the middle of a merge `git checkout --ours {file}`."
+    ) from error
 
 
 def require_repository() -> None:
@@ -60,6 +69,11 @@ def require_repository() -> None:
             )
     places = (here, *here.parents)
     if not any((place / ".dvc").is_dir() for place in places):
+        if Path("dvc.yaml").is_file():
+            raise VersionsError(
+                f"{here} has no folder .dvc, where DVC keeps its settings and its copies of the images. Nothing was "
+                "written. Get it back: `git checkout .dvc`, or `dvc init`."
+            )
         raise VersionsError(
             f"{here} is not in a DVC repository. Nothing was written. Change to the folder of your Nightshift project "
             "(the one with dvc.yaml), or make a new one: `nightshift init FOLDER`."
@@ -71,6 +85,7 @@ def require_repository() -> None:
             "Better: `git clone` the project, which keeps its history."
         )
     require_trusted_owner()
+    _locked_stages()  # if it is damaged, DVC's words name no remedy
 
 
 def require_trusted_owner() -> None:
@@ -191,8 +206,7 @@ def is_evaluated(model: Path) -> bool:
 def _locked_stages() -> dict[str, dict[str, list[dict[str, str]]]]:
     """What `dvc.lock` says of each stage that has run."""
     lock = Path("dvc.lock")
-    found: dict[str, dict[str, list[dict[str, str]]]] = {}
-    return parsed(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else found
+    return _stages_in(lock, "says what the finished stages worked with") if lock.is_file() else {}
 
 
 @contextmanager
@@ -220,8 +234,20 @@ def run_python(*words: str, say: Callable[[str], object], bars: bool = False) ->
     environment = {"DVC_IGNORE_ISATTY": "1"} if bars else {}
     if status := _run(words, environment, hear):
         last = "\n".join(said[-20:])
+        if remedied := _remedied(last):
+            raise VersionsError(remedied)
         command = " ".join(words).removeprefix("-m ")
         raise VersionsError(f"`{command}` failed (exit status {status}):\n{last}")
+
+
+def _remedied(said: str) -> str:
+    """DVC's words for another command at work or a disk's error, for a person, with what to do; else empty."""
+    if busy := re.search(r"'(.+)' is busy, it is being blocked by:\n((?: +\(PID .+\n?)+)", said):
+        who = "; ".join(line.strip() for line in busy[2].splitlines())
+        return f"Another command is at work on {busy[1]}: {who}. Run the same command again when it has ended."
+    if refused := re.search(r"\[Errno (\d+)\] [^:]+: '([^']+)'(?: -> '([^']+)')?", said):
+        return str(disk_error(OSError(int(refused[1]), "", refused[3] or refused[2])) or "")
+    return ""
 
 
 def _run(words: Iterable[str], more: Mapping[str, str], hear: Callable[[str], None]) -> int:
@@ -294,6 +320,8 @@ class _Stages:
             name = signal.Signals(int(killed[1])).name
             why = " The system usually does that when memory runs out." if name == "SIGKILL" else ""
             return f"The stage {stage} was killed ({name}).{why} Run the same command again to go on."
+        if remedied := _remedied(last):
+            return remedied
         if stopped := re.findall(r"^ERROR: (.+)", last, re.MULTILINE):
             return f"The stage {stage} failed. DVC says: {stopped[0]}"
         return f"The stage {stage} failed. Its last lines:\n{last}"

@@ -125,6 +125,16 @@ def test_a_champion_that_was_deleted_is_replaced_by_the_one_before(registry_proj
     assert (done.model.version, done.replaced, done.earlier) == (1, None, ())
 
 
+def test_a_champion_without_its_alias_is_still_one_that_a_rollback_returns_to(registry_project: Path) -> None:
+    with Store.of_project().connected() as client:
+        client.delete_registered_model_alias(NAME, "champion")
+    said = nightshift("status", cwd=registry_project).stdout
+    assert f"No version of {NAME} is @champion in MLflow. `nightshift promote 2` makes version 2 the champion." in said
+    champions.promote(NAME, 2)
+    assert aliases() == {3: (), 2: ("challenger", "champion"), 1: ("previous",)}
+    assert champions.rollback(NAME).model.version == 1
+
+
 CHANGES = (
     "set_registered_model_alias",
     "delete_registered_model_alias",

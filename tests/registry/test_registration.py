@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.params.file import load_params
-from pipeline.registry import champions, versions
+from pipeline.registry import champions, current, versions
 from pipeline.registry.decision import GATE_TAG, LIMITS_TAG, from_tags
 from pipeline.registry.store import Store, TrackingError
 from tests.fixtures import forked
@@ -294,6 +294,23 @@ def test_a_store_that_dies_in_the_middle_is_an_error_and_leaves_nothing_half_don
     Path("mlflow.db").write_bytes(b"dead" * 1000)
     with pytest.raises(TrackingError, match="failed: "):
         champions.promote(NAME, 2)
+
+
+def test_a_version_whose_files_are_gone_says_so_and_gets_them_back(registry_project: Path, tmp_path: Path) -> None:
+    from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
+
+    model = current.version_of(champions.known_versions(NAME))
+    assert model
+    shutil.rmtree("mlartifacts")
+    with pytest.raises(
+        TrackingError, match=rf"The files of nightshift version {model.version} are gone .* puts them back"
+    ):
+        versions.fetch_model(model, tmp_path / "gone")
+    _artifact_repos_cache.clear()  # in this process MLflow knows this model's files at another project's place
+    said = stage("register", registry_project, check=False).stderr
+    assert f"The files of version {model.version} were gone from the MLflow store: they are put back." in said
+    assert (versions.fetch_model(model, tmp_path / "back") / "contract.json").is_file()
+    assert list(aliases()) == [3, 2, 1], "no further version"
 
 
 def test_status_is_a_table_of_versions_with_the_gates_word(registry_project: Path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,8 +73,8 @@ def test_patience_holds_while_connected_and_what_a_person_set_stays(monkeypatch:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [("UNAUTHENTICATED", "refused the request: .* MLFLOW_TRACKING_PASSWORD must name a user who has the right"),
-     ("INTERNAL_ERROR", "failed: .* MLFLOW_TRACKING_URI names it")],
+    [("UNAUTHENTICATED", "refused the request: .* MLFLOW_TRACKING_TOKEN, must name a user who has the right"),
+     ("INTERNAL_ERROR", r"failed: .* /.*/mlflow\.db must be a file of MLflow's .* from a backup")],
     ids=["no right", "anything else"],
 )  # fmt: skip
 def test_what_goes_wrong_names_the_store_and_what_helps_and_no_password(status: str, words: str) -> None:
@@ -84,3 +86,29 @@ def test_what_goes_wrong_names_the_store_and_what_helps_and_no_password(status: 
     with pytest.raises(TrackingError, match=expected) as raised, Store.of_project().connected():
         raise error
     assert "secret" not in str(raised.value)
+
+
+def test_a_file_of_another_mlflow_is_not_called_damaged(folder: Path) -> None:
+    with closing(sqlite3.connect("mlflow.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'another'")
+    with pytest.raises(TrackingError) as raised, Store.of_project().connected() as client:
+        client.search_registered_models()
+    said = str(raised.value)
+    assert f"If that was an older one, copy it, then `mlflow db upgrade sqlite:///{folder}/mlflow.db`" in said
+    assert "backup" not in said
+
+
+def test_a_file_that_cannot_be_opened_is_named_at_once(folder: Path) -> None:
+    Path("mlflow.db").unlink()
+    Path("mlflow.db").mkdir()
+    words = rf"failed: unable to open database file\. {folder}/mlflow\.db must be a file of MLflow's"
+    with pytest.raises(TrackingError, match=words), Store.of_project().connected():
+        pytest.fail("MLflow is asked, which tries for two minutes")
+
+
+def test_a_database_that_does_not_answer_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.registry.store.RESTARTS", (0,))
+    store = Store("postgresql+psycopg2://me:secret@127.0.0.1:9/db")
+    words = r"^The MLflow store postgresql\+psycopg2://…@127\.0\.0\.1:9/db failed: \[Errno 111\] Connection refused"
+    with pytest.raises(TrackingError, match=words), store.connected():
+        pytest.fail("MLflow is asked, which tries for two minutes")

@@ -1,6 +1,8 @@
 """Of `dvc repro` a person sees what the stages say and how long each took; errors are the stage's own words."""
 
+import json
 import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -57,6 +59,41 @@ def test_a_project_without_its_stages_says_how_to_get_them_back(
         Path("dvc.yaml").write_text(text)
     with pytest.raises(VersionsError, match=f"{words} in .*git checkout dvc.yaml"):
         dvc.stages()
+
+
+def test_a_disk_that_is_full_while_dvc_copies_is_named_with_what_to_do() -> None:
+    words = "failed to transfer 'a7' - [Errno 28] No space left on device: '/p/logo.png' -> '/p/.dvc/cache/a7.tmp'"
+    with pytest.raises(VersionsError, match=r"The disk at / is full: /p/\.dvc/cache/a7\.tmp could not.*Free some"):
+        dvc.run_python("-c", f"print({words!r}); exit(1)", say=print)
+
+
+def test_a_lock_with_the_marks_of_a_merge_is_named_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text("stages: {}")
+    with pytest.raises(VersionsError, match="has no folder .dvc.*git checkout .dvc"):
+        dvc.require_repository()
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\nno_scm = true\n")
+    dvc.require_repository()
+    Path("dvc.lock").write_text("<<<<<<< HEAD\nstages: {}\n=======\n>>>>>>> other\n")
+    for ask in (dvc.require_repository, dvc.locked_hashes):
+        with pytest.raises(VersionsError, match=r"dvc\.lock, .*is damaged.*git checkout --ours dvc\.lock"):
+            ask()
+
+
+def test_another_command_of_dvc_at_work_is_named(stages: Path) -> None:
+    lock = stages / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    other = {"pid": os.getpid(), "cmd": "dvc repro"}
+    lock.write_text(json.dumps({"read": {}, "write": {str(stages / name): other for name in ("dvc.yaml", "data")}}))
+    (stages / "data").mkdir()
+    words = (
+        rf"^Another command is at work on .*/data: \(PID {os.getpid()}\): dvc repro\. Run the same command again when"
+    )
+    with pytest.raises(VersionsError, match=words):
+        dvc.run_python("-m", "dvc", "add", "data", say=print)
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "0 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s")])
