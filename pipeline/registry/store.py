@@ -205,11 +205,12 @@ class Store:
                 f"Another version of MLflow made it. If that was an older one, copy it, then `mlflow db upgrade "
                 f"{self.shown}`; if a newer one, use the Nightshift that wrote it."
             )
+        elif self.is_file and "is locked" in cause:
+            todo = "Another program writes to it: wait until that has ended, then run the same command again."
         elif self.is_file:
             todo = (
-                f"{self._file} must be a file of MLflow's that you may read and write, and that no other program "
-                "holds. If it is damaged, take it from a backup; without one, move it away: `nightshift train` begins "
-                "a new one."
+                f"{self._file} must be a file of MLflow's that you may read and write. If it is damaged, "
+                "take it from a backup; without one, move it away: `nightshift train` begins a new one."
             )
         else:
             todo = f"If it is a server, check that it runs; {ADDRESS} names it."

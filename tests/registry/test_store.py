@@ -98,6 +98,12 @@ def test_a_file_of_another_mlflow_is_not_called_damaged(folder: Path) -> None:
     assert "backup" not in said
 
 
+def test_a_file_that_another_program_holds_is_not_to_be_moved_away() -> None:
+    error = sqlite3.OperationalError("database is locked")
+    with pytest.raises(TrackingError, match=r"is locked\. Another program writes to it: wait .* again\.$"):
+        raise TrackingError(Store.of_project()._words_of(error))
+
+
 def test_a_file_that_cannot_be_opened_is_named_at_once(folder: Path) -> None:
     Path("mlflow.db").unlink()
     Path("mlflow.db").mkdir()
