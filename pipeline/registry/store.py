@@ -31,7 +31,7 @@ LONGEST_CAUSE = 500  # characters
 # What an answer of another form than MLflow's, a setting that is not a number or a user without a name raises.
 UNFORESEEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 RESTARTS = (0, 1, 2)  # seconds before each look for a server
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}  # where an address names none
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}  # where an address names none
 
 
 class TrackingError(NightshiftError):
@@ -88,6 +88,8 @@ class Store:
         restarts has a few seconds to come back.
         """
         parts = urlsplit(self.address)
+        if "," in parts.netloc or "host=" in parts.query or "socket=" in parts.query:  # a database's other ways
+            return
         port = parts.port or PORTS.get(parts.scheme.partition("+")[0])
         if not port or not parts.hostname:
             return

@@ -118,3 +118,5 @@ def test_a_database_that_does_not_answer_is_named_at_once(monkeypatch: pytest.Mo
     words = r"^The MLflow store postgresql\+psycopg2://…@127\.0\.0\.1:9/db failed: \[Errno 111\] Connection refused"
     with pytest.raises(TrackingError, match=words), store.connected():
         pytest.fail("MLflow is asked, which tries for two minutes")
+    for other in ("postgresql://a:9,b:9/db", "postgresql://a:9/db?host=/run/pg", "mysql://a:9/db?unix_socket=/run/my"):
+        Store(other).require_answer()  # where it listens only its library knows
