@@ -12,7 +12,7 @@ from pipeline.checks.dataset_drift import compare
 from pipeline.checks.expectation_results import Judgement, judge
 from pipeline.checks.expectations import checks, quarantine, tables
 from pipeline.checks.faults import spelled
-from pipeline.checks.hints import hints
+from pipeline.checks.hints import group_hints, hints
 from pipeline.checks.label_issues import Audited
 from pipeline.checks.report import write_report
 from pipeline.core.command import run
@@ -115,7 +115,7 @@ def main() -> None:
             log.warning("%s: %s", one.fault, one.sentence)
     for words in partners_in_words(together, params.preprocess.burst_seconds):
         log.info("%s", words)
-    for words in hints(manifest, RAW, params.images):
+    for words in [*hints(manifest, RAW, params.images), *group_hints(side, params.preprocess.group_column)]:
         log.warning("%s", words)
     if errors := [f"{one.fault}: {one.sentence}" for one in judged if one.status == "error"]:
         write_report(manifest, judged, Audited(), params)

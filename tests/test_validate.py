@@ -132,12 +132,15 @@ def test_given_splits_and_groups_come_from_the_side_table(data: Path) -> None:
     assert manifest["group"].notna().sum() == 2
 
 
-def test_a_row_of_the_side_table_without_its_image_is_a_warning(data: Path, caplog: pytest.LogCaptureFixture) -> None:
-    METADATA.write_text("path,site\ncircle/000.png,north\nlost.png,south\n")
+def test_a_row_without_its_image_and_groups_of_another_name_are_warnings(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    METADATA.write_text("path,patient_id\ncircle/000.png,7\ncircle/001.png,7\nlost.png,8\n")
     caplog.set_level("INFO", "nightshift")
     main()
     said = "orphaned_metadata: 1 row of metadata.csv belongs to no image. Correct its path, or delete it."
     assert said in caplog.text
+    assert "its column patient_id has one value for several images" in caplog.text
 
 
 def test_without_an_earlier_version_there_is_no_drift(data: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""What only the whole set shows: unused upper bits, and infrared that is marked as transparency."""
+"""What only the whole set shows: unused upper bits, infrared that is marked as transparency, groups of another name."""
 
 import io
 from pathlib import Path
@@ -10,7 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.checks.hints import hints
+from pipeline.checks.hints import group_hints, hints
 from pipeline.data.manifest import build_manifest
 from pipeline.images.decode import decode
 from pipeline.params.data import Images
@@ -84,3 +84,20 @@ def test_transparency_that_cuts_a_picture_out_names_nothing(tmp_path: Path) -> N
     mask[20:70, 18:20] = 128
     write(tmp_path / "raw/a/1.tif", np.dstack([noise(96, 96), mask]))
     assert hints(measured(tmp_path / "raw"), tmp_path / "raw", RULES) == []
+
+
+@pytest.mark.parametrize("name", ["grop", "groups", "patient", "Patient_ID", "patientid", "module"])
+def test_groups_under_another_name_are_no_secret(name: str) -> None:
+    side = pd.DataFrame({"path": ["a/1.png", "a/2.png", "b/3.png"], name: ["7", "7", "8"]})
+    [words] = group_hints(side, "group")
+    assert f"metadata.csv has no column group, and its column {name} has one value" in words
+    assert f"set preprocess.group_column: {name} in params.yaml" in words
+    assert group_hints(side, name) == group_hints(side, None) == []
+    assert group_hints(side.assign(group="1"), "group") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("model", "778"), ("age", "778"), ("side", "778"), ("patient", ["7", "8", ""])]
+)
+def test_other_columns_are_not_taken_for_groups(name: str, values: str | list[str]) -> None:
+    assert group_hints(pd.DataFrame({"path": list("123"), name: list(values)}), "group") == []
