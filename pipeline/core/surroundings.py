@@ -34,7 +34,7 @@ def _open_standard_streams() -> None:
 def outliving(stream: TextIO) -> TextIO:
     """A stream to the same open file, for a standard stream of Python's own: it goes on when its reader has gone.
 
-    So `nightshift classify … | head -1` is no reason for a night to fail, nor to stop in the middle.
+    So `nightshift classify … | head -1` neither stops a night nor makes it fail.
     """
     if stream not in (sys.__stdout__, sys.__stderr__) or not isinstance(stream, io.TextIOWrapper):
         return stream

@@ -84,14 +84,14 @@ class Finished:
             return False
 
     def require_any_as_read(self, changed: Sequence[str], found: int) -> None:
-        """Raise NightError where no photograph is as the night read it. changed: those that are not; found: that are.
+        """Raise NightError where every photograph has changed since the night: rows or folder are of others then.
 
-        Then the rows, or the whole folder, are of other photographs.
+        changed: the paths of those that have, or are gone; found: how many are the same.
         """
         if changed and not found:
             raise NightError(
-                f"No photograph in {shown(str(self.source))} is as the night of {self.output} read it "
-                f"({named(changed)}): they are gone or changed, or {PREDICTIONS_CSV} is of others. Put them back, or "
+                f"Every photograph in {shown(str(self.source))} has changed or gone since the night of {self.output} "
+                f"({named(changed)}), or {PREDICTIONS_CSV} is of others. Put them back, or "
                 "classify the folder again."
             )
 

@@ -106,5 +106,5 @@ def test_what_is_anothers_stays(project: Path) -> None:
     for command in (("sort", "latest", "none"), ("tag", "latest", "--into", "none")):
         none = nightshift(*command, cwd=project, check=False)
         assert none.returncode == 1
-        assert "is as the night of predictions/monday read it (0/a.jpg, " in none.stderr
+        assert "has changed or gone since the night of predictions/monday (0/a.jpg, " in none.stderr
         assert not (project / "none").exists()
