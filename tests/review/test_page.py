@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from pipeline.core.paths import CHECKPOINTS
 from pipeline.data.judgements import read_judgements
@@ -304,13 +304,27 @@ def test_images_without_labels_become_classes(page: Page, tmp_path: Path, monkey
     folder = draw_folder(tmp_path / "photos", each=20)
     review = open_folder(folder_at(folder), params, load=lambda: Backbone("colours", params.images, network))
     tiles, heading = page.locator(".groupgrid .tile"), page.get_by_role("heading", level=2)
+    late: list[Route] = []
+
+    def has_group() -> None:
+        expect(page.locator(".groupgrid[aria-busy=false]")).to_be_visible()
+        expect(heading.first).to_have_text(re.compile("alike|random|first"))
+
     with serving(review, tmp_path) as address:
         enter(page, address, "Ann")
         expect(page.get_by_text("1 file cannot be read")).to_be_visible()
         page.get_by_role("button", name="later").click()  # what came first, before anything was compared
+        has_group()
+        page.route("**/part/name", lambda route: late.append(route), times=1)
+        with page.expect_request("**/part/name"):  # the server answers when the group that is meant has gone
+            page.get_by_label("label", exact=True).fill("not of the next group")
+            page.keyboard.press("Enter")
+        page.get_by_role("button", name="later").click()
+        has_group()
+        late[0].continue_()
         labels = set[str]()
         while len(labels) < 2:  # without proposals: the label of most, by its name, then by its digit
-            expect(heading.first).to_have_text(re.compile("alike|random|first"))
+            has_group()
             paths = [str(one.get_attribute("alt")) for one in tiles.locator("img").all()]
             most = Counter(map(label_of, paths)).most_common(1)[0][0]
             for place, path in enumerate(paths):
@@ -340,4 +354,5 @@ def test_images_without_labels_become_classes(page: Page, tmp_path: Path, monkey
         expect(page.locator(".classes-made li").filter(has_text="Colour")).to_be_visible()
     after = [one.label for one in kept(tmp_path)][before:]
     assert set(after) == {"", "Colour"}
+    assert {one.label for one in kept(tmp_path)} == {*labels, "", "Colour"}
     assert {one.reader for one in kept(tmp_path)} == {"Ann"}

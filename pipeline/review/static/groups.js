@@ -94,6 +94,7 @@ class Groups {
 
   show(group) {
     this.group = group;
+    this.grid.ariaBusy = "false";
     this.own = new Map((group?.tiles ?? []).filter((one) => one.l).map((one) => [one.s, { label: one.l }]));
     [this.out, this.focus, this.touched] = [new Set(), 0, null];
     this.since = performance.now();
@@ -128,6 +129,7 @@ class Groups {
 
   // A click: not this label. Then it is the next probable one, then left out, then as it was.
   turn(tile) {
+    if (!this.group) return; // it is answered, and the next one is on its way
     const own = this.own.get(tile.s);
     if (this.out.delete(tile.s)) {
       if (tile.l) this.own.set(tile.s, { label: tile.l });
@@ -142,9 +144,10 @@ class Groups {
 
   // A label from the bar: for the image touched last where labels are shown, else for the whole group, and that is all.
   async choose(what) {
-    if (!this.group) return;
+    const { group } = this;
+    if (!group) return;
     const said = what.label ? { label: await this.named(what.label) } : what;
-    if (what.label && !said.label) return;
+    if (this.group !== group || (what.label && !said.label)) return; // never for images that came meanwhile
     if (!this.proposes && said.label) {
       this.tiles.filter((one) => !this.out.has(one.s)).forEach((one) => this.own.set(one.s, said));
       this.keep();
@@ -186,13 +189,14 @@ class Groups {
     const aside = this.tiles.filter((one) => !this.own.has(one.s)).map((one) => one.s);
     const label = this.group.label || this.own.get(said[0].s).label || "";
     this.review.note(`${said.length} labelled${aside.length ? `, ${aside.length} left for later` : ""}. Ctrl+Z takes it back.`);
-    this.group = null;
     this.put(aside, this.proposes ? "" : label);
   }
 
   skip() { this.put(this.tiles.map((one) => one.s), ""); }
 
+  // This group is done with: nothing that is typed or clicked before the next one comes is for either.
   async put(images, label) {
+    [this.group, this.waiting, this.grid.ariaBusy] = [null, true, "true"];
     if (images.length) await say("part/aside", { images, label }).catch(() => {});
     this.next();
   }
@@ -237,6 +241,7 @@ class Groups {
   undone() { this.next(); }
 
   large(index) {
+    if (!this.group) return;
     [this.focus, this.touched] = [index, null];
     this.closeLarge();
     this.overlay = element("div", { class: "overlay" }, element("button", { type: "button", class: "close", onclick: () => this.closeLarge() }, "close (Enter)"));
