@@ -348,6 +348,7 @@ def test_images_without_labels_become_classes(page: Page, tmp_path: Path, monkey
         before = len(kept(tmp_path))
         page.keyboard.press("Control+z")
         expect(page.locator("#note")).to_contain_text("Taken back")
+        expect(page.locator(".classes-made li").filter(has_text=most)).to_have_count(0)
         page.locator(".classes-made li").first.get_by_role("button", name="rename").click()
         page.get_by_label("new name").fill("Colour")
         page.keyboard.press("Enter")
