@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from pipeline.core import terminal
 from pipeline.core.errors import NightshiftError
@@ -21,9 +21,6 @@ from pipeline.core.log import log
 from pipeline.core.paths import PARAMS
 from pipeline.core.surroundings import Outliving
 from pipeline.core.text import without_password
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer
 
 FOLDER = Path(".nightshift/logs")
 PATTERN = "command-*.log"
@@ -169,14 +166,10 @@ def _open(path: Path) -> TextIO | None:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
-class _Log(io.FileIO):
-    """A file that takes what its disk has room for: a log is no reason to fail, nor to hide why a command fails."""
+class _Log(Outliving):
+    """A file that takes what its disk has room for: a log never makes a command fail, nor hides why it fails."""
 
-    def write(self, data: "Buffer") -> int:
-        try:
-            return super().write(data)
-        except OSError:
-            return memoryview(data).nbytes
+    FAULT = OSError
 
 
 def _tidy(folder: Path) -> None:

@@ -2,8 +2,8 @@
 
 Copies nothing and keeps nothing. Rows without a label are skipped. A label belongs to the bytes that the person looked
 at: a file that has changed since, or is gone, is left out of a night's review and said; its label is a judgement all
-the same. What a review only shows, as it was judged before, is nobody's
-judgement again: of such a row the label counts that data/labels.jsonl has now.
+the same. What a review only shows, as it was judged before, is nobody's judgement again: of such a row the label
+counts that data/labels.jsonl has now.
 """
 
 import hashlib
@@ -92,7 +92,7 @@ def corrections(file: Path, raw: Path = RAW) -> Corrections:
     """The labelled images of the review in `file`, and what a person has typed into it.
 
     raw: the project's images, whose labels tell a class from a word. Raises SourceError when no row has a label, the
-    night's folder is unknown or missing, a path has two labels, or no file is as the person saw it; JudgementsError.
+    night's folder is unknown or missing, a path has two labels, or every file has changed since; JudgementsError.
     """
     name = shown(str(file))
     rows = read_review(file.read_bytes(), name)
